@@ -1,0 +1,26 @@
+# riverbus_layer(NAME lib...): one folder is one static library made of its own *.c; the libraries it names are the
+# lower layers it may know. Folders without sources yet are passed over.
+function(riverbus_layer name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  if(NOT sources)
+    add_library(riverbus_${name} INTERFACE)
+    target_link_libraries(riverbus_${name} INTERFACE riverbus_options ${ARGN})
+    return()
+  endif()
+  add_library(riverbus_${name} STATIC ${sources})
+  target_link_libraries(riverbus_${name} PUBLIC riverbus_options ${ARGN})
+endfunction()
+
+# riverbus_unit_tests(FOLDER lib...): every test_*.c of tests/unit/FOLDER is one cmocka program and one ctest entry.
+function(riverbus_unit_tests folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/test_*.c)
+  foreach(source IN LISTS sources)
+    get_filename_component(test ${source} NAME_WE)
+    string(REPLACE "/" "_" group ${folder})
+    set(target unit_${group}_${test})
+    add_executable(${target} ${source})
+    target_link_libraries(${target} PRIVATE riverbus_options PkgConfig::CMOCKA ${ARGN})
+    add_test(NAME unit/${folder}/${test} COMMAND ${target})
+    set_tests_properties(unit/${folder}/${test} PROPERTIES TIMEOUT 120 LABELS unit)
+  endforeach()
+endfunction()

@@ -1,0 +1,40 @@
+# What every target shares: the language, the warnings, the sanitizers and the libraries.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+set(RIVERBUS_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined or thread)")
+option(RIVERBUS_TEST_HOOKS "Build the delays and kill points that fault tests use; never for production" OFF)
+
+add_library(riverbus_options INTERFACE)
+target_compile_definitions(riverbus_options INTERFACE _GNU_SOURCE RIVERBUS_VERSION="${PROJECT_VERSION}")
+target_include_directories(riverbus_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(riverbus_options INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Werror
+  -fno-omit-frame-pointer -fstack-protector-strong)
+if(RIVERBUS_SANITIZE)
+  target_compile_options(riverbus_options INTERFACE -fsanitize=${RIVERBUS_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(riverbus_options INTERFACE -fsanitize=${RIVERBUS_SANITIZE})
+endif()
+if(RIVERBUS_TEST_HOOKS)
+  target_compile_definitions(riverbus_options INTERFACE RIVERBUS_TEST_HOOKS=1)
+endif()
+target_link_libraries(riverbus_options INTERFACE Threads::Threads)
+
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
+pkg_check_modules(MOSQUITTO REQUIRED IMPORTED_TARGET libmosquitto)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+pkg_check_modules(SMARTCOLS REQUIRED IMPORTED_TARGET smartcols)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)

@@ -1,0 +1,20 @@
+#ifndef RIVERBUS_COMMON_BASE_BUFFER_H
+#define RIVERBUS_COMMON_BASE_BUFFER_H
+/* A growing run of bytes, owned. BUFFER_NULL is a valid empty one; deinit is safe twice. */
+#include "common/base/bytes.h"
+
+struct buffer {
+  uint8_t *data;
+  size_t len;
+  size_t cap;
+};
+#define BUFFER_NULL ((struct buffer){NULL, 0, 0})
+
+void buffer_deinit(struct buffer *buffer);
+void buffer_clear(struct buffer *buffer);                       /* keeps the memory */
+void buffer_reserve(struct buffer *buffer, size_t more);        /* room for `more` bytes after len */
+void buffer_append(struct buffer *buffer, struct bytes from);
+void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline struct bytes buffer_bytes(const struct buffer *buffer) { return bytes_of(buffer->data, buffer->len); }
+const char *buffer_text(struct buffer *buffer);                 /* the content with a closing NUL behind len; valid until the next change */
+#endif
