@@ -1,0 +1,54 @@
+#ifndef RIVERBUS_BROKER_CONFIG_H
+#define RIVERBUS_BROKER_CONFIG_H
+/*
+ * The broker's configuration file as plain structs: what stands in riverbus-broker.yaml(5), defaults filled in, everything checked (names, keys given once, also by their
+ * transport form, patterns, endpoints, the identity). What a later version brings is refused by name, never ignored.
+ */
+#include "common/config/values.h"
+
+struct broker_station {
+  char *name; /* one segment: owns NODE/name/# */
+  char *node; /* NODE/name */
+  struct config_keys keys;
+};
+
+/* One line of share: or accept:. */
+struct broker_rule {
+  struct pattern *match;
+};
+
+struct broker_peer {
+  char *name; /* the neighbour's node name, one segment */
+  struct config_keys keys;
+  struct config_endpoint connect; /* urgent NULL: wait for the peer */
+  struct broker_rule *share;      /* what we send; empty: nothing */
+  size_t share_count;
+  struct broker_rule *accept;     /* what we take; empty: nothing */
+  size_t accept_count;
+};
+
+struct broker_config {
+  char *node;     /* one segment: first of every address this broker owns */
+  char *identity; /* path of the secret key file, loaded once to check it */
+  int32_t zone_s; /* time-zone, seconds east of UTC */
+  struct config_endpoint listen;
+  struct config_http http;
+  struct config_store store;
+  int64_t max_deadline_us; /* a command whose deadline is further away is rejected; default 5m */
+  struct broker_station *stations;
+  size_t station_count;
+  struct config_operator *operators;
+  size_t operator_count;
+  struct broker_peer *peers;
+  size_t peer_count;
+};
+
+/* Reads and checks the file at path. 0, or CONFIG_WRONG with one line for each problem (each ends with a newline) in *problems. Relative paths inside the file are
+ * relative to the file's folder and stand resolved in the structs. Reads files: may block. */
+int broker_config_load(struct broker_config **out, const char *path, struct buffer *problems);
+struct broker_config *broker_config_free(struct broker_config *config);
+/* What a reload from `old` to `fresh` has to do: a mask of enum config_redo; 0: nothing changed. */
+unsigned broker_config_changed(const struct broker_config *old, const struct broker_config *fresh);
+/* Appends the reference of all keys as mdoc(7), as it stands in riverbus-broker.yaml(5). */
+void broker_config_manual(struct buffer *out);
+#endif
