@@ -19,6 +19,9 @@
  * Threads: the LMDB backend runs two of its own (the writer with group commit, the reader). All functions below are called from one thread,
  * the core's, never block (but for store_open_* and store_close), and report through store_next. Backends: LMDB (common/store/lmdb*.c) and
  * memory with injected faults (common/store/memory.h), with one conformance suite for both (tests/unit/store/).
+ *
+ * What the functions of own streams, held, claimed and discards say follows the completions: it changes in store_next, when the completion of a
+ * committed batch is handed out, and never runs ahead of it.
  */
 #include "common/base/blob.h"
 #include "common/base/interval.h"
@@ -89,7 +92,8 @@ struct store_run_start { uint64_t run; uint64_t first; };   /* the run that wrot
 struct store_stream {
   struct bytes stream;
   struct epoch epoch;          /* the newest known */
-  uint64_t last;               /* greatest sequence held in that epoch; 0: none */
+  uint64_t last;               /* greatest sequence ever held in that epoch; 0: none */
+  uint64_t floor;              /* retention: nothing below is held or accepted as new any more (STORE_LATE); 1: nothing was trimmed */
   struct store_run_start runs[16]; /* the newest 16 runs of that epoch, oldest first */
   uint32_t run_count;
 };
@@ -98,11 +102,13 @@ bool store_stream_get(struct store *store, struct bytes stream, struct store_str
 /* Calls visit for every (stream, epoch) held or claimed. In memory. */
 void store_streams(struct store *store, void (*visit)(void *ctx, const struct store_stream *stream), void *ctx);
 /* What is held of (stream, epoch), as ranges of stored blocks (in a filtered block the numbers between count too, so this is for resuming an
- * unfiltered stream and for display; a duplicate is decided inside by the blocks' own sequences). Adds to *out. In memory. */
+ * unfiltered stream and for display; a duplicate is decided inside by the blocks' own sequences). All below the floor is included: it was held
+ * or comes too late, nobody need send it. At most 1,024 ranges; where there are more, the smallest are left out. Adds to *out. In memory. */
 void store_held(struct store *store, struct bytes stream, struct epoch epoch, struct intervals *out);
 /* What `source` claimed of (stream, epoch) under `scope`. Adds to *out. In memory. */
 void store_claimed(struct store *store, struct bytes stream, struct epoch epoch, struct bytes source, uint64_t scope, struct intervals *out);
 /* Ranges known to be discarded (by the origin, or by `by`): visit in order. In memory; at most 1,024 a stream, then the oldest are joined. */
+/* by: who says so; empty: this node, by its own retention ("keep": older than keep; "full": discard-oldest). */
 struct store_discard { struct bytes stream; struct epoch epoch; uint64_t from, to; struct bytes by; struct bytes reason; int64_t time; };
 void store_discards(struct store *store, struct bytes stream, void (*visit)(void *ctx, const struct store_discard *discard), void *ctx);
 
@@ -112,7 +118,8 @@ struct store_batch *store_batch_free(struct store_batch *batch);     /* only one
 /* Appends a draft of this node's own stream: numbered inside the transaction, last + 1 on, in the stream's newest epoch (the first append of a stream
  * begins one). Takes one reference of draft, which must be the only one. Returns the index of the item. */
 size_t store_batch_own(struct store_batch *batch, enum lane lane, struct bytes stream, struct blob *draft);
-/* Appends somebody's block. What is held already is taken out. covers_from/to: the range of which the source says that this is all under `scope`;
+/* Appends somebody's block, which has been numbered. What is held already is taken out. A block that cannot be opened, or whose first and last
+ * sequence are BLOCK_RECORDS_MAX or more apart, makes the batch STORE_REFUSAL_MALFORMED. covers_from/to: the range of which the source says that this is all under `scope`;
  * covers_from > covers_to: no claim. Takes one reference. */
 size_t store_batch_block(struct store_batch *batch, enum lane lane, struct bytes source, uint64_t scope, uint64_t covers_from, uint64_t covers_to, struct blob *block);
 size_t store_batch_claim(struct store_batch *batch, struct bytes source, uint64_t scope, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to);
@@ -121,7 +128,8 @@ size_t store_batch_discard(struct store_batch *batch, const struct store_discard
 size_t store_batch_put(struct store_batch *batch, enum store_table table, struct bytes key, struct bytes value);
 size_t store_batch_delete(struct store_batch *batch, enum store_table table, struct bytes key);
 /* Begins a new epoch of an own stream, greater than `above` and than any held: what was stored after `common` in the old epoch is issued again
- * under the new one (numbers from 1), and is no longer held under the old. Must be alone with puts in its batch; may take long. */
+ * under the new one (numbers from 1), and is no longer held under the old. Must be alone with puts and deletes in its batch; may take long. What stays of the old
+ * epoch in the log beyond `common` is passed over by all later reads. */
 size_t store_batch_new_epoch(struct store_batch *batch, struct bytes stream, uint64_t common, struct epoch above);
 /* The batch may use the reserve: urgent records, acknowledgements, command states, positions. */
 void store_batch_urgent(struct store_batch *batch);
