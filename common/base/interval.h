@@ -27,8 +27,8 @@ bool intervals_contains(const struct intervals *set, uint64_t number);
 bool intervals_covers(const struct intervals *set, uint64_t from, uint64_t to);   /* every number of [from, to] is in the set */
 bool intervals_overlaps(const struct intervals *set, uint64_t from, uint64_t to); /* at least one is */
 uint64_t intervals_size(const struct intervals *set);                       /* how many numbers; saturates at UINT64_MAX */
-/* Keeps at most `most` ranges by joining across the smallest holes: the result is a superset. */
+/* Keeps at most `most` ranges (1 at least) by joining across the smallest holes: the result is a superset. */
 void intervals_join(struct intervals *set, size_t most);
-/* The first number >= from that is not in the set. */
+/* The first number >= from that is not in the set (UINT64_MAX where all up to it are). */
 uint64_t intervals_first_missing(const struct intervals *set, uint64_t from);
 #endif

@@ -18,8 +18,8 @@ void *table_get(const struct table *table, struct bytes key);              /* NU
 void *table_put(struct table *table, struct bytes key, void *value);       /* returns the value that was there, or NULL. value is not NULL */
 void *table_remove(struct table *table, struct bytes key);                 /* returns the value that was there, or NULL */
 /* Steps through all entries: start with TABLE_CURSOR_NULL, returns false at the end. The table may not change meanwhile, but for
- * table_remove of the entry just returned. */
-struct table_cursor { size_t slot; struct table_entry *next; bool started; };
-#define TABLE_CURSOR_NULL ((struct table_cursor){0, NULL, false})
+ * table_remove of the entry just returned. key and value may be NULL; the key is a view into the table. */
+struct table_cursor { size_t slot; struct table_entry *next; };
+#define TABLE_CURSOR_NULL ((struct table_cursor){0, NULL})
 bool table_next(const struct table *table, struct table_cursor *cursor, struct bytes *key, void **value);
 #endif
