@@ -54,7 +54,8 @@ struct cover {               /* one (stream, epoch) */
   struct cover_stream *of;
   struct epoch epoch;
   uint32_t id;               /* the LMDB backend's short number for it; 0: none yet */
-  bool dirty;                /* changed since its piece was last written; kept by the backend */
+  bool dirty, named;         /* LMDB: changed since its piece was last written; its name and id are on disk */
+  uint32_t slot;             /* LMDB: its newest run in the segment being sealed, from 1; 0: none */
   uint64_t floor;            /* 1 at first */
   uint64_t ceiling;          /* UINT64_MAX at first */
   uint64_t last;             /* greatest sequence ever held, at most ceiling */
@@ -92,6 +93,6 @@ void cover_describe(const struct cover *cover, struct store_stream *out);
 
 /* A piece: all of one cover as bytes (format above coverage_piece.c), for the checkpoint and for copies. */
 void cover_write(const struct cover *cover, struct buffer *to);
-bool coverage_read(struct coverage *coverage, struct bytes piece);   /* false: not a piece; joins what is known already */
+struct cover *coverage_read(struct coverage *coverage, struct bytes piece);   /* NULL: not a piece; joins what is known already */
 void coverage_copy(struct coverage *to, const struct coverage *from);
 #endif

@@ -122,10 +122,10 @@ static void held_read(struct reader *r, struct cover *cover) {
   ranges_read(r, &cover->unsure);
 }
 
-bool coverage_read(struct coverage *coverage, struct bytes piece) {
+struct cover *coverage_read(struct coverage *coverage, struct bytes piece) {
   struct reader r;
   reader_init(&r, piece);
-  if (reader_u8(&r) != PIECE_VERSION) return false;
+  if (reader_u8(&r) != PIECE_VERSION) return NULL;
   struct effect effect = {.kind = EFFECT_FLOOR};
   effect.stream = reader_sized(&r);
   effect.epoch.created = reader_u64(&r);
@@ -133,7 +133,7 @@ bool coverage_read(struct coverage *coverage, struct bytes piece) {
   uint32_t id = (uint32_t)reader_varint(&r);
   effect.from = reader_varint(&r);
   uint64_t ceiling = reader_varint(&r), last = reader_varint(&r);
-  if (r.failed || effect.stream.len == 0) return false;
+  if (r.failed || effect.stream.len == 0) return NULL;
   struct cover *cover = coverage_apply(coverage, &effect);
   if (id) cover->id = id;
   effect.kind = EFFECT_CEILING;
@@ -144,7 +144,7 @@ bool coverage_read(struct coverage *coverage, struct bytes piece) {
   runs_read(&r, coverage, effect, last);
   claims_read(&r, coverage, effect);
   discards_read(&r, coverage, effect);
-  return reader_done(&r);
+  return reader_done(&r) ? cover : NULL;
 }
 
 struct copy {

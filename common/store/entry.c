@@ -10,7 +10,8 @@
  *   24  u64  scope
  *   32  u64  covers from
  *   40  u64  covers to           (from > to: no claim)
- *   48  u32  length of what follows source: the block; of a bare claim u64 created, u64 random, stream
+ *   48  u32  length of what follows source: the block; of a bare claim u64 created, u64 random,
+ *           i64 when it was noted (µs UTC), stream
  *   52  source, then that
  */
 #include "common/store/entry.h"
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { ENTRY_BLOCK = 1, ENTRY_CLAIM = 2, CHECK_AT = 8, CHECKED_FROM = 16, EPOCH_SIZE = 16 };
+enum { ENTRY_BLOCK = 1, ENTRY_CLAIM = 2, CHECK_AT = 8, CHECKED_FROM = 16, CLAIM_HEAD = 24 };
 
 static struct bytes entry_own(struct bytes from) { return from.len ? bytes_of(mem_copy(from.data, from.len), from.len) : BYTES_NULL; }
 
@@ -91,7 +92,7 @@ struct blob *entry_below(struct blob *block, const struct block_summary *is, uin
 }
 
 static size_t entry_tail_size(const struct entry *entry) {
-  return entry->block ? entry->block->len : EPOCH_SIZE + entry->is.stream.len;
+  return entry->block ? entry->block->len : CLAIM_HEAD + entry->is.stream.len;
 }
 
 size_t entry_size(const struct entry *entry) { return ENTRY_HEAD + entry->source.len + entry_tail_size(entry); }
@@ -128,7 +129,8 @@ void entry_write(const struct entry *entry, uint8_t *to) {
   } else {
     put_u64(at, entry->is.epoch.created);
     put_u64(at + 8, entry->is.epoch.random);
-    memcpy(at + EPOCH_SIZE, entry->is.stream.data, entry->is.stream.len);
+    put_u64(at + 16, (uint64_t)entry->is.received_to);
+    memcpy(at + CLAIM_HEAD, entry->is.stream.data, entry->is.stream.len);
   }
   put_u64(to + CHECK_AT, entry_hash(to, size));
 }
@@ -152,6 +154,7 @@ static bool entry_read_claim(struct entry *entry, struct bytes tail) {
   entry->is = (struct block_summary){.stream = BYTES_NULL};
   entry->is.epoch.created = reader_u64(&r);
   entry->is.epoch.random = reader_u64(&r);
+  entry->is.received_from = entry->is.received_to = (int64_t)reader_u64(&r);
   entry->is.stream = reader_bytes(&r, reader_left(&r));
   return !r.failed && entry->is.stream.len > 0;
 }

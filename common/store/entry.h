@@ -11,7 +11,7 @@ struct entry {
   struct bytes source;
   uint64_t scope;
   uint64_t covers_from, covers_to;   /* from > to: no claim */
-  struct block_summary is;   /* of a bare claim only stream and epoch; the stream is a view into the block, or as source */
+  struct block_summary is;   /* of a bare claim only stream, epoch and received (when it was noted); the stream is a view into the block, or as source */
 };
 
 /* A copy that stands alone: one more reference of the block, names copied. */

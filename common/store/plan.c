@@ -106,7 +106,8 @@ static void plan_claim(struct plan *plan, const struct batch_item *from, struct 
   item->source = from->source;
   item->outcome = STORE_DUPLICATE;
   if (from->from > from->to || claim_known(plan->base, from) || claim_known(&plan->extra, from)) return;
-  struct block_summary is = {.stream = from->stream, .epoch = from->epoch};
+  int64_t now = world_now(plan->world).wall;
+  struct block_summary is = {.stream = from->stream, .epoch = from->epoch, .received_from = now, .received_to = now};
   struct entry *entry = plan_entry(plan, from->lane, NULL, &is);
   entry->source = from->source;
   entry->scope = from->scope;

@@ -181,7 +181,7 @@ struct store_done {
   struct store_entry *entries;    size_t entry_count;
   struct store_keyed *keyed;      size_t keyed_count;
   struct store_discard *discards; size_t discard_count;
-  uint64_t next;                  /* READ: the position or sequence after the last looked at; 0: nothing more below `to` */
+  uint64_t next;                  /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was reached */
   int64_t committed_mono;         /* when the commit returned */
 };
 int store_fd(const struct store *store);                      /* readable while completions wait; -1 for memory */

@@ -1,0 +1,202 @@
+/* The reader: answers one request at a time out of a short read transaction, copying at most what was asked for. It never waits in a transaction. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/store/lmdb.h"
+#include <stdlib.h>
+
+struct candidate {           /* an entry of the stream asked for, copied out of a run that is not past yet */
+  struct entry entry;        /* kept */
+};
+
+struct reading {
+  struct lmdb *lmdb;
+  MDB_txn *txn;
+  const struct store_read *request;
+  struct done *done;
+  size_t left;
+  bool full;
+  const struct place *place; /* STREAM: the run looked at */
+  struct candidate *candidates;
+  size_t candidate_count, candidate_cap;
+};
+
+static void reading_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) {
+  struct reading *reading = ctx;
+  atomic_fetch_add(&reading->lmdb->damaged_read, count);
+  log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered", (unsigned long long)count,
+            (unsigned long long)near);
+}
+
+/* Room for so many bytes more; at least one piece is always given. Where there is none, `at` is where the next request goes on. */
+static bool reading_fits(struct reading *reading, size_t size, uint64_t at) {
+  bool first = reading->done->face.entry_count == 0 && reading->done->face.keyed_count == 0;
+  if (size > reading->left && !first) {
+    reading->full = true;
+    reading->done->face.next = at;
+    return false;
+  }
+  reading->left -= size < reading->left ? size : reading->left;
+  return true;
+}
+
+/* ---- a log ---- */
+
+static bool read_entry(void *ctx, const struct entry *entry, struct bytes bytes) {
+  struct reading *reading = ctx;
+  if (entry->position > reading->request->to) return false;
+  if (!reading_fits(reading, ENTRY_HEAD + entry->source.len + bytes.len, entry->position)) return false;
+  struct blob *block = NULL;
+  if (bytes.len) {
+    struct blob *whole = blob_copy(bytes);
+    block = entry_below(whole, &entry->is, lmdb_ceiling(reading->lmdb, entry->is.stream, entry->is.epoch));
+    blob_unref(whole);
+    if (!block) return true;
+  }
+  done_entry(reading->done, entry, block);
+  return true;
+}
+
+static int read_log(struct reading *reading) {
+  struct log_visit visit = {.entry = read_entry, .lost = reading_lost, .ctx = reading};
+  return log_walk(&reading->lmdb->base, reading->txn, reading->request->lane, reading->request->from, &visit);
+}
+
+/* ---- a stream ---- */
+
+static void candidate_add(struct reading *reading, const struct entry *entry, struct bytes block) {
+  if (reading->candidate_count == reading->candidate_cap) {
+    reading->candidate_cap = reading->candidate_cap ? reading->candidate_cap * 2 : 32;
+    reading->candidates = mem_resize(reading->candidates, reading->candidate_cap, sizeof *reading->candidates);
+  }
+  struct entry whole = *entry;
+  whole.block = blob_copy(block);
+  entry_keep(&reading->candidates[reading->candidate_count++].entry, &whole);
+  blob_unref(whole.block);
+}
+
+static bool stream_entry(void *ctx, const struct entry *entry, struct bytes block) {
+  struct reading *reading = ctx;
+  const struct store_read *request = reading->request;
+  bool of_run = !reading->place || (entry->is.first >= reading->place->first && entry->is.last <= reading->place->last);
+  if (of_run && entry_overlaps(entry, request->stream, request->epoch, request->from, request->to)) candidate_add(reading, entry, block);
+  return true;
+}
+
+static int candidate_order(const void *a, const void *b) {
+  const struct candidate *left = a, *right = b;
+  return left->entry.is.first < right->entry.is.first ? -1 : left->entry.is.first > right->entry.is.first;
+}
+
+/* Hands out, in order, what begins before `bound`: no run that is still to come can hold anything earlier. */
+static void stream_emit(struct reading *reading, uint64_t bound) {
+  size_t given = 0;
+  if (reading->candidate_count == 0) return;
+  qsort(reading->candidates, reading->candidate_count, sizeof *reading->candidates, candidate_order);
+  for (; given < reading->candidate_count && !reading->full; given++) {
+    struct entry *entry = &reading->candidates[given].entry;
+    if (entry->is.first >= bound || !reading_fits(reading, entry_size(entry), entry->is.first)) break;
+    struct blob *block = entry_below(entry->block, &entry->is, lmdb_ceiling(reading->lmdb, entry->is.stream, entry->is.epoch));
+    if (block) done_entry(reading->done, entry, block);
+    entry_deinit(entry);
+  }
+  reading->candidate_count -= given;
+  memmove(reading->candidates, reading->candidates + given, reading->candidate_count * sizeof *reading->candidates);
+}
+
+static bool stream_place(void *ctx, const struct place *place) {
+  struct reading *reading = ctx;
+  stream_emit(reading, place->first);
+  if (reading->full) return false;
+  if (place->last == 0) {
+    reading_lost(reading, place->lane, place->segment, 1);
+    return true;
+  }
+  reading->place = place;
+  struct log_visit visit = {.entry = stream_entry, .lost = reading_lost, .ctx = reading};
+  int r = log_walk_segment(&reading->lmdb->base, reading->txn, place->lane, place->segment, &visit);
+  if (r != 0) reading_lost(reading, place->lane, place->segment, 1);
+  return true;
+}
+
+/* The short number of (stream, epoch); BASE_NONE: none was given yet, all of it is young. */
+static int stream_id(struct reading *reading, uint32_t *id) {
+  uint8_t key[STREAM_MAX + 16];
+  struct bytes name = reading->request->stream, value;
+  if (name.len == 0 || name.len > STREAM_MAX) return BASE_NONE;
+  memcpy(key, name.data, name.len);
+  base_put_be(key + name.len, reading->request->epoch.created, 8);
+  base_put_be(key + name.len + 8, reading->request->epoch.random, 8);
+  int r = base_get(reading->txn, reading->lmdb->base.names, bytes_of(key, name.len + 16), &value);
+  if (r == 0 && value.len == 4) *id = (uint32_t)base_get_be(value.data, 4);
+  return r;
+}
+
+static int read_stream(struct reading *reading) {
+  const struct base *base = &reading->lmdb->base;
+  struct log_visit visit = {.entry = stream_entry, .lost = reading_lost, .ctx = reading};
+  int r = 0;
+  uint32_t id = 0;
+  for (enum lane lane = LANE_URGENT; r == 0 && lane < LANES; lane++) r = log_walk_young(base, reading->txn, lane, 0, &visit);
+  if (r == 0) r = stream_id(reading, &id);
+  if (r == 0) r = index_each(base, reading->txn, id, reading->request->from, reading->request->to, stream_place, reading);
+  if (r == 0 || r == BASE_NONE) stream_emit(reading, UINT64_MAX);
+  for (size_t i = 0; i < reading->candidate_count; i++) entry_deinit(&reading->candidates[i].entry);
+  free(reading->candidates);
+  return r == BASE_NONE ? 0 : r;
+}
+
+/* ---- a table ---- */
+
+static int read_table(struct reading *reading) {
+  MDB_cursor *cursor;
+  int r = base_result("cursor", mdb_cursor_open(reading->txn, reading->lmdb->base.tables[reading->request->table], &cursor));
+  if (r != 0) return r;
+  MDB_val key = base_val(reading->request->key), value;
+  r = mdb_cursor_get(cursor, &key, &value, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
+  for (; r == 0; r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+    struct bytes name = base_bytes(key), bytes = base_bytes(value);
+    if (!base_unseal(name, &bytes)) {
+      atomic_fetch_add(&reading->lmdb->damaged_read, 1);
+      log_error("store", NULL, "a damaged value in table %d: kept, never delivered", (int)reading->request->table);
+      continue;
+    }
+    if (!reading_fits(reading, name.len + bytes.len, 1)) break;
+    done_keyed(reading->done, name, bytes);
+  }
+  mdb_cursor_close(cursor);
+  return r == MDB_NOTFOUND ? 0 : base_result("read table", r);
+}
+
+/* ---- the thread ---- */
+
+static struct done *answer(struct lmdb *lmdb, MDB_txn *txn, struct read *read) {
+  struct reading reading = {.lmdb = lmdb, .txn = txn, .request = &read->request, .left = read->request.max_bytes};
+  reading.done = done_new(STORE_DONE_READ, read->cookie);
+  int r = 0;
+  switch (read->request.what) {
+  case STORE_READ_LOG: r = read_log(&reading); break;
+  case STORE_READ_STREAM: r = read_stream(&reading); break;
+  case STORE_READ_TABLE: r = read_table(&reading); break;
+  }
+  if (r != 0) lmdb_die(lmdb, "the store could not be read", r);
+  read_free(read);
+  return reading.done;
+}
+
+void *lmdb_reader_main(void *ctx) {
+  struct lmdb *lmdb = ctx;
+  MDB_txn *txn;
+  int r = base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, MDB_RDONLY, &txn));
+  if (r != 0) lmdb_die(lmdb, "a read transaction could not begin", r);
+  mdb_txn_reset(txn);
+  for (void *entry; queue_wait(lmdb->reads, &entry, -1) != QUEUE_CLOSED;) {
+    r = base_result("renew", mdb_txn_renew(txn));
+    if (r != 0) lmdb_die(lmdb, "a read transaction could not begin", r);
+    struct done *done = answer(lmdb, txn, entry);
+    mdb_txn_reset(txn);
+    done->face.committed_mono = world_now(&lmdb->store.world).mono;
+    done_list_push(&lmdb->done, done);
+  }
+  mdb_txn_abort(txn);
+  return NULL;
+}

@@ -1,0 +1,387 @@
+/*
+ * The writer: takes the batches that wait as a group, decides for each whether it has room, plans them, and commits them in one transaction;
+ * trims what is too old or, with discard-oldest, in the way. Nothing is reported before mdb_txn_commit has returned.
+ */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/store/lmdb.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { GROUP_BATCHES_MAX = 1024, TRIM_STEP = 8 };
+#define GROUP_BYTES_MAX ((size_t)8 << 20)
+
+struct group {
+  struct lmdb *lmdb;
+  struct done *dones[GROUP_BATCHES_MAX];    /* each with its batch */
+  bool planned[GROUP_BATCHES_MAX];
+  size_t count, bytes;
+  struct store_batch *held_over;            /* taken from the queue, but for the next group */
+};
+
+static struct instant now_of(struct lmdb *lmdb) { return world_now(&lmdb->store.world); }
+
+/* ---- faults on demand, for tests ---- */
+
+#ifdef RIVERBUS_TEST_HOOKS
+/* RIVERBUS_KILL_AT=before-commit:N or after-commit:N: the process kills itself at its N-th commit of batches, before or after it is durable. */
+static void hook_kill(struct lmdb *lmdb, const char *where) {
+  const char *at = getenv("RIVERBUS_KILL_AT");
+  size_t len = strlen(where);
+  if (at && strncmp(at, where, len) == 0 && at[len] == ':' && lmdb->kill_at == (unsigned)strtoul(at + len + 1, NULL, 10)) kill(getpid(), SIGKILL);
+}
+
+static void hook_before(struct lmdb *lmdb) {
+  lmdb->kill_at++;
+  hook_kill(lmdb, "before-commit");
+  if (lmdb->test_commit_delay_us > 0)
+    nanosleep(&(struct timespec){lmdb->test_commit_delay_us / SECOND_US, lmdb->test_commit_delay_us % SECOND_US * 1000}, NULL);
+}
+
+static void hook_after(struct lmdb *lmdb) { hook_kill(lmdb, "after-commit"); }
+#else
+static void hook_before(struct lmdb *lmdb) { (void)lmdb; }
+static void hook_after(struct lmdb *lmdb) { (void)lmdb; }
+#endif
+
+/* ---- transactions ---- */
+
+static MDB_txn *begin(struct lmdb *lmdb) {
+  MDB_txn *txn;
+  int r = base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, 0, &txn));
+  if (r != 0) lmdb_die(lmdb, "a transaction could not begin", r);
+  return txn;
+}
+
+/* A commit either is durable when it returns, or its outcome is unknown and the process ends. BASE_FULL is known: nothing was written. */
+static int commit(struct lmdb *lmdb, MDB_txn *txn) {
+  int64_t start = now_of(lmdb).mono;
+  int r = base_result("commit", mdb_txn_commit(txn));
+  if (r == BASE_FULL) return r;
+  if (r != 0) lmdb_die(lmdb, "a commit failed, its outcome is not known", r);
+  int64_t took = now_of(lmdb).mono - start;
+  state_committed(&lmdb->state);
+  pthread_mutex_lock(&lmdb->lock);
+  lmdb->figures.commits++;
+  lmdb->figures.fsyncs += 2; /* one fdatasync of the data, one O_DSYNC write of the meta page */
+  lmdb->figures.commit_us_last = took;
+  if (took > lmdb->figures.commit_us_max) lmdb->figures.commit_us_max = took;
+  pthread_mutex_unlock(&lmdb->lock);
+  return 0;
+}
+
+/* What memory knows is thrown away and read again: the only way back after a transaction that was planned and not committed. */
+static void reload(struct lmdb *lmdb) {
+  uint64_t damaged = lmdb->state.damaged;
+  state_deinit(&lmdb->state);
+  int r = state_load(&lmdb->state, &lmdb->base);
+  if (r != 0) lmdb_die(lmdb, "the store could not be read again", r);
+  if (damaged > lmdb->state.damaged) lmdb->state.damaged = damaged;
+}
+
+static void update_figures(struct lmdb *lmdb, const struct plan_counts *counts, uint64_t used) {
+  struct store_stats *figures = &lmdb->figures;
+  struct state *state = &lmdb->state;
+  pthread_mutex_lock(&lmdb->lock);
+  figures->records += counts->records;
+  figures->blocks += counts->blocks;
+  figures->bytes_written += counts->bytes;
+  figures->duplicates += counts->duplicates;
+  figures->late += counts->late;
+  figures->damaged = state->damaged;
+  figures->used_bytes = used;
+  for (size_t i = 0; i < LANES; i++) {
+    figures->logs[i].first = state->first[i];
+    figures->logs[i].last = state->next[i] - 1;
+  }
+  pthread_mutex_unlock(&lmdb->lock);
+}
+
+/* ---- trimming ---- */
+
+/* The lane whose front was received longest ago; urgent only when the others are empty. LANES: nothing is left. */
+static enum lane oldest_lane(struct lmdb *lmdb, MDB_txn *txn) {
+  int64_t live = INT64_MAX, backfill = INT64_MAX, urgent;
+  bool has_live = state_front(&lmdb->state, txn, LANE_LIVE, &live) == 0;
+  bool has_backfill = state_front(&lmdb->state, txn, LANE_BACKFILL, &backfill) == 0;
+  if (has_live && (!has_backfill || live <= backfill)) return LANE_LIVE;
+  if (has_backfill) return LANE_BACKFILL;
+  return state_front(&lmdb->state, txn, LANE_URGENT, &urgent) == 0 ? LANE_URGENT : LANES;
+}
+
+static void trim_report(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint64_t records) {
+  int r = state_trim_end(&lmdb->state, txn, done);
+  uint64_t used = base_used(&lmdb->base, txn);
+  if (r == 0) r = commit(lmdb, txn);
+  else mdb_txn_abort(txn);
+  if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
+  done->face.committed_mono = now_of(lmdb).mono;
+  pthread_mutex_lock(&lmdb->lock);
+  lmdb->figures.discarded_records += records;
+  pthread_mutex_unlock(&lmdb->lock);
+  update_figures(lmdb, &(struct plan_counts){0}, used);
+  if (done->face.discard_count > 0) done_list_push(&lmdb->done, done);
+  else done_free(done);
+}
+
+/* Trims up to TRIM_STEP pieces for whose lane and age `pick` says so, in one transaction. Returns how many. */
+static size_t trim_step(struct lmdb *lmdb, bool (*pick)(void *ctx, MDB_txn *txn, enum lane *lane), void *ctx, int64_t older, enum directory_trimmed why) {
+  MDB_txn *txn = begin(lmdb);
+  struct done *done = done_new(STORE_DONE_TRIMMED, NULL);
+  uint64_t records = 0;
+  size_t count = 0;
+  enum lane lane;
+  for (; count < TRIM_STEP && pick(ctx, txn, &lane); count++) {
+    int r = state_trim(&lmdb->state, txn, lane, older, why, now_of(lmdb).wall, done, &records);
+    if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
+  }
+  if (count > 0) {
+    trim_report(lmdb, txn, done, records);
+  } else {
+    mdb_txn_abort(txn);
+    done_free(done);
+  }
+  return count;
+}
+
+struct by_age { struct lmdb *lmdb; int64_t older, next; };
+
+static bool pick_by_age(void *ctx, MDB_txn *txn, enum lane *lane) {
+  struct by_age *by = ctx;
+  by->next = INT64_MAX;
+  for (*lane = LANE_URGENT; *lane < LANES; (*lane)++) {
+    int64_t received;
+    int r = state_front(&by->lmdb->state, txn, *lane, &received);
+    if (r == 0 && received < by->older) return true;
+    if (r == 0 && received < by->next) by->next = received;
+  }
+  return false;
+}
+
+/* Looks at the fronts when the oldest can have come of age, but at least once a minute, since the wall clock may be set. */
+static void trim_by_age_if_due(struct lmdb *lmdb) {
+  struct instant now = now_of(lmdb);
+  if (lmdb->store.keep_us <= 0 || now.mono < lmdb->trim_due_mono) return;
+  struct by_age by = {.lmdb = lmdb, .older = now.wall - lmdb->store.keep_us, .next = INT64_MAX};
+  size_t count = trim_step(lmdb, pick_by_age, &by, by.older, DIRECTORY_BY_AGE);
+  int64_t wait = by.next == INT64_MAX ? 60 * SECOND_US : by.next - by.older;
+  if (wait > 60 * SECOND_US) wait = 60 * SECOND_US;
+  if (wait < SECOND_US) wait = SECOND_US;
+  lmdb->trim_due_mono = count == TRIM_STEP ? now.mono : now.mono + wait;
+}
+
+struct by_size { struct lmdb *lmdb; uint64_t need; bool stuck; };
+
+static bool pick_by_size(void *ctx, MDB_txn *txn, enum lane *lane) {
+  struct by_size *by = ctx;
+  uint64_t limit = space_limit(by->lmdb->store.max_size, false);
+  if (base_used(&by->lmdb->base, txn) + by->need <= limit) return false;
+  *lane = oldest_lane(by->lmdb, txn);
+  by->stuck = *lane == LANES;
+  return !by->stuck;
+}
+
+/* discard-oldest: makes room for the whole group before it is planned. */
+static void make_room(struct lmdb *lmdb, size_t bytes) {
+  struct by_size by = {.lmdb = lmdb, .need = bytes};
+  if (lmdb->store.when_full != STORE_DISCARD_OLDEST) return;
+  while (!by.stuck && trim_step(lmdb, pick_by_size, &by, INT64_MAX, DIRECTORY_BY_SIZE) == TRIM_STEP) continue;
+}
+
+/* ---- a group ---- */
+
+static size_t group_limit(const struct lmdb *lmdb) {
+  uint64_t share = lmdb->store.max_size / 16;
+  return share < GROUP_BYTES_MAX ? (size_t)share : GROUP_BYTES_MAX;
+}
+
+static void group_add(struct group *group, struct store_batch *batch) {
+  struct done *done = done_new(STORE_DONE_BATCH, batch->cookie);
+  done->batch = batch;
+  done->charge = batch->bytes;
+  group->planned[group->count] = false;
+  group->dones[group->count++] = done;
+  group->bytes += batch->bytes;
+}
+
+/* A new epoch stands alone: it reads the stream as it is on disk. */
+static bool group_takes(const struct group *group, const struct store_batch *batch) {
+  if (group->count == 0) return true;
+  bool alone = batch->has_new_epoch || group->dones[0]->batch->has_new_epoch;
+  return !alone && group->count < GROUP_BATCHES_MAX && group->bytes + batch->bytes <= group_limit(group->lmdb);
+}
+
+/* Takes what waits, and lingers for more while that is allowed and nothing urgent is in hand. */
+static void group_gather(struct group *group) {
+  struct lmdb *lmdb = group->lmdb;
+  int64_t until = now_of(lmdb).mono + lmdb->linger_us;
+  for (bool urgent = group->dones[0]->batch->urgent;;) {
+    void *entry;
+    int64_t left = urgent ? 0 : until - now_of(lmdb).mono;
+    int r = left > 0 ? queue_wait(lmdb->batches, &entry, left) : queue_pop(lmdb->batches, &entry);
+    if (r != 0) return;
+    struct store_batch *batch = entry;
+    if (!group_takes(group, batch)) {
+      group->held_over = batch;
+      return;
+    }
+    urgent = urgent || batch->urgent;
+    group_add(group, batch);
+  }
+}
+
+static void refuse(struct lmdb *lmdb, struct done *done, int refusal) {
+  done->face.kind = STORE_DONE_REFUSED;
+  done->face.refusal = (enum store_refusal)refusal;
+  if (refusal != STORE_REFUSAL_FULL) return;
+  pthread_mutex_lock(&lmdb->lock);
+  lmdb->figures.refused_full++;
+  pthread_mutex_unlock(&lmdb->lock);
+}
+
+static int group_plan(struct group *group, struct plan *plan, uint64_t used) {
+  struct lmdb *lmdb = group->lmdb;
+  for (size_t i = 0; i < group->count; i++) {
+    struct done *done = group->dones[i];
+    struct store_batch *batch = done->batch;
+    group->planned[i] = false;
+    if (done->face.kind == STORE_DONE_REFUSED) continue;
+    int refusal = batch_check(batch);
+    if (refusal == BATCH_GOOD && batch->bytes > group_limit(lmdb)) refusal = STORE_REFUSAL_TOO_LARGE;
+    if (refusal == BATCH_GOOD && !space_fits(lmdb->store.max_size, used, batch)) refusal = STORE_REFUSAL_FULL;
+    if (refusal != BATCH_GOOD) {
+      refuse(lmdb, done, refusal);
+      continue;
+    }
+    used += batch->bytes;
+    group->planned[i] = true;
+    int r = plan_batch(plan, batch, done);
+    if (r != 0) return r;
+  }
+  return 0;
+}
+
+static int write_keys(struct lmdb *lmdb, MDB_txn *txn, const struct store_batch *batch) {
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < batch->count; i++) {
+    const struct batch_item *item = &batch->items[i];
+    if (item->kind == BATCH_PUT) r = base_put(txn, lmdb->base.tables[item->table], item->key, item->value);
+    if (item->kind == BATCH_DELETE) r = base_delete(txn, lmdb->base.tables[item->table], item->key);
+    if (r == BASE_NONE) r = 0;
+  }
+  return r;
+}
+
+static int group_write(struct group *group, MDB_txn *txn, const struct plan *plan, bool seal) {
+  struct state *state = &group->lmdb->state;
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < group->count; i++) {
+    const struct done *done = group->dones[i];
+    if (!group->planned[i]) continue;
+    state_apply(state, done->effects, done->effect_count);
+    r = state_keep(state, txn, done->effects, done->effect_count);
+    if (r == 0) r = write_keys(group->lmdb, txn, done->batch);
+  }
+  if (r == 0) r = state_append(state, txn, plan->entries, plan->entry_count, seal);
+  return r == 0 ? state_checkpoint(state, txn, plan->counts.bytes + plan->entry_count * ENTRY_HEAD) : r;
+}
+
+static void group_plan_init(struct group *group, struct plan *plan, struct state_view *view) {
+  struct lmdb *lmdb = group->lmdb;
+  plan_init(plan, &lmdb->state.coverage, (struct plan_stored){view, state_overlapping}, &lmdb->store.world, lmdb->store.run);
+  memcpy(plan->next, lmdb->state.next, sizeof plan->next);
+}
+
+static bool group_has_work(const struct group *group) {
+  for (size_t i = 0; i < group->count; i++)
+    if (group->planned[i]) return true;
+  return false;
+}
+
+/* BASE_FULL: LMDB found no room although our counters did; nothing is changed. */
+static int group_try(struct group *group, bool seal) {
+  struct lmdb *lmdb = group->lmdb;
+  MDB_txn *txn = begin(lmdb);
+  struct state_view view = {&lmdb->state, txn};
+  struct plan plan;
+  group_plan_init(group, &plan, &view);
+  uint64_t used = base_used(&lmdb->base, txn);
+  int r = group_plan(group, &plan, used);
+  bool work = group_has_work(group);
+  if (r == 0 && work) r = group_write(group, txn, &plan, seal);
+  if (r == 0 && work) {
+    used = base_used(&lmdb->base, txn);
+    hook_before(lmdb);
+    r = commit(lmdb, txn);
+    if (r == 0) hook_after(lmdb);
+  } else {
+    mdb_txn_abort(txn);
+  }
+  if (r == 0) update_figures(lmdb, &plan.counts, used);
+  plan_deinit(&plan);
+  if (r != 0 && r != BASE_FULL) lmdb_die(lmdb, "a batch could not be written", r);
+  return r;
+}
+
+/* LMDB finds no run of 64 free pages (or none at all): once more with the small chunks of the young end only, then the batches are refused. */
+static void group_full(struct group *group) {
+  struct lmdb *lmdb = group->lmdb;
+  log_warning("store", lmdb->base.path, "LMDB has no room for a segment at %llu bytes in use; writing in small pieces",
+              (unsigned long long)lmdb->figures.used_bytes);
+  for (size_t i = 0; i < group->count; i++) done_reset(group->dones[i]);
+  reload(lmdb);
+  if (group_try(group, false) == 0) return;
+  for (size_t i = 0; i < group->count; i++) {
+    done_reset(group->dones[i]);
+    if (group->dones[i]->face.kind != STORE_DONE_REFUSED) refuse(lmdb, group->dones[i], STORE_REFUSAL_FULL);
+  }
+  reload(lmdb);
+}
+
+static void group_report(struct group *group) {
+  struct lmdb *lmdb = group->lmdb;
+  int64_t now = now_of(lmdb).mono;
+  for (size_t i = 0; i < group->count; i++) {
+    struct done *done = group->dones[i];
+    lmdb_note_ceilings(lmdb, done->effects, done->effect_count);
+    for (struct done *before = done->before; before; before = before->next) before->face.committed_mono = now;
+    done->face.committed_mono = now;
+    done_list_push(&lmdb->done, done);
+  }
+}
+
+static void group_run(struct group *group, struct store_batch *first) {
+  group->count = group->bytes = 0;
+  group_add(group, first);
+  if (!first->has_new_epoch) group_gather(group);
+  make_room(group->lmdb, group->bytes);
+  if (group_try(group, true) != 0) group_full(group);
+  group_report(group);
+  trim_by_age_if_due(group->lmdb);
+}
+
+/* ---- the thread ---- */
+
+/* -1: for ever. */
+static int64_t idle_us(struct lmdb *lmdb) {
+  if (lmdb->store.keep_us <= 0) return -1;
+  int64_t left = lmdb->trim_due_mono - now_of(lmdb).mono;
+  return left > 0 ? left : 0;
+}
+
+void *lmdb_writer_main(void *ctx) {
+  struct lmdb *lmdb = ctx;
+  struct group *group = mem_alloc(sizeof *group);
+  group->lmdb = lmdb;
+  for (int r = 0; r != QUEUE_CLOSED;) {
+    void *entry = group->held_over;
+    group->held_over = NULL;
+    if (!entry) r = queue_wait(lmdb->batches, &entry, idle_us(lmdb));
+    if (entry && r == 0) group_run(group, entry);
+    else if (r == QUEUE_EMPTY) trim_by_age_if_due(lmdb);
+  }
+  free(group);
+  return NULL;
+}
