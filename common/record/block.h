@@ -2,7 +2,7 @@
 #define RIVERBUS_COMMON_RECORD_BLOCK_H
 /*
  * The unit on the wire and in the store: a run of records of one stream. The codec's byte-level description with an example stands at
- * the top of block.c; golden vectors in tests/unit/record/.
+ * the top of block_format.h; golden vectors in tests/unit/record/.
  *
  * Layout: fixed part (version, flags, header length, total length, XXH3-64 of everything else), header items (id, varint length, value: an unknown
  * id is skipped, so that old nodes forward what new ones add), body (the dictionary of addresses first, then the records; zstd when flagged).

@@ -1,0 +1,207 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "common/record/block.h"
+#include "common/base/mem.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct record reading(const char *address, double value, int64_t at) {
+  return (struct record){.address = bytes_text(address), .time = at, .received = at, .value = {.type = VALUE_NUMBER, .number = value}};
+}
+
+static struct blob *golden_block(void) {
+  struct block_builder *builder = block_builder_new();
+  struct record record = reading("chongqing/cuntan/gauge-1/level", 178.52, 1000000);
+  assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
+  struct blob *block = block_builder_finish(builder, bytes_text("chongqing/cuntan"), 3);
+  block_number(block, (struct epoch){1, 2}, 7);
+  block_builder_free(builder);
+  return block;
+}
+
+/* The bytes are the format: a change here is a new version. */
+static const char golden[] =
+    "0100510067000000@@@@@@@@@@@@@@@@010000000000000002000000000000000700000000000000"
+    "0110" "63686f6e6771696e672f63756e74616e" "02080300000000000000" "0303000116" "040680897a000000"
+    "01100e" "2f67617567652d312f6c6576656c" "a700f0ad04";
+
+#define GOLDEN_CHECKSUM "3f95eeed30f959af"
+static void golden_vector(void **state) {
+  (void)state;
+  struct blob *blob = golden_block();
+  char hex[2 * 512 + 1] = "";
+  for (uint32_t i = 0; i < blob->len; i++) sprintf(hex + 2 * i, "%02x", blob->data[i]);
+  for (size_t i = 0; golden[i]; i++)
+    if (golden[i] != '@' && golden[i] != hex[i]) fail_msg("differs at byte %zu:\n%s\n%s", i / 2, hex, golden);
+  assert_int_equal(strlen(golden), strlen(hex));
+  printf("checksum %.16s\n", hex + 16);
+  assert_memory_equal(hex + 16, GOLDEN_CHECKSUM, 16);
+  struct block block;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  assert_int_equal(block.first, 7);
+  assert_int_equal(block.last, 7);
+  assert_int_equal(block.run, 3);
+  assert_int_equal(block.epoch.random, 2);
+  assert_true(bytes_equal(block.stream, bytes_text("chongqing/cuntan")));
+  assert_int_equal(block_check(&block), 0);
+  assert_true(blob->len <= 120);
+  blob_unref(blob);
+}
+
+struct made { struct record record; char address[64]; char text[40]; };
+
+static void make_record(struct made *made, unsigned *seed, int64_t *received) {
+  static const double tens[] = {1, 10, 100, 1000};
+  *received += rand_r(seed) % 3 ? rand_r(seed) % 100000 : 0;
+  sprintf(made->address, "chongqing/cuntan/gauge-%d/level", rand_r(seed) % 40);
+  sprintf(made->text, "text %d", rand_r(seed));
+  made->record = reading(made->address, (double)(rand_r(seed) % 20000 - 100) / tens[rand_r(seed) % 4], *received);
+  if (rand_r(seed) % 3 == 0) made->record.time -= rand_r(seed) % 1000000 - 1000;
+  if (rand_r(seed) % 5 == 0) made->record.quality = QUALITY_BAD, made->record.reason = REASON_CLOCK;
+  if (rand_r(seed) % 7 == 0) made->record.kind = (enum record_kind)(rand_r(seed) % RECORD_KINDS);
+  switch (rand_r(seed) % 8) {
+    case 0: made->record.value = (struct value){.type = VALUE_INTEGER, .integer = (int64_t)rand_r(seed) << 32 ^ rand_r(seed)}; break;
+    case 1: made->record.value = (struct value){.type = VALUE_BOOLEAN, .boolean = rand_r(seed) & 1}; break;
+    case 2: made->record.value = (struct value){.type = VALUE_TEXT, .bytes = bytes_text(made->text)}; break;
+    case 3: made->record.value = (struct value){.type = VALUE_BYTES, .bytes = bytes_text(made->text)}; break;
+    case 4: made->record.value = VALUE_EMPTY; break;
+    case 5: made->record.value.number = rand_r(seed) / 3.0; break;
+    default: break;
+  }
+}
+
+static void assert_same(const struct record *a, const struct record *b) {
+  assert_true(bytes_equal(a->address, b->address));
+  assert_int_equal(a->kind, b->kind);
+  assert_int_equal(a->quality, b->quality);
+  assert_int_equal(a->reason, b->reason);
+  assert_int_equal(a->time, b->time);
+  assert_int_equal(a->received, b->received);
+  assert_int_equal(a->value.type, b->value.type);
+  if (a->value.type == VALUE_NUMBER) assert_memory_equal(&a->value.number, &b->value.number, sizeof(double));
+  else assert_true(value_equal(&a->value, &b->value));
+}
+
+static bool keep_odd(void *ctx, const struct record *record) { return record->sequence % 2 == (uint64_t)*(int *)ctx; }
+
+static void assert_holds(struct blob *blob, const struct made *made, uint64_t first, uint64_t step, uint32_t count) {
+  struct block block;
+  struct block_reader *reader;
+  struct record record;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  assert_int_equal(block.count, count);
+  assert_int_equal(block_check(&block), 0);
+  assert_int_equal(block_reader_new(&reader, &block), 0);
+  for (uint32_t i = 0; i < count; i++) {
+    assert_int_equal(block_reader_next(reader, &record), 0);
+    assert_int_equal(record.sequence, first + i * step);
+    assert_same(&record, &made[record.sequence - 100].record);
+  }
+  assert_int_equal(block_reader_next(reader, &record), BLOCK_EMPTY);
+  block_reader_free(reader);
+}
+
+static void round_trips(void **state) {
+  (void)state;
+  unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : 11;
+  printf("seed %u\n", seed);
+  for (int round = 0; round < 300; round++) {
+    uint32_t count = 1 + (uint32_t)(rand_r(&seed) % 400);
+    struct made *made = mem_alloc(count * sizeof *made);
+    struct block_builder *builder = block_builder_new();
+    int64_t received = INT64_C(1790000000000000);
+    for (uint32_t i = 0; i < count; i++) {
+      make_record(&made[i], &seed, &received);
+      assert_int_equal(block_builder_add(builder, &made[i].record, BLOCK_MAX), 0);
+    }
+    struct blob *blob = block_builder_finish(builder, bytes_text("chongqing/cuntan"), 9);
+    block_number(blob, (struct epoch){5, 6}, 100);
+    assert_holds(blob, made, 100, 1, count);
+    struct block block;
+    int odd = 1;
+    block_open(&block, blob_bytes(blob));
+    struct blob *packed = block_compress(blob, &block), *half = NULL, *hopped = NULL;
+    assert_holds(packed, made, 100, 1, count);
+    block_open(&block, blob_bytes(packed));
+    assert_int_equal(block_with_hop(&hopped, &block, bytes_text("hubei"), 77), 0);
+    assert_holds(hopped, made, 100, 1, count);
+    block_open(&block, blob_bytes(hopped));
+    assert_true(block_visited(&block, bytes_text("hubei")));
+    assert_int_equal(block_filter(&half, hopped, &block, keep_odd, &odd), 0);
+    if (count > 1) {
+      assert_holds(half, made, 101, 2, count / 2);
+      struct block filtered;
+      block_open(&filtered, blob_bytes(half));
+      assert_true(block_visited(&filtered, bytes_text("hubei")));
+      assert_true(half->len <= BLOCK_MAX);
+    } else assert_null(half);
+    blob_unref(half);
+    blob_unref(hopped);
+    blob_unref(packed);
+    blob_unref(blob);
+    block_builder_free(builder);
+    free(made);
+  }
+}
+
+static void reseal(struct blob *blob) {
+  struct reader r;
+  reader_init(&r, bytes_of(blob->data + 16, 24));
+  struct epoch epoch;
+  epoch.created = reader_u64(&r);
+  epoch.random = reader_u64(&r);
+  block_number(blob, epoch, reader_u64(&r));
+}
+
+/* Whatever a peer sends, opening and checking end in a result; sealed anew, so that the parsers behind the checksum are reached. */
+static void hostile_bytes(void **state) {
+  (void)state;
+  struct blob *good = golden_block();
+  for (uint32_t at = 0; at < good->len; at++)
+    for (int bit = 0; bit < 8; bit++) {
+      struct blob *bad = blob_copy(blob_bytes(good));
+      struct block block;
+      bad->data[at] ^= (uint8_t)(1 << bit);
+      assert_int_equal(block_open(&block, blob_bytes(bad)), BLOCK_DAMAGED);
+      reseal(bad);
+      if (block_open(&block, blob_bytes(bad)) == 0) (void)block_check(&block);
+      blob_unref(bad);
+    }
+  for (uint32_t len = 0; len < good->len; len++) {
+    struct blob *cut = blob_copy(bytes_of(good->data, len));
+    struct block block;
+    assert_int_equal(block_open(&block, blob_bytes(cut)), BLOCK_DAMAGED);
+    blob_unref(cut);
+  }
+  blob_unref(good);
+}
+
+static void limits_hold(void **state) {
+  (void)state;
+  struct block_builder *builder = block_builder_new();
+  char *content = mem_alloc(VALUE_MAX), address[ADDRESS_MAX + 1];
+  memset(content, 'v', VALUE_MAX);
+  memset(address, 'a', sizeof address);
+  struct record record = {.address = bytes_of(address, ADDRESS_MAX), .time = INT64_MAX, .received = INT64_MIN, .quality = QUALITY_BAD, .kind = RECORD_EVENT, .value = {.type = VALUE_TEXT, .bytes = bytes_of(content, VALUE_MAX)}};
+  char stream[STREAM_MAX];
+  memset(stream, 'a', ADDRESS_MAX);
+  memcpy(stream + ADDRESS_MAX, "!urgent", 7);
+  assert_int_equal(block_builder_add(builder, &record, 100), 0);
+  assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), BLOCK_FULL);
+  struct blob *blob = block_builder_finish(builder, bytes_of(stream, ADDRESS_MAX + 7), UINT64_MAX);
+  struct block block;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  assert_int_equal(block_check(&block), 0);
+  assert_null(block_builder_finish(builder, bytes_text("a"), 1));
+  blob_unref(blob);
+  block_builder_free(builder);
+  free(content);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(golden_vector), cmocka_unit_test(round_trips), cmocka_unit_test(hostile_bytes), cmocka_unit_test(limits_hold)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
