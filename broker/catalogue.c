@@ -267,6 +267,10 @@ bool catalogue_take_dirty(struct catalogue *catalogue, size_t piece) {
   return dirty;
 }
 
+void catalogue_mark_all(struct catalogue *catalogue) {
+  for (size_t i = 0; i < catalogue->count; i += CATALOGUE_PIECE) mark_dirty(catalogue, i);
+}
+
 void catalogue_encode(const struct catalogue *catalogue, size_t piece, void (*put)(void *ctx, size_t piece, size_t part, struct bytes value), void *ctx) {
   struct buffer part = BUFFER_NULL, one = BUFFER_NULL;
   struct writer w;

@@ -69,4 +69,5 @@ bool catalogue_decode(struct catalogue *catalogue, struct bytes value);
 size_t catalogue_pieces(const struct catalogue *catalogue);
 /* Whether the piece changed since it was last asked; clears the mark. */
 bool catalogue_take_dirty(struct catalogue *catalogue, size_t piece);
+void catalogue_mark_all(struct catalogue *catalogue);
 #endif

@@ -181,6 +181,8 @@ bool request_records(struct request *request, enum lane lane, uint64_t position,
   return send_charged(request, &(struct request_message){.type = REQUEST_RECORDS, .id = request->id, .lane = lane, .position = position, .body = block});
 }
 
+void request_again(struct request *request) { request->session->owner->want_more = true; }
+
 const struct requester *request_requester(const struct request *request) { return request->session->who; }
 struct bytes request_command(const struct request *request) { return request->session->owner->command; }
 

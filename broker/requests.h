@@ -75,5 +75,7 @@ void request_refuse(struct request *request, const char *code, const char *messa
 /* Charged to the window: false, and nothing sent, when the window or the socket is full: `more` is called when it may work. A body is sent where at
  * least one byte of window is left, so that the largest block passes the smallest window. */
 bool request_rows(struct request *request, struct bytes text);
+/* Calls `more` soon: for a verb that has much to look through and lets others have their turn. */
+void request_again(struct request *request);
 bool request_records(struct request *request, enum lane lane, uint64_t position, struct bytes block);
 #endif
