@@ -34,7 +34,7 @@ struct batch_item {
   struct bytes key;          /* PUT, DELETE */
   struct bytes value;        /* PUT; DISCARD: reason */
   int64_t time;              /* DISCARD */
-  struct block_summary block_is; /* OWN, BLOCK: after batch_check */
+  struct block_summary block_is; /* BLOCK: after batch_check; OWN: when it is numbered */
 };
 
 struct store_batch {
@@ -49,7 +49,7 @@ struct store_batch {
   bool too_large;            /* a key or value beyond its limit */
 };
 
-/* 0, or why the batch is refused; opens every block. Changes nothing else. */
+/* 0, or why the batch is refused; opens every block but the drafts. Changes nothing else. */
 enum { BATCH_GOOD = 0 };
 int batch_check(struct store_batch *batch);
 #endif

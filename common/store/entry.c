@@ -5,7 +5,7 @@
  *    4  u8   kind: 1 block, 2 bare claim
  *    5  u8   lane
  *    6  u16  length of source
- *    8  u64  XXH3-64 of everything else of the entry
+ *    8  u64  XXH3-64 of the rest of the entry, but not of a block, which carries its own
  *   16  u64  position
  *   24  u64  scope
  *   32  u64  covers from
@@ -28,11 +28,14 @@ void entry_keep(struct entry *kept, const struct entry *entry) {
   *kept = *entry;
   kept->block = blob_ref(entry->block);
   kept->source = entry_own(entry->source);
-  if (entry->block) {
-    block_summarise(&kept->is, blob_bytes(kept->block));
-  } else {
-    kept->is.stream = entry_own(entry->is.stream);
-  }
+  if (!entry->block) kept->is.stream = entry_own(entry->is.stream);
+}
+
+struct entry entry_with_blob(const struct entry *entry, struct bytes block) {
+  struct entry whole = *entry;
+  whole.block = block.len ? blob_copy(block) : NULL;
+  if (whole.block) whole.is.stream.data = whole.block->data + (entry->is.stream.data - block.data);
+  return whole;
 }
 
 void entry_deinit(struct entry *kept) {
@@ -105,8 +108,10 @@ static void put_u32(uint8_t *to, uint32_t v) {
   for (int i = 0; i < 4; i++) to[i] = (uint8_t)(v >> (8 * i));
 }
 
-static uint64_t entry_hash(const uint8_t *entry, size_t size) {
-  return XXH3_64bits_withSeed(entry + CHECKED_FROM, size - CHECKED_FROM, XXH3_64bits(entry, CHECK_AT));
+static uint64_t entry_hash(const uint8_t *entry, size_t block) {
+  uint32_t size;
+  memcpy(&size, entry, sizeof size);
+  return XXH3_64bits_withSeed(entry + CHECKED_FROM, size - CHECKED_FROM - block, XXH3_64bits(entry, CHECK_AT));
 }
 
 void entry_write(const struct entry *entry, uint8_t *to) {
@@ -132,7 +137,7 @@ void entry_write(const struct entry *entry, uint8_t *to) {
     put_u64(at + 16, (uint64_t)entry->is.received_to);
     memcpy(at + CLAIM_HEAD, entry->is.stream.data, entry->is.stream.len);
   }
-  put_u64(to + CHECK_AT, entry_hash(to, size));
+  put_u64(to + CHECK_AT, entry_hash(to, entry->block ? tail : 0));
 }
 
 size_t entry_peek_size(struct bytes from) {
@@ -175,7 +180,7 @@ bool entry_read(struct entry *entry, struct bytes *block, struct bytes from) {
   uint32_t tail = reader_u32(&r);
   entry->source = reader_bytes(&r, source);
   struct bytes rest = reader_bytes(&r, tail);
-  if (!reader_done(&r) || check != entry_hash(from.data, size)) return false;
   *block = kind == ENTRY_BLOCK ? rest : BYTES_NULL;
+  if (!reader_done(&r) || check != entry_hash(from.data, block->len)) return false;
   return kind == ENTRY_BLOCK ? block_summarise(&entry->is, rest) : kind == ENTRY_CLAIM && entry_read_claim(entry, rest);
 }

@@ -16,6 +16,8 @@ struct entry {
 
 /* A copy that stands alone: one more reference of the block, names copied. */
 void entry_keep(struct entry *kept, const struct entry *entry);
+/* The same entry with its block as a blob of its own (NULL for a bare claim): *entry and block are views, as entry_read gives them. */
+struct entry entry_with_blob(const struct entry *entry, struct bytes block);
 void entry_deinit(struct entry *kept);                       /* only of one that was kept */
 
 /* What a stored entry means: calls apply for one or two effects (extent held, range claimed). */

@@ -43,6 +43,7 @@ struct lmdb {
   atomic_uint_fast64_t damaged_read;   /* by the reader */
 
   int64_t trim_due_mono;       /* the writer's: when it looks again at the age of the fronts */
+  bool memory_held;            /* the writer's: a large group went by since memory was given back */
   unsigned kill_at;            /* RIVERBUS_TEST_HOOKS: see lmdb_writer.c */
 };
 

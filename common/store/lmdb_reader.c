@@ -68,8 +68,7 @@ static void candidate_add(struct reading *reading, const struct entry *entry, st
     reading->candidate_cap = reading->candidate_cap ? reading->candidate_cap * 2 : 32;
     reading->candidates = mem_resize(reading->candidates, reading->candidate_cap, sizeof *reading->candidates);
   }
-  struct entry whole = *entry;
-  whole.block = blob_copy(block);
+  struct entry whole = entry_with_blob(entry, block);
   entry_keep(&reading->candidates[reading->candidate_count++].entry, &whole);
   blob_unref(whole.block);
 }

@@ -173,8 +173,7 @@ static bool overlapping_entry(void *ctx, const struct entry *entry, struct bytes
   if (!entry_overlaps(entry, o->stream, o->epoch, o->place->first, o->place->last)) return true;
   intervals_add(&o->seen, entry->is.first, entry->is.last);
   if (!entry_overlaps(entry, o->stream, o->epoch, o->from, o->to)) return true;
-  struct entry whole = *entry;
-  whole.block = blob_copy(block);
+  struct entry whole = entry_with_blob(entry, block);
   o->visit(o->ctx, &whole);
   blob_unref(whole.block);
   return true;

@@ -5,12 +5,13 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/store/lmdb.h"
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { GROUP_BATCHES_MAX = 1024, TRIM_STEP = 8 };
+enum { GROUP_BATCHES_MAX = 1024, TRIM_STEP = 8, HOLDS_MEMORY = 256 << 10 };
 #define GROUP_BYTES_MAX ((size_t)8 << 20)
 
 struct group {
@@ -18,6 +19,7 @@ struct group {
   struct done *dones[GROUP_BATCHES_MAX];    /* each with its batch */
   bool planned[GROUP_BATCHES_MAX];
   size_t count, bytes;
+  struct done *trimmed;                     /* what made room for it, reported before it */
   struct store_batch *held_over;            /* taken from the queue, but for the next group */
 };
 
@@ -111,6 +113,12 @@ static enum lane oldest_lane(struct lmdb *lmdb, MDB_txn *txn) {
   return state_front(&lmdb->state, txn, LANE_URGENT, &urgent) == 0 ? LANE_URGENT : LANES;
 }
 
+static void add_discarded(struct lmdb *lmdb, uint64_t records) {
+  pthread_mutex_lock(&lmdb->lock);
+  lmdb->figures.discarded_records += records;
+  pthread_mutex_unlock(&lmdb->lock);
+}
+
 static void trim_report(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint64_t records) {
   int r = state_trim_end(&lmdb->state, txn, done);
   uint64_t used = base_used(&lmdb->base, txn);
@@ -118,9 +126,7 @@ static void trim_report(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint
   else mdb_txn_abort(txn);
   if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
   done->face.committed_mono = now_of(lmdb).mono;
-  pthread_mutex_lock(&lmdb->lock);
-  lmdb->figures.discarded_records += records;
-  pthread_mutex_unlock(&lmdb->lock);
+  add_discarded(lmdb, records);
   update_figures(lmdb, &(struct plan_counts){0}, used);
   if (done->face.discard_count > 0) done_list_push(&lmdb->done, done);
   else done_free(done);
@@ -172,22 +178,21 @@ static void trim_by_age_if_due(struct lmdb *lmdb) {
   lmdb->trim_due_mono = count == TRIM_STEP ? now.mono : now.mono + wait;
 }
 
-struct by_size { struct lmdb *lmdb; uint64_t need; bool stuck; };
-
-static bool pick_by_size(void *ctx, MDB_txn *txn, enum lane *lane) {
-  struct by_size *by = ctx;
-  uint64_t limit = space_limit(by->lmdb->store.max_size, false);
-  if (base_used(&by->lmdb->base, txn) + by->need <= limit) return false;
-  *lane = oldest_lane(by->lmdb, txn);
-  by->stuck = *lane == LANES;
-  return !by->stuck;
-}
-
-/* discard-oldest: makes room for the whole group before it is planned. */
-static void make_room(struct lmdb *lmdb, size_t bytes) {
-  struct by_size by = {.lmdb = lmdb, .need = bytes};
-  if (lmdb->store.when_full != STORE_DISCARD_OLDEST) return;
-  while (!by.stuck && trim_step(lmdb, pick_by_size, &by, INT64_MAX, DIRECTORY_BY_SIZE) == TRIM_STEP) continue;
+/* discard-oldest: makes room for a whole group, in its own transaction, so that churn costs one commit and not two. NULL: there was room. */
+static struct done *make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes) {
+  uint64_t limit = space_limit(lmdb->store.max_size, false), records = 0;
+  struct done *done = NULL;
+  int r = 0;
+  while (lmdb->store.when_full == STORE_DISCARD_OLDEST && base_used(&lmdb->base, txn) + bytes > limit) {
+    enum lane lane = oldest_lane(lmdb, txn);
+    if (lane == LANES || r != 0) break;
+    if (!done) done = done_new(STORE_DONE_TRIMMED, NULL);
+    r = state_trim(&lmdb->state, txn, lane, INT64_MAX, DIRECTORY_BY_SIZE, now_of(lmdb).wall, done, &records);
+  }
+  if (done && r == 0) r = state_trim_end(&lmdb->state, txn, done);
+  if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
+  if (records) add_discarded(lmdb, records);
+  return done;
 }
 
 /* ---- a group ---- */
@@ -306,10 +311,11 @@ static int group_try(struct group *group, bool seal) {
   MDB_txn *txn = begin(lmdb);
   struct state_view view = {&lmdb->state, txn};
   struct plan plan;
+  group->trimmed = make_room(lmdb, txn, group->bytes);
   group_plan_init(group, &plan, &view);
   uint64_t used = base_used(&lmdb->base, txn);
   int r = group_plan(group, &plan, used);
-  bool work = group_has_work(group);
+  bool work = group->trimmed || group_has_work(group);
   if (r == 0 && work) r = group_write(group, txn, &plan, seal);
   if (r == 0 && work) {
     used = base_used(&lmdb->base, txn);
@@ -321,6 +327,7 @@ static int group_try(struct group *group, bool seal) {
   }
   if (r == 0) update_figures(lmdb, &plan.counts, used);
   plan_deinit(&plan);
+  if (r != 0) group->trimmed = done_free(group->trimmed);
   if (r != 0 && r != BASE_FULL) lmdb_die(lmdb, "a batch could not be written", r);
   return r;
 }
@@ -343,6 +350,11 @@ static void group_full(struct group *group) {
 static void group_report(struct group *group) {
   struct lmdb *lmdb = group->lmdb;
   int64_t now = now_of(lmdb).mono;
+  if (group->trimmed) {
+    group->trimmed->face.committed_mono = now;
+    done_list_push(&lmdb->done, group->trimmed);
+    group->trimmed = NULL;
+  }
   for (size_t i = 0; i < group->count; i++) {
     struct done *done = group->dones[i];
     lmdb_note_ceilings(lmdb, done->effects, done->effect_count);
@@ -356,9 +368,9 @@ static void group_run(struct group *group, struct store_batch *first) {
   group->count = group->bytes = 0;
   group_add(group, first);
   if (!first->has_new_epoch) group_gather(group);
-  make_room(group->lmdb, group->bytes);
   if (group_try(group, true) != 0) group_full(group);
   group_report(group);
+  if (group->bytes > HOLDS_MEMORY) group->lmdb->memory_held = true;
   trim_by_age_if_due(group->lmdb);
 }
 
@@ -366,9 +378,17 @@ static void group_run(struct group *group, struct store_batch *first) {
 
 /* -1: for ever. */
 static int64_t idle_us(struct lmdb *lmdb) {
-  if (lmdb->store.keep_us <= 0) return -1;
+  int64_t rest = lmdb->memory_held ? SECOND_US : -1;
+  if (lmdb->store.keep_us <= 0) return rest;
   int64_t left = lmdb->trim_due_mono - now_of(lmdb).mono;
-  return left > 0 ? left : 0;
+  if (left < 0) left = 0;
+  return rest >= 0 && rest < left ? rest : left;
+}
+
+static void idle(struct lmdb *lmdb) {
+  trim_by_age_if_due(lmdb);
+  if (lmdb->memory_held) malloc_trim(0);
+  lmdb->memory_held = false;
 }
 
 void *lmdb_writer_main(void *ctx) {
@@ -380,7 +400,7 @@ void *lmdb_writer_main(void *ctx) {
     group->held_over = NULL;
     if (!entry) r = queue_wait(lmdb->batches, &entry, idle_us(lmdb));
     if (entry && r == 0) group_run(group, entry);
-    else if (r == QUEUE_EMPTY) trim_by_age_if_due(lmdb);
+    else if (r == QUEUE_EMPTY) idle(lmdb);
   }
   free(group);
   return NULL;

@@ -36,8 +36,7 @@ struct loading {
 
 static bool load_entry(void *ctx, const struct entry *entry, struct bytes block) {
   struct loading *loading = ctx;
-  struct entry whole = *entry;
-  whole.block = block.len ? blob_copy(block) : NULL;
+  struct entry whole = entry_with_blob(entry, block);
   young_add(loading->young, &whole);
   blob_unref(whole.block);
   return true;

@@ -78,7 +78,7 @@ static void apply_to_plan(void *ctx, const struct effect *effect) {
 static void plan_own(struct plan *plan, struct batch_item *from, struct done *done, struct store_item *item) {
   struct epoch epoch = plan_own_epoch(plan, from->stream, done);
   block_number(from->block, epoch, plan_last(plan, from->stream, epoch) + 1);
-  block_summarise(&from->block_is, blob_bytes(from->block));
+  if (!block_summarise(&from->block_is, blob_bytes(from->block)) || !bytes_equal(from->block_is.stream, from->stream)) abort(); /* our own draft */
   struct entry *entry = plan_entry(plan, from->lane, from->block, &from->block_is);
   entry_effects(entry, apply_to_plan, &(struct to_plan){plan, done});
   *item = (struct store_item){.outcome = STORE_STORED,

@@ -22,7 +22,7 @@ struct plan {
   const struct world *world;
   uint64_t run;
   uint64_t next[LANES];         /* the next position of each log */
-  struct entry *entries;        /* to be written, in order; block referenced, names as long as the batches live */
+  struct entry *entries;        /* to be written, in order; block referenced, other names as long as the batches live */
   size_t entry_count, entry_cap;
   size_t bytes;                 /* of these entries as written */
   struct plan_counts counts;

@@ -87,7 +87,6 @@ static void plan_sieve(struct plan *plan, const struct batch_item *from, struct 
   plan->counts.late += sieve->late;
   struct block_summary is;
   if (left && block_summarise(&is, blob_bytes(left))) {
-    is.stream = from->block_is.stream; /* the batch keeps that one alive */
     item->outcome = left == from->block ? STORE_STORED : STORE_PARTIAL;
     plan_store(plan, from, done, item, left, &is);
   } else {
