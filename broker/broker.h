@@ -1,0 +1,60 @@
+#ifndef RIVERBUS_BROKER_BROKER_H
+#define RIVERBUS_BROKER_BROKER_H
+/*
+ * A province's broker: store, node, network and everything above them, put together. One thread, that of broker_run, does all of it; the store
+ * has its own. Nothing here decides: see links, orders, subscribers, catalogue.
+ */
+#include "broker/catalogue.h"
+#include "broker/checkpoint.h"
+#include "broker/links.h"
+#include "broker/orders.h"
+#include "broker/readers.h"
+#include "broker/subscribers.h"
+#include "common/base/log.h"
+
+struct broker {
+  char *config_path;
+  struct broker_config *config;
+  const struct world *world;
+  struct identity *identity;
+  struct store *store;
+  struct node *node;
+  struct net *net;
+  struct http *http;
+  struct principals principals;
+  struct links links;
+  struct errands errands;
+  struct catalogue catalogue;
+  struct checkpoint checkpoint;
+  struct readers readers;
+  struct subscribers *subscribers;
+  struct orders *orders;
+  struct requests *requests;
+  char endpoints[CHANNELS][256];
+  int64_t started;                  /* mono */
+  int64_t watchdog_us, watchdog_at; /* 0: none */
+  int64_t orders_at, checkpoint_at, links_at, requests_at; /* mono: when to tick them again */
+  struct log_limit refused_limit;
+  uint64_t refused_peers, discarded;
+  int signals;                      /* signalfd */
+  bool ends;
+};
+
+/* Opens everything; the problem has been logged where the outcome is not 0. config is consumed. May block. */
+enum { BROKER_FAILED = 1 };
+int broker_init(struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world);
+void broker_deinit(struct broker *broker);
+/* Until SIGTERM or SIGINT: 0. <0: fatal. */
+int broker_run(struct broker *broker);
+/* Reads the configuration again; a bad file keeps the old one and says so. */
+void broker_reload(struct broker *broker);
+
+/* answers.c: what operators may ask */
+extern const struct request_verb broker_verbs[];
+extern const struct request_verb broker_command_verb;
+json_t *broker_status(struct broker *broker);
+/* metrics.c */
+void broker_metrics(struct broker *broker, struct buffer *out);
+/* NULL: healthy; else why not. */
+const char *broker_health(struct broker *broker);
+#endif

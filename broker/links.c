@@ -1,0 +1,231 @@
+#include "broker/links.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include <stdlib.h>
+
+void links_init(struct links *links, const char *name, const struct world *world, struct node *node, struct net *net) {
+  *links = (struct links){.node = node, .net = net, .world = world, .name = mem_text(name, strlen(name))};
+}
+
+/* ---- connections that we open ---- */
+
+static void disconnect(struct links *links, struct link *link) {
+  for (int channel = 0; channel < CHANNELS; channel++) {
+    if (link->conns[channel]) {
+      uint64_t conn = link->conns[channel];
+      link->conns[channel] = 0;
+      node_closed(links->node, conn);
+      net_close(links->net, conn);
+    }
+    link->stands[channel] = false;
+  }
+}
+
+static void forget_endpoints(struct link *link) {
+  for (int channel = 0; channel < CHANNELS; channel++) {
+    free(link->endpoints[channel]);
+    link->endpoints[channel] = NULL;
+  }
+}
+
+static void connect_now(struct links *links, struct link *link) {
+  uint8_t key[32];
+  const char *why = "its key is not a valid point";
+  link->connect_at = 0;
+  bool good = public_key_transport(&link->first_key, key) == 0;
+  for (int channel = 0; channel < CHANNELS && good; channel++)
+    good = net_connect(links->net, link->endpoints[channel], key, channel, link->principal, &link->conns[channel], &why) == 0;
+  if (good) return;
+  log_warning("links", link->principal, "cannot connect to %s: %s", link->endpoints[0], why);
+  disconnect(links, link);
+  link->connect_at = world_now(links->world).mono + 10 * LINK_RECONNECT_US;
+}
+
+static struct link *link_of_conn(const struct links *links, uint64_t conn, int *channel) {
+  for (size_t i = 0; i < links->count; i++)
+    for (*channel = 0; *channel < CHANNELS; ++*channel)
+      if (links->items[i]->conns[*channel] == conn) return links->items[i];
+  return NULL;
+}
+
+void links_opened(struct links *links, uint64_t conn) {
+  int channel;
+  struct link *link = link_of_conn(links, conn, &channel);
+  if (!link) return;
+  link->stands[channel] = true;
+  if (link->stands[CHANNEL_URGENT] && link->stands[CHANNEL_TELEMETRY])
+    node_opened(links->node, link->peer, link->conns[CHANNEL_URGENT], link->conns[CHANNEL_TELEMETRY]);
+}
+
+void links_closed(struct links *links, uint64_t conn) {
+  int channel;
+  struct link *link = link_of_conn(links, conn, &channel);
+  if (link) link->stands[channel] = false;
+  node_closed(links->node, conn);
+}
+
+void links_close(struct links *links, uint64_t conn) {
+  int channel;
+  struct link *link = link_of_conn(links, conn, &channel);
+  net_close(links->net, conn);
+  if (!link) return;
+  link->conns[channel] = 0;
+  link->stands[channel] = false;
+  link->connect_at = world_now(links->world).mono + LINK_RECONNECT_US;
+}
+
+int64_t links_tick(struct links *links, int64_t now) {
+  int64_t next = now + SECOND_US;
+  for (size_t i = 0; i < links->count; i++) {
+    struct link *link = links->items[i];
+    if (!link->connect_at) continue;
+    if (link->connect_at > now) {
+      if (link->connect_at < next) next = link->connect_at;
+      continue;
+    }
+    disconnect(links, link);   /* what is left of the old pair */
+    connect_now(links, link);
+  }
+  return next;
+}
+
+/* ---- configuration ---- */
+
+struct link *links_find(const struct links *links, const char *principal) { return table_get(&links->by_principal, bytes_text(principal)); }
+
+/* A station's node has two segments. */
+struct link *links_of_address(const struct links *links, struct bytes address) {
+  struct bytes station = address_segment(address, 1);
+  if (!station.len) return NULL;
+  struct link *link = table_get(&links->by_node, bytes_of(address.data, (size_t)(station.data - address.data) + station.len));
+  return link && !link->is_peer ? link : NULL;
+}
+
+static void link_free(struct links *links, struct link *link) {
+  table_remove(&links->by_principal, bytes_text(link->principal));
+  table_remove(&links->by_node, bytes_text(link->node));
+  disconnect(links, link);
+  node_peer_remove(links->node, link->peer);
+  net_revoke(links->net, link->principal);
+  peer_rules_deinit(&link->rules);
+  forget_endpoints(link);
+  free(link->principal);
+  free(link->node);
+  free(link);
+}
+
+void links_deinit(struct links *links) {
+  for (size_t i = 0; i < links->count; i++) link_free(links, links->items[i]);
+  free(links->items);
+  table_deinit(&links->by_principal, NULL);
+  table_deinit(&links->by_node, NULL);
+  free(links->name);
+  *links = (struct links){0};
+}
+
+static struct link *link_new(struct links *links, const char *principal, const char *node, bool is_peer) {
+  struct link *link = mem_alloc(sizeof *link);
+  link->principal = mem_text(principal, strlen(principal));
+  link->node = mem_text(node, strlen(node));
+  link->is_peer = is_peer;
+  links->items = mem_resize(links->items, links->count + 1, sizeof *links->items);
+  links->items[links->count++] = link;
+  table_put(&links->by_principal, bytes_text(principal), link);
+  table_put(&links->by_node, bytes_text(node), link);
+  return link;
+}
+
+static struct link *link_get(struct links *links, const char *kind, const char *node, bool is_peer, bool *fresh) {
+  struct buffer principal = BUFFER_NULL;
+  buffer_printf(&principal, "%s %s", kind, node);
+  struct link *link = links_find(links, buffer_text(&principal));
+  *fresh = link == NULL;
+  if (!link) link = link_new(links, buffer_text(&principal), node, is_peer);
+  buffer_deinit(&principal);
+  link->wanted = true;
+  return link;
+}
+
+static void add_to_node(struct links *links, struct link *link, bool connects) {
+  struct node_peer_config config = {.principal = link->principal,
+                                    .node = link->node,
+                                    .role = link->is_peer ? NODE_PEER_NEIGHBOUR : NODE_PEER_STATION,
+                                    .connects = connects,
+                                    .scope = link->scope,
+                                    .compress = link->is_peer,
+                                    .owner = link};
+  link->peer = node_peer_add(links->node, &config);
+}
+
+static void configure_station(struct links *links, const struct broker_station *station) {
+  bool fresh;
+  struct link *link = link_get(links, "station", station->node, false, &fresh);
+  link->station = station;
+  if (fresh) add_to_node(links, link, false);
+  else net_revoke(links->net, link->principal);   /* cuts only connections whose key is no longer good */
+}
+
+static void read_rules(struct peer_rules *rules, const char *node, const struct broker_peer *peer) {
+  *rules = (struct peer_rules){.node = node};
+  for (size_t i = 0; i < peer->share_count; i++) patterns_add(&rules->share, pattern_text(peer->share[i].match), NULL);
+  for (size_t i = 0; i < peer->accept_count; i++) patterns_add(&rules->accept, pattern_text(peer->accept[i].match), NULL);
+}
+
+static bool text_same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+static bool connection_changed(const struct link *link, const struct broker_peer *peer) {
+  return !text_same(link->endpoints[0], peer->connect.urgent) || !text_same(link->endpoints[1], peer->connect.telemetry) ||
+         memcmp(&link->first_key, &peer->keys.items[0], sizeof link->first_key) != 0;
+}
+
+static void configure_connection(struct links *links, struct link *link, const struct broker_peer *peer) {
+  disconnect(links, link);
+  forget_endpoints(link);
+  link->first_key = peer->keys.items[0];
+  link->connect_at = 0;
+  if (!peer->connect.urgent) return;
+  link->endpoints[0] = mem_text(peer->connect.urgent, strlen(peer->connect.urgent));
+  link->endpoints[1] = mem_text(peer->connect.telemetry, strlen(peer->connect.telemetry));
+  connect_now(links, link);
+}
+
+static void configure_peer(struct links *links, const struct broker_peer *peer) {
+  bool fresh;
+  struct link *link = link_get(links, "peer", peer->name, true, &fresh);
+  link->config = peer;
+  peer_rules_deinit(&link->rules);
+  read_rules(&link->rules, links->name, peer);
+  uint64_t scope = peer_rules_scope(&link->rules);
+  bool moved = !fresh && (link->endpoints[0] != NULL) != (peer->connect.urgent != NULL);
+  if (moved) {   /* who connects is a property of the place in the node */
+    disconnect(links, link);
+    node_peer_remove(links->node, link->peer);
+  }
+  bool changed = scope != link->scope;
+  link->scope = scope;
+  if (fresh || moved) add_to_node(links, link, peer->connect.urgent != NULL);
+  else if (changed) node_peer_rules(links->node, link->peer, scope);
+  if (!fresh) net_revoke(links->net, link->principal);
+  if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
+}
+
+static void drop_unwanted(struct links *links) {
+  size_t kept = 0;
+  for (size_t i = 0; i < links->count; i++) {
+    struct link *link = links->items[i];
+    if (link->wanted) {
+      links->items[kept++] = link;
+      continue;
+    }
+    log_notice("links", link->principal, "is no longer in the configuration: its connections are cut");
+    link_free(links, link);
+  }
+  links->count = kept;
+}
+
+void links_configure(struct links *links, const struct broker_config *config) {
+  for (size_t i = 0; i < links->count; i++) links->items[i]->wanted = false;
+  for (size_t i = 0; i < config->station_count; i++) configure_station(links, &config->stations[i]);
+  for (size_t i = 0; i < config->peer_count; i++) configure_peer(links, &config->peers[i]);
+  drop_unwanted(links);
+}

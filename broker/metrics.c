@@ -1,0 +1,98 @@
+/* GET /metrics: Prometheus text. One row of the table is one figure. */
+#include "broker/broker.h"
+#include <inttypes.h>
+
+struct figure { const char *name, *type, *help; uint64_t value; };
+
+static void put_figures(struct buffer *out, const struct figure *figures, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help, figures[i].name, figures[i].type, figures[i].name,
+                  figures[i].value);
+}
+
+static void put_node(struct broker *broker, struct buffer *out) {
+  struct store_stats s;
+  struct net_stats n;
+  struct orders_stats o;
+  store_stats(broker->store, &s);
+  net_stats(broker->net, &n);
+  orders_stats(broker->orders, &o);
+  const struct figure figures[] = {
+      {"riverbus_store_commits_total", "counter", "Synchronous commits of the store.", s.commits},
+      {"riverbus_store_fsyncs_total", "counter", "Syncs to disk.", s.fsyncs},
+      {"riverbus_store_records_total", "counter", "Records stored.", s.records},
+      {"riverbus_store_duplicates_total", "counter", "Records that were held already.", s.duplicates},
+      {"riverbus_store_late_total", "counter", "Records below the retention floor.", s.late},
+      {"riverbus_store_damaged_total", "counter", "Entries set aside because their checksum did not fit.", s.damaged},
+      {"riverbus_store_refused_full_total", "counter", "Batches refused because the store is full.", s.refused_full},
+      {"riverbus_store_discarded_records_total", "counter", "Records that retention took away.", s.discarded_records},
+      {"riverbus_store_used_bytes", "gauge", "Bytes of the store in use.", s.used_bytes},
+      {"riverbus_store_max_bytes", "gauge", "Size of the store.", s.max_bytes},
+      {"riverbus_store_commit_microseconds", "gauge", "Duration of the last commit.", (uint64_t)s.commit_us_last},
+      {"riverbus_points", "gauge", "Points in the catalogue.", broker->catalogue.count},
+      {"riverbus_points_left_out_total", "counter", "Records of points beyond the catalogue's limit.", broker->catalogue.left_out},
+      {"riverbus_commands_open", "gauge", "Commands without a final state, and unknown ones.", o.open},
+      {"riverbus_commands_taken_total", "counter", "Commands accepted.", o.taken},
+      {"riverbus_commands_refused_total", "counter", "Commands refused by this broker.", o.refused},
+      {"riverbus_reports_forged_total", "counter", "Reports that were not believed.", o.forged},
+      {"riverbus_sessions", "gauge", "Operators' sessions.", requests_sessions(broker->requests)},
+      {"riverbus_subscribers", "gauge", "Requests that follow records.", subscribers_count(broker->subscribers)},
+      {"riverbus_connections", "gauge", "Connections of the network.", n.connections},
+      {"riverbus_messages_in_total", "counter", "Messages received.", n.messages_in},
+      {"riverbus_messages_out_total", "counter", "Messages sent.", n.messages_out},
+      {"riverbus_bytes_in_total", "counter", "Bytes received.", n.bytes_in},
+      {"riverbus_bytes_out_total", "counter", "Bytes sent.", n.bytes_out},
+      {"riverbus_refused_handshakes_total", "counter", "Strangers and wrong keys.", n.refused_handshakes},
+      {"riverbus_refused_messages_total", "counter", "Messages without a principal that is obeyed.", n.refused_messages},
+      {"riverbus_malformed_requests_total", "counter", "Malformed messages of operators.", requests_malformed(broker->requests)},
+  };
+  put_figures(out, figures, sizeof figures / sizeof figures[0]);
+}
+
+/* One figure of every link. */
+struct link_figure { const char *name, *type, *help; int64_t (*value)(const struct node_peer_status *status); };
+static int64_t link_up(const struct node_peer_status *s) { return s->up; }
+static int64_t link_round_trip(const struct node_peer_status *s) { return s->round_trip; }
+static int64_t link_offset(const struct node_peer_status *s) { return s->clock_offset; }
+static int64_t link_received(const struct node_peer_status *s) {
+  return (int64_t)(s->received_records[LANE_URGENT] + s->received_records[LANE_LIVE] + s->received_records[LANE_BACKFILL]);
+}
+static int64_t link_sent(const struct node_peer_status *s) {
+  return (int64_t)(s->sent_records[LANE_URGENT] + s->sent_records[LANE_LIVE] + s->sent_records[LANE_BACKFILL]);
+}
+static int64_t link_backlog(const struct node_peer_status *s) { return (int64_t)s->backlog_records; }
+static int64_t link_refused(const struct node_peer_status *s) { return (int64_t)s->refused_blocks; }
+
+static const struct link_figure link_figures[] = {
+    {"riverbus_link_up", "gauge", "Whether the session stands.", link_up},
+    {"riverbus_link_round_trip_microseconds", "gauge", "Round trip of the urgent ping.", link_round_trip},
+    {"riverbus_link_clock_offset_microseconds", "gauge", "The other clock minus this one.", link_offset},
+    {"riverbus_link_received_records_total", "counter", "Records received.", link_received},
+    {"riverbus_link_sent_records_total", "counter", "Records sent.", link_sent},
+    {"riverbus_link_backlog_records", "gauge", "Records known to be missing there.", link_backlog},
+    {"riverbus_link_refused_blocks_total", "counter", "Blocks refused.", link_refused},
+};
+
+static void put_link_figure(struct broker *broker, const struct link_figure *figure, struct buffer *out) {
+  buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", figure->name, figure->help, figure->name, figure->type);
+  for (size_t i = 0; i < broker->links.count; i++) {
+    struct node_peer_status status;
+    const struct link *link = broker->links.items[i];
+    node_peer_status(broker->node, link->peer, &status);
+    buffer_printf(out, "%s{node=", figure->name);
+    json_put_text(out, bytes_text(link->node));   /* Prometheus escapes a label as JSON does for the characters a name can have */
+    buffer_printf(out, "} %" PRId64 "\n", figure->value(&status));
+  }
+}
+
+void broker_metrics(struct broker *broker, struct buffer *out) {
+  put_node(broker, out);
+  for (size_t i = 0; i < sizeof link_figures / sizeof link_figures[0]; i++) put_link_figure(broker, &link_figures[i], out);
+}
+
+const char *broker_health(struct broker *broker) {
+  struct store_stats s;
+  store_stats(broker->store, &s);
+  uint64_t limit = s.max_bytes / 100 * 95;
+  return s.max_bytes && s.used_bytes > limit ? "the store is full" : NULL;
+}

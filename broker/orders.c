@@ -1,0 +1,280 @@
+/* The ledger: what stations, the clock and the store do to open commands. What operators ask is in orders_ask.c. */
+#include "broker/orders.h"
+#include "broker/order.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include <stdlib.h>
+
+struct orders *orders_new(const char *node, const struct world *world, const struct orders_hooks *hooks) {
+  struct orders *orders = mem_alloc(sizeof *orders);
+  orders->node = mem_text(node, strlen(node));
+  orders->world = world;
+  orders->hooks = *hooks;
+  orders->ahead_us = CHECK_AHEAD_US;
+  orders->limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
+  return orders;
+}
+
+struct orders *orders_free(struct orders *orders) {
+  if (!orders) return NULL;
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *order;
+  while (table_next(&orders->open, &cursor, NULL, &order)) order_free(order);
+  table_deinit(&orders->open, NULL);
+  free(orders->node);
+  free(orders);
+  return NULL;
+}
+
+void orders_set_deadline(struct orders *orders, int64_t ahead_us) { orders->ahead_us = ahead_us; }
+
+void orders_stats(const struct orders *orders, struct orders_stats *out) {
+  *out = orders->stats;
+  out->open = orders->open.count;
+}
+
+static int64_t wall(const struct orders *orders) { return world_now(orders->world).wall; }
+
+/* ---- the start ---- */
+
+static char *said(const struct ledger_entry *entry) {
+  struct buffer text = BUFFER_NULL;
+  ledger_put_json(&text, entry);
+  char *out = mem_text(text.data, text.len);
+  buffer_deinit(&text);
+  return out;
+}
+
+static bool load_one(void *ctx, struct bytes key, struct bytes value) {
+  struct orders *orders = ctx;
+  struct ledger ledger = {0};
+  struct command command;
+  if (!key.len || key.data[0] != '!') return false;   /* the open ones stand first */
+  if (ledger_load(&ledger, value) || command_read(&command, ledger.entry.command)) {
+    log_error("commands", NULL, "the entry of command " BYTES_FMT " cannot be read: it is left as it is", (int)key.len - 1, (const char *)key.data + 1);
+    ledger_deinit(&ledger);
+    return true;
+  }
+  struct order *order = order_new(orders, ledger.entry.id);
+  order->ledger = ledger;   /* consumes ledger: the views point into its storage */
+  order->deadline = command.deadline;
+  order->accepted = true;
+  order->said = said(&ledger.entry);
+  order->said_final = state_is_final(ledger.entry.state);
+  return true;
+}
+
+int orders_load(struct orders *orders, struct store *store) { return store_scan(store, STORE_COMMANDS, load_one, orders); }
+
+/* ---- handing over ---- */
+
+static void send_command(struct order *order) {
+  struct orders *orders = order->owner;
+  struct buffer body = BUFFER_NULL;
+  settle_put_command(&body, order->ledger.entry.command);
+  if (orders->hooks.send(orders->hooks.ctx, order->ledger.entry.station, SETTLE_COMMAND, buffer_bytes(&body))) order->told = wall(orders);
+  buffer_deinit(&body);
+}
+
+void order_hand_over(struct order *order) {
+  struct order_station station;
+  struct orders *orders = order->owner;
+  bool durable = order->accepted && order->committed == order->commits && !order->again;
+  if (!durable || order->told || order->ledger.entry.state != STATE_SENT) return;
+  if (orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) && station.up) send_command(order);
+}
+
+static bool is_carried_out_by_station(const struct order *order, int64_t now) {
+  return order->ledger.entry.state == STATE_SENT && now < order->deadline;
+}
+
+static bool is_unsettled_there(const struct order *order) {
+  return order->ledger.entry.custody == LEDGER_NEXT && (state_is_open(order->ledger.entry.state) || order->ledger.entry.state == STATE_UNKNOWN);
+}
+
+/* From accepted to sent; the station is told when that is durable. */
+static void begin_hand_over(struct order *order, const struct order_station *station) {
+  struct orders *orders = order->owner;
+  if (ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_SENT, wall(orders))) return;
+  order->ledger.entry.epoch = station->epoch;
+  order->told = 0;
+  order_say(order);
+  order_commit(order);
+}
+
+struct asking { struct orders *orders; struct bytes station; struct settle_ids ids; };
+
+static void ask_flush(struct asking *asking) {
+  struct buffer body = BUFFER_NULL;
+  if (asking->ids.count) {
+    settle_put_ask(&body, &asking->ids);
+    asking->orders->hooks.send(asking->orders->hooks.ctx, asking->station, SETTLE_ASK, buffer_bytes(&body));
+  }
+  buffer_deinit(&body);
+  asking->ids.count = 0;
+}
+
+static void ask(struct asking *asking, struct order *order) {
+  asking->ids.ids[asking->ids.count++] = order->ledger.entry.id;
+  order->told = wall(asking->orders);
+  if (asking->ids.count == SETTLE_IDS_MAX) ask_flush(asking);
+}
+
+void orders_session(struct orders *orders, const struct order_station *station) {
+  struct asking asking = {orders, station->node, {0}};
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *value;
+  int64_t now = wall(orders);
+  while (table_next(&orders->open, &cursor, NULL, &value)) {
+    struct order *order = value;
+    if (!order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) continue;
+    order->told = 0;
+    if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline) begin_hand_over(order, station);
+    else if (is_carried_out_by_station(order, now)) order_hand_over(order);   /* not asked for: an id that is unknown there is then refused for good */
+    else if (is_unsettled_there(order)) ask(&asking, order);
+  }
+  ask_flush(&asking);
+}
+
+/* ---- reports ---- */
+
+static bool report_is_of(const struct report *report, const struct order *order) {
+  uint8_t digest[COMMAND_DIGEST];
+  command_digest(order->ledger.entry.command, digest);
+  return memcmp(digest, report->digest, sizeof digest) == 0;
+}
+
+static void note_forged(struct orders *orders, struct bytes station, struct bytes address) {
+  uint64_t suppressed;
+  orders->stats.forged++;
+  if (!log_allow(&orders->limit, world_now(orders->world).mono, &suppressed)) return;
+  log_warning("commands", NULL, "a report about " BYTES_FMT " that is not signed by " BYTES_FMT " is not believed", BYTES_ARG(address), BYTES_ARG(station));
+}
+
+static void admit_report(struct orders *orders, const struct order_station *station, const struct block *block, const struct record *record,
+                         struct store_batch *batch) {
+  struct report report;
+  if (record->value.type != VALUE_BYTES || report_open(&report, record->value.bytes) || !config_keys_contain(station->keys, &report.key)) {
+    note_forged(orders, station->node, record->address);
+    return;
+  }
+  struct order *order = table_get(&orders->open, report.id);
+  if (!order || !order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) return;
+  if (!report_is_of(&report, order)) {
+    note_forged(orders, station->node, record->address);
+    return;
+  }
+  orders->stats.reports++;
+  if (ledger_report(&order->ledger.entry, &report) == 0) order_say_by_report(order, block->epoch, record->sequence);
+  else ledger_keep(&order->ledger);
+  order_put(order, batch);   /* also for one that came before: the batch that held it then may have been refused */
+}
+
+void orders_admit(struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch) {
+  struct block_reader *reader = NULL;
+  struct record record;
+  if (!orders->open.count || block_reader_new(&reader, block)) return;
+  while (block_reader_next(reader, &record) == 0)
+    if (record.kind == RECORD_REPORT) admit_report(orders, station, block, &record, batch);
+  block_reader_free(reader);
+}
+
+void orders_committed(struct orders *orders, const struct block *block) {
+  struct block_reader *reader = NULL;
+  struct record record;
+  struct report report;
+  if (!orders->open.count || block_reader_new(&reader, block)) return;
+  while (block_reader_next(reader, &record) == 0) {
+    if (record.kind != RECORD_REPORT || record.value.type != VALUE_BYTES || report_read(&report, record.value.bytes)) continue;
+    struct order *order = table_get(&orders->open, report.id);
+    if (order) order_release_reports(order, block->epoch, record.sequence);
+  }
+  block_reader_free(reader);
+}
+
+/* ---- "never received" ---- */
+
+static void settle_never(struct order *order) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  if (ledger_move(entry, ACTOR_NEVER, STATE_EXPIRED, wall(order->owner))) return;
+  entry->code = CODE_NOT_RECEIVED;
+  entry->message = bytes_text("the station never received the command, and will not take it any more");
+  order_say(order);
+  order_commit(order);
+}
+
+void orders_message(struct orders *orders, const struct order_station *station, uint8_t type, struct bytes body) {
+  struct epoch epoch;
+  struct settle_ids ids;
+  if (type != SETTLE_NEVER || settle_get_never(body, &epoch, &ids)) {
+    log_warning("commands", NULL, BYTES_FMT " sent a message of type %u that is not understood", BYTES_ARG(station->node), type);
+    return;
+  }
+  for (uint32_t i = 0; i < ids.count; i++) {
+    struct order *order = table_get(&orders->open, ids.ids[i]);
+    bool theirs = order && order->accepted && bytes_equal(order->ledger.entry.station, station->node);
+    if (theirs && epoch_compare(order->ledger.entry.epoch, epoch) == 0) settle_never(order);
+  }
+}
+
+/* ---- time ---- */
+
+static void expire(struct order *order, int64_t now) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  char message[2 * ADDRESS_MAX];
+  if (ledger_move(entry, ACTOR_BROKER, STATE_EXPIRED, now)) return;
+  entry->code = CODE_EXPIRED;
+  snprintf(message, sizeof message, "the station " BYTES_FMT " was not connected until the deadline passed", BYTES_ARG(entry->station));
+  entry->message = bytes_text(message);
+  order_say(order);
+  order_commit(order);
+}
+
+static void give_up(struct order *order, int64_t now) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  if (ledger_move(entry, ACTOR_TIMER, STATE_UNKNOWN, now)) return;
+  entry->code = CODE_NO_ANSWER;
+  entry->message = bytes_text("the command was handed to the station, and no report of its outcome came in time");
+  order_say(order);
+  order_commit(order);
+}
+
+/* What time asks of one order; returns when to look again. May free it. */
+static int64_t order_tick(struct order *order, int64_t now) {
+  struct orders *orders = order->owner;
+  struct ledger_entry *entry = &order->ledger.entry;
+  struct order_station station;
+  if (order->again) order_commit(order);
+  if (order->committed < order->commits) return now + SECOND_US;
+  if (entry->state == STATE_ACCEPTED) {
+    if (now < order->deadline) return order->deadline;
+    expire(order, now);
+    return now + SECOND_US;
+  }
+  if (is_unsettled_there(order) && entry->state != STATE_UNKNOWN && now >= entry->settle_by) {
+    give_up(order, now);
+    return now + SECOND_US;
+  }
+  if (!is_unsettled_there(order)) return now + 60 * SECOND_US;
+  bool carried_out = is_carried_out_by_station(order, now);
+  if (!carried_out && now < order->deadline) return order->deadline;
+  int64_t due = order->told ? order->told + (carried_out ? ORDERS_RESEND_US : ORDERS_ASK_US) : now;
+  if (due > now) return due;
+  if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return now + ORDERS_RESEND_US;
+  struct asking asking = {orders, station.node, {0}};
+  if (carried_out) send_command(order);
+  else ask(&asking, order);
+  ask_flush(&asking);
+  return now + ORDERS_RESEND_US;
+}
+
+int64_t orders_tick(struct orders *orders) {
+  int64_t now = wall(orders), next = now + SECOND_US;
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *order;
+  while (table_next(&orders->open, &cursor, NULL, &order)) {
+    int64_t due = order_tick(order, now);
+    if (due < next) next = due;
+  }
+  return next;
+}

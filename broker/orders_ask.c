@@ -1,0 +1,327 @@
+/* What operators ask about commands: to take one, to follow one, to list them. */
+#include "broker/order.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include <stdlib.h>
+
+enum { LIST_BYTES = 32 * 1024 };   /* of one reply; a row adds at most a command and its texts */
+
+/* ---- taking ---- */
+
+void inquiry_end(struct inquiry *inquiry) {
+  order_leave(inquiry);
+  errand_forget(inquiry->reading);
+  for (size_t i = 0; i < inquiry->id_count; i++) free((void *)(uintptr_t)inquiry->ids[i].data);
+  free(inquiry->ids);
+  buffer_deinit(&inquiry->bytes);
+  buffer_deinit(&inquiry->rows);
+  free(inquiry);
+}
+
+void orders_request_end(struct request *request) {
+  if (request->state) inquiry_end(request->state);
+}
+
+static struct inquiry *inquiry_new(struct orders *orders, struct request *request) {
+  struct inquiry *inquiry = mem_alloc(sizeof *inquiry);
+  inquiry->owner = orders;
+  inquiry->request = request;
+  request->state = inquiry;
+  return inquiry;
+}
+
+/* Asks for the finished command of that id. */
+static void look_up(struct inquiry *inquiry, struct bytes id, errand_fn *done) {
+  struct orders *orders = inquiry->owner;
+  struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = id, .max_bytes = 1};
+  inquiry->reading = orders->hooks.read(orders->hooks.ctx, &read, done, inquiry, NULL);
+}
+
+static bool looked_up_entry(const struct store_done *done, struct bytes id, struct ledger_entry *entry) {
+  return done->kind == STORE_DONE_READ && done->keyed_count && bytes_equal(done->keyed[0].key, id) && ledger_read(entry, done->keyed[0].value) == 0;
+}
+
+/* The refusal as the state that it is; nothing of it is kept. */
+static void reject(struct orders *orders, struct request *request, const struct command *command, const struct refusal *refusal) {
+  struct ledger_entry entry = LEDGER_ENTRY_NULL;
+  struct buffer text = BUFFER_NULL;
+  entry.id = command->id;
+  entry.command = command->bytes;
+  entry.state = refusal->code == CODE_EXPIRED ? STATE_EXPIRED : STATE_REJECTED;
+  entry.code = refusal->code;
+  entry.message = bytes_text(refusal->message);
+  entry.hint = bytes_text(refusal->hint);
+  entry.by = bytes_text(request_requester(request)->name);
+  entry.time = world_now(orders->world).wall;
+  ledger_put_json(&text, &entry);
+  orders->stats.refused++;
+  request_reply_text(request, buffer_bytes(&text), true);
+  buffer_deinit(&text);
+}
+
+static bool check_province(const struct orders *orders, const struct command *command, struct refusal *refusal) {
+  struct bytes province = address_segment(command->address, 0);
+  if (bytes_equal(province, bytes_text(orders->node))) return true;
+  refusal_set(refusal, CODE_UNSUPPORTED, "Ask the province's own broker; commands across provinces are not supported yet.",
+              "the address " BYTES_FMT " belongs to the province " BYTES_FMT ", this broker is %s", BYTES_ARG(command->address), BYTES_ARG(province),
+              orders->node);
+  return false;
+}
+
+static bool check_point(struct orders *orders, const struct command *command, int64_t *confirm_us, struct refusal *refusal) {
+  const struct point *point = orders->hooks.point(orders->hooks.ctx, command->address);
+  bool known = point && point->descriptor;
+  struct control control;
+  control_init(&control, VALUE_NONE, BYTES_NULL);
+  bool writable = known && control_from_descriptor(&control, bytes_text(point->descriptor)) == 0;
+  *confirm_us = writable ? control.confirm_timeout_us : 0;
+  return check_value(command, known, writable ? &control : NULL, refusal);
+}
+
+static void order_fill(struct order *order, const struct inquiry *inquiry, const struct order_station *station, int64_t confirm_us) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  entry->id = inquiry->command.id;
+  entry->command = inquiry->command.bytes;
+  entry->station = station->node;
+  entry->by = bytes_text(inquiry->by);
+  entry->from = bytes_text("operator");
+  entry->settle_by = inquiry->command.deadline + confirm_us + ORDERS_GRACE_US;
+  order->deadline = inquiry->command.deadline;
+}
+
+/* All checks are passed: accepted, and sent at once where the station is there; one commit for both. */
+static void accept(struct inquiry *inquiry, const struct order_station *station, int64_t confirm_us) {
+  struct orders *orders = inquiry->owner;
+  int64_t now = world_now(orders->world).wall;
+  struct order *order = order_new(orders, inquiry->command.id);
+  order_fill(order, inquiry, station, confirm_us);
+  ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_ACCEPTED, now);
+  order_say(order);
+  if (station->up && ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_SENT, now) == 0) {
+    order->ledger.entry.epoch = station->epoch;
+    order_say(order);
+  }
+  orders->stats.taken++;
+  order_join(order, inquiry);
+  order_commit(order);
+}
+
+static void decide(struct inquiry *inquiry) {
+  struct orders *orders = inquiry->owner;
+  struct request *request = inquiry->request;
+  const struct command *command = &inquiry->command;
+  struct refusal refusal;
+  struct order_station station;
+  int64_t confirm_us = 0;
+  bool passed = check_deadline(command, world_now(orders->world).wall, orders->ahead_us, &refusal) &&
+                check_point(orders, command, &confirm_us, &refusal);
+  if (passed && !orders->hooks.station(orders->hooks.ctx, command->address, &station)) {
+    refusal_set(&refusal, CODE_UNKNOWN_POINT, NULL, "no station of this broker owns the address " BYTES_FMT, BYTES_ARG(command->address));
+    passed = false;
+  }
+  if (passed && orders->open.count >= ORDERS_MAX) {
+    refusal_set(&refusal, CODE_FULL, NULL, "%zu commands are open, the limit is %d", orders->open.count, ORDERS_MAX);
+    passed = false;
+  }
+  if (passed) accept(inquiry, &station, confirm_us);
+  else reject(orders, request, command, &refusal);
+}
+
+static void answer_known(struct inquiry *inquiry, const struct ledger_entry *entry) {
+  struct refusal refusal;
+  struct buffer text = BUFFER_NULL;
+  if (check_known(&inquiry->command, entry, &refusal) != CHECK_KNOWN_SAME) {
+    reject(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
+    return;
+  }
+  ledger_put_json(&text, entry);
+  request_reply_text(inquiry->request, buffer_bytes(&text), state_is_final(entry->state));
+  buffer_deinit(&text);
+}
+
+static void answer_open(struct inquiry *inquiry, struct order *order) {
+  struct refusal refusal;
+  if (check_known(&inquiry->command, &order->ledger.entry, &refusal) == CHECK_KNOWN_SAME) order_join(order, inquiry);
+  else reject(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
+}
+
+static void take_looked_up(void *ctx, void *cookie, const struct store_done *done) {
+  struct inquiry *inquiry = ctx;
+  struct ledger_entry entry;
+  (void)cookie;
+  inquiry->reading = NULL;
+  struct order *order = table_get(&inquiry->owner->open, inquiry->command.id);   /* it may have come twice */
+  if (order) answer_open(inquiry, order);
+  else if (looked_up_entry(done, inquiry->command.id, &entry)) answer_known(inquiry, &entry);
+  else decide(inquiry);
+}
+
+static void take_start(struct orders *orders, struct request *request, const struct check_operator *by) {
+  struct inquiry *inquiry = inquiry_new(orders, request);
+  snprintf(inquiry->by, sizeof inquiry->by, "%s", by->name);
+  buffer_append(&inquiry->bytes, request_command(request));
+  command_read(&inquiry->command, buffer_bytes(&inquiry->bytes));   /* it was opened a moment ago */
+  struct order *order = table_get(&orders->open, inquiry->command.id);
+  if (order) answer_open(inquiry, order);
+  else look_up(inquiry, inquiry->command.id, take_looked_up);
+}
+
+void orders_take(struct orders *orders, struct request *request) {
+  struct command command = {0};
+  struct refusal refusal;
+  const struct check_operator *by = NULL;
+  struct buffer where = BUFFER_NULL;
+  buffer_printf(&where, "the broker %s", orders->node);
+  bool passed = check_open(&command, request_command(request), &refusal) && check_understood(&command, &refusal) &&
+                check_province(orders, &command, &refusal) &&
+                check_authority(&command, orders->hooks.operators(orders->hooks.ctx), buffer_text(&where), &by, &refusal);
+  buffer_deinit(&where);
+  if (passed) take_start(orders, request, by);
+  else reject(orders, request, &command, &refusal);
+}
+
+/* ---- following ---- */
+
+static bool may_read(const struct request *request, const struct ledger_entry *entry) {
+  struct command command;
+  return command_read(&command, entry->command) == 0 && patterns_match(request_requester(request)->read, command.address);
+}
+
+static void no_such(struct request *request) {
+  request_refuse(request, "not-found", "no command of that id is known here", "List them with: riverbus commands");
+}
+
+static void follow_looked_up(void *ctx, void *cookie, const struct store_done *done) {
+  struct inquiry *inquiry = ctx;
+  struct ledger_entry entry;
+  struct buffer text = BUFFER_NULL;
+  (void)cookie;
+  inquiry->reading = NULL;
+  if (!looked_up_entry(done, buffer_bytes(&inquiry->bytes), &entry) || !may_read(inquiry->request, &entry)) {
+    no_such(inquiry->request);
+    return;
+  }
+  ledger_put_json(&text, &entry);
+  request_reply_text(inquiry->request, buffer_bytes(&text), true);
+  buffer_deinit(&text);
+}
+
+void orders_follow(struct orders *orders, struct request *request, const json_t *body) {
+  const char *text = json_string_value(json_object_get(body, "id"));
+  struct bytes id = bytes_text(text);
+  struct order *order = text ? table_get(&orders->open, id) : NULL;
+  if (!text || !command_id_is_good(id) || (order && !may_read(request, &order->ledger.entry))) {
+    no_such(request);
+    return;
+  }
+  struct inquiry *inquiry = inquiry_new(orders, request);
+  if (order) {
+    order_join(order, inquiry);
+    return;
+  }
+  buffer_append(&inquiry->bytes, id);
+  look_up(inquiry, buffer_bytes(&inquiry->bytes), follow_looked_up);
+}
+
+/* ---- listing: the open ones out of memory, then the finished ones page by page ---- */
+
+static bool is_listed(const struct inquiry *inquiry, const struct ledger_entry *entry) {
+  struct command command;
+  return command_read(&command, entry->command) == 0 && command.issued >= inquiry->since &&
+         patterns_match(request_requester(inquiry->request)->read, command.address);
+}
+
+static void row_begin(struct inquiry *inquiry) { buffer_printf(&inquiry->rows, "%s", inquiry->rows.len ? "," : "{\"commands\":["); }
+
+static void collect_open(struct inquiry *inquiry) {
+  struct orders *orders = inquiry->owner;
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *value;
+  inquiry->ids = mem_alloc((orders->open.count + 1) * sizeof *inquiry->ids);
+  while (table_next(&orders->open, &cursor, NULL, &value)) {
+    const struct order *order = value;
+    if (!order->said || !is_listed(inquiry, &order->ledger.entry)) continue;
+    struct bytes id = order->ledger.entry.id;
+    inquiry->ids[inquiry->id_count++] = bytes_of(mem_copy(id.data, id.len), id.len);
+  }
+}
+
+/* Those that ended meanwhile are found among the finished ones. */
+static void put_open_rows(struct inquiry *inquiry) {
+  while (inquiry->id_at < inquiry->id_count && inquiry->rows.len < LIST_BYTES) {
+    const struct order *order = table_get(&inquiry->owner->open, inquiry->ids[inquiry->id_at++]);
+    if (!order || !order->said) continue;
+    row_begin(inquiry);
+    buffer_append(&inquiry->rows, bytes_text(order->said));
+  }
+}
+
+/* True: nothing waits. */
+static bool flush_rows(struct inquiry *inquiry) {
+  if (!inquiry->rows.len) return true;
+  size_t len = inquiry->rows.len;
+  buffer_append(&inquiry->rows, bytes_text("]}"));
+  if (inquiry->rows.len > REQUEST_JSON_MAX) {   /* texts full of control characters, each six bytes of JSON */
+    log_warning("commands", NULL, "a piece of the list of commands is too large to be told: follow them by id");
+    inquiry->rows.len = 0;
+    return true;
+  }
+  bool sent = request_rows(inquiry->request, buffer_bytes(&inquiry->rows));
+  inquiry->rows.len = sent ? 0 : len;
+  return sent;
+}
+
+static void list_page(void *ctx, void *cookie, const struct store_done *done);
+
+static void list_step(struct inquiry *inquiry) {
+  if (inquiry->reading) return;
+  while (inquiry->id_at < inquiry->id_count) {
+    put_open_rows(inquiry);
+    if (!flush_rows(inquiry)) return;
+  }
+  if (!flush_rows(inquiry)) return;
+  if (inquiry->listing_done || inquiry->only_open) {
+    request_reply(inquiry->request, json_pack("{s:b}", "end", 1), true);
+    return;
+  }
+  struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = buffer_bytes(&inquiry->bytes), .max_bytes = LIST_BYTES};
+  inquiry->reading = inquiry->owner->hooks.read(inquiry->owner->hooks.ctx, &read, list_page, inquiry, NULL);
+}
+
+static void list_page(void *ctx, void *cookie, const struct store_done *done) {
+  struct inquiry *inquiry = ctx;
+  struct ledger_entry entry;
+  (void)cookie;
+  inquiry->reading = NULL;
+  for (size_t i = 0; done->kind == STORE_DONE_READ && i < done->keyed_count; i++) {
+    if (done->keyed[i].key.data[0] == '!' || ledger_read(&entry, done->keyed[i].value) || !is_listed(inquiry, &entry)) continue;
+    row_begin(inquiry);
+    ledger_put_json(&inquiry->rows, &entry);
+  }
+  if (done->kind == STORE_DONE_READ && done->keyed_count && done->next) {
+    struct bytes last = done->keyed[done->keyed_count - 1].key;
+    buffer_clear(&inquiry->bytes);
+    buffer_append(&inquiry->bytes, last);
+    buffer_append(&inquiry->bytes, bytes_of("", 1));   /* the least key after it */
+  } else {
+    inquiry->listing_done = true;
+  }
+  list_step(inquiry);
+}
+
+void orders_list(struct orders *orders, struct request *request, const json_t *body) {
+  if (json_is_string(json_object_get(body, "id"))) {
+    orders_follow(orders, request, body);
+    return;
+  }
+  struct inquiry *inquiry = inquiry_new(orders, request);
+  inquiry->since = json_integer_value(json_object_get(body, "since"));
+  inquiry->only_open = json_is_true(json_object_get(body, "open"));
+  buffer_append(&inquiry->bytes, bytes_text("-"));   /* the least character of an id; the open ones begin with '!' */
+  collect_open(inquiry);
+  list_step(inquiry);
+}
+
+void orders_list_more(struct request *request) {
+  if (request->state) list_step(request->state);
+}
