@@ -151,7 +151,7 @@ static json_t *link_status(struct broker *broker, struct link *link) {
 }
 
 static void put_json(struct buffer *out, json_t *object) {
-  char *text = json_dumps(object, JSON_COMPACT);
+  char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
   if (text) buffer_append(out, bytes_text(text));
   free(text);
   json_decref(object);
@@ -286,8 +286,8 @@ static void start_readers_remove(void *ctx, struct request *request, const json_
 
 static void start_tail(void *ctx, struct request *request, const json_t *body) { subscriber_start(((struct broker *)ctx)->subscribers, request, body); }
 static void more_tail(void *ctx, struct request *request) { subscriber_more(((struct broker *)ctx)->subscribers, request); }
-static void ack_tail(void *ctx, struct request *request, enum lane lane, uint64_t position) {
-  subscriber_ack(((struct broker *)ctx)->subscribers, request, lane, position);
+static void ack_tail(void *ctx, struct request *request, const struct request_message *ack) {
+  subscriber_ack(((struct broker *)ctx)->subscribers, request, ack);
 }
 static void cancel_tail(void *ctx, struct request *request) { subscriber_cancel(((struct broker *)ctx)->subscribers, request); }
 static void end_tail(void *ctx, struct request *request) { subscriber_end(((struct broker *)ctx)->subscribers, request); }

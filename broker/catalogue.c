@@ -211,7 +211,7 @@ void point_put_description(struct buffer *out, const struct point *point) {
   json_object_set_new(row, "unit", point->unit ? json_string(point->unit) : json_null());
   json_object_set_new(row, "writable", json_boolean(point->writable));
   if (json_is_object(object)) json_object_update_missing(row, object);
-  char *text = json_dumps(row, JSON_COMPACT);
+  char *text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(15));
   if (text) buffer_append(out, bytes_text(text));
   free(text);
   json_decref(row);

@@ -39,7 +39,10 @@ static void place_write(struct buffer *out, const struct reader_place *place) {
   struct writer w;
   writer_init(&w, out, STORE_VALUE_MAX);
   writer_u8(&w, PLACE_VERSION);
-  for (int lane = 0; lane < LANES; lane++) writer_varint(&w, place->positions[lane]);
+  for (int lane = 0; lane < LANES; lane++) {
+    writer_varint(&w, place->positions[lane]);
+    writer_varint(&w, place->within[lane]);
+  }
   writer_sized(&w, bytes_text(place->operator_name));
   writer_varint(&w, (uint64_t)place->created);
   writer_varint(&w, (uint64_t)place->seen);
@@ -52,7 +55,10 @@ static bool place_read(void *ctx, struct bytes key, struct bytes value) {
   struct reader r;
   reader_init(&r, value);
   if (reader_u8(&r) != PLACE_VERSION) reader_fail(&r);
-  for (int lane = 0; lane < LANES; lane++) place->positions[lane] = reader_varint(&r);
+  for (int lane = 0; lane < LANES; lane++) {
+    place->positions[lane] = reader_varint(&r);
+    place->within[lane] = reader_varint(&r);
+  }
   place->operator_name = text_of(reader_sized(&r));
   place->created = (int64_t)reader_varint(&r);
   place->seen = (int64_t)reader_varint(&r);
@@ -107,9 +113,11 @@ struct reader_place *readers_add(struct readers *readers, const char *name, cons
   return place;
 }
 
-void readers_ack(struct readers *readers, struct reader_place *place, enum lane lane, uint64_t position) {
-  if (position <= place->positions[lane]) return;
+void readers_ack(struct readers *readers, struct reader_place *place, enum lane lane, uint64_t position, uint64_t within) {
+  uint64_t known = place->positions[lane];
+  if (position < known || (position == known && within <= place->within[lane])) return;
   place->positions[lane] = position;
+  place->within[lane] = within;
   place->dirty = true;
   if (!place->committing) flush(readers, place);
 }

@@ -147,7 +147,7 @@ void request_reply_text(struct request *request, struct bytes text, bool last) {
 }
 
 void request_reply(struct request *request, json_t *body, bool last) {
-  char *text = json_dumps(body, JSON_COMPACT);
+  char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
   json_decref(body);
   request_reply_text(request, bytes_text(text), last);
   free(text);
@@ -196,7 +196,7 @@ static struct request *request_find(struct session *session, uint64_t id) {
 
 static void refuse_session(struct session *session, const char *code, const char *text, const char *hint) {
   json_t *body = error_body(code, text, hint);
-  char *json = json_dumps(body, JSON_COMPACT);
+  char *json = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
   send_or_wait(session, &(struct request_message){.type = REQUEST_REPLY, .last = true, .body = bytes_text(json)});
   free(json);
   json_decref(body);
@@ -253,7 +253,7 @@ static bool request_may_start(struct session *session, const struct request_mess
   }
   if (session->request_count < SESSION_REQUESTS_MAX) return true;
   json_t *body = error_body("full", "too many requests are open in this session", "End some of them first.");
-  char *json = json_dumps(body, JSON_COMPACT);
+  char *json = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
   send_or_wait(session, &(struct request_message){.type = REQUEST_REPLY, .id = m->id, .last = true, .body = bytes_text(json)});
   free(json);
   json_decref(body);
@@ -288,7 +288,7 @@ static void take_credit(struct session *session, const struct request_message *m
 
 static void take_ack(struct session *session, const struct request_message *m) {
   struct request *request = request_find(session, m->id);
-  if (request && request->verb->ack) request->verb->ack(session->owner->hooks.verb_ctx, request, m->lane, m->position);
+  if (request && request->verb->ack) request->verb->ack(session->owner->hooks.verb_ctx, request, m);
 }
 
 static void take_cancel(struct session *session, const struct request_message *m) {

@@ -37,7 +37,7 @@ struct request_verb {
   /* Begins. Exactly one of: a last reply was sent (request_reply, request_refuse), or the request stays open. */
   void (*start)(void *ctx, struct request *request, const json_t *body);
   void (*more)(void *ctx, struct request *request);          /* the window grew, or the socket may take more; NULL: not needed */
-  void (*ack)(void *ctx, struct request *request, enum lane lane, uint64_t position);   /* NULL: ignored */
+  void (*ack)(void *ctx, struct request *request, const struct request_message *ack);   /* NULL: ignored */
   /* The client cancels. NULL: the request just ends. Else the verb sends the last reply, now or later. */
   void (*cancel)(void *ctx, struct request *request);
   void (*end)(void *ctx, struct request *request);           /* free state: after the last reply, or when the session is gone; NULL: none */

@@ -315,6 +315,15 @@ static bool subscriber_init(struct subscriber *subscriber, const json_t *body, b
   return !durable || begin_durable(subscriber, durable, resumed);
 }
 
+static void tell_start(struct subscriber *subscriber, bool resumed) {
+  json_t *positions = json_array(), *within = json_array();
+  for (int lane = 0; lane < LANES; lane++) {
+    json_array_append_new(positions, json_integer((json_int_t)subscriber->places[lane].next));
+    json_array_append_new(within, json_integer(subscriber->durable ? (json_int_t)subscriber->durable->within[lane] : 0));
+  }
+  request_reply(subscriber->request, json_pack("{s:{s:o,s:o,s:b}}", "start", "positions", positions, "within", within, "resumed", (int)resumed), false);
+}
+
 void subscriber_start(struct subscribers *subscribers, struct request *request, const json_t *body) {
   struct subscriber *subscriber = mem_alloc(sizeof *subscriber);
   bool resumed;
@@ -329,18 +338,17 @@ void subscriber_start(struct subscribers *subscribers, struct request *request, 
   subscriber->next = subscribers->first;
   subscribers->first = subscriber;
   subscribers->count++;
-  struct place *p = subscriber->places;
-  request_reply(request, json_pack("{s:{s:[I,I,I],s:b}}", "start", "positions", (json_int_t)p[0].next, (json_int_t)p[1].next, (json_int_t)p[2].next,
-                                   "resumed", (int)resumed), false);
+  tell_start(subscriber, resumed);
   serve(subscriber);
 }
 
 /* ---- the end ---- */
 
-void subscriber_ack(struct subscribers *subscribers, struct request *request, enum lane lane, uint64_t position) {
+/* Nobody acknowledges what was not sent. */
+void subscriber_ack(struct subscribers *subscribers, struct request *request, const struct request_message *ack) {
   struct subscriber *subscriber = request->state;
-  if (subscriber && subscriber->durable && position < subscriber->places[lane].next)   /* nobody acknowledges what was not sent */
-    readers_ack(subscribers->options.readers, subscriber->durable, lane, position);
+  if (!subscriber || !subscriber->durable || ack->position >= subscriber->places[ack->lane].next) return;
+  readers_ack(subscribers->options.readers, subscriber->durable, ack->lane, ack->position, ack->within);
 }
 
 void subscriber_cancel(struct subscribers *subscribers, struct request *request) {

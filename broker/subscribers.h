@@ -6,7 +6,7 @@
  * however slow it is. Passing subscribers begin now (or at the front of the logs, or at a time); durable ones at what they acknowledged (readers.h).
  *
  * Request  {"verb":"tail","patterns":["..."],"lanes":["urgent","live","backfill"],"since":µs,"from_start":bool,"durable":"NAME"}
- * Replies  {"start":{"positions":[u,l,b],"resumed":bool}}, then {"units":[["address","m"],...]} until all are told, then RECORDS;
+ * Replies  {"start":{"positions":[u,l,b],"within":[u,l,b],"resumed":bool}}, then {"units":[["address","m"],...]} until all are told, then RECORDS;
  *          {"lost":{"lane":"live","from":p,"to":p}} where retention was faster than the subscriber.
  */
 #include "broker/readers.h"
@@ -31,7 +31,7 @@ size_t subscribers_count(const struct subscribers *subscribers);
 /* The verb's functions; ctx is given by the caller's table, see answers.c. */
 void subscriber_start(struct subscribers *subscribers, struct request *request, const json_t *body);
 void subscriber_more(struct subscribers *subscribers, struct request *request);
-void subscriber_ack(struct subscribers *subscribers, struct request *request, enum lane lane, uint64_t position);
+void subscriber_ack(struct subscribers *subscribers, struct request *request, const struct request_message *ack);
 void subscriber_cancel(struct subscribers *subscribers, struct request *request);
 void subscriber_end(struct subscribers *subscribers, struct request *request);
 

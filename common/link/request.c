@@ -2,7 +2,7 @@
 #include "common/record/block.h"
 
 /* The fields of a message, in wire order. */
-enum field { END, VERSION, CLOCK, PROGRAM, NODE, NAME, TOKEN, ID, WINDOW, LAST, LANE, POSITION, JSON, COMMAND, BLOCK };
+enum field { END, VERSION, CLOCK, PROGRAM, NODE, NAME, TOKEN, ID, WINDOW, LAST, LANE, POSITION, WITHIN, JSON, COMMAND, BLOCK };
 
 static const struct layout {
   const char *name;
@@ -17,7 +17,7 @@ static const struct layout {
     {"reply", {ID, LAST, JSON}},
     {"records", {ID, LANE, POSITION, BLOCK}},
     {"credit", {ID, WINDOW}},
-    {"ack", {ID, LANE, POSITION}},
+    {"ack", {ID, LANE, POSITION, WITHIN}},
     {"cancel", {ID}},
 };
 
@@ -60,6 +60,7 @@ static void write_field(struct writer *w, enum field field, const struct request
   case LAST: writer_u8(w, m->last); break;
   case LANE: writer_u8(w, (uint8_t)m->lane); break;
   case POSITION: writer_varint(w, m->position); break;
+  case WITHIN: writer_varint(w, m->within); break;
   case JSON:
   case COMMAND:
   case BLOCK: write_sized(w, field, m->body); break;
@@ -112,6 +113,7 @@ static void read_field(struct reader *r, enum field field, struct request_messag
   case LAST: m->last = read_below(r, 2); break;
   case LANE: m->lane = (enum lane)read_below(r, LANES); break;
   case POSITION: m->position = reader_varint(r); break;
+  case WITHIN: m->within = reader_varint(r); break;
   case JSON:
   case COMMAND:
   case BLOCK: m->body = read_sized(r, field); break;

@@ -14,7 +14,9 @@
  *   134 REPLY    node -> client   varint id, u8 last, sized JSON object
  *   135 RECORDS  node -> client   varint id, u8 lane, varint position, sized block
  *   136 CREDIT   client -> node   varint id, varint bytes             more that may be sent
- *   137 ACK      client -> node   varint id, u8 lane, varint position  everything up to there is safe with the client
+ *   137 ACK      client -> node   varint id, u8 lane, varint position, varint within
+ *                                 everything up to that position is safe with the client, and of the entry that follows it all records up to the
+ *                                 sequence `within` (0: none): a run that ends in the middle of a block resumes there
  *   138 CANCEL   client -> node   varint id                           the node answers with a last REPLY
  *
  * A request is open from REQUEST or COMMAND until the REPLY with last = 1; its id is the client's, from 1, never used again in the same
@@ -66,6 +68,7 @@ struct request_message {
   bool last;              /* REPLY */
   enum lane lane;         /* RECORDS, ACK */
   uint64_t position;      /* RECORDS, ACK */
+  uint64_t within;        /* ACK */
   struct bytes body;      /* JSON, command or block: a view of the frame */
 };
 

@@ -18,7 +18,7 @@ static const struct request_message samples[] = {
     {.type = REQUEST_REPLY, .id = 4, .last = true, .body = {(const uint8_t *)"{\"a\":1}", 7}},
     {.type = REQUEST_RECORDS, .id = 5, .lane = LANE_BACKFILL, .position = 1234567, .body = {block, 3}},
     {.type = REQUEST_CREDIT, .id = 5, .window = 999},
-    {.type = REQUEST_ACK, .id = 5, .lane = LANE_LIVE, .position = 12},
+    {.type = REQUEST_ACK, .id = 5, .lane = LANE_LIVE, .position = 12, .within = 300},
     {.type = REQUEST_CANCEL, .id = 5},
 };
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
@@ -26,7 +26,7 @@ enum { SAMPLES = sizeof samples / sizeof samples[0] };
 static void assert_same(const struct request_message *a, const struct request_message *b) {
   assert_int_equal(a->type, b->type);
   assert_true(a->version == b->version && a->clock == b->clock && a->token == b->token);
-  assert_true(a->id == b->id && a->window == b->window && a->last == b->last && a->lane == b->lane && a->position == b->position);
+  assert_true(a->id == b->id && a->window == b->window && a->last == b->last && a->lane == b->lane && a->position == b->position && a->within == b->within);
   assert_true(bytes_equal(a->program, b->program) && bytes_equal(a->node, b->node));
   assert_true(bytes_equal(a->name, b->name) && bytes_equal(a->body, b->body));
 }
