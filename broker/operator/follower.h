@@ -1,0 +1,30 @@
+#ifndef RIVERBUS_BROKER_OPERATOR_FOLLOWER_H
+#define RIVERBUS_BROKER_OPERATOR_FOLLOWER_H
+/*
+ * What `tail` does with the blocks it gets: picks the records that are wanted, writes them as lines, and remembers how far the reader may
+ * acknowledge once these lines are written out. Pure: blocks in, bytes out.
+ */
+#include "common/base/table.h"
+#include "common/record/block.h"
+
+enum follower_form { FOLLOWER_TABLE, FOLLOWER_JSON, FOLLOWER_QUIET };
+struct follower {
+  enum follower_form form;
+  bool all;                      /* also heads, descriptors, reports */
+  bool trace;                    /* JSON: with the path */
+  bool colour;
+  int32_t zone;
+  uint64_t most;                 /* records; 0: no limit */
+  uint64_t count;
+  struct table units;            /* address -> text */
+  uint64_t skip_position[LANES]; /* the entry of which a former run has shown the records up to skip_within */
+  uint64_t skip_within[LANES];
+  struct { bool moved; uint64_t position, within; } marks[LANES];   /* what the lines so far stand for */
+  uint64_t malformed;
+};
+void follower_init(struct follower *follower);
+void follower_deinit(struct follower *follower);
+void follower_unit(struct follower *follower, struct bytes address, struct bytes unit);
+/* Appends the lines of a block. False: `most` is reached, nothing more is wanted. */
+bool follower_take(struct follower *follower, enum lane lane, uint64_t position, struct bytes block, struct buffer *out);
+#endif

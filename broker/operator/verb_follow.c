@@ -1,0 +1,19 @@
+/* riverbus follow ID */
+#include "broker/operator/verb.h"
+#include "common/base/world.h"
+
+static enum exit_code run(const struct call *call) {
+  struct client *client;
+  const char *id = call->arguments->operands[0];
+  enum exit_code code = client_open(&client, call->config);
+  if (code == EXIT_CODE_DONE) {
+    int64_t wait = arguments_number(call->arguments, "wait", INT64_MAX / 2);
+    uint64_t request = client_request(client, json_pack("{s:s,s:s}", "verb", "follow", "id", id), REQUEST_WINDOW_MAX);
+    code = state_wait(call, client, request, id, world_now(&world_system).mono + wait, false);
+  }
+  client_close(client);
+  return verb_written(code);
+}
+
+static const struct option_spec options[] = {{"wait", OPTION_DURATION, "DURATION", "how long to wait for the outcome (default: until it is known)"}, {0}};
+const struct verb verb_follow = {"follow", "ID [--wait DURATION]", "a command: its state, and each that follows", "Exit codes as for set.", options, 1, 1, run};

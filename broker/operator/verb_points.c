@@ -1,0 +1,56 @@
+/* riverbus points [PATTERN...] */
+#include "broker/operator/verb.h"
+#include <stdio.h>
+
+struct points { const struct call *call; struct view *view; size_t count; };
+
+static const char *range_of(const json_t *row) {
+  static char text[128];
+  const json_t *control = json_object_get(row, "control"), *range = json_object_get(control, "range");
+  *text = '\0';
+  if (json_array_size(range) == 2)
+    snprintf(text, sizeof text, "%g to %g", json_number_value(json_array_get(range, 0)), json_number_value(json_array_get(range, 1)));
+  else if (json_object_get(control, "allowed"))
+    snprintf(text, sizeof text, "%s", view_text(control, "allowed"));
+  return text;
+}
+
+static void take(void *ctx, const json_t *reply) {
+  struct points *points = ctx;
+  const json_t *rows = json_object_get(reply, "points");
+  for (size_t i = 0; i < json_array_size(rows); i++) {
+    const json_t *row = json_array_get(rows, i);
+    points->count++;
+    if (points->call->json) {
+      view_print_json(row);
+      continue;
+    }
+    bool writable = json_is_true(json_object_get(row, "writable"));
+    const char *cells[] = {view_text(row, "address"), view_text(row, "type"), view_text(row, "unit"), writable ? "yes" : "", range_of(row),
+                           view_text(row, "description")};
+    view_add(points->view, cells, 3, writable ? "green" : NULL);
+  }
+}
+
+static enum exit_code run(const struct call *call) {
+  static const struct view_column columns[] = {{"address", false},  {"type", false},  {"unit", false},
+                                               {"writable", false}, {"takes", false}, {"description", false}};
+  struct client *client;
+  enum exit_code code = client_open(&client, call->config);
+  if (code == EXIT_CODE_DONE) {
+    struct points points = {call, call->json ? NULL : view_new(columns, 6), 0};
+    json_t *patterns = call->arguments->operand_count ? verb_patterns(call) : json_pack("[s]", "#");
+    code = client_ask(client, json_pack("{s:s,s:o}", "verb", "points", "patterns", patterns), take, &points);
+    if (points.view) view_print(points.view, 0);
+    if (code == EXIT_CODE_DONE && !points.count) {
+      complain("not-found", "A point is known from its first descriptor or reading on.", "no point matches");
+      code = EXIT_CODE_WANTING;
+    }
+  }
+  client_close(client);
+  return verb_written(code);
+}
+
+static const struct option_spec options[] = {{0}};
+const struct verb verb_points = {"points", "[PATTERN...]", "the catalogue: what points there are, their unit, type and what may be set",
+                                 "Exit code 12 where nothing matches.", options, 0, 64, run};

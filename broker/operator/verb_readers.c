@@ -1,0 +1,45 @@
+/* riverbus readers [remove NAME] */
+#include "broker/operator/verb.h"
+#include "common/base/world.h"
+
+struct readers_shown { const struct call *call; struct view *view; int64_t now; };
+
+static void take(void *ctx, const json_t *reply) {
+  struct readers_shown *shown = ctx;
+  const json_t *rows = json_object_get(reply, "readers");
+  for (size_t i = 0; i < json_array_size(rows); i++) {
+    const json_t *row = json_array_get(rows, i), *behind = json_object_get(row, "behind");
+    if (shown->call->json) {
+      view_print_json(row);
+      continue;
+    }
+    bool connected = json_is_true(json_object_get(row, "connected"));
+    const char *cells[] = {view_text(row, "name"),           view_text(row, "operator"),     view_text(row, "patterns"), connected ? "now" : view_age(row, "seen", shown->now),
+                           view_count(behind, "urgent"), view_count(behind, "live"), view_count(behind, "backfill")};
+    view_add(shown->view, cells, 3, connected ? "green" : NULL);
+  }
+}
+
+static enum exit_code list(const struct call *call, struct client *client) {
+  static const struct view_column columns[] = {{"reader", false},      {"operator", false},  {"patterns", false},       {"last seen", true},
+                                               {"urgent blocks behind", true}, {"live", true}, {"backfill", true}};
+  struct readers_shown shown = {call, call->json ? NULL : view_new(columns, 7), world_now(&world_system).wall};
+  enum exit_code code = client_ask(client, json_pack("{s:s}", "verb", "readers"), take, &shown);
+  if (shown.view) view_print(shown.view, 0);
+  return code;
+}
+
+static enum exit_code run(const struct call *call) {
+  struct client *client;
+  const struct arguments *a = call->arguments;
+  if (a->operand_count && (a->operand_count != 2 || strcmp(a->operands[0], "remove") != 0)) return verb_misused(call, "remove NAME, or nothing, is expected");
+  enum exit_code code = client_open(&client, call->config);
+  if (code == EXIT_CODE_DONE && a->operand_count)
+    code = client_ask(client, json_pack("{s:s,s:s}", "verb", "readers-remove", "name", a->operands[1]), NULL, NULL);
+  else if (code == EXIT_CODE_DONE) code = list(call, client);
+  client_close(client);
+  return verb_written(code);
+}
+
+static const struct option_spec options[] = {{0}};
+const struct verb verb_readers = {"readers", "[remove NAME]", "durable readers: where they stand", NULL, options, 0, 2, run};

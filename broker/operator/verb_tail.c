@@ -1,0 +1,196 @@
+/* riverbus tail PATTERN... */
+#include "broker/operator/follower.h"
+#include "broker/operator/output.h"
+#include "broker/operator/verb.h"
+#include "common/base/world.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+enum { WINDOW = 1024 * 1024, OUTPUT_MAX = 4 * 1024 * 1024 };
+
+static volatile sig_atomic_t interrupted;
+static void on_interrupt(int signal) {
+  (void)signal;
+  interrupted = 1;
+}
+
+struct tail {
+  const struct call *call;
+  struct client *client;
+  struct follower follower;
+  struct output output;
+  uint64_t id;
+  bool durable;
+  bool finished;            /* the count is reached */
+  bool last;                /* the broker ended the request */
+  enum exit_code code;
+  uint64_t owed;            /* credit to be given when what it bought is written out */
+  bool pulled;              /* there were lines since the last flush */
+};
+
+/* ---- what comes ---- */
+
+static void take_units(struct tail *tail, const json_t *rows) {
+  for (size_t i = 0; i < json_array_size(rows); i++) {
+    const json_t *address = json_array_get(json_array_get(rows, i), 0), *unit = json_array_get(json_array_get(rows, i), 1);
+    follower_unit(&tail->follower, bytes_of(json_string_value(address), json_string_length(address)),
+                  bytes_of(json_string_value(unit), json_string_length(unit)));
+  }
+}
+
+static void take_start(struct tail *tail, const json_t *start) {
+  for (size_t lane = 0; lane < LANES; lane++) {
+    tail->follower.skip_position[lane] = (uint64_t)json_integer_value(json_array_get(json_object_get(start, "positions"), lane));
+    tail->follower.skip_within[lane] = (uint64_t)json_integer_value(json_array_get(json_object_get(start, "within"), lane));
+  }
+}
+
+static void say_lost(const json_t *lost) {
+  complain("discarded", "Read more often, or keep more (store: keep, max-size).", "the broker no longer has entries %s to %s of the %s log: they were discarded before they were read",
+           view_count(lost, "from"), view_count(lost, "to"), view_text(lost, "lane"));
+}
+
+static void on_reply(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last) {
+  struct tail *tail = ctx;
+  if (id != tail->id) return;
+  const json_t *start = json_object_get(body, "start"), *units = json_object_get(body, "units"), *lost = json_object_get(body, "lost");
+  if (start) take_start(tail, start);
+  if (lost) say_lost(lost);
+  if (units) {
+    take_units(tail, units);
+    tail->owed += text.len;
+  }
+  if (!last) return;
+  tail->last = true;
+  tail->code = complain_of_reply(body);
+}
+
+static void on_records(void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block) {
+  struct tail *tail = ctx;
+  if (id != tail->id || tail->finished) return;
+  if (!follower_take(&tail->follower, lane, position, block, &tail->output.pending)) tail->finished = true;
+  tail->owed += block.len;
+  tail->pulled = true;
+}
+
+/* ---- what goes ---- */
+
+static void acknowledge(struct tail *tail) {
+  for (int lane = 0; lane < LANES; lane++) {
+    if (!tail->follower.marks[lane].moved) continue;
+    tail->follower.marks[lane].moved = false;
+    if (tail->durable) client_ack(tail->client, tail->id, (enum lane)lane, tail->follower.marks[lane].position, tail->follower.marks[lane].within);
+  }
+}
+
+/* Lines are written out first; only then the window grows and the durable place moves. */
+static void write_out(struct tail *tail) {
+  if (!output_flush(&tail->output)) return;
+  acknowledge(tail);
+  if (tail->owed && !tail->finished) client_credit(tail->client, tail->id, tail->owed);
+  tail->owed = 0;
+}
+
+static bool output_failed(const struct tail *tail) { return tail->output.gone || tail->output.error; }
+
+static bool turn(struct tail *tail, int64_t timeout_us) {
+  struct pollfd fd = {.fd = tail->output.fd, .events = tail->output.waits ? POLLOUT : 0};
+  bool watched = tail->output.fd != 1;   /* a file is never waited for */
+  bool there = client_turn(tail->client, &fd, watched ? 1 : 0, timeout_us);
+  if (watched && (fd.revents & POLLERR)) tail->output.gone = true;   /* the pager was closed */
+  write_out(tail);
+  return there;
+}
+
+/* ---- the whole ---- */
+
+static json_t *request_of(const struct call *call) {
+  const struct arguments *a = call->arguments;
+  json_t *body = json_pack("{s:s,s:o}", "verb", "tail", "patterns", verb_patterns(call));
+  const char *durable = arguments_text(a, "durable");
+  if (durable) json_object_set_new(body, "durable", json_string(durable));
+  if (arguments_has(a, "since")) json_object_set_new(body, "since", json_integer(arguments_number(a, "since", 0)));
+  if (arguments_has(a, "from-start")) json_object_set_new(body, "from_start", json_true());
+  json_t *lanes = json_array();
+  for (size_t i = 0; i < a->option_count; i++)
+    if (strcmp(a->options[i].spec->name, "lane") == 0) json_array_append_new(lanes, json_string(a->options[i].text));
+  if (json_array_size(lanes)) json_object_set(body, "lanes", lanes);
+  json_decref(lanes);
+  return body;
+}
+
+static void prepare(struct tail *tail) {
+  const struct arguments *a = tail->call->arguments;
+  struct sigaction action = {.sa_handler = on_interrupt};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  follower_init(&tail->follower);
+  tail->follower.form = arguments_has(a, "quiet") ? FOLLOWER_QUIET : tail->call->json ? FOLLOWER_JSON : FOLLOWER_TABLE;
+  tail->follower.all = arguments_has(a, "all");
+  tail->follower.trace = arguments_has(a, "trace");
+  tail->follower.most = (uint64_t)arguments_number(a, "count", 0);
+  tail->follower.colour = output_has_colour();
+  tail->follower.zone = view_zone();
+  tail->durable = arguments_has(a, "durable");
+  output_init(&tail->output);
+}
+
+/* What was written is acknowledged and that is committed before we end: the next run begins behind it. */
+static void finish(struct tail *tail) {
+  int64_t until = world_now(&world_system).mono + 5 * SECOND_US;
+  if (output_drain(&tail->output)) acknowledge(tail);
+  client_cancel(tail->client, tail->id);
+  while (!tail->last && world_now(&world_system).mono < until && client_turn(tail->client, NULL, 0, 100 * MILLISECOND_US)) {
+  }
+}
+
+static enum exit_code follow(struct tail *tail) {
+  client_set_events(tail->client, &(struct client_events){tail, on_reply, on_records});
+  tail->id = client_request(tail->client, request_of(tail->call), WINDOW);
+  int64_t began = world_now(&world_system).mono;
+  bool there = true;
+  while (there && !tail->last && !tail->finished && !interrupted && !output_failed(tail)) there = turn(tail, SECOND_US);
+  int64_t took = world_now(&world_system).mono - began;
+  if (tail->last) return tail->code;
+  if (!there) {
+    complain("not-reachable", NULL, "%s", client_lost(tail->client));
+    return EXIT_CODE_NOT_REACHABLE;
+  }
+  tail->finished = true;
+  finish(tail);
+  if (arguments_has(tail->call->arguments, "quiet"))
+    fprintf(stderr, "%llu records in %s\n", (unsigned long long)tail->follower.count, view_us(took));
+  if (!tail->output.error) return EXIT_CODE_DONE;
+  complain("output", NULL, "standard output cannot be written: %s", strerror(tail->output.error));
+  return EXIT_CODE_ERROR;
+}
+
+static enum exit_code run(const struct call *call) {
+  struct tail tail = {.call = call};
+  const struct arguments *a = call->arguments;
+  if (arguments_has(a, "since") && arguments_has(a, "from-start")) return verb_misused(call, "--since and --from-start exclude each other");
+  prepare(&tail);
+  enum exit_code code = client_open(&tail.client, call->config);
+  if (code == EXIT_CODE_DONE) code = follow(&tail);
+  client_close(tail.client);
+  output_deinit(&tail.output);
+  follower_deinit(&tail.follower);
+  return code;
+}
+
+static const struct option_spec options[] = {
+    {"lane", OPTION_TEXT, "LANE", "only urgent, live or backfill; may be given more than once"},
+    {"since", OPTION_TIME, "T", "begin with stored records whose time is at or after T"},
+    {"from-start", OPTION_FLAG, NULL, "begin with the oldest stored record"},
+    {"durable", OPTION_TEXT, "NAME", "go on where the last run under that name ended; the broker remembers what was written out"},
+    {"count", OPTION_COUNT, "N", "end after N records"},
+    {"all", OPTION_FLAG, NULL, "also heads, descriptors and reports"},
+    {"trace", OPTION_FLAG, NULL, "with --json: the path each record took, with times"},
+    {"quiet", OPTION_FLAG, NULL, "print no records, only their number and the time they took (on standard error)"},
+    {0}};
+const struct verb verb_tail = {"tail", "PATTERN... [options]", "follows records: readings and events",
+                               "Begins now, unless --since, --from-start or --durable say otherwise. With --durable nothing is missed between runs: a place\n"
+                               "moves when the lines are written out; a run that is killed may repeat lines, whose numbers tell.\n"
+                               "T is RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] in the local zone, or an age such as 2h.",
+                               options, 1, 64, run};
