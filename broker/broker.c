@@ -8,7 +8,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-enum { EXTRA_STORE, EXTRA_SIGNALS, EXTRAS };
+enum { EXTRA_STORE, EXTRA_SIGNALS, EXTRA_HTTP, EXTRAS };
 
 static int64_t mono(const struct broker *broker) { return world_now(broker->world).mono; }
 
@@ -289,8 +289,21 @@ static int open_net(struct broker *broker) {
 
 static int listen_on(struct broker *broker, enum channel channel, const char *endpoint) {
   const char *why = "";
-  if (net_listen(broker->net, endpoint, channel, broker->endpoints[channel], &why) == 0) return 0;
+  if (net_listen(broker->net, endpoint, (int)channel, broker->endpoints[channel], &why) == 0) return 0;
   log_error("net", NULL, "cannot listen on %s: %s", endpoint, why);
+  return BROKER_FAILED;
+}
+
+static void metrics_page(void *ctx, struct buffer *out) { broker_metrics(ctx, out); }
+static const char *health_page(void *ctx) { return broker_health(ctx); }
+
+static int open_http(struct broker *broker) {
+  const struct config_http *config = &broker->config->http;
+  const char *why = "";
+  if (!config->host) return 0;
+  struct http_options options = {config->host, config->port, broker, metrics_page, health_page};
+  if (http_new(&broker->http, &options, broker->http_endpoint, &why) == 0) return 0;
+  log_error("http", NULL, "cannot listen on %s port %u: %s", config->host, config->port, why);
   return BROKER_FAILED;
 }
 
@@ -358,11 +371,13 @@ int broker_init(struct broker *broker, const char *config_path, struct broker_co
   links_init(&broker->links, config->node, world, broker->node, broker->net);
   make_requests(broker);
   outcome = listen_all(broker);
+  if (outcome == 0) outcome = open_http(broker);
   if (outcome == 0) links_configure(&broker->links, config);
   return outcome;
 }
 
 void broker_deinit(struct broker *broker) {
+  broker->http = http_free(broker->http);
   broker->requests = requests_free(broker->requests);
   broker->subscribers = subscribers_free(broker->subscribers);
   if (broker->node) links_deinit(&broker->links);
@@ -463,17 +478,23 @@ static int turn(struct broker *broker, struct pollfd *extra) {
   int outcome = net_poll(broker->net, extra, EXTRAS, wait > 0 ? wait : 0);
   if (outcome < 0) return outcome;
   if (extra[EXTRA_SIGNALS].revents) take_signals(broker);
+  if (broker->http && (extra[EXTRA_HTTP].revents || mono(broker) >= broker->http_at)) {
+    http_run(broker->http);
+    broker->http_at = mono(broker) + SECOND_US;
+  }
   node_store_ready(broker->node);
   return 0;
 }
 
 int broker_run(struct broker *broker) {
   struct pollfd extra[EXTRAS] = {[EXTRA_STORE] = {.fd = store_fd(broker->store), .events = POLLIN},
-                                 [EXTRA_SIGNALS] = {.fd = broker->signals, .events = POLLIN}};
+                                 [EXTRA_SIGNALS] = {.fd = broker->signals, .events = POLLIN},
+                                 [EXTRA_HTTP] = {.fd = broker->http ? http_fd(broker->http) : -1, .events = POLLIN}};
   uint64_t watchdog = 0;
   if (sd_watchdog_enabled(0, &watchdog) > 0) broker->watchdog_us = (int64_t)watchdog;
   sd_notify(0, "READY=1");
-  log_line(LOG_LEVEL_NOTICE, "broker", NULL, "ready %s on %s and %s", broker->config->node, broker->endpoints[0], broker->endpoints[1]);
+  log_notice("broker", NULL, "ready %s on %s and %s%s%s", broker->config->node, broker->endpoints[0], broker->endpoints[1], broker->http ? ", " : "",
+             broker->http_endpoint);
   int outcome = 0;
   while (!broker->ends && outcome == 0) outcome = turn(broker, extra);
   sd_notify(0, "STOPPING=1");

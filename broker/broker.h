@@ -11,6 +11,7 @@
 #include "broker/readers.h"
 #include "broker/subscribers.h"
 #include "common/base/log.h"
+#include "common/http/http.h"
 
 struct broker {
   char *config_path;
@@ -30,10 +31,10 @@ struct broker {
   struct subscribers *subscribers;
   struct orders *orders;
   struct requests *requests;
-  char endpoints[CHANNELS][256];
+  char endpoints[CHANNELS][256], http_endpoint[320];
   int64_t started;                  /* mono */
   int64_t watchdog_us, watchdog_at; /* 0: none */
-  int64_t orders_at, checkpoint_at, links_at, requests_at; /* mono: when to tick them again */
+  int64_t orders_at, checkpoint_at, links_at, requests_at, http_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
   uint64_t refused_peers, discarded;
   int signals;                      /* signalfd */

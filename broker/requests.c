@@ -110,7 +110,7 @@ static bool send_frame(struct session *session, const struct request_message *me
 /* A message without a window: kept where the socket is full, so that no state of a command is lost on the way. */
 static void send_or_wait(struct session *session, const struct request_message *message) {
   struct requests *requests = session->owner;
-  if (!session->first && send_frame(session, message)) return;
+  if (session->doomed || (!session->first && send_frame(session, message))) return;
   struct waiting *waiting = mem_alloc(sizeof *waiting);
   if (request_write(&waiting->frame, message) || session->waiting_bytes + waiting->frame.len > SESSION_WAITING_MAX) {
     log_warning("requests", session->principal, "does not read its answers: the session is closed");
