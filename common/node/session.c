@@ -1,0 +1,372 @@
+/*
+ * A session on one page. The side that connects draws the session's number.
+ *
+ *   connecting                                      listening
+ *   HELLO(session, answer 0)  ------------------->  clone? else the session begins
+ *   <-------------------  HELLO(session, answer = session), HELD..., HELD_END
+ *   HELD..., HELD_END, ATTACH (telemetry)  ------>
+ *   each side sends records once it has read the other's HELD_END, knows where the telemetry connection is, and its own streams are not of another past
+ *
+ * A message of an unknown session is answered with RESET; a gap in the numbers of a channel ends the session as well (messages were lost: what the receiver holds is asked anew).
+ */
+#include "common/base/mem.h"
+#include "common/node/parts.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static void enter(struct node_peer *peer, enum session_state state) {
+  static const char *const names[] = {"down", "greeting", "resuming", "up"};
+  if (peer->state == state) return;
+  log_info("link", peer->principal, "%s -> %s", names[peer->state], names[state]);
+  bool was_up = peer->state == SESSION_UP, is_up = state == SESSION_UP;
+  peer->state = state;
+  if (was_up == is_up) return;
+  peer->since = node_now(peer->node).wall;
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  if (hooks->session) hooks->session(hooks->ctx, peer, is_up);
+}
+
+/* ---- connections ---- */
+
+static void set_conn(struct node_peer *peer, enum channel channel, uint64_t conn) {
+  uint64_t old = peer->conns[channel];
+  if (old) table_remove(&peer->node->by_conn, bytes_of(&old, sizeof old));
+  peer->conns[channel] = conn;
+  if (conn) table_put(&peer->node->by_conn, bytes_of(&conn, sizeof conn), peer);
+}
+
+static void close_conns(struct node_peer *peer) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  for (int c = 0; c < CHANNELS; c++) {
+    uint64_t conn = peer->conns[c];
+    if (!conn) continue;
+    set_conn(peer, (enum channel)c, 0);
+    hooks->close(hooks->ctx, conn);
+  }
+}
+
+static void forget_candidate(struct node_peer *peer) {
+  buffer_deinit(&peer->candidate.frame);
+  peer->candidate.waits = false;
+}
+
+void session_deinit(struct node_peer *peer) { forget_candidate(peer); }
+
+static void end_quietly(struct node_peer *peer) {
+  if (peer->state == SESSION_UP || peer->state == SESSION_RESUMING) peer->went_down = node_now(peer->node).mono;
+  peer->session = 0;
+  peer->attached = false;
+  peer->epochs_pending = 0;
+  sender_reset(peer);
+  enter(peer, SESSION_DOWN);
+}
+
+void session_end(struct node_peer *peer, const char *why) {
+  if (peer->state != SESSION_DOWN) log_notice("link", peer->principal, "the session ends: %s", why);
+  end_quietly(peer);
+  close_conns(peer);
+}
+
+void session_conn_closed(struct node_peer *peer, uint64_t conn) {
+  for (int c = 0; c < CHANNELS; c++)
+    if (peer->conns[c] == conn) set_conn(peer, (enum channel)c, 0);
+  session_end(peer, "the connection closed");
+}
+
+/* ---- greeting ---- */
+
+static void send_hello(struct node_peer *peer, uint64_t answer) {
+  struct node *node = peer->node;
+  struct instant now = node_now(node);
+  peer->greeted = now.mono;
+  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_HELLO, .session = peer->session, .version_low = LINK_VERSION, .version_high = LINK_VERSION,
+      .run = store_run(node->options.store), .answer = answer, .clock = now.wall, .scope = peer->config.scope, .node = bytes_text(node->name)});
+}
+
+static void begin(struct node_peer *peer, uint64_t session) {
+  int64_t now = node_now(peer->node).mono;
+  end_quietly(peer);
+  peer->session = session;
+  peer->heard = peer->pinged = now;
+  peer->expected[0] = peer->expected[1] = 1;
+  window_init(&peer->window, peer->config.window_bytes, now);
+}
+
+void session_opened(struct node_peer *peer, uint64_t urgent_conn, uint64_t telemetry_conn) {
+  uint64_t session = 0;
+  set_conn(peer, CHANNEL_URGENT, urgent_conn);
+  set_conn(peer, CHANNEL_TELEMETRY, telemetry_conn);
+  while (session == 0) world_random(peer->node->options.world, &session, sizeof session);
+  begin(peer, session);
+  enter(peer, SESSION_GREETING);
+  send_hello(peer, 0);
+}
+
+/* What is sent on the telemetry connection after this is of the session; nothing may overtake it there. */
+static void send_attach(struct node_peer *peer) {
+  peer->attached = peer_send(peer, CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = peer->session});
+}
+
+/* ---- held ---- */
+
+/* A subset where there are too many: the largest ranges, so that the least is sent twice. */
+static void put_ranges(struct link_message *m, const struct intervals *covered) {
+  uint64_t least = 0;
+  for (;;) {   /* raise the least size that is told until few enough are left */
+    size_t kept = 0;
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < covered->count; i++) {
+      uint64_t size = covered->items[i].to - covered->items[i].from;
+      if (size < least) continue;
+      kept++;
+      if (size < next) next = size;
+    }
+    if (kept <= LINK_RANGES_MAX) break;
+    least = next + 1;
+  }
+  for (size_t i = 0; i < covered->count; i++)
+    if (covered->items[i].to - covered->items[i].from >= least) m->ranges[m->range_count++] = covered->items[i];
+}
+
+struct teller { struct node_peer *peer; };
+
+static void tell_stream(void *ctx, const struct store_stream *stream) {
+  struct node_peer *peer = ((struct teller *)ctx)->peer;
+  struct store *store = peer->node->options.store;
+  bool theirs = bytes_equal(stream_node(stream->stream), bytes_text(peer->name));
+  struct intervals covered = INTERVALS_NULL;
+  store_claimed(store, stream->stream, stream->epoch, bytes_text(peer->principal), peer->peer_scope, &covered);
+  if (theirs || covered.count > 0) {
+    struct link_message m = {.type = LINK_HELD, .session = peer->session, .stream = stream->stream, .epoch = stream->epoch, .last = stream->last};
+    put_ranges(&m, &covered);
+    for (uint32_t i = 0; theirs && i < stream->run_count; i++) m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
+    peer_send(peer, CHANNEL_URGENT, &m);
+  }
+  intervals_deinit(&covered);
+}
+
+static void send_held(struct node_peer *peer) {
+  struct teller teller = {peer};
+  if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
+  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_HELD_END, .session = peer->session});
+}
+
+static void on_held(struct node_peer *peer, const struct link_message *m) {
+  if (peer->state != SESSION_RESUMING) return;
+  struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
+  for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
+  stream->peer_last = m->last;
+  stream->peer_run_count = m->run_count;
+  memcpy(stream->peer_runs, m->runs, sizeof stream->peer_runs);
+}
+
+void session_resumed(struct node_peer *peer) {
+  int64_t now = node_now(peer->node).mono;
+  bool short_outage = peer->went_down > 0 && now - peer->went_down <= SESSION_SHORT_US;
+  if (peer->state != SESSION_RESUMING || peer->epochs_pending > 0) return;
+  peer->refused[0] = '\0';
+  enter(peer, SESSION_UP);
+  sender_start(peer, short_outage);
+}
+
+static void on_held_end(struct node_peer *peer) {
+  if (peer->state != SESSION_RESUMING) return;
+  for (int own = 0; own < CHANNELS; own++) origin_compare(peer, own);
+  session_resumed(peer);
+}
+
+/* ---- hello ---- */
+
+static void refuse(struct node_peer *peer, uint64_t conn, uint64_t session, enum link_code code, const char *text) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  struct buffer frame = BUFFER_NULL;
+  link_message_write(&frame, &(struct link_message){.type = LINK_REFUSE, .session = session, .code = (uint8_t)code, .reason = bytes_text(text)});
+  hooks->send(hooks->ctx, conn, buffer_bytes(&frame));
+  buffer_deinit(&frame);
+  uint64_t suppressed;
+  if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed)) log_warning("link", peer->principal, "refused: %s", text);
+}
+
+static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_message *m) {
+  if (peer->conns[CHANNEL_URGENT] && peer->conns[CHANNEL_URGENT] != conn) close_conns(peer);
+  begin(peer, m->session);
+  set_conn(peer, CHANNEL_URGENT, conn);
+  peer->run = m->run;
+  peer->peer_scope = m->scope;
+  peer->clone_refused = false;
+  enter(peer, SESSION_RESUMING);
+  send_hello(peer, m->session);
+  send_held(peer);
+}
+
+/* The old session is asked whether it lives; its answer decides (candidate_decide). */
+static void keep_candidate(struct node_peer *peer, uint64_t conn, struct bytes frame) {
+  struct node *node = peer->node;
+  int64_t now = node_now(node).mono;
+  forget_candidate(peer);
+  peer->candidate.waits = true;
+  peer->candidate.conn = conn;
+  peer->candidate.until = now + node->options.dead_us;
+  buffer_append(&peer->candidate.frame, frame);
+  peer->heard = now;   /* counts from now, so that only an answer to this ping keeps the old one */
+  peer->pinged = now;
+  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PING, .session = peer->session, .token = ++peer->ping_token, .clock = node_now(node).wall});
+}
+
+static void refuse_candidate(struct node_peer *peer) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  struct link_message m;
+  struct buffer text = BUFFER_NULL;
+  link_message_read(&m, buffer_bytes(&peer->candidate.frame));
+  refuse(peer, peer->candidate.conn, m.session, LINK_CODE_CLONE, "another process with the same key is connected and answers (a copied key or a second start)");
+  if (!peer->clone_refused && hooks->event) {
+    buffer_printf(&text, "{\"peer\":");
+    json_put_text(&text, bytes_text(peer->principal));
+    buffer_printf(&text, ",\"text\":\"a second live session of this key was refused\"}");
+    hooks->event(hooks->ctx, "clone", buffer_bytes(&text));
+    buffer_deinit(&text);
+  }
+  peer->clone_refused = true;
+  forget_candidate(peer);
+}
+
+static void accept_candidate(struct node_peer *peer) {
+  struct link_message m;
+  struct buffer frame = peer->candidate.frame;
+  uint64_t conn = peer->candidate.conn;
+  peer->candidate.frame = BUFFER_NULL;
+  peer->candidate.waits = false;
+  if (link_message_read(&m, buffer_bytes(&frame)) == 0) greet_back(peer, conn, &m);
+  buffer_deinit(&frame);
+}
+
+static void on_first_hello(struct node_peer *peer, uint64_t conn, const struct link_message *m, struct bytes frame) {
+  if (m->version_low > LINK_VERSION || m->version_high < LINK_VERSION) {
+    refuse(peer, conn, m->session, LINK_CODE_VERSION, "no common version of the link protocol: this node speaks version 1");
+    return;
+  }
+  if (!bytes_equal(m->node, bytes_text(peer->name))) {
+    refuse(peer, conn, m->session, LINK_CODE_NAME, "the key belongs to a node of another name");
+    return;
+  }
+  bool lives = peer->state != SESSION_DOWN && peer->session != 0;
+  if (lives && m->session == peer->session) return;   /* our answer is under way, or its repetition crossed it */
+  if (lives && m->run != peer->run) keep_candidate(peer, conn, frame);
+  else greet_back(peer, conn, m);
+}
+
+static void on_answer(struct node_peer *peer, const struct link_message *m) {
+  if (peer->state != SESSION_GREETING || m->answer != peer->session) return;
+  if (!bytes_equal(m->node, bytes_text(peer->name))) {
+    snprintf(peer->refused, sizeof peer->refused, "refused: the other side is called " BYTES_FMT, BYTES_ARG(m->node));
+    session_end(peer, peer->refused);
+    return;
+  }
+  peer->run = m->run;
+  peer->peer_scope = m->scope;
+  enter(peer, SESSION_RESUMING);
+  send_attach(peer);
+  send_held(peer);
+}
+
+static void on_refuse(struct node_peer *peer, const struct link_message *m) {
+  if (!peer->config.connects) return;
+  if (strncmp(peer->refused, "refused: ", 9) != 0) log_warning("link", peer->principal, "the other side refuses us: " BYTES_FMT, BYTES_ARG(m->reason));
+  snprintf(peer->refused, sizeof peer->refused, "refused: " BYTES_FMT, BYTES_ARG(m->reason));
+  session_end(peer, peer->refused);
+}
+
+/* ---- ping ---- */
+
+static void on_ping(struct node_peer *peer, const struct link_message *m) {
+  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PONG, .session = peer->session, .token = m->token, .clock = m->clock, .clock_received = node_now(peer->node).wall});
+}
+
+/* Sent, received there and answered at once, received here: the offset is that of the middle (RFC 5905 section 8, with the peer's two times alike). */
+static void on_pong(struct node_peer *peer, const struct link_message *m) {
+  struct instant now = node_now(peer->node);
+  if (m->token != peer->ping_token) return;
+  int64_t round_trip = now.mono - peer->pinged;
+  peer->figures.round_trip = round_trip;
+  peer->figures.clock_offset = m->clock_received - (m->clock + round_trip / 2);
+  window_ping(&peer->window, round_trip, now.mono);
+}
+
+/* ---- dispatch ---- */
+
+static void on_attach(struct node_peer *peer, uint64_t conn, enum channel channel) {
+  if (channel != CHANNEL_TELEMETRY) return;
+  set_conn(peer, CHANNEL_TELEMETRY, conn);
+  peer->attached = true;
+  peer_mark(peer);
+}
+
+static void on_payload(struct node_peer *peer, const struct link_message *m) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  if (m->payload_type < 64 && hooks->message) hooks->message(hooks->ctx, peer, m->payload_type, m->body);
+}
+
+static void in_session(struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m) {
+  switch (m->type) {
+    case LINK_HELLO: on_answer(peer, m); break;
+    case LINK_HELD: on_held(peer, m); break;
+    case LINK_HELD_END: on_held_end(peer); break;
+    case LINK_ATTACH: on_attach(peer, conn, channel); break;
+    case LINK_BLOCK:
+    case LINK_CLAIM:
+    case LINK_DISCARD: receiver_message(peer, channel, m); break;
+    case LINK_ACK: sender_ack(peer, (enum channel)m->channel, m->number, m->to); break;
+    case LINK_LATER: sender_later(peer, (enum channel)m->channel, m->number, m->to); break;
+    case LINK_REFUSED: sender_refused(peer, (enum channel)m->channel, m->number, m->reason); break;
+    case LINK_PING: on_ping(peer, m); break;
+    case LINK_PONG: on_pong(peer, m); break;
+    case LINK_PAYLOAD: on_payload(peer, m); break;
+    case LINK_REFUSE: on_refuse(peer, m); break;
+    case LINK_RESET: session_end(peer, "the other side does not know it any more"); break;
+    default: break;   /* a later version's: passed over */
+  }
+}
+
+static void send_reset(struct node_peer *peer, uint64_t conn, uint64_t session) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  struct buffer frame = BUFFER_NULL;
+  link_message_write(&frame, &(struct link_message){.type = LINK_RESET, .session = session});
+  hooks->send(hooks->ctx, conn, buffer_bytes(&frame));
+  buffer_deinit(&frame);
+}
+
+void session_message(struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m, struct bytes frame) {
+  bool first_hello = m->type == LINK_HELLO && m->answer == 0;
+  if (first_hello && (peer->config.connects || channel != CHANNEL_URGENT)) return;
+  if (first_hello) {
+    on_first_hello(peer, conn, m, frame);
+    return;
+  }
+  bool known = m->session == peer->session && peer->session != 0 && (m->type == LINK_ATTACH || peer->conns[channel] == conn);
+  if (!known) {
+    if (!peer->config.connects && m->type != LINK_RESET && m->type != LINK_REFUSE) send_reset(peer, conn, m->session);
+    return;
+  }
+  peer->heard = node_now(peer->node).mono;
+  if (peer->candidate.waits) refuse_candidate(peer);
+  in_session(peer, conn, channel, m);
+}
+
+void session_tick(struct node_peer *peer) {
+  struct node *node = peer->node;
+  struct instant now = node_now(node);
+  if (peer->candidate.waits && now.mono >= peer->candidate.until) accept_candidate(peer);
+  if (peer->state == SESSION_DOWN) return;
+  if (now.mono - peer->heard > (peer->state == SESSION_GREETING ? 4 : 1) * node->options.dead_us) {
+    session_end(peer, "no answer");
+    return;
+  }
+  if (peer->state == SESSION_GREETING) {
+    if (now.mono - peer->greeted >= SESSION_GREET_US) send_hello(peer, 0);
+    return;
+  }
+  if (peer->config.connects && !peer->attached) send_attach(peer);
+  if (now.mono - peer->pinged < node->options.ping_us) return;
+  peer->pinged = now.mono;
+  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PING, .session = peer->session, .token = ++peer->ping_token, .clock = now.wall});
+}
