@@ -213,7 +213,8 @@ static void net_refused(void *ctx, const char *address, const char *reason) {
   uint64_t suppressed = 0;
   broker->refused_peers++;
   if (!log_allow(&broker->refused_limit, mono(broker), &suppressed)) return;
-  log_warning("net", *address ? address : NULL, "connection refused: %s (%llu more lines left out)", reason, (unsigned long long)suppressed);
+  if (suppressed) log_warning("net", NULL, "%llu more connections were refused", (unsigned long long)suppressed);
+  log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
 }
 
 /* ---- composition ---- */
@@ -287,9 +288,22 @@ static int open_net(struct broker *broker) {
   return outcome ? BROKER_FAILED : 0;
 }
 
+/* Bound to all families ZeroMQ names an IPv4 address in its IPv6 form: shown as people write it. */
+static void plain_endpoint(char *endpoint) {
+  static const char mapped[] = "[::ffff:";
+  char *at = strstr(endpoint, mapped), *end = at ? strchr(at, ']') : NULL;
+  if (!end) return;
+  size_t len = (size_t)(end - at) - (sizeof mapped - 1);
+  memmove(at, at + sizeof mapped - 1, len);
+  memmove(at + len, end + 1, strlen(end + 1) + 1);
+}
+
 static int listen_on(struct broker *broker, enum channel channel, const char *endpoint) {
   const char *why = "";
-  if (net_listen(broker->net, endpoint, (int)channel, broker->endpoints[channel], &why) == 0) return 0;
+  if (net_listen(broker->net, endpoint, (int)channel, broker->endpoints[channel], &why) == 0) {
+    plain_endpoint(broker->endpoints[channel]);
+    return 0;
+  }
   log_error("net", NULL, "cannot listen on %s: %s", endpoint, why);
   return BROKER_FAILED;
 }

@@ -39,7 +39,8 @@ void complain(const char *code, const char *hint, const char *format, ...) {
 
 static enum exit_code exit_of_code(const char *code) {
   enum code known = code_parse(bytes_text(code));
-  return known == CODE_AUTHORITY || known == CODE_SIGNATURE ? EXIT_CODE_NOT_AUTHORISED : EXIT_CODE_ERROR;
+  if (known == CODE_AUTHORITY || known == CODE_SIGNATURE) return EXIT_CODE_NOT_AUTHORISED;
+  return known == CODE_MALFORMED ? EXIT_CODE_USAGE : EXIT_CODE_ERROR;
 }
 
 enum exit_code complain_of_reply(const json_t *body) {

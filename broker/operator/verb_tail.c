@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { WINDOW = 1024 * 1024, OUTPUT_MAX = 4 * 1024 * 1024 };
+enum { WINDOW = 512 * 1024 };   /* of blocks under way: some 40 MB as JSON at their densest */
 
 static volatile sig_atomic_t interrupted;
 static void on_interrupt(int signal) {
