@@ -69,7 +69,7 @@ static void node_committed(void *ctx, const struct store_item *item, struct node
   if (!item->block || block_open(&block, blob_bytes(item->block))) return;
   catalogue_apply(&broker->catalogue, &block, item->lane);
   struct link *link = from ? node_peer_owner(from) : NULL;
-  if (link && !link->is_peer && stream_node(block.stream).len != block.stream.len) orders_committed(broker->orders, &block);
+  if (link && !link->is_peer && stream_owner(block.stream).len != block.stream.len) orders_committed(broker->orders, &block);
 }
 
 static void node_discarded(void *ctx, const struct store_discard *discards, size_t count) {

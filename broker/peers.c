@@ -35,11 +35,11 @@ uint64_t peer_rules_scope(const struct peer_rules *rules) {
 /* ---- share ---- */
 
 static bool stream_is_ours(const struct peer_rules *rules, struct bytes stream) {
-  return address_below(stream_node(stream), bytes_text(rules->node));
+  return address_below(stream_owner(stream), bytes_text(rules->node));
 }
 
 bool peer_shares_stream(const struct peer_rules *rules, struct bytes stream) {
-  return stream_is_ours(rules, stream) && patterns_extent(&rules->share, stream_node(stream)) != SELECTION_NONE;
+  return stream_is_ours(rules, stream) && patterns_extent(&rules->share, stream_owner(stream)) != SELECTION_NONE;
 }
 
 static bool share_keeps(void *ctx, const struct record *record) {
@@ -62,7 +62,7 @@ static bool any_address(void *ctx, struct bytes address) {
 struct blob *peer_share(const struct peer_rules *rules, struct blob *from, const struct block *block) {
   if (!peer_shares_stream(rules, block->stream)) return NULL;
   struct selection selection = {any_address, share_keeps, (void *)(uintptr_t)rules};
-  struct bytes node = stream_node(block->stream);
+  struct bytes node = stream_owner(block->stream);
   bool telemetry = node.len == block->stream.len;   /* only the urgent stream carries reports */
   if (telemetry && patterns_extent(&rules->share, node) == SELECTION_ALL) return blob_ref(from);
   return selection_apply(&selection, from, block);
@@ -76,7 +76,7 @@ static bool accept_keeps(void *ctx, const struct record *record) {
 }
 
 static bool accepts_stream(const struct peer_rules *rules, struct bytes stream) {
-  return !stream_is_ours(rules, stream) && patterns_extent(&rules->accept, stream_node(stream)) != SELECTION_NONE;
+  return !stream_is_ours(rules, stream) && patterns_extent(&rules->accept, stream_owner(stream)) != SELECTION_NONE;
 }
 
 bool peer_accepts_record(const struct peer_rules *rules, struct bytes stream, const struct record *record) {
@@ -86,7 +86,7 @@ bool peer_accepts_record(const struct peer_rules *rules, struct bytes stream, co
 enum peer_accept peer_accept(const struct peer_rules *rules, const struct block *block, struct blob **replace) {
   *replace = NULL;
   if (!accepts_stream(rules, block->stream)) return PEER_ACCEPT_NOTHING;
-  if (patterns_extent(&rules->accept, stream_node(block->stream)) == SELECTION_ALL) return PEER_ACCEPT_ALL;
+  if (patterns_extent(&rules->accept, stream_owner(block->stream)) == SELECTION_ALL) return PEER_ACCEPT_ALL;
   struct blob *kept = NULL;
   if (block_filter(&kept, NULL, block, accept_keeps, (void *)(uintptr_t)rules) || !kept) return PEER_ACCEPT_NOTHING;
   if (kept->len == block->bytes.len && memcmp(kept->data, block->bytes.data, kept->len) == 0) {

@@ -1,6 +1,6 @@
 #include "broker/selection.h"
 
-struct bytes stream_node(struct bytes stream) {
+struct bytes stream_owner(struct bytes stream) {
   static const char suffix[] = "!urgent";
   size_t len = sizeof suffix - 1;
   if (stream.len > len && memcmp(stream.data + stream.len - len, suffix, len) == 0) stream.len -= len;

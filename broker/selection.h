@@ -9,7 +9,7 @@
 enum selection_extent { SELECTION_NONE = 0, SELECTION_SOME = 1, SELECTION_ALL = 2 };
 
 /* The node of a stream: chongqing/cuntan!urgent gives chongqing/cuntan. A view. */
-struct bytes stream_node(struct bytes stream);
+struct bytes stream_owner(struct bytes stream);
 /* How much of what lies at or below `node` a pattern, or any of several, selects. SOME may turn out to be nothing. */
 enum selection_extent pattern_extent(struct bytes pattern, struct bytes node);
 enum selection_extent patterns_extent(const struct patterns *patterns, struct bytes node);

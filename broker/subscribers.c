@@ -72,7 +72,7 @@ static struct blob *wanted_part(struct subscriber *subscriber, struct blob *from
   struct block block;
   if (block_open(&block, blob_bytes(from))) return NULL;
   if (subscriber->has_since && block.time_to < subscriber->since) return NULL;
-  struct bytes node = stream_node(block.stream);
+  struct bytes node = stream_owner(block.stream);
   enum selection_extent asked = patterns_extent(&subscriber->patterns, node);
   enum selection_extent allowed = patterns_extent(request_requester(subscriber->request)->read, node);
   if (asked == SELECTION_NONE || allowed == SELECTION_NONE) return NULL;
