@@ -169,6 +169,14 @@ static const struct requester *requester_of(void *ctx, const char *name) {
   return principal && principal->kind == PRINCIPAL_OPERATOR ? &principal->requester : NULL;
 }
 
+static enum requests_send session_send(void *ctx, uint64_t conn, struct bytes message) {
+  switch (net_send(((struct broker *)ctx)->net, conn, message)) {
+  case 0: return REQUESTS_SENT;
+  case NET_FULL: return REQUESTS_FULL;
+  default: return REQUESTS_GONE;
+  }
+}
+
 static void close_session(void *ctx, uint64_t conn) { net_close(((struct broker *)ctx)->net, conn); }
 
 /* ["address","unit"] of the points that have one. */
@@ -329,7 +337,7 @@ static void make_orders(struct broker *broker) {
 
 static void make_requests(struct broker *broker) {
   struct subscribers_options followed = {broker->node, broker->store, &broker->errands, &broker->readers, put_units, broker};
-  struct requests_hooks hooks = {broker, node_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
+  struct requests_hooks hooks = {broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
   broker->subscribers = subscribers_new(&followed);
   broker->requests = requests_new(broker->config->node, broker->world, &hooks);
 }

@@ -100,11 +100,18 @@ void requests_closed(struct requests *requests, uint64_t conn) {
 
 /* ---- sending ---- */
 
-static bool send_frame(struct session *session, const struct request_message *message) {
+/* A client that is gone is dropped by the next tick. */
+static bool send_bytes(struct session *session, struct bytes frame) {
   struct requests *requests = session->owner;
-  buffer_clear(&requests->frame);
-  if (request_write(&requests->frame, message)) return false;
-  return requests->hooks.send(requests->hooks.ctx, session->conn, buffer_bytes(&requests->frame));
+  enum requests_send outcome = requests->hooks.send(requests->hooks.ctx, session->conn, frame);
+  if (outcome == REQUESTS_GONE) session->doomed = true;
+  return outcome == REQUESTS_SENT;
+}
+
+static bool send_frame(struct session *session, const struct request_message *message) {
+  struct buffer *frame = &session->owner->frame;
+  buffer_clear(frame);
+  return request_write(frame, message) == 0 && send_bytes(session, buffer_bytes(frame));
 }
 
 /* A message without a window: kept where the socket is full, so that no state of a command is lost on the way. */
@@ -130,7 +137,7 @@ static void flush_waiting(struct session *session) {
   struct requests *requests = session->owner;
   while (session->first) {
     struct waiting *waiting = session->first;
-    if (!requests->hooks.send(requests->hooks.ctx, session->conn, buffer_bytes(&waiting->frame))) {
+    if (!send_bytes(session, buffer_bytes(&waiting->frame))) {
       requests->want_more = true;
       return;
     }

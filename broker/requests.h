@@ -43,9 +43,10 @@ struct request_verb {
   void (*end)(void *ctx, struct request *request);           /* free state: after the last reply, or when the session is gone; NULL: none */
 };
 
+enum requests_send { REQUESTS_SENT = 0, REQUESTS_FULL = 1, REQUESTS_GONE = 2 };
 struct requests_hooks {
   void *ctx;
-  bool (*send)(void *ctx, uint64_t conn, struct bytes message);      /* false: full or gone */
+  enum requests_send (*send)(void *ctx, uint64_t conn, struct bytes message);   /* never blocks */
   void (*close)(void *ctx, uint64_t conn);
   const struct requester *(*requester)(void *ctx, const char *principal);   /* NULL: not (any more) an operator */
   void *verb_ctx;

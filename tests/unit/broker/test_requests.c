@@ -20,21 +20,21 @@ static struct instant now(void *ctx) {
 }
 static const struct world world = {.now = now};
 
-static bool take_frame(void *ctx, uint64_t conn, struct bytes frame) {
+static enum requests_send take_frame(void *ctx, uint64_t conn, struct bytes frame) {
   struct request_message m;
   (void)ctx, (void)conn;
-  if (seen.full) return false;
+  if (seen.full) return REQUESTS_FULL;
   assert_int_equal(request_read(&m, frame), 0);
   if (m.type == REQUEST_WELCOME) seen.welcomes++;
   if (m.type == REQUEST_PONG) seen.pongs++;
-  if (m.type != REQUEST_REPLY) return true;
+  if (m.type != REQUEST_REPLY) return REQUESTS_SENT;
   seen.replies++;
   seen.lasts += m.last;
   json_t *body = json_loadb((const char *)m.body.data, m.body.len, 0, NULL);
   const char *code = json_string_value(json_object_get(json_object_get(body, "error"), "code"));
   snprintf(seen.code, sizeof seen.code, "%s", code ? code : "");
   json_decref(body);
-  return true;
+  return REQUESTS_SENT;
 }
 static void closed(void *ctx, uint64_t conn) {
   (void)ctx, (void)conn;
