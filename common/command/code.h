@@ -2,7 +2,7 @@
 #define RIVERBUS_COMMON_COMMAND_CODE_H
 /*
  * The one table of refusal codes (why a command ended or was not taken) and of exit codes. The man page's tables are made from it.
- * The numbers are on the wire and in the store: never reuse one. A number that this version does not know keeps its meaning for others: it is shown as "code-N".
+ * The numbers are on the wire and in the store: never reuse one. A number that this version does not know keeps its meaning for others: it is shown as "code-unknown".
  */
 #include "common/base/bytes.h"
 #include <stdint.h>
@@ -51,7 +51,7 @@ struct code_row {
   const char *hint;        /* what to do next, for a person; used where the check has no better one */
 };
 const struct code_row *code_row(enum code code);        /* NULL: CODE_NONE or a number that this version does not know */
-const char *code_name(enum code code);                  /* NULL for CODE_NONE; "code-N" (static, one for all unknown) else */
+const char *code_name(enum code code);                  /* NULL for CODE_NONE; "code-unknown" for a number that this version does not know */
 const char *code_hint(enum code code);                  /* NULL where there is none */
 enum code code_parse(struct bytes name);                /* CODE_NONE: no such name */
 

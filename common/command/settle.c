@@ -1,0 +1,64 @@
+#include "common/command/settle.h"
+
+void settle_put_command(struct buffer *out, struct bytes command) {
+  struct writer w;
+  writer_init(&w, out, SIZE_MAX);
+  writer_sized(&w, command);
+}
+
+int settle_get_command(struct bytes body, struct bytes *command) {
+  struct reader r;
+  reader_init(&r, body);
+  *command = reader_sized(&r);
+  while (reader_left(&r) > 0) {
+    reader_varint(&r);
+    if (reader_u8(&r) & 1) reader_fail(&r);   /* critical, and this version knows none */
+    reader_sized(&r);
+  }
+  return r.failed || command->len == 0 || command->len > COMMAND_MAX ? SETTLE_MALFORMED : 0;
+}
+
+static void put_ids(struct writer *w, const struct settle_ids *ids) {
+  writer_varint(w, ids->count);
+  for (uint32_t i = 0; i < ids->count; i++) writer_sized(w, ids->ids[i]);
+}
+
+static void get_ids(struct reader *r, struct settle_ids *ids) {
+  uint64_t count = reader_varint(r);
+  ids->count = 0;
+  if (count > SETTLE_IDS_MAX) reader_fail(r);
+  for (uint64_t i = 0; i < count && !r->failed; i++) {
+    ids->ids[ids->count] = reader_sized(r);
+    if (!command_id_is_good(ids->ids[ids->count++])) reader_fail(r);
+  }
+}
+
+void settle_put_ask(struct buffer *out, const struct settle_ids *ids) {
+  struct writer w;
+  writer_init(&w, out, SIZE_MAX);
+  put_ids(&w, ids);
+}
+
+int settle_get_ask(struct bytes body, struct settle_ids *ids) {
+  struct reader r;
+  reader_init(&r, body);
+  get_ids(&r, ids);
+  return r.failed ? SETTLE_MALFORMED : 0;
+}
+
+void settle_put_never(struct buffer *out, struct epoch epoch, const struct settle_ids *ids) {
+  struct writer w;
+  writer_init(&w, out, SIZE_MAX);
+  writer_u64(&w, epoch.created);
+  writer_u64(&w, epoch.random);
+  put_ids(&w, ids);
+}
+
+int settle_get_never(struct bytes body, struct epoch *epoch, struct settle_ids *ids) {
+  struct reader r;
+  reader_init(&r, body);
+  epoch->created = reader_u64(&r);
+  epoch->random = reader_u64(&r);
+  get_ids(&r, ids);
+  return r.failed ? SETTLE_MALFORMED : 0;
+}
