@@ -1,0 +1,329 @@
+/* tail at the broker, over a real node and the memory store: passing and durable, from the ring and from the store, windows and rights. */
+#include "broker/subscribers.h"
+#include "common/store/memory.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static struct {
+  struct instant now;
+  struct world world;
+  struct memory_disk *disk;
+  struct store *store;
+  struct node *node;
+  struct errands errands;
+  struct readers readers;
+  struct subscribers *subscribers;
+  struct requests *requests;
+  struct patterns read;
+  struct requester who;
+  bool full;
+  /* what the client saw */
+  struct buffer values;         /* "lane:value " of each record */
+  size_t bytes, lasts;
+  uint64_t positions[LANES];
+  char code[32];
+} t;
+
+static struct instant test_now(void *ctx) {
+  (void)ctx;
+  return t.now;
+}
+static void test_random(void *ctx, void *out, size_t len) {
+  (void)ctx;
+  memset(out, 3, len);
+}
+
+static void see_block(const struct request_message *m) {
+  struct block block;
+  struct block_reader *reader;
+  struct record record;
+  assert_int_equal(block_open(&block, m->body), 0);
+  assert_int_equal(block_reader_new(&reader, &block), 0);
+  while (block_reader_next(reader, &record) == 0)
+    if (record.kind == RECORD_READING) buffer_printf(&t.values, "%lld ", (long long)record.value.integer);
+  block_reader_free(reader);
+  assert_true(m->position > t.positions[m->lane]);   /* in order, nothing twice */
+  t.positions[m->lane] = m->position;
+  t.bytes += m->body.len;
+}
+
+static enum requests_send client(void *ctx, uint64_t conn, struct bytes frame) {
+  struct request_message m;
+  (void)ctx, (void)conn;
+  if (t.full) return REQUESTS_FULL;
+  assert_int_equal(request_read(&m, frame), 0);
+  if (m.type == REQUEST_RECORDS) see_block(&m);
+  if (m.type != REQUEST_REPLY || !m.last) return REQUESTS_SENT;
+  t.lasts++;
+  json_t *body = json_loadb((const char *)m.body.data, m.body.len, 0, NULL);
+  const char *code = json_string_value(json_object_get(json_object_get(body, "error"), "code"));
+  snprintf(t.code, sizeof t.code, "%s", code ? code : "");
+  json_decref(body);
+  return REQUESTS_SENT;
+}
+static void closed(void *ctx, uint64_t conn) { (void)ctx, (void)conn; }
+static const struct requester *requester(void *ctx, const char *principal) {
+  (void)ctx, (void)principal;
+  return &t.who;
+}
+static void start(void *ctx, struct request *request, const json_t *body) {
+  (void)ctx;
+  subscriber_start(t.subscribers, request, body);
+}
+static void more(void *ctx, struct request *request) {
+  (void)ctx;
+  subscriber_more(t.subscribers, request);
+}
+static void ack(void *ctx, struct request *request, const struct request_message *message) {
+  (void)ctx;
+  subscriber_ack(t.subscribers, request, message);
+}
+static void cancel(void *ctx, struct request *request) {
+  (void)ctx;
+  subscriber_cancel(t.subscribers, request);
+}
+static void end(void *ctx, struct request *request) {
+  (void)ctx;
+  subscriber_end(t.subscribers, request);
+}
+static const struct request_verb tail_verbs[] = {{"tail", start, more, ack, cancel, end}, {0}};
+
+static bool no_send(void *ctx, uint64_t conn, struct bytes message) {
+  (void)ctx, (void)conn, (void)message;
+  return false;
+}
+static void done(void *ctx, void *cookie, const struct store_done *what) {
+  (void)ctx;
+  if (cookie) errands_finish(&t.errands, cookie, what);
+}
+static bool no_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address), void *wanted_ctx, struct buffer *out) {
+  (void)ctx, (void)cursor, (void)room, (void)wanted, (void)wanted_ctx, (void)out;
+  return false;
+}
+
+static void greet(uint64_t conn) {
+  struct buffer frame = BUFFER_NULL;
+  request_write(&frame, &(struct request_message){.type = REQUEST_HELLO, .version = REQUEST_VERSION});
+  requests_receive(t.requests, "operator duty", conn, buffer_bytes(&frame));
+  buffer_deinit(&frame);
+}
+
+static void begin_process(size_t ring_bytes) {
+  struct store_options store = {.world = &t.world, .max_size = 64 * 1024 * 1024};
+  assert_int_equal(store_open_memory(&t.store, &store, t.disk), 0);
+  errands_init(&t.errands, NULL);
+  readers_init(&t.readers, &t.errands, &t.world);
+  assert_int_equal(readers_load(&t.readers, t.store), 0);
+  struct node_options options = {.name = "chongqing", .world = &t.world, .store = t.store, .ring_bytes = ring_bytes,
+                                 .hooks = {.send = no_send, .close = closed, .submitted = done, .read = done}};
+  t.node = node_new(&options);
+  t.errands.node = t.node;
+  struct subscribers_options followed = {t.node, t.store, &t.errands, &t.readers, no_units, NULL};
+  t.subscribers = subscribers_new(&followed);
+  struct requests_hooks hooks = {.send = client, .close = closed, .requester = requester, .verbs = tail_verbs};
+  t.requests = requests_new("chongqing", &t.world, &hooks);
+  greet(1);
+}
+
+static void end_process(void) {
+  t.requests = requests_free(t.requests);
+  t.subscribers = subscribers_free(t.subscribers);
+  readers_deinit(&t.readers);
+  errands_deinit(&t.errands);
+  t.node = node_free(t.node);
+  t.store = store_memory_crash(t.store);
+}
+
+static void begin(size_t ring_bytes) {
+  memset(&t, 0, sizeof t);
+  t.now = (struct instant){1764000000000000, 9000000};
+  t.world = (struct world){NULL, test_now, test_random};
+  t.disk = memory_disk_new();
+  patterns_add(&t.read, bytes_text("#"), NULL);
+  t.who = (struct requester){"duty", &t.read};
+  begin_process(ring_bytes);
+}
+
+static void finish(void) {
+  end_process();
+  memory_disk_free(t.disk);
+  patterns_deinit(&t.read);
+  buffer_deinit(&t.values);
+}
+
+/* Everything that can happen happens. */
+static void settle(void) {
+  for (int i = 0; i < 20; i++) {
+    store_memory_run(t.store, 1000);
+    node_store_ready(t.node);
+    errands_retry(&t.errands);
+    subscribers_pump(t.subscribers);
+    requests_tick(t.requests);
+  }
+}
+
+/* One block with the readings from `first` to `last`, odd ones at .../odd, even ones at .../even. */
+static void feed(int first, int last) {
+  struct block_builder *builder = block_builder_new();
+  for (int i = first; i <= last; i++) {
+    struct record record = {.kind = RECORD_READING, .address = bytes_text(i % 2 ? "chongqing/x/y/odd" : "chongqing/x/y/even"), .time = i * SECOND_US,
+                            .received = node_received(t.node), .value = {.type = VALUE_INTEGER, .integer = i}};
+    assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
+  }
+  struct store_batch *batch = store_batch_new();
+  store_batch_own(batch, LANE_LIVE, bytes_text("chongqing"), block_builder_finish(builder, bytes_text("chongqing"), node_run(t.node)));
+  assert_int_equal(node_submit(t.node, batch, NULL), 0);
+  block_builder_free(builder);
+  settle();
+}
+
+static void send_in(uint64_t conn, struct request_message m) {
+  struct buffer frame = BUFFER_NULL;
+  assert_int_equal(request_write(&frame, &m), 0);
+  requests_receive(t.requests, "operator duty", conn, buffer_bytes(&frame));
+  buffer_deinit(&frame);
+  settle();
+}
+static void tail(uint64_t conn, uint64_t id, uint64_t window, const char *body) {
+  memset(t.positions, 0, sizeof t.positions);
+  send_in(conn, (struct request_message){.type = REQUEST_REQUEST, .id = id, .window = window, .body = bytes_text(body)});
+}
+
+static void assert_saw(const char *values) {
+  assert_string_equal(buffer_text(&t.values), values);
+  buffer_clear(&t.values);
+}
+
+static void test_passing(void **state) {
+  (void)state;
+  begin(0);
+  feed(1, 3);
+  tail(1, 1, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"#\"]}");
+  assert_saw("");   /* from now */
+  feed(4, 5);
+  assert_saw("4 5 ");
+  tail(1, 2, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"+/x/+/odd\"],\"from_start\":true}");
+  assert_saw("1 3 5 ");
+  send_in(1, (struct request_message){.type = REQUEST_CANCEL, .id = 1});
+  assert_int_equal(t.lasts, 1);
+  feed(6, 7);
+  assert_saw("7 ");
+  tail(1, 3, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"#\"],\"since\":5000000}");
+  assert_saw("5 6 7 ");
+  finish();
+}
+
+/* A ring that holds nothing old: everything comes through the store's reader, page by page. */
+static void test_from_the_store(void **state) {
+  (void)state;
+  begin(1);
+  struct buffer all = BUFFER_NULL;
+  for (int i = 0; i < 300; i++) {
+    feed(i * 10, i * 10 + 9);
+    for (int k = 0; k < 10; k++) buffer_printf(&all, "%d ", i * 10 + k);
+  }
+  tail(1, 1, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"#\"],\"from_start\":true}");
+  assert_saw(buffer_text(&all));
+  buffer_deinit(&all);
+  finish();
+}
+
+static void test_window(void **state) {
+  (void)state;
+  begin(0);
+  tail(1, 1, 1, "{\"verb\":\"tail\",\"patterns\":[\"#\"]}");
+  for (int i = 0; i < 50; i++) feed(i * 10, i * 10 + 9);
+  assert_int_equal(t.bytes, 0);   /* the list of units took the only byte */
+  send_in(1, (struct request_message){.type = REQUEST_CREDIT, .id = 1, .window = 1});
+  size_t one = t.bytes;
+  assert_true(one > 0 && one < 1000);
+  send_in(1, (struct request_message){.type = REQUEST_CREDIT, .id = 1, .window = one * 3 + 1});
+  assert_true(t.bytes >= one * 4 && t.bytes < one * 6);
+  t.full = true;
+  send_in(1, (struct request_message){.type = REQUEST_CREDIT, .id = 1, .window = 1 << 20});
+  size_t before = t.bytes;
+  t.full = false;
+  settle();
+  assert_true(t.bytes > before * 5);
+  finish();
+}
+
+static void test_rights(void **state) {
+  (void)state;
+  begin(0);
+  patterns_deinit(&t.read);
+  patterns_add(&t.read, bytes_text("chongqing/x/y/even"), NULL);
+  tail(1, 1, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"#\"]}");
+  feed(1, 6);
+  assert_saw("2 4 6 ");
+  tail(1, 2, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"a/+b\"]}");
+  assert_string_equal(t.code, "malformed");
+  tail(1, 3, 1 << 20, "{\"verb\":\"tail\"}");
+  assert_string_equal(t.code, "malformed");
+  finish();
+}
+
+static void acknowledge(uint64_t conn, uint64_t id) {
+  send_in(conn, (struct request_message){.type = REQUEST_ACK, .id = id, .lane = LANE_LIVE, .position = t.positions[LANE_LIVE]});
+}
+
+static void test_durable(void **state) {
+  static const char body[] = "{\"verb\":\"tail\",\"patterns\":[\"#\"],\"durable\":\"d\"}";
+  (void)state;
+  begin(0);
+  tail(1, 1, 1 << 20, body);
+  feed(1, 3);
+  assert_saw("1 2 3 ");
+  acknowledge(1, 1);
+  feed(4, 6);
+  assert_saw("4 5 6 ");   /* not acknowledged: the client is killed here */
+  requests_closed(t.requests, 1);
+  feed(7, 9);
+  greet(2);
+  tail(2, 1, 1 << 20, body);
+  assert_saw("4 5 6 7 8 9 ");
+  acknowledge(2, 1);
+  send_in(2, (struct request_message){.type = REQUEST_CANCEL, .id = 1});
+  assert_int_equal(t.lasts, 1);
+  end_process();   /* the broker dies: what was acknowledged is durable */
+  begin_process(0);
+  feed(10, 11);
+  tail(1, 1, 1 << 20, body);
+  assert_saw("10 11 ");
+  tail(1, 2, 1 << 20, body);   /* a second run under the name takes over */
+  assert_string_equal(t.code, "busy");
+  assert_saw("10 11 ");
+  feed(12, 12);
+  assert_saw("12 ");
+  t.who.name = "other";
+  tail(1, 3, 1 << 20, body);
+  assert_string_equal(t.code, "authority");
+  finish();
+}
+
+/* An acknowledgement of what was never sent moves nothing. */
+static void test_liar(void **state) {
+  static const char body[] = "{\"verb\":\"tail\",\"patterns\":[\"#\"],\"durable\":\"d\"}";
+  (void)state;
+  begin(0);
+  tail(1, 1, 1 << 20, body);
+  send_in(1, (struct request_message){.type = REQUEST_ACK, .id = 1, .lane = LANE_LIVE, .position = 1000});
+  feed(1, 2);
+  requests_closed(t.requests, 1);
+  buffer_clear(&t.values);
+  greet(2);
+  tail(2, 1, 1 << 20, body);
+  assert_saw("1 2 ");
+  finish();
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_passing), cmocka_unit_test(test_from_the_store), cmocka_unit_test(test_window),
+      cmocka_unit_test(test_rights),  cmocka_unit_test(test_durable),        cmocka_unit_test(test_liar),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
