@@ -406,9 +406,9 @@ void broker_deinit(struct broker *broker) {
   broker->net = net_free(broker->net);
   if (broker->node) broker->node = node_free(broker->node);
   if (broker->store) broker->store = store_close(broker->store);
+  if (broker->errands.last) errands_deinit(&broker->errands);
   broker->orders = orders_free(broker->orders);
   readers_deinit(&broker->readers);
-  if (broker->errands.last) errands_deinit(&broker->errands);
   catalogue_deinit(&broker->catalogue);
   principals_deinit(&broker->principals);
   broker->identity = identity_free(broker->identity);

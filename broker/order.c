@@ -30,6 +30,14 @@ void order_free(struct order *order) {
   free(order);
 }
 
+void order_leave(struct inquiry *inquiry) {
+  if (!inquiry->order) return;
+  struct inquiry **at = &inquiry->order->followers;
+  while (*at != inquiry) at = &(*at)->next;
+  *at = inquiry->next;
+  inquiry->order = NULL;
+}
+
 /* ---- the store ---- */
 
 static bool is_settled(const struct order *order) {
@@ -56,6 +64,23 @@ void order_put(struct order *order, struct store_batch *batch) {
   store_batch_urgent(batch);
 }
 
+/* Not even its acceptance could be stored: it never was. */
+static void refuse_full(struct order *order) {
+  struct ledger_entry entry = order->ledger.entry;
+  struct buffer text = BUFFER_NULL;
+  entry.state = STATE_REJECTED;
+  entry.code = CODE_FULL;
+  entry.message = bytes_text("the store of the broker is full");
+  ledger_put_json(&text, &entry);
+  while (order->followers) {
+    struct request *request = order->followers->request;
+    order_leave(order->followers);
+    request_reply_text(request, buffer_bytes(&text), true);
+  }
+  buffer_deinit(&text);
+  order_free(order);
+}
+
 /* The cookie is the id, since the order may be gone when the answer comes. */
 static void commit_done(void *ctx, void *cookie, const struct store_done *done) {
   struct orders *orders = ctx;
@@ -63,6 +88,10 @@ static void commit_done(void *ctx, void *cookie, const struct store_done *done) 
   free(cookie);
   if (!order) return;
   order->committed++;
+  if (done->kind == STORE_DONE_REFUSED && !order->accepted) {
+    refuse_full(order);
+    return;
+  }
   if (done->kind == STORE_DONE_REFUSED) order->again = true;
   else order->accepted = true;
   order_hand_over(order);
@@ -102,14 +131,6 @@ void order_say_by_report(struct order *order, struct epoch epoch, uint64_t seque
   saying->by_report = true;
   saying->epoch = epoch;
   saying->gate = sequence;
-}
-
-void order_leave(struct inquiry *inquiry) {
-  if (!inquiry->order) return;
-  struct inquiry **at = &inquiry->order->followers;
-  while (*at != inquiry) at = &(*at)->next;
-  *at = inquiry->next;
-  inquiry->order = NULL;
 }
 
 void order_join(struct order *order, struct inquiry *inquiry) {

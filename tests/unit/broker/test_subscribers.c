@@ -131,10 +131,10 @@ static void begin_process(size_t ring_bytes) {
 static void end_process(void) {
   t.requests = requests_free(t.requests);
   t.subscribers = subscribers_free(t.subscribers);
-  readers_deinit(&t.readers);
-  errands_deinit(&t.errands);
   t.node = node_free(t.node);
   t.store = store_memory_crash(t.store);
+  errands_deinit(&t.errands);
+  readers_deinit(&t.readers);
 }
 
 static void begin(size_t ring_bytes) {
