@@ -1,0 +1,149 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "gateway/config.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char folder[64], path[128];
+static char key[IDENTITY_KEY_TEXT + 1];
+
+static int setup(void **state) {
+  (void)state;
+  struct identity *identity;
+  struct public_key public_key;
+  strcpy(folder, "/tmp/riverbus-config-XXXXXX");
+  if (!mkdtemp(folder) || identity_generate(&identity) != 0) return -1;
+  int result = identity_save(identity, folder, "station", NULL);
+  identity_public(identity, &public_key);
+  public_key_text(&public_key, key);
+  identity_free(identity);
+  snprintf(path, sizeof path, "%s/gateway.yaml", folder);
+  return result;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  static const char *const names[] = {"gateway.yaml", "station.key", "station.pub"};
+  for (size_t i = 0; i < 3; i++) {
+    char name[128];
+    snprintf(name, sizeof name, "%s/%s", folder, names[i]);
+    unlink(name);
+  }
+  return rmdir(folder);
+}
+
+static int load(const char *text, struct gateway_config **config, struct buffer *problems) {
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  for (const char *c = text; *c; c++)
+    if (*c == '@') fputs(key, file);
+    else fputc(*c, file);
+  fclose(file);
+  buffer_clear(problems);
+  return gateway_config_load(config, path, problems);
+}
+
+static const char good[] =
+    "station: chongqing/caijiagang\nidentity: station.key\ntime-zone: \"+08:00\"\nbroker: {endpoints: [\"tcp://10.0.0.1:7400\", \"tcp://[::1]:7400\"], key: \"@\"}\n"
+    "store: {path: data, max-size: 64MiB, keep: 90d}\nmqtt: {port: 1884, client-id: riverbus}\noperators:\n  - {name: duty, key: \"@\", command: [\"chongqing/caijiagang/#\"]}\n"
+    "devices:\n  - name: gauge-1\n    kind: sensor\n    points:\n      - {name: level, unit: m, topic: hydro/level, value: /z, scale: 0.01, time: /tm, time-format: \"%Y-%m-%d %H:%M:%S\", range: [150, 200], stale-after: 10m}\n"
+    "  - name: gate-1\n    kind: sluice\n    points:\n      - {name: opening, unit: \"%\", topic: gates/1/state, value: /pos}\n      - {name: mode, type: text, topic: gates/1/state, value: /mode, map: {\"0\": local, \"1\": remote}}\n"
+    "    controls:\n      - point: opening\n        topic: gates/1/set\n        payload: '{\"id\":\"${id}\",\"pos\":${value},\"cost\":\"$$\"}'\n        reply: {topic: gates/1/reply, id: /id, ok: /ok}\n        confirm: {within: 1.0, timeout: 20m}\n        range: [0, 100]\n";
+
+static void a_good_file_loads(void **state) {
+  (void)state;
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL;
+  int result = load(good, &config, &problems);
+  if (result != 0) fail_msg("%s", buffer_text(&problems));
+  assert_string_equal(config->province, "chongqing");
+  assert_int_equal(config->zone_s, 28800);
+  assert_int_equal(config->broker.endpoint_count, 2);
+  assert_string_equal(config->broker.endpoints[1].telemetry, "tcp://[::1]:7401");
+  assert_int_equal(config->store.when_full, CONFIG_WHEN_FULL_DISCARD_OLDEST);
+  assert_int_equal(config->store.max_size, 64 << 20);
+  assert_string_equal(config->devices[0].points[0].address, "chongqing/caijiagang/gauge-1/level");
+  assert_true(config->devices[0].points[0].range.set);
+  assert_int_equal(config->devices[0].points[0].type, VALUE_NUMBER);
+  assert_int_equal(config->devices[1].points[1].map_count, 2);
+  const struct gateway_control *control = &config->devices[1].controls[0];
+  assert_string_equal(control->address, "chongqing/caijiagang/gate-1/opening");
+  assert_int_equal(control->payload.count, 5);
+  assert_string_equal(control->payload.pieces[4].literal, ",\"cost\":\"$\"}");
+  assert_true(control->confirm.set);
+  assert_int_equal(control->reply.timeout_us, 10000000);
+  gateway_config_free(config);
+  buffer_deinit(&problems);
+}
+
+static void assert_problem(struct buffer *problems, const char *position, const char *says) {
+  char want[64];
+  snprintf(want, sizeof want, "gateway.yaml:%s: ", position);
+  const char *at = strstr(buffer_text(problems), want);
+  if (!at) fail_msg("no problem at %s in:\n%s", position, buffer_text(problems));
+  const char *end = strchr(at, '\n');
+  char line[1024];
+  snprintf(line, sizeof line, "%.*s", (int)(end - at), at);
+  if (!strstr(line, says)) fail_msg("'%s' is not in: %s", says, line);
+}
+
+static void all_problems_in_one_run(void **state) {
+  (void)state;
+  static const char bad[] =
+      "station: chongqing\n"                                                   /* 1:10 */
+      "identiy: station.key\n"                                                 /* 2:1 */
+      "time-zone: Beijing\n"                                                   /* 3:12 */
+      "broker: {endpoints: [\"udp://x:1\"], key: \"ed25519:short\"}\n"         /* 4:22, 4:42 */
+      "store: {path: data, max-size: 5parsec, max-size: 1GiB}\n"               /* 5:31, 5:40 */
+      "mqtt: {port: 70000}\n"                                                  /* 6:14 */
+      "devices:\n"
+      "  - name: gate-1\n"
+      "    kind: weir\n"                                                       /* 9:11 */
+      "    points:\n"
+      "      - {name: opening, topic: \"gates/+\", value: pos, range: [9, 1]}\n" /* 11:31, 11:48, 11:60 */
+      "    controls:\n"
+      "      - {point: nothing, topic: t, payload: \"${speed}\", range: [0, 1], max-step: 20}\n"; /* 13:9 .. */
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL;
+  assert_int_equal(load(bad, &config, &problems), CONFIG_WRONG);
+  assert_null(config);
+  assert_problem(&problems, "1:10", "two segments");
+  assert_problem(&problems, "2:1", "did you mean 'identity'");
+  assert_problem(&problems, "1:1", "'identity' is missing");
+  assert_problem(&problems, "3:12", "time zone");
+  assert_problem(&problems, "4:22", "no endpoint");
+  assert_problem(&problems, "4:41", "no public key");
+  assert_problem(&problems, "5:31", "no size");
+  assert_problem(&problems, "5:40", "twice");
+  assert_problem(&problems, "6:14", "out of range");
+  assert_problem(&problems, "9:11", "allowed: sensor, sluice, pump");
+  assert_problem(&problems, "11:32", "wildcard");
+  assert_problem(&problems, "11:50", "JSON pointer");
+  assert_problem(&problems, "11:62", "above the high end");
+  assert_problem(&problems, "13:45", "${speed}");
+  assert_problem(&problems, "13:72", "not supported by this version");
+  buffer_deinit(&problems);
+}
+
+static void hostile_files_are_refused(void **state) {
+  (void)state;
+  static const char *const files[] = {"", "- a\n", "a: &x 1\nb: *x\n", "a: [", "\xff\xfe", "a: {b: {c: {d: {e: {f: {g: {h: {i: {j: {k: {l: {m: {n: {o: {p: {q: {r: 1}}}}}}}}}}}}}}}}}}\n", "station: [a, b]\n", "devices: 7\n", "devices: [7]\nbroker: []\nstore: x\n", "? [a]\n: b\n"};
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL;
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    assert_int_equal(load(files[i], &config, &problems), CONFIG_WRONG);
+    assert_true(problems.len > 0);
+  }
+  unlink(path);
+  assert_int_equal(gateway_config_load(&config, path, &problems), CONFIG_WRONG);
+  buffer_deinit(&problems);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(all_problems_in_one_run), cmocka_unit_test(hostile_files_are_refused)};
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
