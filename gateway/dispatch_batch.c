@@ -1,0 +1,73 @@
+#include "common/base/mem.h"
+#include "gateway/dispatch_internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A draft of one report record. Views of the report are copied by the builder. */
+static void dispatch_put_report(struct dispatch *d, struct store_batch *batch, struct bytes address, struct bytes report, int64_t time) {
+  char stream[STREAM_MAX];
+  const struct record record = {
+      .kind = RECORD_REPORT,
+      .quality = QUALITY_GOOD,
+      .reason = REASON_NONE,
+      .address = address_below(address, bytes_text(d->station)) ? address : bytes_text(d->elsewhere),
+      .time = time,
+      .received = d->options.hooks.received(d->options.hooks.ctx),
+      .value = {.type = VALUE_BYTES, .bytes = report},
+  };
+  snprintf(stream, sizeof stream, "%s!urgent", d->station);
+  if (report.len == 0 || block_builder_add(d->builder, &record, BLOCK_MAX) != 0) return; /* REPORT_MAX fits any empty builder */
+  store_batch_own(batch, LANE_URGENT, bytes_text(stream), block_builder_finish(d->builder, bytes_text(stream), d->options.run));
+  d->stats.reports++;
+}
+
+static struct store_batch *dispatch_batch(struct dispatch *d, struct order *order) {
+  struct store_batch *batch = store_batch_new();
+  const struct ledger_entry *entry = &order->ledger.entry;
+  order_seal(order, d->options.identity);
+  store_batch_urgent(batch);
+  store_batch_put(batch, STORE_COMMANDS, entry->id, buffer_bytes(&order->ledger.storage));
+  if (!order->never) dispatch_put_report(d, batch, order->command.address, entry->report, entry->time);
+  return batch;
+}
+
+static void dispatch_submit(struct dispatch *d, struct order *order, struct store_batch *batch) {
+  order->pending = true;
+  order->retry_mono = 0;
+  d->options.hooks.submit(d->options.hooks.ctx, batch, order);
+}
+
+void dispatch_commit(struct dispatch *d, struct order *order) { dispatch_submit(d, order, dispatch_batch(d, order)); }
+void dispatch_commit_never(struct dispatch *d, struct order *order) { dispatch_submit(d, order, dispatch_batch(d, order)); }
+
+/* Rising per point for good: above the last one, and above any that a store which is gone may have given. */
+static uint64_t dispatch_next_fence(struct dispatch *d, struct bytes address, int64_t wall) {
+  uint64_t *fence = table_get(&d->fences, address);
+  uint64_t least = wall > 0 ? (uint64_t)wall : 1;
+  if (!fence) {
+    fence = mem_alloc(sizeof *fence);
+    table_put(&d->fences, address, fence);
+  }
+  *fence = *fence + 1 > least ? *fence + 1 : least;
+  return *fence;
+}
+
+void dispatch_commit_fence(struct dispatch *d, struct order *order, struct instant now) {
+  struct buffer key = BUFFER_NULL;
+  struct bytes address = order->command.address;
+  uint64_t fence = dispatch_next_fence(d, address, now.wall);
+  order->ledger.entry.fence = fence;
+  buffer_printf(&key, "fence/" BYTES_FMT, BYTES_ARG(address));
+  struct store_batch *batch = dispatch_batch(d, order);
+  store_batch_put(batch, STORE_META, buffer_bytes(&key), bytes_of(&fence, sizeof fence));
+  buffer_deinit(&key);
+  dispatch_submit(d, order, batch);
+}
+
+void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time) {
+  struct store_batch *batch = store_batch_new();
+  store_batch_urgent(batch);
+  dispatch_put_report(d, batch, address, report, time);
+  if (store_batch_is_empty(batch)) store_batch_free(batch);
+  else d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
+}

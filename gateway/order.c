@@ -1,0 +1,116 @@
+#include "gateway/order.h"
+#include "common/base/mem.h"
+#include <math.h>
+#include <stdlib.h>
+
+struct order *order_new(void) { return mem_alloc(sizeof(struct order)); }
+
+struct order *order_free(struct order *order) {
+  if (!order) return NULL;
+  ledger_deinit(&order->ledger);
+  buffer_deinit(&order->reply_reason);
+  buffer_deinit(&order->actual_text);
+  free(order);
+  return NULL;
+}
+
+/* The command's views follow the ledger's storage, which moves when an entry is encoded anew. */
+static void order_read_command(struct order *order) {
+  if (order->ledger.entry.command.len > 0) (void)command_read(&order->command, order->ledger.entry.command);
+}
+
+void order_begin(struct order *order, const struct command *command, const char *station, const char *by, const char *from, struct instant now) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  *entry = LEDGER_ENTRY_NULL;
+  entry->id = command->id;
+  entry->command = command->bytes;
+  entry->station = bytes_text(station);
+  entry->by = bytes_text(by);
+  entry->from = bytes_text(from);
+  ledger_keep(&order->ledger);
+  order_read_command(order);
+  order->expires_mono = now.mono + (order->command.deadline - now.wall);
+}
+
+int order_load(struct order *order, struct bytes bytes, struct instant now) {
+  int outcome = ledger_load(&order->ledger, bytes);
+  if (outcome != 0) return outcome;
+  order_read_command(order);
+  order->expires_mono = now.mono + (order->command.deadline - now.wall);
+  order->restarted = order_awaits(order);
+  return 0;
+}
+
+struct bytes order_id(const struct order *order) { return order->ledger.entry.id; }
+enum state order_state(const struct order *order) { return order->ledger.entry.state; }
+bool order_is_open(const struct order *order) { return state_is_open(order_state(order)); }
+bool order_awaits(const struct order *order) { return order_state(order) == STATE_DISPATCHED || order_state(order) == STATE_ACTING; }
+
+struct bytes order_device(const struct order *order) {
+  struct bytes device = order->command.address;
+  while (device.len > 0 && device.data[device.len - 1] != '/') device.len--;
+  return device.len > 0 ? bytes_of(device.data, device.len - 1) : device;
+}
+
+int64_t order_life(const struct order *order, struct instant now) {
+  int64_t by_wall = order->command.deadline - now.wall, by_boot = order->expires_mono - now.mono;
+  return by_wall < by_boot ? by_wall : by_boot;
+}
+
+bool order_move(struct order *order, enum state to, enum code code, const char *message, const char *hint, int64_t now) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  if (ledger_move(entry, ACTOR_GATEWAY, to, now) != 0) return false;
+  entry->code = code;
+  entry->message = bytes_text(message);
+  entry->hint = bytes_text(hint);
+  if (order->measured) entry->actual = order->actual;
+  if (order->has_reply) entry->device_message = buffer_bytes(&order->reply_reason);
+  ledger_keep(&order->ledger); /* the texts are the caller's */
+  order_read_command(order);
+  return true;
+}
+
+void order_seal(struct order *order, const struct identity *identity) {
+  struct buffer bytes = BUFFER_NULL;
+  struct report report;
+  ledger_to_report(&order->ledger.entry, &report);
+  if (report_sign(&bytes, &report, identity) == 0) order->ledger.entry.report = buffer_bytes(&bytes);
+  ledger_keep(&order->ledger);
+  order_read_command(order);
+  buffer_deinit(&bytes);
+}
+
+void order_hear_reply(struct order *order, bool ok, struct bytes reason) {
+  if (order->has_reply && order->reply_ok == ok) return;
+  order->has_reply = true;
+  order->reply_ok = ok;
+  buffer_clear(&order->reply_reason);
+  if (reason.len > REPORT_TEXT_MAX) reason.len = REPORT_TEXT_MAX;
+  while (reason.len > 0 && !bytes_is_utf8(reason)) reason.len--; /* not within a character */
+  buffer_append(&order->reply_reason, reason);
+}
+
+bool order_value_reached(const struct gateway_control *control, const struct value *target, const struct value *actual) {
+  double wanted, is;
+  if (value_as_number(target, &wanted) && value_as_number(actual, &is)) return fabs(wanted - is) <= control->confirm.within;
+  return value_equal(target, actual);
+}
+
+static void order_keep_actual(struct order *order, const struct value *value) {
+  order->actual = *value;
+  if (value->type != VALUE_TEXT && value->type != VALUE_BYTES) return;
+  struct bytes text = value->bytes;
+  if (text.len > REPORT_TEXT_MAX) text = BYTES_NULL; /* too long for a report; whether it was reached was decided on the whole */
+  buffer_clear(&order->actual_text);
+  buffer_append(&order->actual_text, text);
+  order->actual.bytes = buffer_bytes(&order->actual_text);
+}
+
+void order_hear_measurement(struct order *order, const struct gateway_control *control, const struct record *record, bool retained) {
+  int64_t dispatched = order->ledger.entry.times[STATE_DISPATCHED];
+  if (!control->confirm.set || retained || record->quality != QUALITY_GOOD || !order_awaits(order)) return;
+  if (record->time <= dispatched || record->received <= dispatched || order->reached) return;
+  order->measured = true;
+  order->reached = order_value_reached(control, &order->command.value, &record->value);
+  order_keep_actual(order, &record->value);
+}

@@ -1,0 +1,640 @@
+/*
+ * Commands at the gateway as stories: real signatures, a store in memory whose commits happen when the story says so, a device and an MQTT broker that are lines of the
+ * story. What the gateway reports is read back from the signed records that it commits.
+ */
+#include "common/store/memory.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "gateway/dispatch.h"
+#include "tests/unit/gateway/sample.h"
+#include <stdio.h>
+
+static struct instant now = {.wall = INT64_C(1795507200) * 1000000, .mono = INT64_C(5000) * 1000000};
+static struct instant tell_time(void *ctx) {
+  (void)ctx;
+  return now;
+}
+static void draw(void *ctx, void *out, size_t len) {
+  static uint8_t next = 1;
+  (void)ctx;
+  memset(out, next++, len);
+}
+static const struct world world = {NULL, tell_time, draw};
+
+static void pass(int64_t us) {
+  now.wall += us;
+  now.mono += us;
+}
+
+/* The station under test, what surrounds it, and what was heard of it. */
+struct scene {
+  struct memory_disk *disk;
+  struct store *store;
+  struct dispatch *dispatch;
+  struct identity *station, *duty, *stranger;
+  struct gateway_point points[2];
+  struct gateway_control controls[2];
+  struct gateway_device devices[2];
+  struct gateway_config config;
+  struct config_operator operators[1];
+  struct public_key duty_key;
+  struct points live;
+  struct buffer states;     /* of all reports, in order: "received dispatched executed/already" */
+  struct buffer published;  /* payloads and expiries */
+  struct buffer nevers;     /* ids said to be never received */
+  int64_t offset;
+  bool offset_known;
+};
+
+static struct scene scene;
+
+static void hook_submit(void *ctx, struct store_batch *batch, void *cookie) {
+  (void)ctx;
+  assert_int_equal(store_submit(scene.store, batch, cookie), 0);
+}
+static void hook_lookup(void *ctx, struct bytes id) {
+  const struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = id, .max_bytes = 1};
+  (void)ctx;
+  assert_int_equal(store_read(scene.store, &read, mem_text(id.data, id.len)), 0);
+}
+static void hook_publish(void *ctx, const struct dispatch_publish *p) {
+  (void)ctx;
+  assert_true(p->expiry_s > 0);
+  buffer_printf(&scene.published, "%s%s " BYTES_FMT " for %us", scene.published.len ? "; " : "", p->topic, BYTES_ARG(p->payload), p->expiry_s);
+}
+static void hook_send(void *ctx, uint8_t type, struct bytes body) {
+  struct settle_ids ids;
+  struct epoch epoch;
+  (void)ctx;
+  assert_int_equal(type, SETTLE_NEVER);
+  assert_int_equal(settle_get_never(body, &epoch, &ids), 0);
+  for (uint32_t i = 0; i < ids.count; i++) buffer_printf(&scene.nevers, BYTES_FMT " ", BYTES_ARG(ids.ids[i]));
+}
+static bool hook_clock(void *ctx, int64_t *us) {
+  (void)ctx;
+  *us = scene.offset;
+  return scene.offset_known;
+}
+static int64_t hook_received(void *ctx) {
+  (void)ctx;
+  return now.wall;
+}
+static struct epoch hook_epoch(void *ctx) {
+  (void)ctx;
+  return (struct epoch){1, 2};
+}
+
+static void hear_report(struct bytes value) {
+  struct public_key key;
+  struct report report;
+  identity_public(scene.station, &key);
+  assert_int_equal(report_open(&report, value), 0);
+  assert_memory_equal(&report.key, &key, sizeof key);
+  buffer_printf(&scene.states, "%s%s", scene.states.len ? " " : "", state_name(report.state));
+  if (report.code != CODE_NONE) buffer_printf(&scene.states, "/%s", code_name(report.code));
+}
+
+static void hear_block(struct blob *blob) {
+  struct block block;
+  struct block_reader *reader;
+  struct record record;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  assert_int_equal(block_reader_new(&reader, &block), 0);
+  while (block_reader_next(reader, &record) == 0) {
+    assert_int_equal(record.kind, RECORD_REPORT);
+    assert_true(address_below(record.address, bytes_text("chongqing/caijiagang")));
+    hear_report(record.value.bytes);
+  }
+  block_reader_free(reader);
+}
+
+static void take_done(const struct store_done *done) {
+  if (done->kind == STORE_DONE_READ) {
+    char *id = done->cookie;
+    bool found = done->keyed_count > 0 && bytes_equal(done->keyed[0].key, bytes_text(id));
+    dispatch_found(scene.dispatch, bytes_text(id), found, found ? done->keyed[0].value : BYTES_NULL, now);
+    free(id);
+    return;
+  }
+  for (size_t i = 0; i < done->item_count; i++)
+    if (done->items[i].block) hear_block(done->items[i].block);
+  dispatch_committed(scene.dispatch, done->cookie, done->kind == STORE_DONE_BATCH, now);
+}
+
+/* One group commit, at most `batches`; and everything that follows from it at once. Returns whether something was committed. */
+static bool commit(size_t batches) {
+  struct store_done *done;
+  bool any = false;
+  store_memory_run(scene.store, batches);
+  while ((done = store_next(scene.store))) {
+    any = true;
+    take_done(done);
+    store_done_free(done);
+  }
+  return any;
+}
+static void settle(void) {
+  while (commit(1000)) continue;
+}
+
+static void open_station(void) {
+  const struct store_options store = {.path = "memory", .max_size = 64 << 20, .world = &world};
+  assert_int_equal(store_open_memory(&scene.store, &store, scene.disk), 0);
+  const struct dispatch_options options = {.station = "chongqing/caijiagang",
+                                           .broker = "broker chongqing",
+                                           .identity = scene.station,
+                                           .store_created = store_created(scene.store),
+                                           .run = store_run(scene.store),
+                                           .hooks = {NULL, hook_submit, hook_lookup, hook_publish, hook_send, hook_clock, hook_received, hook_epoch}};
+  scene.dispatch = dispatch_new(&options);
+  points_init(&scene.live, &scene.config);
+  dispatch_configure(scene.dispatch, &scene.config, &scene.live);
+}
+
+static bool load_order(void *ctx, struct bytes key, struct bytes value) {
+  (void)ctx, (void)key;
+  dispatch_load(scene.dispatch, value, now);
+  return true;
+}
+static bool load_fence(void *ctx, struct bytes key, struct bytes value) {
+  (void)ctx;
+  dispatch_load_fence(scene.dispatch, key, value);
+  return true;
+}
+
+static void close_station(void) {
+  scene.dispatch = dispatch_free(scene.dispatch);
+  points_deinit(&scene.live);
+}
+
+/* kill -9, and the start after it. */
+static void crash(void) {
+  close_station();
+  scene.store = store_memory_crash(scene.store);
+  open_station();
+  assert_int_equal(store_scan(scene.store, STORE_META, load_fence, NULL), 0);
+  assert_int_equal(store_scan(scene.store, STORE_COMMANDS, load_order, NULL), 0);
+  dispatch_start(scene.dispatch, now);
+}
+
+static struct gateway_piece pieces[] = {{GATEWAY_PIECE_LITERAL, "{\"id\":\""}, {GATEWAY_PIECE_ID, NULL}, {GATEWAY_PIECE_LITERAL, "\",\"pos\":"},
+                                        {GATEWAY_PIECE_VALUE, NULL}, {GATEWAY_PIECE_LITERAL, "}"}};
+
+static int set_up(void **state) {
+  (void)state;
+  memset(&scene, 0, sizeof scene);
+  scene.disk = memory_disk_new();
+  assert_int_equal(identity_generate(&scene.station), 0);
+  assert_int_equal(identity_generate(&scene.duty), 0);
+  assert_int_equal(identity_generate(&scene.stranger), 0);
+  identity_public(scene.duty, &scene.duty_key);
+  scene.points[0] = sample_point("opening", "chongqing/caijiagang/gate-1/opening", "gates/1/state");
+  scene.points[1] = sample_point("on", "chongqing/caijiagang/pump-1/on", "pumps/1/state");
+  scene.points[1].type = VALUE_BOOLEAN;
+  scene.controls[0] = (struct gateway_control){.point = "opening", .address = scene.points[0].address, .topic = "gates/1/set", .qos = 1,
+                                               .payload = {NULL, pieces, 5}, .confirm = {true, 1.0, 60 * SECOND_US}, .range = {true, 0, 100}};
+  scene.controls[0].reply = (struct gateway_reply){.topic = "gates/1/reply", .timeout_us = 10 * SECOND_US};
+  scene.controls[1] = (struct gateway_control){.point = "on", .address = scene.points[1].address, .topic = "pumps/1/set", .qos = 1, .payload = {NULL, pieces, 5}};
+  scene.controls[1].reply = (struct gateway_reply){.topic = "pumps/1/reply", .timeout_us = 10 * SECOND_US};
+  scene.devices[0] = (struct gateway_device){.name = "gate-1", .kind = GATEWAY_SLUICE, .points = &scene.points[0], .point_count = 1, .controls = &scene.controls[0], .control_count = 1};
+  scene.devices[1] = (struct gateway_device){.name = "pump-1", .kind = GATEWAY_PUMP, .points = &scene.points[1], .point_count = 1, .controls = &scene.controls[1], .control_count = 1};
+  scene.operators[0] = (struct config_operator){.name = "duty", .keys = {&scene.duty_key, 1}};
+  assert_int_equal(patterns_add(&scene.operators[0].command, bytes_text("chongqing/caijiagang/#"), NULL), 0);
+  scene.config = (struct gateway_config){.station = "chongqing/caijiagang", .province = "chongqing", .max_deadline_us = 300 * SECOND_US,
+                                         .operators = scene.operators, .operator_count = 1, .devices = scene.devices, .device_count = 2};
+  open_station();
+  pass(SECOND_US);
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  close_station();
+  scene.store = store_close(scene.store);
+  memory_disk_free(scene.disk);
+  identity_free(scene.station);
+  identity_free(scene.duty);
+  identity_free(scene.stranger);
+  patterns_deinit(&scene.operators[0].command);
+  buffer_deinit(&scene.states);
+  buffer_deinit(&scene.published);
+  buffer_deinit(&scene.nevers);
+  return 0;
+}
+
+struct ask { const char *id, *address; struct value value; int64_t life_us; const struct identity *by; uint8_t verb; int64_t ago_us; };
+#define GATE "chongqing/caijiagang/gate-1/opening"
+#define PUMP "chongqing/caijiagang/pump-1/on"
+#define NUMBER(x) {.type = VALUE_NUMBER, .number = (x)}
+#define YES {.type = VALUE_BOOLEAN, .boolean = true}
+
+static void sign(struct buffer *out, const struct ask *ask) {
+  const struct command command = {.verb = ask->verb ? ask->verb : COMMAND_SET,
+                                  .id = bytes_text(ask->id),
+                                  .address = bytes_text(ask->address),
+                                  .value = ask->value,
+                                  .issued = now.wall - ask->ago_us,
+                                  .deadline = now.wall + (ask->life_us ? ask->life_us : 60 * SECOND_US),
+                                  .basis = bytes_text("flood order 12")};
+  const char *why = "";
+  if (command_sign(out, &command, ask->by ? ask->by : scene.duty, &why) != 0) fail_msg("%s", why);
+}
+
+static void deliver(struct bytes command) {
+  struct buffer body = BUFFER_NULL;
+  settle_put_command(&body, command);
+  dispatch_message(scene.dispatch, SETTLE_COMMAND, buffer_bytes(&body), now);
+  buffer_deinit(&body);
+}
+static void order(struct ask ask) {
+  struct buffer bytes = BUFFER_NULL;
+  sign(&bytes, &ask);
+  deliver(buffer_bytes(&bytes));
+  buffer_deinit(&bytes);
+}
+static void ask_about(const char *id) {
+  struct buffer body = BUFFER_NULL;
+  const struct settle_ids ids = {.count = 1, .ids = {bytes_text(id)}};
+  settle_put_ask(&body, &ids);
+  dispatch_message(scene.dispatch, SETTLE_ASK, buffer_bytes(&body), now);
+  buffer_deinit(&body);
+  settle();
+}
+static void measure_of(size_t point, struct value value, enum record_quality quality, bool retained) {
+  const struct record record = {.quality = quality, .address = bytes_text(scene.points[point].address), .time = now.wall, .received = now.wall, .value = value};
+  point_keep(&scene.live.items[point], &record);
+  dispatch_measured(scene.dispatch, &scene.live.items[point], &record, retained, now);
+  settle();
+}
+static void measure(double opening) { measure_of(0, (struct value)NUMBER(opening), QUALITY_GOOD, false); }
+static void answer(const char *address, const char *id, bool ok, const char *reason) {
+  dispatch_reply(scene.dispatch, bytes_text(address), bytes_text(id), ok, bytes_text(reason), now);
+  settle();
+}
+static void puback(const char *id, enum order_publish outcome) {
+  dispatch_published(scene.dispatch, bytes_text(id), outcome, now);
+  settle();
+}
+static void wait_for(int64_t us) {
+  pass(us);
+  (void)dispatch_tick(scene.dispatch, now);
+  settle();
+}
+static void expect(const char *states) {
+  assert_string_equal(buffer_text(&scene.states), states);
+  buffer_clear(&scene.states);
+}
+static void expect_published(const char *published) {
+  assert_string_equal(buffer_text(&scene.published), published);
+  buffer_clear(&scene.published);
+}
+
+/* ---- the stories ---- */
+
+static void test_gate_follows(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  expect("received dispatched");
+  expect_published("gates/1/set {\"id\":\"c1\",\"pos\":40} for 60s");
+  puback("c1", ORDER_PUBLISH_ACKED);
+  expect("");
+  pass(SECOND_US);
+  measure(12);
+  answer(GATE, "c1", true, "");
+  expect("acting");
+  measure_of(0, (struct value)NUMBER(40), QUALITY_BAD, false);
+  measure_of(0, (struct value)NUMBER(40), QUALITY_GOOD, true); /* retained: of an unknown time */
+  expect("");
+  measure(39.2);
+  expect("executed");
+  measure(40);
+  answer(GATE, "c1", true, "");
+  wait_for(120 * SECOND_US);
+  expect("");
+  expect_published("");
+}
+
+/* Nothing leaves before its commit: not a report, not the publish. */
+static void test_commit_first(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  expect_published("");
+  commit(1000); /* the look-up */
+  expect_published("");
+  assert_int_equal(store_memory_pending(scene.store), 1);
+  commit(1); /* received */
+  expect("received");
+  expect_published("");
+  assert_int_equal(store_memory_pending(scene.store), 1);
+  commit(1); /* dispatched */
+  expect("dispatched");
+  expect_published("gates/1/set {\"id\":\"c1\",\"pos\":40} for 60s");
+}
+
+static void test_pump_by_reply(void **state) {
+  (void)state;
+  order((struct ask){.id = "p1", .address = PUMP, .value = YES});
+  settle();
+  expect("received dispatched");
+  expect_published("pumps/1/set {\"id\":\"p1\",\"pos\":true} for 60s");
+  answer(GATE, "p1", true, ""); /* another device's topic */
+  expect("");
+  answer(PUMP, "p1", true, "");
+  expect("executed");
+  order((struct ask){.id = "p2", .address = PUMP, .value = YES});
+  settle();
+  answer(PUMP, "p2", false, "overload relay");
+  expect("received dispatched failed/device");
+  scene.published.len = 0;
+}
+
+static void test_nobody_listens(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  puback("c1", ORDER_NO_LISTENER);
+  expect("received dispatched undelivered/no-listener");
+  order((struct ask){.id = "c2", .address = GATE, .value = NUMBER(40)}); /* the device is free again */
+  settle();
+  puback("c2", ORDER_NOT_CONNECTED);
+  expect("received dispatched undelivered/no-listener");
+}
+
+static void test_silence_of_the_device(void **state) {
+  (void)state;
+  order((struct ask){.id = "p1", .address = PUMP, .value = YES});
+  settle();
+  wait_for(9 * SECOND_US);
+  expect("received dispatched");
+  wait_for(2 * SECOND_US);
+  expect("unknown/no-answer");
+  answer(PUMP, "p1", true, ""); /* late truth */
+  expect("executed");
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  pass(SECOND_US);
+  measure(12);
+  wait_for(50 * SECOND_US);
+  expect("received dispatched"); /* until the deadline the device may rightly begin */
+  wait_for(20 * SECOND_US);
+  expect("failed/not-reached");
+}
+
+static void test_already_there(void **state) {
+  (void)state;
+  measure(39.5);
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  expect("received executed/already");
+  expect_published("");
+}
+
+static const struct refused { const char *title; struct ask ask; const char *states; } refused[] = {
+    {"range", {.id = "r1", .address = GATE, .value = NUMBER(101)}, "rejected/range"},
+    {"type", {.id = "r2", .address = GATE, .value = YES}, "rejected/type"},
+    {"no such point", {.id = "r3", .address = "chongqing/caijiagang/gate-9/opening", .value = NUMBER(1)}, "rejected/unknown-point"},
+    {"not ours", {.id = "r4", .address = "chongqing/elsewhere/gate-1/opening", .value = NUMBER(1)}, "rejected/authority"},
+    {"deadline too far", {.id = "r5", .address = GATE, .value = NUMBER(1), .life_us = 301 * SECOND_US}, "rejected/deadline"},
+    {"too little life", {.id = "r6", .address = GATE, .value = NUMBER(1), .life_us = 1999 * MILLISECOND_US}, "expired/expired"},
+    {"verb", {.id = "r7", .address = GATE, .value = NUMBER(1), .verb = COMMAND_STOP}, "rejected/unsupported"},
+    {"before the store was", {.id = "r8", .address = GATE, .value = NUMBER(1), .ago_us = 3600 * SECOND_US}, "rejected/replay"},
+};
+
+static void test_refusals(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    order(refused[i].ask);
+    settle();
+    if (strcmp(buffer_text(&scene.states), refused[i].states) != 0) fail_msg("%s: %s, not %s", refused[i].title, buffer_text(&scene.states), refused[i].states);
+    buffer_clear(&scene.states);
+  }
+  order((struct ask){.id = "r20", .address = GATE, .value = NUMBER(1), .by = scene.stranger});
+  settle();
+  expect("rejected/authority");
+  scene.offset_known = true;
+  scene.offset = 3 * SECOND_US;
+  order((struct ask){.id = "r21", .address = GATE, .value = NUMBER(1)});
+  settle();
+  expect("rejected/clock");
+  expect_published("");
+}
+
+static void test_forged(void **state) {
+  struct buffer bytes = BUFFER_NULL;
+  struct dispatch_stats stats;
+  (void)state;
+  sign(&bytes, &(struct ask){.id = "f1", .address = GATE, .value = NUMBER(40)});
+  for (size_t i = 0; i < bytes.len; i++) {
+    bytes.data[i] ^= 1;
+    deliver(buffer_bytes(&bytes));
+    settle();
+    bytes.data[i] ^= 1;
+  }
+  expect("");
+  expect_published("");
+  dispatch_stats(scene.dispatch, &stats);
+  assert_true(stats.forged == bytes.len && stats.commands == 0);
+  deliver(buffer_bytes(&bytes));
+  settle();
+  expect("received dispatched");
+  buffer_deinit(&bytes);
+}
+
+static void test_busy(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  order((struct ask){.id = "c2", .address = GATE, .value = NUMBER(50)});
+  order((struct ask){.id = "p1", .address = PUMP, .value = YES}); /* another device */
+  settle();
+  expect("received dispatched rejected/busy received dispatched");
+}
+
+/* The same bytes again are answered with what is known; other content under the same id moves nothing. */
+static void test_repeated(void **state) {
+  struct buffer bytes = BUFFER_NULL;
+  (void)state;
+  sign(&bytes, &(struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  deliver(buffer_bytes(&bytes));
+  deliver(buffer_bytes(&bytes)); /* while it is looked up */
+  settle();
+  expect("received dispatched");
+  deliver(buffer_bytes(&bytes));
+  settle();
+  expect("dispatched");
+  pass(SECOND_US);
+  measure(40);
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(90)});
+  settle();
+  expect("executed executed");
+  expect_published("gates/1/set {\"id\":\"c1\",\"pos\":40} for 60s");
+  wait_for(3600 * SECOND_US); /* it has left the memory */
+  crash();
+  deliver(buffer_bytes(&bytes));
+  settle();
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(90)});
+  settle();
+  expect("executed executed");
+  expect_published("");
+  buffer_deinit(&bytes);
+}
+
+/* A crash at each commit of a command's life. */
+static void test_crashes(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  commit(1000);
+  crash(); /* before `received` was durable: as if it had never come */
+  settle();
+  expect("");
+  ask_about("c1");
+  assert_string_equal(buffer_text(&scene.nevers), "c1 ");
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)}); /* and a late copy is not taken */
+  settle();
+  expect("expired/not-received");
+  expect_published("");
+
+  order((struct ask){.id = "c2", .address = GATE, .value = NUMBER(40)});
+  commit(1000);
+  commit(1);
+  expect("received");
+  crash(); /* received, not dispatched: goes on */
+  settle();
+  expect("dispatched");
+  expect_published("gates/1/set {\"id\":\"c2\",\"pos\":40} for 60s");
+  crash(); /* dispatched: never again */
+  settle();
+  wait_for(SECOND_US);
+  expect_published("");
+  measure(40);
+  expect("executed");
+
+  order((struct ask){.id = "c3", .address = GATE, .value = NUMBER(60), .life_us = 20 * SECOND_US});
+  settle();
+  crash();
+  wait_for(61 * SECOND_US);
+  expect("received dispatched unknown/restarted");
+  ask_about("c3");
+  expect("unknown/restarted");
+  expect_published("gates/1/set {\"id\":\"c3\",\"pos\":60} for 20s");
+}
+
+static void test_expires_while_the_gateway_was_down(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40), .life_us = 10 * SECOND_US});
+  commit(1000);
+  commit(1);
+  pass(9 * SECOND_US);
+  crash();
+  settle();
+  expect("received expired/expired");
+  expect_published("");
+}
+
+/* The wall clock jumps back: the boot clock ends the command. */
+static void test_clock_jumps(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40), .life_us = 10 * SECOND_US});
+  commit(1000);
+  now.mono += 9 * SECOND_US;
+  settle();
+  expect("received expired/expired");
+  expect_published("");
+}
+
+static void test_slow_commit_of_dispatched(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40), .life_us = 10 * SECOND_US});
+  commit(1000);
+  commit(1);
+  pass(9 * SECOND_US);
+  settle();
+  expect("received dispatched undelivered/expired");
+  expect_published("");
+}
+
+/* Fences rise for good, also over a crash and a clock that fell. */
+static void test_fence(void **state) {
+  static struct gateway_piece fence[] = {{GATEWAY_PIECE_FENCE, NULL}};
+  uint64_t last = 0;
+  (void)state;
+  scene.controls[1].payload = (struct gateway_template){NULL, fence, 1};
+  for (int i = 0; i < 4; i++) {
+    char id[8];
+    snprintf(id, sizeof id, "p%d", i);
+    order((struct ask){.id = id, .address = PUMP, .value = YES});
+    settle();
+    answer(PUMP, id, true, "");
+    uint64_t given = strtoull(strchr(buffer_text(&scene.published), ' '), NULL, 10);
+    assert_true(given > last);
+    last = given;
+    buffer_clear(&scene.published);
+    if (i == 1) crash();
+    if (i == 2) now.wall -= SECOND_US / 2;
+  }
+}
+
+static void test_ask(void **state) {
+  (void)state;
+  order((struct ask){.id = "p1", .address = PUMP, .value = YES});
+  settle();
+  answer(PUMP, "p1", true, "");
+  expect("received dispatched executed");
+  ask_about("p1");
+  expect("executed");
+  wait_for(3600 * SECOND_US);
+  ask_about("p1"); /* out of the store */
+  expect("executed");
+  ask_about("p9");
+  ask_about("p9");
+  expect("");
+  assert_string_equal(buffer_text(&scene.nevers), "p9 p9 ");
+}
+
+static void test_store_refuses(void **state) {
+  const struct memory_faults full = {.full = true};
+  const struct memory_faults none = {.full = false};
+  (void)state;
+  store_memory_faults(scene.store, &full);
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  expect("received dispatched"); /* commands may use the reserve */
+  store_memory_faults(scene.store, &none);
+}
+
+static void test_malformed(void **state) {
+  struct dispatch_stats stats;
+  (void)state;
+  dispatch_message(scene.dispatch, SETTLE_COMMAND, bytes_text("rubbish"), now);
+  dispatch_message(scene.dispatch, SETTLE_ASK, bytes_text("\xff\xff"), now);
+  dispatch_message(scene.dispatch, 63, BYTES_NULL, now);
+  settle();
+  dispatch_stats(scene.dispatch, &stats);
+  assert_int_equal(stats.malformed + stats.forged, 3);
+  expect("");
+}
+
+#define STORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+int main(void) {
+  log_set_level(LOG_LEVEL_ERROR);
+  const struct CMUnitTest tests[] = {STORY(test_gate_follows),
+                                     STORY(test_commit_first),
+                                     STORY(test_pump_by_reply),
+                                     STORY(test_nobody_listens),
+                                     STORY(test_silence_of_the_device),
+                                     STORY(test_already_there),
+                                     STORY(test_refusals),
+                                     STORY(test_forged),
+                                     STORY(test_busy),
+                                     STORY(test_repeated),
+                                     STORY(test_crashes),
+                                     STORY(test_expires_while_the_gateway_was_down),
+                                     STORY(test_clock_jumps),
+                                     STORY(test_slow_commit_of_dispatched),
+                                     STORY(test_fence),
+                                     STORY(test_ask),
+                                     STORY(test_store_refuses),
+                                     STORY(test_malformed)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
