@@ -1,0 +1,456 @@
+#include "gateway/gateway.h"
+#include "common/base/mem.h"
+#include "common/base/units.h"
+#include "gateway/descriptor.h"
+#include "gateway/replies.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+enum { EXTRA_STORE, EXTRA_SIGNALS, EXTRA_MQTT, EXTRA_HTTP, EXTRAS };
+enum { GATEWAY_EVENTS_A_TURN = 256, GATEWAY_DESCRIPTORS_A_BATCH = 256 };
+
+static struct instant now_of(const struct gateway *gateway) { return world_now(gateway->world); }
+
+/* ---- hooks of the node ---- */
+
+static bool node_send(void *ctx, uint64_t conn, struct bytes message) { return net_send(((struct gateway *)ctx)->net, conn, message) == 0; }
+static void node_close(void *ctx, uint64_t conn) { uplink_close(&((struct gateway *)ctx)->uplink, conn); }
+
+static void node_session(void *ctx, struct node_peer *peer, bool up) {
+  (void)peer;
+  uplink_session(&((struct gateway *)ctx)->uplink, up);
+}
+
+static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, struct bytes body) {
+  struct gateway *gateway = ctx;
+  (void)peer;
+  dispatch_message(gateway->dispatch, type, body, now_of(gateway));
+}
+
+static void node_discarded(void *ctx, const struct store_discard *discards, size_t count) {
+  struct gateway *gateway = ctx;
+  for (size_t i = 0; i < count; i++) {
+    gateway->discarded += discards[i].to - discards[i].from + 1;
+    log_warning("store", NULL, BYTES_FMT " %llu to %llu was discarded: " BYTES_FMT, BYTES_ARG(discards[i].stream), (unsigned long long)discards[i].from,
+                (unsigned long long)discards[i].to, BYTES_ARG(discards[i].reason));
+  }
+}
+
+static void node_submitted(void *ctx, void *cookie, const struct store_done *done) {
+  struct gateway *gateway = ctx;
+  struct task *task = cookie;
+  bool durable = done->kind == STORE_DONE_BATCH;
+  if (task->kind == TASK_INTAKE) intake_done(gateway, durable);
+  else if (task->kind == TASK_ORDER) dispatch_committed(gateway->dispatch, task->cookie, durable, now_of(gateway));
+  else if (!durable) log_warning("store", NULL, "the store is full: a descriptor, an event or a stale value was not recorded");
+  tasks_answered(&gateway->tasks, task);
+}
+
+static void node_read_done(void *ctx, void *cookie, const struct store_done *done) {
+  struct gateway *gateway = ctx;
+  struct task *task = cookie;
+  struct bytes id = buffer_bytes(&task->id);
+  bool found = done->keyed_count > 0 && bytes_equal(done->keyed[0].key, id);
+  dispatch_found(gateway->dispatch, id, found, found ? done->keyed[0].value : BYTES_NULL, now_of(gateway));
+  tasks_answered(&gateway->tasks, task);
+}
+
+void gateway_event(struct gateway *gateway, const char *name, struct bytes text) {
+  char address[ADDRESS_MAX + 1];
+  snprintf(address, sizeof address, "%s/riverbus/%s", gateway->config->station, name);
+  struct record record = {.kind = RECORD_EVENT, .address = bytes_text(address), .value = {.type = VALUE_TEXT, .bytes = text}};
+  record.time = record.received = node_received(gateway->node);
+  log_notice("gateway", NULL, "event %s: " BYTES_FMT, name, BYTES_ARG(text));
+  struct pack pack; /* its own: this may be called while a batch of readings is being made */
+  pack_init(&pack, gateway->config->station, node_run(gateway->node));
+  pack_add(&pack, &record);
+  store_batch_urgent(pack_batch(&pack));
+  tasks_submit(&gateway->tasks, TASK_OTHER, NULL, pack_take(&pack));
+  pack_deinit(&pack);
+}
+
+static void node_event(void *ctx, const char *name, struct bytes text) { gateway_event(ctx, name, text); }
+
+/* ---- hooks of the dispatch ---- */
+
+static void dispatch_submit_hook(void *ctx, struct store_batch *batch, void *cookie) { tasks_submit(&((struct gateway *)ctx)->tasks, TASK_ORDER, cookie, batch); }
+static void dispatch_lookup_hook(void *ctx, struct bytes id) { tasks_lookup(&((struct gateway *)ctx)->tasks, id); }
+static void dispatch_publish_hook(void *ctx, const struct dispatch_publish *p) {
+  mqtt_publish(((struct gateway *)ctx)->mqtt, p->id, p->topic, p->qos, p->payload, p->expiry_s);
+}
+static void dispatch_send_hook(void *ctx, uint8_t type, struct bytes body) {
+  struct gateway *gateway = ctx;
+  (void)node_message(gateway->node, gateway->uplink.peer, type, body); /* the broker asks again */
+}
+static int64_t dispatch_received_hook(void *ctx) { return node_received(((struct gateway *)ctx)->node); }
+
+static bool dispatch_clock_hook(void *ctx, int64_t *us) {
+  struct gateway *gateway = ctx;
+  struct node_peer_status status;
+  node_peer_status(gateway->node, gateway->uplink.peer, &status);
+  *us = -status.clock_offset;
+  return status.round_trip > 0;
+}
+
+static struct epoch dispatch_epoch_hook(void *ctx) {
+  struct gateway *gateway = ctx;
+  struct store_stream stream;
+  return store_stream_get(gateway->store, bytes_text(gateway->pack.urgent), &stream) ? stream.epoch : (struct epoch){0, 0};
+}
+
+/* ---- events of the network ---- */
+
+static const char *net_principal(void *ctx, const uint8_t transport_key[32]) {
+  (void)ctx, (void)transport_key;
+  return NULL; /* nobody connects to a gateway */
+}
+
+static void net_message(void *ctx, uint64_t conn, int channel, const char *principal, struct bytes message) {
+  node_receive(((struct gateway *)ctx)->node, principal, conn, (enum channel)channel, message);
+}
+static void net_opened(void *ctx, uint64_t conn) { uplink_opened(&((struct gateway *)ctx)->uplink, conn); }
+static void net_closed(void *ctx, uint64_t conn) { uplink_closed(&((struct gateway *)ctx)->uplink, conn); }
+
+static void net_refused(void *ctx, const char *address, const char *reason) {
+  struct gateway *gateway = ctx;
+  static struct log_limit limit = {.interval_us = 10 * SECOND_US, .burst = 4};
+  uint64_t suppressed = 0;
+  if (log_allow(&limit, now_of(gateway).mono, &suppressed)) log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
+}
+
+/* ---- composition ---- */
+
+static void store_failed(void *ctx, const char *message) {
+  (void)ctx;
+  log_error("store", NULL, "%s", message);
+  _exit(EX_TEMPFAIL);
+}
+
+static int open_identity(struct gateway *gateway) {
+  struct identity_problem problem;
+  if (identity_load(&gateway->identity, gateway->config->identity, &problem) == 0) return 0;
+  log_error("gateway", NULL, "%s", problem.text);
+  return GATEWAY_FAILED;
+}
+
+/* A build for fault tests holds commits back on demand; any other has no such thing. */
+static int64_t test_commit_delay(void) {
+  int64_t us = 0;
+#ifdef RIVERBUS_TEST_HOOKS
+  const char *text = getenv("RIVERBUS_TEST_COMMIT_DELAY");
+  if (text && units_duration(bytes_text(text), &us) != 0) us = 0;
+#endif
+  return us;
+}
+
+static int open_store(struct gateway *gateway) {
+  const struct config_store *config = &gateway->config->store;
+  struct store_problem problem;
+  const struct store_options options = {.path = config->path,
+                                        .max_size = config->max_size,
+                                        .keep_us = config->keep_us,
+                                        .when_full = (enum store_full)config->when_full,
+                                        .linger_us = config->linger_us,
+                                        .world = gateway->world,
+                                        .fatal = store_failed,
+                                        .test_commit_delay_us = test_commit_delay()};
+  int outcome = store_open_lmdb(&gateway->store, &options, &problem);
+  if (outcome == 0) return 0;
+  if (outcome > 0) log_error("store", NULL, "%s", problem.text);
+  else log_error("store", NULL, "%s: %s", config->path, strerror(-outcome));
+  return GATEWAY_FAILED;
+}
+
+static void make_node(struct gateway *gateway) {
+  const struct node_options options = {.name = gateway->config->station,
+                                       .world = gateway->world,
+                                       .store = gateway->store,
+                                       .hooks = {.ctx = gateway,
+                                                 .send = node_send,
+                                                 .close = node_close,
+                                                 .discarded = node_discarded,
+                                                 .session = node_session,
+                                                 .message = node_message_in,
+                                                 .submitted = node_submitted,
+                                                 .read = node_read_done,
+                                                 .event = node_event}};
+  gateway->node = node_new(&options);
+}
+
+static int open_net(struct gateway *gateway) {
+  struct net_options options = {
+      .events = {.ctx = gateway, .principal = net_principal, .message = net_message, .opened = net_opened, .closed = net_closed, .refused = net_refused}};
+  identity_transport(gateway->identity, &options.transport);
+  int outcome = net_new(&gateway->net, &options);
+  explicit_bzero(&options.transport, sizeof options.transport);
+  if (outcome) log_error("net", NULL, "ZeroMQ cannot be set up: %s", strerror(-outcome));
+  return outcome ? GATEWAY_FAILED : 0;
+}
+
+static void metrics_page(void *ctx, struct buffer *out) { gateway_metrics(ctx, out); }
+static const char *health_page(void *ctx) { return gateway_health(ctx); }
+
+static int open_http(struct gateway *gateway) {
+  const struct config_http *config = &gateway->config->http;
+  const char *why = "";
+  if (!config->host) return 0;
+  const struct http_options options = {config->host, config->port, gateway, metrics_page, health_page};
+  if (http_new(&gateway->http, &options, gateway->http_endpoint, &why) == 0) return 0;
+  log_error("http", NULL, "cannot listen on %s port %u: %s", config->host, config->port, why);
+  return GATEWAY_FAILED;
+}
+
+static void make_dispatch(struct gateway *gateway) {
+  char broker[ADDRESS_MAX + 16];
+  snprintf(broker, sizeof broker, "broker %s", gateway->config->province);
+  const struct dispatch_options options = {.station = gateway->config->station,
+                                           .broker = broker,
+                                           .identity = gateway->identity,
+                                           .store_created = store_created(gateway->store),
+                                           .run = store_run(gateway->store),
+                                           .hooks = {.ctx = gateway,
+                                                     .submit = dispatch_submit_hook,
+                                                     .lookup = dispatch_lookup_hook,
+                                                     .publish = dispatch_publish_hook,
+                                                     .send = dispatch_send_hook,
+                                                     .clock_offset = dispatch_clock_hook,
+                                                     .received = dispatch_received_hook,
+                                                     .epoch = dispatch_epoch_hook}};
+  gateway->dispatch = dispatch_new(&options);
+  dispatch_configure(gateway->dispatch, gateway->config, &gateway->points);
+}
+
+static bool load_meta(void *ctx, struct bytes key, struct bytes value) {
+  struct gateway *gateway = ctx;
+  dispatch_load_fence(gateway->dispatch, key, value);
+  gateway_load_descriptor(gateway, key, value);
+  return true;
+}
+static bool load_order(void *ctx, struct bytes key, struct bytes value) {
+  struct gateway *gateway = ctx;
+  (void)key;
+  dispatch_load(gateway->dispatch, value, now_of(gateway));
+  return true;
+}
+static bool load_inbox(void *ctx, struct bytes key, struct bytes value) {
+  inbox_load(&((struct gateway *)ctx)->inbox, key, value);
+  return true;
+}
+
+/* What must be read before the store takes its first batch. */
+static int load(struct gateway *gateway) {
+  int outcome = store_scan(gateway->store, STORE_META, load_meta, gateway);
+  if (outcome == 0) outcome = store_scan(gateway->store, STORE_COMMANDS, load_order, gateway);
+  if (outcome == 0) outcome = store_scan(gateway->store, STORE_INBOX, load_inbox, gateway);
+  if (outcome) log_error("store", NULL, "%s: %s", gateway->config->store.path, strerror(-outcome));
+  return outcome ? GATEWAY_FAILED : 0;
+}
+
+static int open_signals(struct gateway *gateway) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
+  signal(SIGPIPE, SIG_IGN);
+  pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is started: they inherit it */
+  gateway->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  return gateway->signals < 0 ? -errno : 0;
+}
+
+static int open_mqtt(struct gateway *gateway) {
+  int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->world);
+  if (error) log_error("mqtt", NULL, "the MQTT clients cannot be started: %s", strerror(-error));
+  return error ? GATEWAY_FAILED : 0;
+}
+
+static void init_plain(struct gateway *gateway) {
+  gateway->started = now_of(gateway).mono;
+  gateway->intake.full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 1};
+  gateway->intake.fault_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
+  inbox_init(&gateway->inbox);
+  points_init(&gateway->points, gateway->config);
+  silence_init(&gateway->silence, &gateway->points, gateway->started);
+}
+
+static int open_all(struct gateway *gateway) {
+  int outcome = open_signals(gateway);
+  if (outcome == 0) outcome = open_identity(gateway);
+  if (outcome == 0) outcome = open_store(gateway);
+  if (outcome) return outcome;
+  make_dispatch(gateway);
+  pack_init(&gateway->pack, gateway->config->station, store_run(gateway->store));
+  outcome = load(gateway);
+  if (outcome == 0) outcome = open_net(gateway);
+  if (outcome) return outcome;
+  make_node(gateway);
+  tasks_init(&gateway->tasks, gateway->node);
+  uplink_init(&gateway->uplink, gateway->config->province, gateway->world, gateway->net, gateway->node, &gateway->config->broker);
+  outcome = open_http(gateway);
+  return outcome ? outcome : open_mqtt(gateway);
+}
+
+int gateway_init(struct gateway *gateway, const char *config_path, struct gateway_config *config, const struct world *world) {
+  *gateway = (struct gateway){.config_path = mem_text(config_path, strlen(config_path)), .config = config, .world = world, .signals = -1};
+  init_plain(gateway);
+  int outcome = open_all(gateway);
+  if (outcome) return outcome;
+  gateway_issue_descriptors(gateway);
+  dispatch_start(gateway->dispatch, now_of(gateway));
+  return 0;
+}
+
+void gateway_deinit(struct gateway *gateway) {
+  gateway->mqtt = mqtt_free(gateway->mqtt);
+  gateway->http = http_free(gateway->http);
+  if (gateway->node) uplink_deinit(&gateway->uplink);
+  gateway->net = net_free(gateway->net);
+  if (gateway->store) gateway->store = store_close(gateway->store); /* first finishes what was submitted */
+  if (gateway->node) tasks_deinit(&gateway->tasks);
+  if (gateway->node) gateway->node = node_free(gateway->node);
+  if (gateway->intake.batch) gateway->intake.batch = mqtt_batch_free(gateway->intake.batch);
+  gateway->dispatch = dispatch_free(gateway->dispatch);
+  pack_deinit(&gateway->pack);
+  silence_deinit(&gateway->silence);
+  points_deinit(&gateway->points);
+  inbox_deinit(&gateway->inbox);
+  table_deinit(&gateway->descriptors, free);
+  gateway->identity = identity_free(gateway->identity);
+  gateway->config = gateway_config_free(gateway->config);
+  free(gateway->config_path);
+  gateway->config_path = NULL;
+  if (gateway->signals >= 0) close(gateway->signals);
+  gateway->signals = -1;
+}
+
+/* ---- descriptors ---- */
+
+static const char descriptor_prefix[] = "descriptor/";
+enum { DESCRIPTOR_PREFIX = sizeof descriptor_prefix - 1 };
+
+void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value) {
+  uint64_t hash;
+  if (key.len <= DESCRIPTOR_PREFIX || memcmp(key.data, descriptor_prefix, DESCRIPTOR_PREFIX) != 0 || value.len != sizeof hash) return;
+  free(table_put(&gateway->descriptors, bytes_of(key.data + DESCRIPTOR_PREFIX, key.len - DESCRIPTOR_PREFIX), mem_copy(value.data, value.len)));
+}
+
+/* Into the pack, where it is not what was issued last. */
+static void issue_descriptor(struct gateway *gateway, const struct point *point) {
+  struct buffer text = BUFFER_NULL, key = BUFFER_NULL;
+  struct bytes address = bytes_text(point->config->address);
+  descriptor_put(&text, point);
+  uint64_t hash = descriptor_hash(buffer_bytes(&text));
+  const uint64_t *issued = table_get(&gateway->descriptors, address);
+  if (!issued || *issued != hash) {
+    struct record record = {.kind = RECORD_DESCRIPTOR, .address = address, .value = {.type = VALUE_TEXT, .bytes = buffer_bytes(&text)}};
+    record.time = record.received = node_received(gateway->node);
+    pack_add(&gateway->pack, &record);
+    buffer_printf(&key, "%s%s", descriptor_prefix, point->config->address);
+    store_batch_put(pack_batch(&gateway->pack), STORE_META, buffer_bytes(&key), bytes_of(&hash, sizeof hash));
+    free(table_put(&gateway->descriptors, address, mem_copy(&hash, sizeof hash)));
+  }
+  buffer_deinit(&text);
+  buffer_deinit(&key);
+}
+
+void gateway_issue_descriptors(struct gateway *gateway) {
+  for (size_t i = 0; i < gateway->points.count; i++) {
+    issue_descriptor(gateway, &gateway->points.items[i]);
+    if (gateway->pack.count < GATEWAY_DESCRIPTORS_A_BATCH && i + 1 < gateway->points.count) continue;
+    struct store_batch *batch = pack_take(&gateway->pack);
+    if (batch) tasks_submit(&gateway->tasks, TASK_OTHER, NULL, batch);
+  }
+}
+
+/* ---- the loop ---- */
+
+static void take_signals(struct gateway *gateway) {
+  struct signalfd_siginfo info;
+  while (read(gateway->signals, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo != SIGHUP) {
+      gateway->ends = true;
+      continue;
+    }
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now_of(gateway).mono);
+    gateway_reload(gateway);
+    sd_notify(0, "READY=1");
+  }
+}
+
+static void hear_reply(void *ctx, const struct reply *reply) {
+  struct gateway *gateway = ctx;
+  dispatch_reply(gateway->dispatch, bytes_text(reply->control->address), reply->id, reply->ok, reply->reason, now_of(gateway));
+}
+
+static void take_event(struct gateway *gateway, struct mqtt_event *event) {
+  switch (event->kind) {
+    case MQTT_EVENT_BATCH: intake_take(gateway, event->batch); break;
+    case MQTT_EVENT_PUBLISHED: dispatch_published(gateway->dispatch, buffer_bytes(&event->id), event->outcome, now_of(gateway)); break;
+    case MQTT_EVENT_REPLY:
+      if (replies_read(gateway->config, buffer_text(&event->topic), buffer_bytes(&event->payload), hear_reply, gateway) == 0)
+        log_debug("command", buffer_text(&event->topic), "an answer without the id of a command");
+      break;
+  }
+}
+
+static void take_events(struct gateway *gateway) {
+  struct mqtt_event *event;
+  for (int i = 0; i < GATEWAY_EVENTS_A_TURN && (event = mqtt_next(gateway->mqtt)); i++) {
+    take_event(gateway, event);
+    mqtt_event_free(event);
+  }
+}
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Everything that waits for time; returns when to wake, mono. */
+static int64_t tick(struct gateway *gateway) {
+  tasks_retry(&gateway->tasks);
+  struct instant now = now_of(gateway);
+  int64_t next = dispatch_tick(gateway->dispatch, now);
+  next = earlier(next, intake_silence(gateway, now));
+  next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
+  next = earlier(next, node_tick(gateway->node));
+  if (gateway->watchdog_us && now.mono >= gateway->watchdog_at) {
+    sd_notify(0, "WATCHDOG=1");
+    gateway->watchdog_at = now.mono + gateway->watchdog_us / 3;
+  }
+  return gateway->watchdog_us ? earlier(next, gateway->watchdog_at) : next;
+}
+
+static int turn(struct gateway *gateway) {
+  struct pollfd extra[EXTRAS] = {[EXTRA_STORE] = {.fd = store_fd(gateway->store), .events = POLLIN},
+                                 [EXTRA_SIGNALS] = {.fd = gateway->signals, .events = POLLIN},
+                                 [EXTRA_MQTT] = {.fd = mqtt_fd(gateway->mqtt), .events = POLLIN},
+                                 [EXTRA_HTTP] = {.fd = gateway->http ? http_fd(gateway->http) : -1, .events = POLLIN}};
+  int64_t wait = tick(gateway) - now_of(gateway).mono;
+  if (wait > SECOND_US) wait = SECOND_US;
+  int outcome = net_poll(gateway->net, extra, EXTRAS, wait > 0 ? wait : 0);
+  if (outcome < 0) return outcome;
+  if (extra[EXTRA_SIGNALS].revents) take_signals(gateway);
+  if (extra[EXTRA_STORE].revents) node_store_ready(gateway->node);
+  if (gateway->mqtt) take_events(gateway);
+  if (gateway->http && (extra[EXTRA_HTTP].revents || now_of(gateway).mono >= gateway->http_at)) {
+    http_run(gateway->http);
+    gateway->http_at = now_of(gateway).mono + SECOND_US;
+  }
+  return 0;
+}
+
+int gateway_run(struct gateway *gateway) {
+  uint64_t watchdog = 0;
+  int outcome = 0;
+  if (sd_watchdog_enabled(0, &watchdog) > 0) gateway->watchdog_us = (int64_t)watchdog;
+  sd_notify(0, "READY=1");
+  log_notice("gateway", NULL, "ready %s: broker %s, mqtt %s:%u%s%s", gateway->config->station, uplink_endpoint(&gateway->uplink), gateway->config->mqtt.host,
+             gateway->config->mqtt.port, gateway->http ? ", " : "", gateway->http_endpoint);
+  while (!gateway->ends && outcome == 0) outcome = turn(gateway);
+  sd_notify(0, "STOPPING=1");
+  return outcome;
+}

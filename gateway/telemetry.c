@@ -1,0 +1,228 @@
+#include "gateway/telemetry.h"
+#include "common/base/mem.h"
+#include "gateway/inbox.h"
+#include "gateway/mapping.h"
+#include <errno.h>
+#include <mqtt_protocol.h>
+#include <poll.h>
+#include <stdlib.h>
+
+enum {
+  TELEMETRY_BATCH_MESSAGES = 1024,
+  TELEMETRY_BATCH_BYTES = 1024 * 1024,
+  TELEMETRY_PACKET_MAX = 2 * 1024 * 1024, /* told to the MQTT broker: bounds what one message can cost us */
+  TELEMETRY_SUBSCRIBE_AT_ONCE = 64,
+  TELEMETRY_BUSY_RATE = 200,              /* messages in 100 ms: from here on it pays to wait for more before a commit */
+};
+#define TELEMETRY_RATE_US (100 * MILLISECOND_US)
+#define TELEMETRY_LINGER_US (10 * MILLISECOND_US) /* at 20,000 a second: 200 messages a commit */
+#define TELEMETRY_PAUSE_US (1500)                 /* nothing more came for so long: the MQTT broker waits for our PUBACKs */
+#define TELEMETRY_NEVER INT64_MAX
+
+static void telemetry_add_topic(struct telemetry *t, const struct gateway_point *point) {
+  int qos = point->qos > 1 ? 1 : point->qos;
+  const size_t *known = table_get(&t->known, bytes_text(point->topic));
+  if (known) {
+    size_t at = *known;
+    if (qos > t->qos[at]) t->qos[at] = qos;
+    return;
+  }
+  table_put(&t->known, bytes_text(point->topic), mem_copy(&t->topic_count, sizeof t->topic_count));
+  t->topics[t->topic_count] = mem_text(point->topic, strlen(point->topic));
+  t->qos[t->topic_count++] = qos;
+}
+
+void telemetry_init(struct telemetry *t, const struct gateway_mqtt *config, const struct gateway_config *points, const struct world *world) {
+  size_t count = 0;
+  *t = (struct telemetry){.client = {.name = "telemetry", .config = config, .world = world}, .limit = {.interval_us = 10 * SECOND_US, .burst = 5}};
+  for (size_t d = 0; d < points->device_count; d++) count += points->devices[d].point_count;
+  t->topics = mem_alloc((count + 1) * sizeof *t->topics);
+  t->qos = mem_alloc((count + 1) * sizeof *t->qos);
+  for (size_t d = 0; d < points->device_count; d++)
+    for (size_t p = 0; p < points->devices[d].point_count; p++) telemetry_add_topic(t, &points->devices[d].points[p]);
+  t->batch = mem_alloc(sizeof *t->batch);
+}
+
+void telemetry_deinit(struct telemetry *t) {
+  if (t->client.mosq) client_cut(&t->client, NULL);
+  for (size_t i = 0; i < t->topic_count; i++) free(t->topics[i]);
+  free(t->topics);
+  free(t->qos);
+  table_deinit(&t->known, free);
+  t->batch = mqtt_batch_free(t->batch);
+}
+
+/* ---- callbacks of libmosquitto, all within mosquitto_loop_read ---- */
+
+static void telemetry_subscribe(struct telemetry *t, struct mosquitto *mosq) {
+  for (size_t from = 0; from < t->topic_count;) {
+    size_t count = 1;
+    while (from + count < t->topic_count && count < TELEMETRY_SUBSCRIBE_AT_ONCE && t->qos[from + count] == t->qos[from]) count++;
+    /* retained messages only with a new subscription: a reconnect is no new reading */
+    int rc = mosquitto_subscribe_multiple(mosq, NULL, (int)count, t->topics + from, t->qos[from], MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL);
+    if (rc != MOSQ_ERR_SUCCESS) log_error("mqtt", "telemetry", "subscribing failed: %s", mosquitto_strerror(rc));
+    from += count;
+  }
+}
+
+static void telemetry_on_connect(struct mosquitto *mosq, void *ctx, int reason, int flags, const mosquitto_property *properties) {
+  struct telemetry *t = ctx;
+  (void)properties;
+  client_greeted(&t->client, reason);
+  if (reason != 0) {
+    t->lost = true;
+    return;
+  }
+  t->fresh = true;
+  t->session_present = (flags & 1) != 0;
+  t->state = TELEMETRY_READING;
+  t->connects++;
+  log_info("mqtt", "telemetry", "connected to %s:%u, session %s, %zu topics", t->client.config->host, t->client.config->port,
+           t->session_present ? "present" : "new", t->topic_count);
+  telemetry_subscribe(t, mosq);
+}
+
+static void telemetry_on_subscribe(struct mosquitto *mosq, void *ctx, int mid, int count, const int *granted, const mosquitto_property *properties) {
+  (void)mosq, (void)ctx, (void)mid, (void)properties;
+  for (int i = 0; i < count; i++)
+    if (granted[i] > 2) log_error("mqtt", "telemetry", "the MQTT broker refuses a subscription: %s", mosquitto_reason_string(granted[i]));
+}
+
+/* A topic of an earlier configuration: the session still has it. */
+static void telemetry_forget(struct telemetry *t, struct mosquitto *mosq, const char *topic) {
+  uint64_t suppressed;
+  mosquitto_unsubscribe_v5(mosq, NULL, topic, NULL);
+  if (log_allow(&t->limit, world_now(t->client.world).mono, &suppressed)) log_notice("mqtt", "telemetry", "unsubscribed from %s, which no point has any more", topic);
+}
+
+static void telemetry_on_message(struct mosquitto *mosq, void *ctx, const struct mosquitto_message *from, const mosquitto_property *properties) {
+  struct telemetry *t = ctx;
+  struct mqtt_batch *batch = t->batch;
+  struct bytes topic = bytes_text(from->topic), payload = bytes_of(from->payload, (size_t)from->payloadlen);
+  (void)properties;
+  if (!table_get(&t->known, topic)) telemetry_forget(t, mosq, from->topic);
+  if (batch->count == batch->cap) batch->messages = mem_resize(batch->messages, batch->cap = batch->cap ? batch->cap * 2 : 64, sizeof *batch->messages);
+  struct mqtt_message *message = &batch->messages[batch->count++];
+  *message = (struct mqtt_message){.mid = from->qos > 0 ? (uint16_t)from->mid : 0, .retained = from->retain, .hash = inbox_hash(topic, payload)};
+  message->too_large = payload.len > MAPPING_PAYLOAD_MAX;
+  if (message->too_large) payload.len = 0;
+  message->topic = batch->bytes.len;
+  message->topic_len = topic.len;
+  buffer_append(&batch->bytes, topic);
+  message->payload = batch->bytes.len;
+  message->payload_len = payload.len;
+  buffer_append(&batch->bytes, payload);
+}
+
+/* ---- states ---- */
+
+static void telemetry_open(struct telemetry *t) {
+  mosquitto_property *properties = NULL;
+  t->lost = false;
+  t->client.mosq = client_make(&t->client, "", false, t);
+  if (!t->client.mosq) {
+    client_cut(&t->client, "the client cannot be set up");
+    return;
+  }
+  mosquitto_connect_v5_callback_set(t->client.mosq, telemetry_on_connect);
+  mosquitto_subscribe_v5_callback_set(t->client.mosq, telemetry_on_subscribe);
+  mosquitto_message_v5_callback_set(t->client.mosq, telemetry_on_message);
+  mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, UINT32_MAX); /* never */
+  mosquitto_property_add_int16(&properties, MQTT_PROP_RECEIVE_MAXIMUM, INBOX_PAIRS);
+  mosquitto_property_add_int32(&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, TELEMETRY_PACKET_MAX);
+  if (client_connect(&t->client, properties)) t->state = TELEMETRY_CONNECTING;
+  mosquitto_property_free_all(&properties);
+}
+
+static void telemetry_drop(struct telemetry *t, const char *why) {
+  client_cut(&t->client, why);
+  t->state = TELEMETRY_DOWN;
+}
+
+static bool telemetry_batch_is_full(const struct telemetry *t) {
+  return t->batch->count >= TELEMETRY_BATCH_MESSAGES || t->batch->bytes.len >= TELEMETRY_BATCH_BYTES;
+}
+
+/* Reads what the socket has, up to a full batch. libmosquitto says with errno that there is nothing more. */
+static void telemetry_read(struct telemetry *t, int64_t now) {
+  size_t before = t->batch->count;
+  for (unsigned i = 0; i < 4 * TELEMETRY_BATCH_MESSAGES && !t->lost && !telemetry_batch_is_full(t); i++) {
+    errno = 0;
+    if (mosquitto_loop_read(t->client.mosq, 1) != MOSQ_ERR_SUCCESS) t->lost = true;
+    else if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+    if (t->state == TELEMETRY_CONNECTING) break;
+  }
+  if (t->batch->count == before) return;
+  if (before == 0) t->first_at = now;
+  t->last_at = now;
+  t->rate_count += (uint32_t)(t->batch->count - before);
+}
+
+static void telemetry_measure(struct telemetry *t, int64_t now) {
+  if (now - t->rate_at < TELEMETRY_RATE_US) return;
+  t->rate = now - t->rate_at < 2 * TELEMETRY_RATE_US ? t->rate_count : 0;
+  t->rate_count = 0;
+  t->rate_at = now;
+}
+
+/* Until when it is worth to wait for more messages before this batch is committed: at a trickle not at all. */
+static int64_t telemetry_wait_until(const struct telemetry *t) {
+  if (t->rate < TELEMETRY_BUSY_RATE || telemetry_batch_is_full(t) || t->lost) return t->last_at;
+  int64_t pause = t->last_at + TELEMETRY_PAUSE_US, linger = t->first_at + TELEMETRY_LINGER_US;
+  return pause < linger ? pause : linger;
+}
+
+int64_t telemetry_poll(struct telemetry *t, int *fd, short *events) {
+  *fd = -1;
+  *events = 0;
+  if (t->state == TELEMETRY_DOWN) return t->client.retry_at;
+  if (t->state == TELEMETRY_HOLDING) return TELEMETRY_NEVER;
+  bool writes = t->batch->count == 0 && mosquitto_want_write(t->client.mosq);
+  *fd = mosquitto_socket(t->client.mosq);
+  if (t->state == TELEMETRY_CONNECTING) *events = (short)(POLLIN | (writes ? POLLOUT : 0));
+  else *events = writes ? POLLOUT : POLLIN;
+  return t->batch->count > 0 ? telemetry_wait_until(t) : t->client.misc_at;
+}
+
+/* Hands the batch over; the socket is left alone from here on. */
+static struct mqtt_batch *telemetry_hand_over(struct telemetry *t) {
+  struct mqtt_batch *batch = t->batch;
+  batch->fresh = t->fresh;
+  batch->session_present = t->session_present;
+  t->fresh = false;
+  t->batch = NULL;
+  t->state = TELEMETRY_HOLDING;
+  t->messages += batch->count;
+  t->batches++;
+  return batch;
+}
+
+static void telemetry_socket(struct telemetry *t, short revents, int64_t now) {
+  bool is_reading = t->state == TELEMETRY_READING;
+  if (t->batch->count == 0 && mosquitto_want_write(t->client.mosq)) {
+    if ((revents & (POLLOUT | POLLERR | POLLHUP)) && mosquitto_loop_write(t->client.mosq, 1) != MOSQ_ERR_SUCCESS) t->lost = true;
+    if (is_reading) return;
+  }
+  if (revents & (POLLIN | POLLERR | POLLHUP)) telemetry_read(t, now);
+}
+
+struct mqtt_batch *telemetry_run(struct telemetry *t, short revents, int64_t now) {
+  if (t->state == TELEMETRY_DOWN && now >= t->client.retry_at) telemetry_open(t);
+  if (t->state == TELEMETRY_DOWN || t->state == TELEMETRY_HOLDING) return NULL;
+  telemetry_measure(t, now);
+  telemetry_socket(t, revents, now);
+  if (t->batch->count > 0 && now >= telemetry_wait_until(t)) return telemetry_hand_over(t);
+  if (t->batch->count == 0 && !t->lost && !client_misc(&t->client, now)) t->lost = true;
+  if (t->batch->count == 0 && t->lost) telemetry_drop(t, "the connection is lost");
+  return NULL;
+}
+
+void telemetry_done(struct telemetry *t, struct mqtt_batch *batch) {
+  bool durable = batch->durable;
+  batch->count = 0;
+  buffer_clear(&batch->bytes);
+  t->batch = batch;
+  t->state = TELEMETRY_READING;
+  if (!durable) telemetry_drop(t, "the store did not take the messages: the connection is cut, they come again");
+  else if (t->lost || mosquitto_loop_write(t->client.mosq, 1) != MOSQ_ERR_SUCCESS) telemetry_drop(t, "the connection is lost");
+}
