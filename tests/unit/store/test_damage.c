@@ -105,7 +105,7 @@ static enum verdict judge(struct fixture *f, const struct expected *expected, co
       static const int ends[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}; /* cmocka would take them for a failed test */
       for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) signal(ends[k], SIG_DFL);
       if (!getenv("RIVERBUS_LOUD") && !freopen("/dev/null", "w", stderr)) _exit(1);
-      _exit(look(f, expected));
+      _exit((int)look(f, expected));
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     if (WIFEXITED(status) && WEXITSTATUS(status) != ENDED) return (enum verdict)WEXITSTATUS(status);
