@@ -311,9 +311,9 @@ void gateway_deinit(struct gateway *gateway) {
   gateway->http = http_free(gateway->http);
   if (gateway->node) uplink_deinit(&gateway->uplink);
   gateway->net = net_free(gateway->net);
-  if (gateway->store) gateway->store = store_close(gateway->store); /* first finishes what was submitted */
   if (gateway->node) tasks_deinit(&gateway->tasks);
   if (gateway->node) gateway->node = node_free(gateway->node);
+  if (gateway->store) gateway->store = store_close(gateway->store); /* finishes what was submitted */
   if (gateway->intake.batch) gateway->intake.batch = mqtt_batch_free(gateway->intake.batch);
   gateway->dispatch = dispatch_free(gateway->dispatch);
   pack_deinit(&gateway->pack);

@@ -33,13 +33,6 @@ static struct arguments read_arguments(int argc, char **argv) {
   return arguments;
 }
 
-/* What is not wrong, and yet worth a word. */
-static void name_controls_without_stop(const struct gateway_config *config) {
-  for (size_t d = 0; d < config->device_count; d++)
-    for (size_t i = 0; i < config->devices[d].control_count; i++)
-      fprintf(stderr, "note: %s has no `stop:`: a movement under way cannot be halted by a command\n", config->devices[d].controls[i].address);
-}
-
 static int run(const char *path, struct gateway_config *config) {
   struct gateway gateway;
   mosquitto_lib_init();
@@ -63,7 +56,6 @@ int main(int argc, char **argv) {
   buffer_deinit(&problems);
   if (outcome != 0) return 1;
   if (!arguments.check) return run(arguments.config, config);
-  name_controls_without_stop(config);
   gateway_config_free(config);
   return 0;
 }

@@ -22,10 +22,28 @@ void tasks_deinit(struct tasks *tasks) {
     }
     tasks->last[i] = &tasks->first[i];
   }
+  while (tasks->submitted) {
+    struct task *task = tasks->submitted;
+    tasks->submitted = task->next;
+    task_free(task);
+  }
+}
+
+static void tasks_link(struct tasks *tasks, struct task *task) {
+  task->previous = NULL;
+  task->next = tasks->submitted;
+  if (task->next) task->next->previous = task;
+  tasks->submitted = task;
+}
+
+static void tasks_unlink(struct tasks *tasks, struct task *task) {
+  if (task->next) task->next->previous = task->previous;
+  if (task->previous) task->previous->next = task->next;
+  else tasks->submitted = task->next;
 }
 
 /* false: the store's queue is full. */
-static bool tasks_try(struct tasks *tasks, struct task *task) {
+static bool tasks_give(struct tasks *tasks, struct task *task) {
   if (task->kind == TASK_LOOKUP) {
     const struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = buffer_bytes(&task->id), .max_bytes = 1};
     return node_read(tasks->node, &read, task) == 0;
@@ -35,6 +53,12 @@ static bool tasks_try(struct tasks *tasks, struct task *task) {
   if (node_submit(tasks->node, batch, task) == 0) return true;
   task->batch = batch;
   return false;
+}
+
+static bool tasks_try(struct tasks *tasks, struct task *task) {
+  bool given = tasks_give(tasks, task);
+  if (given) tasks_link(tasks, task);
+  return given;
 }
 
 static void tasks_put(struct tasks *tasks, struct task *task) {
@@ -74,6 +98,7 @@ void tasks_retry(struct tasks *tasks) {
 
 struct task *tasks_answered(struct tasks *tasks, struct task *task) {
   tasks->open--;
+  tasks_unlink(tasks, task);
   task_free(task);
   return NULL;
 }

@@ -13,15 +13,17 @@ struct task {
   void *cookie;               /* the asker's */
   struct store_batch *batch;  /* while it waits; NULL: a look-up, or submitted */
   struct buffer id;           /* LOOKUP */
-  struct task *next;
+  struct task *next;          /* among those that wait, or of the submitted */
+  struct task *previous;      /* of the submitted */
 };
 struct tasks {
   struct node *node;
   struct task *first[2], **last[2]; /* waiting: orders and look-ups; the rest */
-  size_t open;                      /* submitted and not answered, or waiting */
+  struct task *submitted;           /* not answered yet */
+  size_t open;                      /* all of them */
 };
 void tasks_init(struct tasks *tasks, struct node *node);
-void tasks_deinit(struct tasks *tasks);       /* those that wait; what is submitted is the store's */
+void tasks_deinit(struct tasks *tasks);       /* the batches that were submitted are the store's, and are committed */
 void tasks_submit(struct tasks *tasks, enum task_kind kind, void *cookie, struct store_batch *batch); /* takes the batch */
 void tasks_lookup(struct tasks *tasks, struct bytes id);   /* in STORE_COMMANDS */
 void tasks_retry(struct tasks *tasks);        /* after any completion */
