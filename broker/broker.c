@@ -29,7 +29,7 @@ static void order_station_of(struct broker *broker, const struct link *link, str
   struct buffer stream = BUFFER_NULL;
   struct store_stream held;
   node_peer_status(broker->node, link->peer, &status);
-  *out = (struct order_station){.node = bytes_text(link->node), .keys = &link->station->keys, .up = status.up};
+  *out = (struct order_station){.node = bytes_text(link->node), .keys = link->station->keys.items, .key_count = link->station->keys.count, .up = status.up};
   buffer_printf(&stream, "%s!urgent", link->node);
   if (store_stream_get(broker->store, buffer_bytes(&stream), &held)) out->epoch = held.epoch;
   buffer_deinit(&stream);
@@ -446,12 +446,6 @@ void broker_reload(struct broker *broker) {
   broker->config = fresh;
   principals_init(&broker->principals, fresh);
   orders_set_deadline(broker->orders, fresh->max_deadline_us);
-  for (size_t i = 0; i < old->operator_count; i++) {
-    struct buffer name = BUFFER_NULL;
-    buffer_printf(&name, "operator %s", old->operators[i].name);
-    net_revoke(broker->net, buffer_text(&name));
-    buffer_deinit(&name);
-  }
   links_configure(&broker->links, fresh);
   requests_recheck(broker->requests);
   principals_deinit(&stale);

@@ -106,7 +106,6 @@ static void link_free(struct links *links, struct link *link) {
   table_remove(&links->by_node, bytes_text(link->node));
   disconnect(links, link);
   node_peer_remove(links->node, link->peer);
-  net_revoke(links->net, link->principal);
   peer_rules_deinit(&link->rules);
   forget_endpoints(link);
   free(link->principal);
@@ -162,7 +161,6 @@ static void configure_station(struct links *links, const struct broker_station *
   struct link *link = link_get(links, "station", station->node, false, &fresh);
   link->station = station;
   if (fresh) add_to_node(links, link, false);
-  else net_revoke(links->net, link->principal);   /* cuts only connections whose key is no longer good */
 }
 
 static void read_rules(struct peer_rules *rules, const char *node, const struct broker_peer *peer) {
@@ -205,7 +203,6 @@ static void configure_peer(struct links *links, const struct broker_peer *peer) 
   link->scope = scope;
   if (fresh || moved) add_to_node(links, link, peer->connect.urgent != NULL);
   else if (changed) node_peer_rules(links->node, link->peer, scope);
-  if (!fresh) net_revoke(links->net, link->principal);
   if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
 }
 
@@ -228,4 +225,5 @@ void links_configure(struct links *links, const struct broker_config *config) {
   for (size_t i = 0; i < config->station_count; i++) configure_station(links, &config->stations[i]);
   for (size_t i = 0; i < config->peer_count; i++) configure_peer(links, &config->peers[i]);
   drop_unwanted(links);
+  net_revoke(links->net, "");   /* nobody's name: cuts every connection whose key is obeyed no longer, and no other */
 }

@@ -138,6 +138,12 @@ void orders_session(struct orders *orders, const struct order_station *station) 
 
 /* ---- reports ---- */
 
+static bool is_key_of(const struct order_station *station, const struct public_key *key) {
+  for (size_t i = 0; i < station->key_count; i++)
+    if (memcmp(station->keys[i].bytes, key->bytes, sizeof key->bytes) == 0) return true;
+  return false;
+}
+
 static bool report_is_of(const struct report *report, const struct order *order) {
   uint8_t digest[COMMAND_DIGEST];
   command_digest(order->ledger.entry.command, digest);
@@ -154,7 +160,7 @@ static void note_forged(struct orders *orders, struct bytes station, struct byte
 static void admit_report(struct orders *orders, const struct order_station *station, const struct block *block, const struct record *record,
                          struct store_batch *batch) {
   struct report report;
-  if (record->value.type != VALUE_BYTES || report_open(&report, record->value.bytes) || !config_keys_contain(station->keys, &report.key)) {
+  if (record->value.type != VALUE_BYTES || report_open(&report, record->value.bytes) || !is_key_of(station, &report.key)) {
     note_forged(orders, station->node, record->address);
     return;
   }

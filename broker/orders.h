@@ -18,7 +18,6 @@
 #include "broker/requests.h"
 #include "common/command/ledger.h"
 #include "common/command/settle.h"
-#include "common/config/values.h"
 
 enum { ORDERS_MAX = 10000 };
 #define ORDERS_GRACE_US (10 * SECOND_US)          /* after deadline + confirm timeout: time for the report's way */
@@ -27,7 +26,8 @@ enum { ORDERS_MAX = 10000 };
 
 struct order_station {
   struct bytes node;                 /* chongqing/cuntan */
-  const struct config_keys *keys;
+  const struct public_key *keys;     /* its own; during rotation more than one */
+  size_t key_count;
   bool up;
   struct epoch epoch;                /* of its urgent stream, as known here */
 };

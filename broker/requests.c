@@ -11,7 +11,7 @@ struct session {
   uint64_t conn;
   char *principal;
   const struct requester *who;
-  bool greeted, doomed;
+  bool greeted, refused, doomed;
   int64_t heard;                  /* mono */
   struct request *requests;
   size_t request_count;
@@ -319,6 +319,14 @@ static void note_malformed(struct requests *requests, const char *principal) {
     log_warning("requests", principal, "sent a malformed or unexpected message: dropped");
 }
 
+/* It was forgotten here, or never greeted: told once, so that it does not wait for answers that cannot come. */
+static void refuse_stranger(struct session *session) {
+  session->owner->malformed++;
+  if (session->refused) return;
+  session->refused = true;
+  refuse_session(session, "session", "this node does not know the session (any more)", "Run the command again.");
+}
+
 static struct session *session_get(struct requests *requests, const char *principal, uint64_t conn) {
   struct session *session = table_get(&requests->sessions, conn_key(&conn));
   if (session) return session;
@@ -341,8 +349,12 @@ void requests_receive(struct requests *requests, const char *principal, uint64_t
   struct session *session = session_get(requests, principal, conn);
   if (!session || session->doomed) return;
   session->heard = world_now(requests->world).mono;
-  bool good = request_read(&message, frame) == 0;
-  if (!good || !takers[message.type - REQUEST_HELLO] || (!session->greeted && message.type != REQUEST_HELLO)) {
+  bool good = request_read(&message, frame) == 0 && takers[message.type - REQUEST_HELLO];
+  if (good && !session->greeted && message.type != REQUEST_HELLO) {
+    refuse_stranger(session);
+    return;
+  }
+  if (!good) {
     note_malformed(requests, principal);
     return;
   }

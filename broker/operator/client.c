@@ -127,7 +127,7 @@ static void take_reply(struct client *client, const struct request_message *m) {
   if (m->id == 0) {
     complain_of_reply(body);
     client->refused = true;
-    snprintf(client->lost, sizeof client->lost, "the broker refuses the connection");
+    snprintf(client->lost, sizeof client->lost, "the broker at %s ended the session", client->config->broker.urgent);
   } else if (client->events.reply) {
     client->events.reply(client->events.ctx, m->id, body, m->body, m->last);
   }

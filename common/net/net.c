@@ -9,7 +9,7 @@
 #include <zmq.h>
 
 enum {
-  CONNECTIONS_PER_PRINCIPAL = 16, /* a valid key that connects again and again holds no more than that; the oldest is forgotten */
+  CONNECTIONS_PER_PRINCIPAL = 128, /* scripts of one operator run side by side; a valid key that connects again and again holds no more than that; the oldest is forgotten */
   URGENT_SHARE = 1024,            /* messages of one urgent socket in a row */
   OTHER_SHARE = 16,               /* messages of another socket before urgent is looked at again */
   OTHER_TURN = 256                /* messages of other sockets in one net_poll */

@@ -1,0 +1,386 @@
+/* The life of a command at the broker, as stories: what happens, what the operator is told then, what the station is sent then. The store is the memory
+ * backend, so that nothing is durable until the story says so; requests come through the real protocol. */
+#include "broker/orders.h"
+#include "common/store/memory.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define STATION "chongqing/cai"
+#define POINT STATION "/gate-1/opening"
+static const char descriptor[] = "{\"type\":\"number\",\"unit\":\"%\",\"control\":{\"type\":\"number\",\"unit\":\"%\",\"range\":[0,100],\"confirm_timeout_us\":20000000}}";
+
+/* ---- the world of a story ---- */
+
+struct pending { struct pending *next; errand_fn *done; void *ctx, *cookie; };
+struct scene {
+  struct world world;
+  struct instant now;
+  struct memory_disk *disk;
+  struct store *store;
+  struct orders *orders;
+  struct requests *requests;
+  struct identity *operator_key, *station_key, *stranger;
+  struct patterns command, read;
+  struct check_operator rows[1];
+  struct check_operators operators;
+  struct requester who;
+  struct public_key station_public;
+  struct epoch epoch;
+  bool up;
+  struct point point;
+  struct buffer said, sent;        /* since the last line of the story */
+  struct buffer command_bytes;
+  uint64_t request_id, report_sequence;
+  struct pending *pending;
+};
+static struct scene scene;
+
+static struct instant scene_now(void *ctx) { return ((struct scene *)ctx)->now; }
+static void scene_random(void *ctx, void *out, size_t len) {
+  (void)ctx;
+  memset(out, 7, len);
+}
+
+static struct pending *pending_new(errand_fn *done, void *ctx, void *cookie) {
+  struct pending *pending = malloc(sizeof *pending);
+  *pending = (struct pending){scene.pending, done, ctx, cookie};
+  scene.pending = pending;
+  return pending;
+}
+static void pending_answer(struct pending *pending, const struct store_done *done) {
+  struct pending **at = &scene.pending;
+  while (*at != pending) at = &(*at)->next;
+  *at = pending->next;
+  pending->done(pending->ctx, pending->cookie, done);
+  free(pending);
+}
+
+static void hook_commit(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie) {
+  assert_int_equal(store_submit(((struct scene *)ctx)->store, batch, pending_new(done, done_ctx, cookie)), 0);
+}
+static struct errand *hook_read(void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
+  assert_int_equal(store_read(((struct scene *)ctx)->store, read, pending_new(done, done_ctx, cookie)), 0);
+  return NULL;
+}
+static struct order_station the_station(void) {
+  return (struct order_station){bytes_text(STATION), &scene.station_public, 1, scene.up, scene.epoch};
+}
+static bool hook_station(void *ctx, struct bytes address, struct order_station *out) {
+  (void)ctx;
+  *out = the_station();
+  return address_below(address, bytes_text(STATION));
+}
+static bool hook_send(void *ctx, struct bytes station, uint8_t type, struct bytes body) {
+  (void)ctx, (void)station, (void)body;
+  if (scene.up) buffer_printf(&scene.sent, "%s ", type == SETTLE_COMMAND ? "command" : "ask");
+  return scene.up;
+}
+static const struct check_operators *hook_operators(void *ctx) {
+  (void)ctx;
+  return &scene.operators;
+}
+static const struct point *hook_point(void *ctx, struct bytes address) {
+  (void)ctx;
+  return bytes_equal(address, bytes_text(POINT)) ? &scene.point : NULL;
+}
+
+/* What the operator is told: the state, and the code where there is one. */
+static enum requests_send hook_operator_send(void *ctx, uint64_t conn, struct bytes frame) {
+  struct request_message m;
+  (void)ctx, (void)conn;
+  assert_int_equal(request_read(&m, frame), 0);
+  if (m.type != REQUEST_REPLY) return REQUESTS_SENT;
+  json_t *body = json_loadb((const char *)m.body.data, m.body.len, 0, NULL);
+  const char *state = json_string_value(json_object_get(body, "state")), *code = json_string_value(json_object_get(body, "code"));
+  const json_t *error = json_object_get(body, "error");
+  if (error) code = json_string_value(json_object_get(error, "code"));
+  buffer_printf(&scene.said, "%s%s%s%s ", state ? state : "error", code ? ":" : "", code ? code : "", m.last ? "." : "");
+  json_decref(body);
+  return REQUESTS_SENT;
+}
+static void hook_close(void *ctx, uint64_t conn) { (void)ctx, (void)conn; }
+static const struct requester *hook_requester(void *ctx, const char *principal) {
+  (void)ctx, (void)principal;
+  return &scene.who;
+}
+static void verb_take(void *ctx, struct request *request, const json_t *body) {
+  (void)body;
+  orders_take(((struct scene *)ctx)->orders, request);
+}
+static void verb_follow(void *ctx, struct request *request, const json_t *body) { orders_follow(((struct scene *)ctx)->orders, request, body); }
+static void verb_end(void *ctx, struct request *request) {
+  (void)ctx;
+  orders_request_end(request);
+}
+static const struct request_verb command_verb = {.name = "command", .start = verb_take, .end = verb_end};
+static const struct request_verb follow_verbs[] = {{.name = "follow", .start = verb_follow, .end = verb_end}, {0}};
+
+static void begin_process(void) {
+  struct store_options options = {.world = &scene.world, .max_size = 64 * 1024 * 1024};
+  struct orders_hooks hooks = {&scene, hook_commit, hook_read, hook_station, hook_send, hook_operators, hook_point};
+  struct requests_hooks doors = {&scene, hook_operator_send, hook_close, hook_requester, &scene, follow_verbs, &command_verb};
+  assert_int_equal(store_open_memory(&scene.store, &options, scene.disk), 0);
+  scene.orders = orders_new("chongqing", &scene.world, &hooks);
+  assert_int_equal(orders_load(scene.orders, scene.store), 0);
+  scene.requests = requests_new("chongqing", &scene.world, &doors);
+  struct buffer hello = BUFFER_NULL;
+  request_write(&hello, &(struct request_message){.type = REQUEST_HELLO, .version = REQUEST_VERSION});
+  requests_receive(scene.requests, "operator duty", 1, buffer_bytes(&hello));
+  buffer_deinit(&hello);
+}
+
+static void take_completions(void) {
+  struct store_done *done;
+  while ((done = store_next(scene.store))) {
+    if (done->cookie) pending_answer(done->cookie, done);
+    store_done_free(done);
+  }
+}
+
+static void end_process(void) {
+  const struct store_done refused = {.kind = STORE_DONE_REFUSED};
+  scene.requests = requests_free(scene.requests);
+  scene.store = store_memory_crash(scene.store);
+  while (scene.pending) pending_answer(scene.pending, &refused);
+  scene.orders = orders_free(scene.orders);
+  scene.up = false;
+}
+
+static void begin_scene(void) {
+  scene = (struct scene){.now = {1764000000000000, 5000000}, .epoch = {100, 1}};
+  scene.world = (struct world){&scene, scene_now, scene_random};
+  scene.disk = memory_disk_new();
+  identity_generate(&scene.operator_key);
+  identity_generate(&scene.station_key);
+  identity_generate(&scene.stranger);
+  patterns_add(&scene.command, bytes_text("chongqing/cai/#"), NULL);
+  patterns_add(&scene.read, bytes_text("#"), NULL);
+  scene.rows[0] = (struct check_operator){.name = "duty", .command = &scene.command};
+  identity_public(scene.operator_key, &scene.rows[0].key);
+  scene.operators = (struct check_operators){scene.rows, 1};
+  scene.who = (struct requester){"duty", &scene.read};
+  identity_public(scene.station_key, &scene.station_public);
+  scene.point = (struct point){.address = bytes_text(POINT), .descriptor = (char *)(uintptr_t)descriptor};
+  begin_process();
+}
+
+static void end_scene(void) {
+  end_process();
+  memory_disk_free(scene.disk);
+  identity_free(scene.operator_key);
+  identity_free(scene.station_key);
+  identity_free(scene.stranger);
+  patterns_deinit(&scene.command);
+  patterns_deinit(&scene.read);
+  buffer_deinit(&scene.said);
+  buffer_deinit(&scene.sent);
+  buffer_deinit(&scene.command_bytes);
+}
+
+/* ---- what can happen ---- */
+
+static void commit(void) {
+  for (int i = 0; i < 4; i++) {   /* a completion may submit the next batch */
+    store_memory_run(scene.store, 1000);
+    take_completions();
+  }
+}
+
+static void ask(enum request_type type, struct bytes body) {
+  struct buffer frame = BUFFER_NULL;
+  struct request_message m = {.type = type, .id = ++scene.request_id, .window = 1 << 20, .body = body};
+  assert_int_equal(request_write(&frame, &m), 0);
+  requests_receive(scene.requests, "operator duty", 1, buffer_bytes(&frame));
+  buffer_deinit(&frame);
+}
+
+static void do_take(const char *arguments) {
+  char address[80] = POINT;
+  int value = 40, deadline = 60;
+  sscanf(arguments, "%d %d %79s", &value, &deadline, address);
+  struct command command = {.verb = COMMAND_SET, .id = bytes_text("c1"), .address = bytes_text(address), .issued = scene.now.wall,
+                            .deadline = scene.now.wall + deadline * SECOND_US, .value = {.type = VALUE_INTEGER, .integer = value}};
+  buffer_clear(&scene.command_bytes);
+  assert_int_equal(command_sign(&scene.command_bytes, &command, strstr(arguments, "stranger") ? scene.stranger : scene.operator_key, NULL), 0);
+  ask(REQUEST_COMMAND, buffer_bytes(&scene.command_bytes));
+  store_memory_run(scene.store, 0);   /* the look-up of the id */
+  take_completions();
+}
+
+static void do_again(const char *arguments) {
+  (void)arguments;
+  ask(REQUEST_COMMAND, buffer_bytes(&scene.command_bytes));
+  store_memory_run(scene.store, 0);
+  take_completions();
+}
+
+static void do_follow(const char *arguments) {
+  (void)arguments;
+  ask(REQUEST_REQUEST, bytes_text("{\"verb\":\"follow\",\"id\":\"c1\"}"));
+  store_memory_run(scene.store, 0);
+  take_completions();
+}
+
+static void do_commit(const char *arguments) {
+  (void)arguments;
+  commit();
+}
+
+static void do_up(const char *arguments) {
+  struct order_station station;
+  (void)arguments;
+  scene.up = true;
+  station = the_station();
+  orders_session(scene.orders, &station);
+  commit();
+}
+
+static void do_down(const char *arguments) {
+  (void)arguments;
+  scene.up = false;
+}
+
+/* "report STATE": admitted with the record's block, which is then committed; "forged" in front: signed by somebody else. */
+static void do_report(const char *arguments) {
+  char name[32], how[32] = "";
+  sscanf(arguments, "%31s %31s", name, how);
+  struct report report = {.id = bytes_text("c1"), .address = bytes_text(POINT), .state = state_parse(bytes_text(name)), .time = scene.now.wall};
+  command_digest(buffer_bytes(&scene.command_bytes), report.digest);
+  struct buffer bytes = BUFFER_NULL;
+  assert_int_equal(report_sign(&bytes, &report, strcmp(how, "forged") == 0 ? scene.stranger : scene.station_key), 0);
+  struct block_builder *builder = block_builder_new();
+  struct record record = {.kind = RECORD_REPORT, .address = report.address, .time = scene.now.wall, .received = scene.now.wall,
+                          .value = {.type = VALUE_BYTES, .bytes = buffer_bytes(&bytes)}};
+  assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
+  struct blob *blob = block_builder_finish(builder, bytes_text(STATION "!urgent"), 1);
+  block_number(blob, scene.epoch, ++scene.report_sequence);
+  struct block block;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  struct store_batch *batch = store_batch_new();
+  struct order_station station = the_station();
+  orders_admit(scene.orders, &station, &block, batch);
+  size_t said = scene.said.len;
+  if (store_batch_is_empty(batch)) store_batch_free(batch);
+  else assert_int_equal(store_submit(scene.store, batch, NULL), 0);
+  assert_int_equal(scene.said.len, said);   /* nothing is said before the commit */
+  commit();
+  orders_committed(scene.orders, &block);
+  block_builder_free(builder);
+  blob_unref(blob);
+  buffer_deinit(&bytes);
+}
+
+static void do_never(const char *arguments) {
+  struct settle_ids ids = {.count = 1, .ids = {bytes_text("c1")}};
+  struct epoch epoch = scene.epoch;
+  struct buffer body = BUFFER_NULL;
+  struct order_station station = the_station();
+  if (strstr(arguments, "restored")) epoch.created++;
+  settle_put_never(&body, epoch, &ids);
+  orders_message(scene.orders, &station, SETTLE_NEVER, buffer_bytes(&body));
+  commit();
+  buffer_deinit(&body);
+}
+
+static void do_wait(const char *arguments) {
+  int64_t us = atoi(arguments) * SECOND_US;
+  scene.now.wall += us;
+  scene.now.mono += us;
+  orders_tick(scene.orders);
+  commit();
+  orders_tick(scene.orders);
+  commit();
+}
+
+static void do_crash(const char *arguments) {
+  (void)arguments;
+  end_process();
+  begin_process();
+}
+
+
+static const struct { const char *word; void (*act)(const char *arguments); } actions[] = {
+    {"take", do_take}, {"again", do_again}, {"follow", do_follow}, {"commit", do_commit}, {"up", do_up}, {"down", do_down}, {"report", do_report},
+    {"never", do_never}, {"wait", do_wait}, {"crash", do_crash}};
+
+static void act(const char *line) {
+  for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+    size_t len = strlen(actions[i].word);
+    if (strncmp(line, actions[i].word, len) != 0 || (line[len] && line[len] != ' ')) continue;
+    actions[i].act(line[len] ? line + len + 1 : "");
+    return;
+  }
+  fail_msg("no such action: %s", line);
+}
+
+/* ---- the stories ---- */
+
+struct line { const char *happens, *said, *sent; };
+struct story { const char *name; struct line lines[16]; };
+
+static const struct story stories[] = {
+    {"the usual way: nothing is said before the commit, sent is durable before the station is told",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"report received", "received ", ""},
+      {"report dispatched", "dispatched ", ""}, {"report executed", "executed. ", ""}, {"follow", "executed. ", ""}}},
+    {"the station is away: accepted, and handed over when it comes",
+     {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 10", "", ""}, {"up", "sent ", "command "}, {"report executed", "executed. ", ""}}},
+    {"the station stays away: expired at the deadline", {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 61", "expired:expired. ", ""}, {"up", "", ""}}},
+    {"handed over and silent: asked for after the deadline, unknown in the end, and the late truth comes once",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""},
+      {"follow", "unknown:no-answer. ", ""}, {"up", "", "ask "}, {"report executed", "", ""}, {"follow", "executed. ", ""}, {"report failed", "", ""},
+      {"follow", "executed. ", ""}}},
+    {"never received, from the same epoch: expired",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"wait 61", "", ""}, {"up", "", "ask "},
+      {"never", "expired:not-received. ", ""}}},
+    {"never received, from a restored store: its word means nothing",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"wait 61", "", ""}, {"up", "", "ask "},
+      {"never restored", "", ""}, {"down", "", ""}, {"wait 30", "unknown:no-answer. ", ""}}},
+    {"lost on the way: handed over again while it is alive", {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"wait 2", "", "command "}}},
+    {"a session that breaks: handed over again, not asked for",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"up", "", "command "}}},
+    {"the broker dies before the commit: the command never was", {{"up", "", ""}, {"take", "", ""}, {"crash", "", ""}, {"follow", "error:not-found. ", ""}}},
+    {"the broker dies after the commit: it goes on",
+     {{"take", "", ""}, {"commit", "accepted ", ""}, {"crash", "", ""}, {"follow", "accepted ", ""}, {"up", "sent ", "command "}, {"report executed", "executed. ", ""},
+      {"crash", "", ""}, {"follow", "executed. ", ""}}},
+    {"the broker dies after sent: never expired by the broker any more",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"crash", "", ""}, {"wait 61", "", ""}, {"follow", "sent ", ""},
+      {"up", "", "ask "}, {"report executed", "executed. ", ""}}},
+    {"the same order twice is one",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"again", "sent ", ""}, {"report executed", "executed. executed. ", ""},
+      {"again", "executed. ", ""}}},
+    {"the same id with other content is refused, also when the first has long ended",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"take 50", "rejected:replay. ", ""}}},
+    {"a report that the station did not sign is not believed",
+     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"report executed forged", "", ""}, {"report received", "received ", ""}}},
+    {"refused: range", {{"take 140", "rejected:range. ", ""}, {"follow", "error:not-found. ", ""}}},
+    {"refused: a stranger's key", {{"take 40 60 " POINT " stranger", "rejected:authority. ", ""}}},
+    {"refused: not a point, not one of this province, too far ahead",
+     {{"take 40 60 chongqing/cai/gate-2/opening", "rejected:unknown-point. ", ""}, {"take 40 60 hubei/x/gate-1/opening", "rejected:unsupported. ", ""},
+      {"take 40 900", "rejected:deadline. ", ""}}},
+};
+
+static void tell_story(const struct story *story) {
+  begin_scene();
+  for (const struct line *line = story->lines; line->happens; line++) {
+    buffer_clear(&scene.said);
+    buffer_clear(&scene.sent);
+    act(line->happens);
+    if (strcmp(buffer_text(&scene.said), line->said) == 0 && strcmp(buffer_text(&scene.sent), line->sent) == 0) continue;
+    fail_msg("%s\n  at \"%s\": said \"%s\" and not \"%s\", sent \"%s\" and not \"%s\"", story->name, line->happens, buffer_text(&scene.said), line->said,
+             buffer_text(&scene.sent), line->sent);
+  }
+  end_scene();
+}
+
+static void test_stories(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof stories / sizeof stories[0]; i++) tell_story(&stories[i]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_stories)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
