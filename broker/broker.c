@@ -446,8 +446,8 @@ void broker_reload(struct broker *broker) {
   broker->config = fresh;
   principals_init(&broker->principals, fresh);
   orders_set_deadline(broker->orders, fresh->max_deadline_us);
+  requests_recheck(broker->requests);   /* before the connections are cut: they are told why */
   links_configure(&broker->links, fresh);
-  requests_recheck(broker->requests);
   principals_deinit(&stale);
   broker_config_free(old);
   log_notice("broker", NULL, "configuration reloaded: %zu stations, %zu operators, %zu peers", fresh->station_count, fresh->operator_count, fresh->peer_count);

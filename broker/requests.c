@@ -391,6 +391,8 @@ void requests_recheck(struct requests *requests) {
   while (table_next(&requests->sessions, &cursor, NULL, &value)) {
     struct session *session = value;
     session->who = requests->hooks.requester(requests->hooks.ctx, session->principal);
-    if (!session->who) session_drop(session, true);
+    if (session->who) continue;
+    refuse_session(session, "authority", "this key is no longer an operator's here", "Ask the broker's administrator.");
+    session_drop(session, true);
   }
 }
