@@ -14,13 +14,13 @@ struct listing {
   struct broker *broker;
   const struct listing_kind *kind;
   struct patterns patterns;
-  const char *name;            /* of the list in the reply */
+  const char *name; /* of the list in the reply */
   size_t at;
 };
 struct listing_kind {
   const char *member;
   size_t (*count)(struct broker *broker);
-  void (*put)(struct listing *listing, struct request *request, size_t index, struct buffer *out);   /* puts one object or nothing */
+  void (*put)(struct listing *listing, struct request *request, size_t index, struct buffer *out); /* puts one object or nothing */
 };
 
 static void listing_put(struct listing *listing, struct request *request, size_t end, struct buffer *rows) {
@@ -33,8 +33,10 @@ static void listing_put(struct listing *listing, struct request *request, size_t
     listing->kind->put(listing, request, listing->at++, rows);
     if (rows->len == after) rows->len = before;
   }
-  if (rows->len == begin) buffer_clear(rows);
-  else buffer_append(rows, bytes_text("]}"));
+  if (rows->len == begin)
+    buffer_clear(rows);
+  else
+    buffer_append(rows, bytes_text("]}"));
 }
 
 static void listing_more(void *ctx, struct request *request) {
@@ -48,12 +50,14 @@ static void listing_more(void *ctx, struct request *request) {
     size_t before = listing->at;
     buffer_clear(&rows);
     listing_put(listing, request, end, &rows);
-    sent = !rows.len || rows.len > REQUEST_JSON_MAX || request_rows(request, buffer_bytes(&rows));   /* a row that fits no reply is left out */
+    sent = !rows.len || rows.len > REQUEST_JSON_MAX || request_rows(request, buffer_bytes(&rows)); /* a row that fits no reply is left out */
     if (!sent) listing->at = before;
   }
   buffer_deinit(&rows);
-  if (sent && listing->at >= count) request_reply(request, json_pack("{s:b}", "end", 1), true);
-  else request_again(request);
+  if (sent && listing->at >= count)
+    request_reply(request, json_pack("{s:b}", "end", 1), true);
+  else
+    request_again(request);
 }
 
 static void listing_end(void *ctx, struct request *request) {
@@ -113,7 +117,7 @@ static void start_points(struct broker *broker, struct request *request, const j
     return;
   }
   struct listing *listing = listing_new(broker, request, kind);
-  listing->patterns = patterns;   /* consumes patterns */
+  listing->patterns = patterns; /* consumes patterns */
   answer_exact(broker, listing, request);
   listing_more(broker, request);
 }
@@ -143,11 +147,10 @@ static json_t *time_or_null(int64_t us) {
 static json_t *link_status(struct broker *broker, struct link *link) {
   struct node_peer_status s;
   node_peer_status(broker->node, link->peer, &s);
-  return json_pack("{s:s,s:s,s:s,s:b,s:o,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "name", link->node, "kind", link->is_peer ? "peer" : "station", "state",
-                   s.state ? s.state : "down", "up", (int)s.up, "since", time_or_null(s.since), "round_trip_us", (json_int_t)s.round_trip,
-                   "clock_offset_us", (json_int_t)s.clock_offset, "received", lane_counts(s.received_records), "sent", lane_counts(s.sent_records),
-                   "acked", (json_int_t)s.acked_records, "duplicates", (json_int_t)s.duplicates, "refused_blocks", (json_int_t)s.refused_blocks, "backlog",
-                   (json_int_t)s.backlog_records, "in_flight_bytes", (json_int_t)s.in_flight_bytes);
+  return json_pack("{s:s,s:s,s:s,s:b,s:o,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "name", link->node, "kind", link->is_peer ? "peer" : "station", "state", s.state ? s.state : "down",
+                   "up", (int)s.up, "since", time_or_null(s.since), "round_trip_us", (json_int_t)s.round_trip, "clock_offset_us", (json_int_t)s.clock_offset, "received",
+                   lane_counts(s.received_records), "sent", lane_counts(s.sent_records), "acked", (json_int_t)s.acked_records, "duplicates", (json_int_t)s.duplicates,
+                   "refused_blocks", (json_int_t)s.refused_blocks, "backlog", (json_int_t)s.backlog_records, "in_flight_bytes", (json_int_t)s.in_flight_bytes);
 }
 
 static void put_json(struct buffer *out, json_t *object) {
@@ -209,17 +212,16 @@ static json_t *lanes_status(struct broker *broker, const struct store_stats *s) 
 static json_t *store_status(const struct store_stats *s) {
   double per_thousand = s->records ? 1000.0 * (double)s->fsyncs / (double)s->records : 0;
   return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I}", "commits", (json_int_t)s->commits, "fsyncs", (json_int_t)s->fsyncs, "records",
-                   (json_int_t)s->records, "blocks", (json_int_t)s->blocks, "duplicates", (json_int_t)s->duplicates, "late", (json_int_t)s->late, "damaged",
-                   (json_int_t)s->damaged, "refused_full", (json_int_t)s->refused_full, "discarded", (json_int_t)s->discarded_records, "used_bytes",
-                   (json_int_t)s->used_bytes, "max_bytes", (json_int_t)s->max_bytes, "fsyncs_per_1000_records", per_thousand, "commit_us",
-                   (json_int_t)s->commit_us_last, "commit_us_max", (json_int_t)s->commit_us_max);
+                   (json_int_t)s->records, "blocks", (json_int_t)s->blocks, "duplicates", (json_int_t)s->duplicates, "late", (json_int_t)s->late, "damaged", (json_int_t)s->damaged,
+                   "refused_full", (json_int_t)s->refused_full, "discarded", (json_int_t)s->discarded_records, "used_bytes", (json_int_t)s->used_bytes, "max_bytes",
+                   (json_int_t)s->max_bytes, "fsyncs_per_1000_records", per_thousand, "commit_us", (json_int_t)s->commit_us_last, "commit_us_max", (json_int_t)s->commit_us_max);
 }
 
 static json_t *orders_status(struct broker *broker) {
   struct orders_stats s;
   orders_stats(broker->orders, &s);
-  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "taken", (json_int_t)s.taken, "refused", (json_int_t)s.refused, "reports",
-                          (json_int_t)s.reports, "forged", (json_int_t)s.forged);
+  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "taken", (json_int_t)s.taken, "refused", (json_int_t)s.refused, "reports", (json_int_t)s.reports,
+                          "forged", (json_int_t)s.forged);
   for (int state = STATE_EXECUTED; state < STATE_STATES; state++)
     if (s.ended[state]) json_object_set_new(out, state_name((enum state)state), json_integer((json_int_t)s.ended[state]));
   return out;
@@ -228,20 +230,19 @@ static json_t *orders_status(struct broker *broker) {
 static json_t *net_status(struct broker *broker) {
   struct net_stats s;
   net_stats(broker->net, &s);
-  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "connections", (json_int_t)s.connections, "messages_in", (json_int_t)s.messages_in, "messages_out",
-                   (json_int_t)s.messages_out, "bytes_in", (json_int_t)s.bytes_in, "bytes_out", (json_int_t)s.bytes_out, "refused_handshakes",
-                   (json_int_t)s.refused_handshakes, "refused_messages", (json_int_t)s.refused_messages);
+  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "connections", (json_int_t)s.connections, "messages_in", (json_int_t)s.messages_in, "messages_out", (json_int_t)s.messages_out,
+                   "bytes_in", (json_int_t)s.bytes_in, "bytes_out", (json_int_t)s.bytes_out, "refused_handshakes", (json_int_t)s.refused_handshakes, "refused_messages",
+                   (json_int_t)s.refused_messages);
 }
 
 json_t *broker_status(struct broker *broker) {
   struct store_stats s;
   struct instant now = world_now(broker->world);
   store_stats(broker->store, &s);
-  return json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version", RIVERBUS_VERSION, "endpoint",
-                   broker->endpoints[CHANNEL_URGENT], "clock", time_or_null(now.wall), "uptime_us", (json_int_t)(now.mono - broker->started), "points",
-                   (json_int_t)broker->catalogue.count, "sessions", (json_int_t)requests_sessions(broker->requests), "subscribers",
-                   (json_int_t)subscribers_count(broker->subscribers), "store", store_status(&s), "lanes", lanes_status(broker, &s), "commands",
-                   orders_status(broker), "net", net_status(broker));
+  return json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version", RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT],
+                   "clock", time_or_null(now.wall), "uptime_us", (json_int_t)(now.mono - broker->started), "points", (json_int_t)broker->catalogue.count, "sessions",
+                   (json_int_t)requests_sessions(broker->requests), "subscribers", (json_int_t)subscribers_count(broker->subscribers), "store", store_status(&s), "lanes",
+                   lanes_status(broker, &s), "commands", orders_status(broker), "net", net_status(broker));
 }
 
 /* ---- durable readers ---- */
@@ -286,9 +287,7 @@ static void start_readers_remove(void *ctx, struct request *request, const json_
 
 static void start_tail(void *ctx, struct request *request, const json_t *body) { subscriber_start(((struct broker *)ctx)->subscribers, request, body); }
 static void more_tail(void *ctx, struct request *request) { subscriber_more(((struct broker *)ctx)->subscribers, request); }
-static void ack_tail(void *ctx, struct request *request, const struct request_message *ack) {
-  subscriber_ack(((struct broker *)ctx)->subscribers, request, ack);
-}
+static void ack_tail(void *ctx, struct request *request, const struct request_message *ack) { subscriber_ack(((struct broker *)ctx)->subscribers, request, ack); }
 static void cancel_tail(void *ctx, struct request *request) { subscriber_cancel(((struct broker *)ctx)->subscribers, request); }
 static void end_tail(void *ctx, struct request *request) { subscriber_end(((struct broker *)ctx)->subscribers, request); }
 

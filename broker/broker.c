@@ -35,8 +35,8 @@ static void order_station_of(struct broker *broker, const struct link *link, str
   buffer_deinit(&stream);
 }
 
-static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block, struct store_batch *batch,
-                                  struct blob **replace, bool *drop, const char **reason) {
+static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block, struct store_batch *batch, struct blob **replace, bool *drop,
+                                  const char **reason) {
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
   struct order_station station;
@@ -92,7 +92,7 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
   struct order_station station;
-  if (link->is_peer) return;   /* neighbours have nothing to say about our commands */
+  if (link->is_peer) return; /* neighbours have nothing to say about our commands */
   order_station_of(broker, link, &station);
   orders_message(broker->orders, &station, type, body);
 }
@@ -153,7 +153,7 @@ static bool orders_send(void *ctx, struct bytes station, uint8_t type, struct by
 }
 
 static const struct check_operators *orders_operators(void *ctx) {
-  static struct check_operators operators;   /* a view of what the broker holds now */
+  static struct check_operators operators; /* a view of what the broker holds now */
   struct broker *broker = ctx;
   operators = (struct check_operators){broker->principals.operators, broker->principals.operator_count};
   return &operators;
@@ -171,9 +171,9 @@ static const struct requester *requester_of(void *ctx, const char *name) {
 
 static enum requests_send session_send(void *ctx, uint64_t conn, struct bytes message) {
   switch (net_send(((struct broker *)ctx)->net, conn, message)) {
-  case 0: return REQUESTS_SENT;
-  case NET_FULL: return REQUESTS_FULL;
-  default: return REQUESTS_GONE;
+    case 0: return REQUESTS_SENT;
+    case NET_FULL: return REQUESTS_FULL;
+    default: return REQUESTS_GONE;
   }
 }
 
@@ -204,8 +204,10 @@ static const char *net_principal(void *ctx, const uint8_t transport_key[32]) {
 
 static void net_message(void *ctx, uint64_t conn, int channel, const char *principal, struct bytes message) {
   struct broker *broker = ctx;
-  if (strncmp(principal, "operator ", 9) == 0) requests_receive(broker->requests, principal, conn, message);
-  else node_receive(broker->node, principal, conn, (enum channel)channel, message);
+  if (strncmp(principal, "operator ", 9) == 0)
+    requests_receive(broker->requests, principal, conn, message);
+  else
+    node_receive(broker->node, principal, conn, (enum channel)channel, message);
 }
 
 static void net_opened(void *ctx, uint64_t conn) { links_opened(&((struct broker *)ctx)->links, conn); }
@@ -262,8 +264,10 @@ static int open_store(struct broker *broker) {
                                   .test_commit_delay_us = test_commit_delay()};
   int outcome = store_open_lmdb(&broker->store, &options, &problem);
   if (outcome == 0) return 0;
-  if (outcome > 0) log_error("store", NULL, "%s", problem.text);
-  else log_error("store", NULL, "%s: %s", config->path, strerror(-outcome));
+  if (outcome > 0)
+    log_error("store", NULL, "%s", problem.text);
+  else
+    log_error("store", NULL, "%s: %s", config->path, strerror(-outcome));
   return BROKER_FAILED;
 }
 
@@ -288,8 +292,7 @@ static void make_node(struct broker *broker) {
 }
 
 static int open_net(struct broker *broker) {
-  struct net_options options = {
-      .events = {.ctx = broker, .principal = net_principal, .message = net_message, .opened = net_opened, .closed = net_closed, .refused = net_refused}};
+  struct net_options options = {.events = {.ctx = broker, .principal = net_principal, .message = net_message, .opened = net_opened, .closed = net_closed, .refused = net_refused}};
   identity_transport(broker->identity, &options.transport);
   int outcome = net_new(&broker->net, &options);
   if (outcome) log_error("net", NULL, "ZeroMQ cannot be set up: %s", strerror(-outcome));
@@ -348,8 +351,10 @@ static int load(struct broker *broker) {
   int outcome = checkpoint_load(&broker->checkpoint, broker->store);
   if (outcome == 0) outcome = readers_load(&broker->readers, broker->store);
   if (outcome == 0) outcome = orders_load(broker->orders, broker->store);
-  if (outcome) log_error("store", NULL, "%s: %s", broker->config->store.path, strerror(-outcome));
-  else log_info("broker", NULL, "%zu points known, read in %lld ms", broker->catalogue.count, (long long)((mono(broker) - began) / MILLISECOND_US));
+  if (outcome)
+    log_error("store", NULL, "%s: %s", broker->config->store.path, strerror(-outcome));
+  else
+    log_info("broker", NULL, "%zu points known, read in %lld ms", broker->catalogue.count, (long long)((mono(broker) - began) / MILLISECOND_US));
   return outcome ? BROKER_FAILED : 0;
 }
 
@@ -360,7 +365,7 @@ static int open_signals(struct broker *broker) {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGHUP);
   signal(SIGPIPE, SIG_IGN);
-  pthread_sigmask(SIG_BLOCK, &set, NULL);   /* before any thread is started: they inherit it */
+  pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is started: they inherit it */
   broker->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   return broker->signals < 0 ? -errno : 0;
 }
@@ -422,8 +427,7 @@ void broker_deinit(struct broker *broker) {
 /* ---- reload ---- */
 
 static void keep_what_needs_a_restart(const struct broker_config *old, const struct broker_config *fresh) {
-  if (broker_config_changed(old, fresh) & CONFIG_REDO_RESTART)
-    log_warning("broker", NULL, "what changed in node, identity, listen, http or store takes effect at the next start");
+  if (broker_config_changed(old, fresh) & CONFIG_REDO_RESTART) log_warning("broker", NULL, "what changed in node, identity, listen, http or store takes effect at the next start");
 }
 
 void broker_reload(struct broker *broker) {
@@ -446,7 +450,7 @@ void broker_reload(struct broker *broker) {
   broker->config = fresh;
   principals_init(&broker->principals, fresh);
   orders_set_deadline(broker->orders, fresh->max_deadline_us);
-  requests_recheck(broker->requests);   /* before the connections are cut: they are told why */
+  requests_recheck(broker->requests); /* before the connections are cut: they are told why */
   links_configure(&broker->links, fresh);
   principals_deinit(&stale);
   broker_config_free(old);
@@ -509,8 +513,7 @@ int broker_run(struct broker *broker) {
   uint64_t watchdog = 0;
   if (sd_watchdog_enabled(0, &watchdog) > 0) broker->watchdog_us = (int64_t)watchdog;
   sd_notify(0, "READY=1");
-  log_notice("broker", NULL, "ready %s on %s and %s%s%s", broker->config->node, broker->endpoints[0], broker->endpoints[1], broker->http ? ", " : "",
-             broker->http_endpoint);
+  log_notice("broker", NULL, "ready %s on %s and %s%s%s", broker->config->node, broker->endpoints[0], broker->endpoints[1], broker->http ? ", " : "", broker->http_endpoint);
   int outcome = 0;
   while (!broker->ends && outcome == 0) outcome = turn(broker, extra);
   sd_notify(0, "STOPPING=1");

@@ -32,12 +32,12 @@ struct broker {
   struct orders *orders;
   struct requests *requests;
   char endpoints[CHANNELS][256], http_endpoint[320];
-  int64_t started;                  /* mono */
-  int64_t watchdog_us, watchdog_at; /* 0: none */
+  int64_t started;                                                  /* mono */
+  int64_t watchdog_us, watchdog_at;                                 /* 0: none */
   int64_t orders_at, checkpoint_at, links_at, requests_at, http_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
   uint64_t refused_peers, discarded;
-  int signals;                      /* signalfd */
+  int signals; /* signalfd */
   bool ends;
 };
 

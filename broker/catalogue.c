@@ -48,11 +48,11 @@ void catalogue_deinit(struct catalogue *catalogue) {
   catalogue_init(catalogue);
 }
 
-const struct point *catalogue_find(const struct catalogue *catalogue, struct bytes address) {
-  return table_get(&catalogue->by_address, address);
-}
+const struct point *catalogue_find(const struct catalogue *catalogue, struct bytes address) { return table_get(&catalogue->by_address, address); }
 
-struct bytes point_unit(const struct point *point) { return point && point->unit ? bytes_text(point->unit) : BYTES_NULL; }
+struct bytes point_unit(const struct point *point) {
+  return point && point->unit ? bytes_text(point->unit) : BYTES_NULL;
+}
 
 /* ---- taking records ---- */
 
@@ -122,8 +122,7 @@ static bool take_descriptor(struct point *point, const struct record *record, co
   return true;
 }
 
-static bool take_last(struct catalogue *catalogue, struct point *point, const struct record *record, const struct rank *rank, struct bytes stream,
-                      enum lane lane) {
+static bool take_last(struct catalogue *catalogue, struct point *point, const struct record *record, const struct rank *rank, struct bytes stream, enum lane lane) {
   if (point->has_last && rank_compare(rank, &point->rank) <= 0) return false;
   if (!point->stream || !bytes_equal(bytes_text(point->stream), stream)) point->stream = intern(catalogue, stream);
   point->has_last = true;
@@ -140,15 +139,12 @@ static bool take_last(struct catalogue *catalogue, struct point *point, const st
 
 static void take(struct catalogue *catalogue, struct point *point, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane) {
   struct rank rank = rank_of(record, epoch);
-  bool changed = record->kind == RECORD_DESCRIPTOR ? take_descriptor(point, record, &rank)
-                                                   : take_last(catalogue, point, record, &rank, stream, lane);
+  bool changed = record->kind == RECORD_DESCRIPTOR ? take_descriptor(point, record, &rank) : take_last(catalogue, point, record, &rank, stream, lane);
   catalogue->applied++;
   if (changed) mark_dirty(catalogue, point->index);
 }
 
-static bool is_taken(enum record_kind kind) {
-  return kind == RECORD_READING || kind == RECORD_EVENT || kind == RECORD_DESCRIPTOR;
-}
+static bool is_taken(enum record_kind kind) { return kind == RECORD_READING || kind == RECORD_EVENT || kind == RECORD_DESCRIPTOR; }
 
 void catalogue_take(struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane) {
   struct point *point = is_taken(record->kind) ? point_get(catalogue, record->address) : NULL;
@@ -156,7 +152,11 @@ void catalogue_take(struct catalogue *catalogue, const struct record *record, st
 }
 
 /* Records of a block mostly come in the order of its dictionary, so the place of an address there is guessed before it is searched for. */
-struct guess { const struct bytes *addresses; struct point **points; size_t count, next; };
+struct guess {
+  const struct bytes *addresses;
+  struct point **points;
+  size_t count, next;
+};
 
 static struct point *guess_point(struct catalogue *catalogue, struct guess *guess, struct bytes address) {
   size_t at = guess->next < guess->count ? guess->next : 0;
@@ -279,7 +279,7 @@ void catalogue_encode(const struct catalogue *catalogue, size_t piece, void (*pu
     buffer_clear(&one);
     writer_init(&w, &one, PIECE_MAX);
     point_write(&w, catalogue->points[i]);
-    if (w.failed) continue;   /* descriptor and value at their largest together: the log still has both */
+    if (w.failed) continue; /* descriptor and value at their largest together: the log still has both */
     if (part.len + one.len > PIECE_MAX) {
       put(ctx, piece, parts++, buffer_bytes(&part));
       buffer_clear(&part);

@@ -17,36 +17,41 @@ enum {
 };
 
 /* What a record is compared by. */
-struct rank { bool trusted; int64_t time; struct epoch epoch; uint64_t sequence; };
+struct rank {
+  bool trusted;
+  int64_t time;
+  struct epoch epoch;
+  uint64_t sequence;
+};
 struct rank rank_of(const struct record *record, struct epoch epoch);
 int rank_compare(const struct rank *a, const struct rank *b);
 
 struct point {
-  struct bytes address;        /* owned */
-  char *stream;                /* interned; of the last record */
-  char *descriptor;            /* owned JSON text, or NULL */
-  struct rank described;       /* of the descriptor */
-  char *unit;                  /* owned; NULL: none */
-  enum value_type type;        /* by the descriptor; VALUE_NONE: not told */
+  struct bytes address;  /* owned */
+  char *stream;          /* interned; of the last record */
+  char *descriptor;      /* owned JSON text, or NULL */
+  struct rank described; /* of the descriptor */
+  char *unit;            /* owned; NULL: none */
+  enum value_type type;  /* by the descriptor; VALUE_NONE: not told */
   bool writable;
   bool has_last;
   uint8_t kind, quality, reason, lane;
   uint32_t index;
-  struct rank rank;            /* of the last record */
+  struct rank rank; /* of the last record */
   int64_t time, received;
-  struct value value;          /* text and bytes owned */
+  struct value value; /* text and bytes owned */
 };
 
 struct catalogue {
   struct table by_address;
   struct table streams;
-  struct point **points;       /* in order of first sight: an index is a cursor that stays good */
+  struct point **points; /* in order of first sight: an index is a cursor that stays good */
   size_t count, cap;
-  uint8_t *dirty;              /* a bit for each piece of CATALOGUE_PIECE points */
+  uint8_t *dirty; /* a bit for each piece of CATALOGUE_PIECE points */
   size_t dirty_cap;
   bool any_dirty;
-  uint64_t left_out;           /* records of points beyond CATALOGUE_POINTS_MAX */
-  uint64_t applied;            /* records */
+  uint64_t left_out; /* records of points beyond CATALOGUE_POINTS_MAX */
+  uint64_t applied;  /* records */
 };
 void catalogue_init(struct catalogue *catalogue);
 void catalogue_deinit(struct catalogue *catalogue);

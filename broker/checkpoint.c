@@ -17,7 +17,7 @@ void checkpoint_applied(struct checkpoint *checkpoint, enum lane lane, uint64_t 
 static bool load_piece(void *ctx, struct bytes key, struct bytes value) {
   struct checkpoint *checkpoint = ctx;
   if (!bytes_equal(key, bytes_text("at"))) {
-    catalogue_decode(checkpoint->catalogue, value);   /* what cannot be read is missed until its points speak again */
+    catalogue_decode(checkpoint->catalogue, value); /* what cannot be read is missed until its points speak again */
     return true;
   }
   struct reader r;
@@ -40,8 +40,7 @@ static bool replay_entry(void *ctx, const struct store_entry *entry) {
 
 int checkpoint_load(struct checkpoint *checkpoint, struct store *store) {
   int outcome = store_scan(store, STORE_CHECKPOINT, load_piece, checkpoint);
-  for (int lane = 0; lane < LANES && outcome == 0; lane++)
-    outcome = store_replay(store, (enum lane)lane, checkpoint->applied[lane] + 1, replay_entry, checkpoint);
+  for (int lane = 0; lane < LANES && outcome == 0; lane++) outcome = store_replay(store, (enum lane)lane, checkpoint->applied[lane] + 1, replay_entry, checkpoint);
   return outcome;
 }
 
@@ -52,11 +51,14 @@ static void wrote(void *ctx, void *cookie, const struct store_done *done) {
   (void)cookie;
   checkpoint->writing = false;
   if (done->kind != STORE_DONE_REFUSED) return;
-  catalogue_mark_all(checkpoint->catalogue);   /* the store is full: the old positions stay, a later round writes everything */
+  catalogue_mark_all(checkpoint->catalogue); /* the store is full: the old positions stay, a later round writes everything */
   checkpoint->running = false;
 }
 
-struct putting { struct store_batch *batch; uint64_t bytes; };
+struct putting {
+  struct store_batch *batch;
+  uint64_t bytes;
+};
 
 static void put_part(void *ctx, size_t piece, size_t part, struct bytes value) {
   struct putting *putting = ctx;

@@ -14,13 +14,13 @@ enum { CHECKPOINT_LOG_BYTES = 16 * 1024 * 1024 }; /* of blocks since the last ro
 struct checkpoint {
   struct catalogue *catalogue;
   struct errands *errands;
-  uint64_t applied[LANES];       /* the last position of each log that the catalogue has seen */
-  uint64_t noted[LANES];         /* at the beginning of the round */
-  uint64_t log_bytes;            /* since the last round began */
+  uint64_t applied[LANES]; /* the last position of each log that the catalogue has seen */
+  uint64_t noted[LANES];   /* at the beginning of the round */
+  uint64_t log_bytes;      /* since the last round began */
   uint64_t round_bytes, last_round_bytes;
-  size_t piece;                  /* next of the round */
+  size_t piece; /* next of the round */
   bool running, writing;
-  int64_t began;                 /* mono */
+  int64_t began; /* mono */
 };
 void checkpoint_init(struct checkpoint *checkpoint, struct catalogue *catalogue, struct errands *errands);
 /* At the start: reads the pieces, then the logs from there on. <0: disk. */

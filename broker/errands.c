@@ -4,10 +4,10 @@
 
 struct errand {
   struct errand *next;
-  struct errand **place;       /* under way: what points to it in the list */
-  struct store_batch *batch;   /* until the store took it */
+  struct errand **place;     /* under way: what points to it in the list */
+  struct store_batch *batch; /* until the store took it */
   struct store_read read;
-  struct buffer key;           /* what `read` points to, while it waits */
+  struct buffer key; /* what `read` points to, while it waits */
   errand_fn *done;
   void *ctx, *cookie;
 };
@@ -55,7 +55,7 @@ void errands_deinit(struct errands *errands) {
 static bool ask(struct errands *errands, struct errand *errand) {
   struct errand *next = errand->next;
   if (errand->batch ? node_submit(errands->node, errand->batch, errand) : node_read(errands->node, &errand->read, errand)) return false;
-  errand->batch = NULL;   /* the store's now */
+  errand->batch = NULL; /* the store's now */
   list_add(errands, errand);
   if (errands->first == errand) errands->first = next;
   return true;
@@ -104,7 +104,6 @@ void errands_finish(struct errands *errands, void *cookie, const struct store_do
 }
 
 void errands_retry(struct errands *errands) {
-  while (errands->first && ask(errands, errands->first)) {
-  }
+  while (errands->first && ask(errands, errands->first)) {}
   if (!errands->first) errands->last = &errands->first;
 }

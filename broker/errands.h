@@ -13,14 +13,14 @@ typedef void errand_fn(void *ctx, void *cookie, const struct store_done *done);
 struct errand;
 struct errands {
   struct node *node;
-  struct errand *first, **last;   /* waiting for the store's queue */
+  struct errand *first, **last; /* waiting for the store's queue */
   struct errand *under_way;
 };
 
 void errands_init(struct errands *errands, struct node *node);
 /* At the end of the process, after node and store: whatever is still open is answered as refused, so that everybody frees what is theirs. */
 void errands_deinit(struct errands *errands);
-void errands_submit(struct errands *errands, struct store_batch *batch, errand_fn *done, void *ctx, void *cookie);   /* takes the batch */
+void errands_submit(struct errands *errands, struct store_batch *batch, errand_fn *done, void *ctx, void *cookie); /* takes the batch */
 struct errand *errands_read(struct errands *errands, const struct store_read *read, errand_fn *done, void *ctx, void *cookie);
 /* Whoever asked is gone: the function is not called any more. NULL is allowed. */
 void errand_forget(struct errand *errand);

@@ -53,8 +53,7 @@ void links_opened(struct links *links, uint64_t conn) {
   struct link *link = link_of_conn(links, conn, &channel);
   if (!link) return;
   link->stands[channel] = true;
-  if (link->stands[CHANNEL_URGENT] && link->stands[CHANNEL_TELEMETRY])
-    node_opened(links->node, link->peer, link->conns[CHANNEL_URGENT], link->conns[CHANNEL_TELEMETRY]);
+  if (link->stands[CHANNEL_URGENT] && link->stands[CHANNEL_TELEMETRY]) node_opened(links->node, link->peer, link->conns[CHANNEL_URGENT], link->conns[CHANNEL_TELEMETRY]);
 }
 
 void links_closed(struct links *links, uint64_t conn) {
@@ -83,7 +82,7 @@ int64_t links_tick(struct links *links, int64_t now) {
       if (link->connect_at < next) next = link->connect_at;
       continue;
     }
-    disconnect(links, link);   /* what is left of the old pair */
+    disconnect(links, link); /* what is left of the old pair */
     connect_now(links, link);
   }
   return next;
@@ -91,7 +90,9 @@ int64_t links_tick(struct links *links, int64_t now) {
 
 /* ---- configuration ---- */
 
-struct link *links_find(const struct links *links, const char *principal) { return table_get(&links->by_principal, bytes_text(principal)); }
+struct link *links_find(const struct links *links, const char *principal) {
+  return table_get(&links->by_principal, bytes_text(principal));
+}
 
 /* A station's node has two segments. */
 struct link *links_of_address(const struct links *links, struct bytes address) {
@@ -195,14 +196,16 @@ static void configure_peer(struct links *links, const struct broker_peer *peer) 
   read_rules(&link->rules, links->name, peer);
   uint64_t scope = peer_rules_scope(&link->rules);
   bool moved = !fresh && (link->endpoints[0] != NULL) != (peer->connect.urgent != NULL);
-  if (moved) {   /* who connects is a property of the place in the node */
+  if (moved) { /* who connects is a property of the place in the node */
     disconnect(links, link);
     node_peer_remove(links->node, link->peer);
   }
   bool changed = scope != link->scope;
   link->scope = scope;
-  if (fresh || moved) add_to_node(links, link, peer->connect.urgent != NULL);
-  else if (changed) node_peer_rules(links->node, link->peer, scope);
+  if (fresh || moved)
+    add_to_node(links, link, peer->connect.urgent != NULL);
+  else if (changed)
+    node_peer_rules(links->node, link->peer, scope);
   if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
 }
 
@@ -225,5 +228,5 @@ void links_configure(struct links *links, const struct broker_config *config) {
   for (size_t i = 0; i < config->station_count; i++) configure_station(links, &config->stations[i]);
   for (size_t i = 0; i < config->peer_count; i++) configure_peer(links, &config->peers[i]);
   drop_unwanted(links);
-  net_revoke(links->net, "");   /* nobody's name: cuts every connection whose key is obeyed no longer, and no other */
+  net_revoke(links->net, ""); /* nobody's name: cuts every connection whose key is obeyed no longer, and no other */
 }

@@ -9,7 +9,7 @@
 #include "common/net/net.h"
 #include "common/node/node.h"
 
-#define LINK_RECONNECT_US SECOND_US     /* after a session that was refused or died; what ZeroMQ reconnects by itself is not waited for */
+#define LINK_RECONNECT_US SECOND_US /* after a session that was refused or died; what ZeroMQ reconnects by itself is not waited for */
 
 struct link {
   char *principal;
@@ -18,32 +18,32 @@ struct link {
   const struct broker_station *station; /* in the configuration that is valid now */
   const struct broker_peer *config;
   struct node_peer *peer;
-  struct peer_rules rules;              /* neighbours */
+  struct peer_rules rules; /* neighbours */
   uint64_t scope;
-  struct public_key first_key;          /* what we connect to */
-  char *endpoints[CHANNELS];            /* of the connections that stand; NULL: we do not connect */
-  uint64_t conns[CHANNELS];             /* 0: none */
+  struct public_key first_key; /* what we connect to */
+  char *endpoints[CHANNELS];   /* of the connections that stand; NULL: we do not connect */
+  uint64_t conns[CHANNELS];    /* 0: none */
   bool stands[CHANNELS];
-  int64_t connect_at;                   /* mono; 0: not due */
-  bool wanted;                          /* during a reload */
+  int64_t connect_at; /* mono; 0: not due */
+  bool wanted;        /* during a reload */
 };
 struct links {
   struct node *node;
   struct net *net;
   const struct world *world;
-  char *name;                           /* of this node */
+  char *name; /* of this node */
   struct link **items;
   size_t count;
   struct table by_principal, by_node;
 };
 void links_init(struct links *links, const char *name, const struct world *world, struct node *node, struct net *net);
-void links_deinit(struct links *links);                    /* before node and net */
+void links_deinit(struct links *links); /* before node and net */
 void links_configure(struct links *links, const struct broker_config *config);
 struct link *links_find(const struct links *links, const char *principal);
 /* The station's link that owns the address, NULL: none. */
 struct link *links_of_address(const struct links *links, struct bytes address);
 void links_opened(struct links *links, uint64_t conn);
-void links_closed(struct links *links, uint64_t conn);     /* by the network */
-void links_close(struct links *links, uint64_t conn);      /* the node wants it closed */
-int64_t links_tick(struct links *links, int64_t now);      /* opens what is due; returns when next, mono */
+void links_closed(struct links *links, uint64_t conn); /* by the network */
+void links_close(struct links *links, uint64_t conn);  /* the node wants it closed */
+int64_t links_tick(struct links *links, int64_t now);  /* opens what is due; returns when next, mono */
 #endif

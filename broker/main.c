@@ -14,7 +14,10 @@ static const char usage[] = "Usage: riverbus-broker --config FILE [--check]\n"
                             "  --version       print the version\n"
                             "  --help          print this\n";
 
-struct arguments { const char *config; bool check; };
+struct arguments {
+  const char *config;
+  bool check;
+};
 
 enum { ARGUMENTS_DONE = 1, ARGUMENTS_WRONG = 2 };
 
@@ -24,11 +27,11 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv) {
   int option;
   while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
     switch (option) {
-    case 'c': arguments->config = optarg; break;
-    case 'k': arguments->check = true; break;
-    case 'v': puts("riverbus-broker " RIVERBUS_VERSION); return ARGUMENTS_DONE;
-    case 'h': fputs(usage, stdout); return ARGUMENTS_DONE;
-    default: return ARGUMENTS_WRONG;
+      case 'c': arguments->config = optarg; break;
+      case 'k': arguments->check = true; break;
+      case 'v': puts("riverbus-broker " RIVERBUS_VERSION); return ARGUMENTS_DONE;
+      case 'h': fputs(usage, stdout); return ARGUMENTS_DONE;
+      default: return ARGUMENTS_WRONG;
     }
   }
   if (arguments->config && optind == argc) return 0;

@@ -2,12 +2,14 @@
 #include "broker/broker.h"
 #include <inttypes.h>
 
-struct figure { const char *name, *type, *help; uint64_t value; };
+struct figure {
+  const char *name, *type, *help;
+  uint64_t value;
+};
 
 static void put_figures(struct buffer *out, const struct figure *figures, size_t count) {
   for (size_t i = 0; i < count; i++)
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help, figures[i].name, figures[i].type, figures[i].name,
-                  figures[i].value);
+    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help, figures[i].name, figures[i].type, figures[i].name, figures[i].value);
 }
 
 static void put_node(struct broker *broker, struct buffer *out) {
@@ -50,16 +52,17 @@ static void put_node(struct broker *broker, struct buffer *out) {
 }
 
 /* One figure of every link. */
-struct link_figure { const char *name, *type, *help; int64_t (*value)(const struct node_peer_status *status); };
+struct link_figure {
+  const char *name, *type, *help;
+  int64_t (*value)(const struct node_peer_status *status);
+};
 static int64_t link_up(const struct node_peer_status *s) { return s->up; }
 static int64_t link_round_trip(const struct node_peer_status *s) { return s->round_trip; }
 static int64_t link_offset(const struct node_peer_status *s) { return s->clock_offset; }
 static int64_t link_received(const struct node_peer_status *s) {
   return (int64_t)(s->received_records[LANE_URGENT] + s->received_records[LANE_LIVE] + s->received_records[LANE_BACKFILL]);
 }
-static int64_t link_sent(const struct node_peer_status *s) {
-  return (int64_t)(s->sent_records[LANE_URGENT] + s->sent_records[LANE_LIVE] + s->sent_records[LANE_BACKFILL]);
-}
+static int64_t link_sent(const struct node_peer_status *s) { return (int64_t)(s->sent_records[LANE_URGENT] + s->sent_records[LANE_LIVE] + s->sent_records[LANE_BACKFILL]); }
 static int64_t link_backlog(const struct node_peer_status *s) { return (int64_t)s->backlog_records; }
 static int64_t link_refused(const struct node_peer_status *s) { return (int64_t)s->refused_blocks; }
 
@@ -80,7 +83,7 @@ static void put_link_figure(struct broker *broker, const struct link_figure *fig
     const struct link *link = broker->links.items[i];
     node_peer_status(broker->node, link->peer, &status);
     buffer_printf(out, "%s{node=", figure->name);
-    json_put_text(out, bytes_text(link->node));   /* Prometheus escapes a label as JSON does for the characters a name can have */
+    json_put_text(out, bytes_text(link->node)); /* Prometheus escapes a label as JSON does for the characters a name can have */
     buffer_printf(out, "} %" PRId64 "\n", figure->value(&status));
   }
 }

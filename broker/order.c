@@ -92,8 +92,10 @@ static void commit_done(void *ctx, void *cookie, const struct store_done *done) 
     refuse_full(order);
     return;
   }
-  if (done->kind == STORE_DONE_REFUSED) order->again = true;
-  else order->accepted = true;
+  if (done->kind == STORE_DONE_REFUSED)
+    order->again = true;
+  else
+    order->accepted = true;
   order_hand_over(order);
   order_release_own(order);
 }
@@ -135,7 +137,7 @@ void order_say_by_report(struct order *order, struct epoch epoch, uint64_t seque
 
 void order_join(struct order *order, struct inquiry *inquiry) {
   if (order->said) request_reply_text(inquiry->request, bytes_text(order->said), order->said_final);
-  if (order->said && order->said_final) return;   /* that was the last reply: the inquiry is gone */
+  if (order->said && order->said_final) return; /* that was the last reply: the inquiry is gone */
   inquiry->order = order;
   inquiry->next = order->followers;
   order->followers = inquiry;
@@ -150,7 +152,7 @@ static void tell(struct order *order, struct saying *saying) {
   free(order->said);
   order->said = saying->text;
   order->said_final = saying->final;
-  saying->text = NULL;   /* consumed */
+  saying->text = NULL; /* consumed */
 }
 
 static bool is_released(const struct order *order, const struct saying *saying, bool by_report, struct epoch epoch, uint64_t sequence) {

@@ -49,14 +49,14 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   struct orders *orders = ctx;
   struct ledger ledger = {0};
   struct command command;
-  if (!key.len || key.data[0] != '!') return false;   /* the open ones stand first */
+  if (!key.len || key.data[0] != '!') return false; /* the open ones stand first */
   if (ledger_load(&ledger, value) || command_read(&command, ledger.entry.command)) {
     log_error("commands", NULL, "the entry of command " BYTES_FMT " cannot be read: it is left as it is", (int)key.len - 1, (const char *)key.data + 1);
     ledger_deinit(&ledger);
     return true;
   }
   struct order *order = order_new(orders, ledger.entry.id);
-  order->ledger = ledger;   /* consumes ledger: the views point into its storage */
+  order->ledger = ledger; /* consumes ledger: the views point into its storage */
   order->deadline = command.deadline;
   order->accepted = true;
   order->said = said(&ledger.entry);
@@ -84,9 +84,7 @@ void order_hand_over(struct order *order) {
   if (orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) && station.up) send_command(order);
 }
 
-static bool is_carried_out_by_station(const struct order *order, int64_t now) {
-  return order->ledger.entry.state == STATE_SENT && now < order->deadline;
-}
+static bool is_carried_out_by_station(const struct order *order, int64_t now) { return order->ledger.entry.state == STATE_SENT && now < order->deadline; }
 
 static bool is_unsettled_there(const struct order *order) {
   return order->ledger.entry.custody == LEDGER_NEXT && (state_is_open(order->ledger.entry.state) || order->ledger.entry.state == STATE_UNKNOWN);
@@ -102,7 +100,11 @@ static void begin_hand_over(struct order *order, const struct order_station *sta
   order_commit(order);
 }
 
-struct asking { struct orders *orders; struct bytes station; struct settle_ids ids; };
+struct asking {
+  struct orders *orders;
+  struct bytes station;
+  struct settle_ids ids;
+};
 
 static void ask_flush(struct asking *asking) {
   struct buffer body = BUFFER_NULL;
@@ -129,9 +131,12 @@ void orders_session(struct orders *orders, const struct order_station *station) 
     struct order *order = value;
     if (!order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) continue;
     order->told = 0;
-    if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline) begin_hand_over(order, station);
-    else if (is_carried_out_by_station(order, now)) order_hand_over(order);   /* not asked for: an id that is unknown there is then refused for good */
-    else if (is_unsettled_there(order)) ask(&asking, order);
+    if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline)
+      begin_hand_over(order, station);
+    else if (is_carried_out_by_station(order, now))
+      order_hand_over(order); /* not asked for: an id that is unknown there is then refused for good */
+    else if (is_unsettled_there(order))
+      ask(&asking, order);
   }
   ask_flush(&asking);
 }
@@ -157,8 +162,7 @@ static void note_forged(struct orders *orders, struct bytes station, struct byte
   log_warning("commands", NULL, "a report about " BYTES_FMT " that is not signed by " BYTES_FMT " is not believed", BYTES_ARG(address), BYTES_ARG(station));
 }
 
-static void admit_report(struct orders *orders, const struct order_station *station, const struct block *block, const struct record *record,
-                         struct store_batch *batch) {
+static void admit_report(struct orders *orders, const struct order_station *station, const struct block *block, const struct record *record, struct store_batch *batch) {
   struct report report;
   if (record->value.type != VALUE_BYTES || report_open(&report, record->value.bytes) || !is_key_of(station, &report.key)) {
     note_forged(orders, station->node, record->address);
@@ -171,9 +175,11 @@ static void admit_report(struct orders *orders, const struct order_station *stat
     return;
   }
   orders->stats.reports++;
-  if (ledger_report(&order->ledger.entry, &report) == 0) order_say_by_report(order, block->epoch, record->sequence);
-  else ledger_keep(&order->ledger);
-  order_put(order, batch);   /* also for one that came before: the batch that held it then may have been refused */
+  if (ledger_report(&order->ledger.entry, &report) == 0)
+    order_say_by_report(order, block->epoch, record->sequence);
+  else
+    ledger_keep(&order->ledger);
+  order_put(order, batch); /* also for one that came before: the batch that held it then may have been refused */
 }
 
 void orders_admit(struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch) {
@@ -262,15 +268,17 @@ static int64_t order_tick(struct order *order, int64_t now) {
     return now + SECOND_US;
   }
   if (!is_unsettled_there(order)) return now + 60 * SECOND_US;
-  if (entry->state == STATE_UNKNOWN && order->told) return now + 60 * SECOND_US;   /* asked in this session: who does not know will not learn it */
+  if (entry->state == STATE_UNKNOWN && order->told) return now + 60 * SECOND_US; /* asked in this session: who does not know will not learn it */
   bool carried_out = is_carried_out_by_station(order, now);
   if (!carried_out && now < order->deadline) return order->deadline;
   int64_t due = order->told ? order->told + (carried_out ? ORDERS_RESEND_US : ORDERS_ASK_US) : now;
   if (due > now) return due;
   if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return now + ORDERS_RESEND_US;
   struct asking asking = {orders, station.node, {0}};
-  if (carried_out) send_command(order);
-  else ask(&asking, order);
+  if (carried_out)
+    send_command(order);
+  else
+    ask(&asking, order);
   ask_flush(&asking);
   return now + ORDERS_RESEND_US;
 }

@@ -20,38 +20,38 @@
 #include "common/command/settle.h"
 
 enum { ORDERS_MAX = 10000 };
-#define ORDERS_GRACE_US (10 * SECOND_US)          /* after deadline + confirm timeout: time for the report's way */
-#define ORDERS_RESEND_US SECOND_US                /* a command without a report is handed over again */
-#define ORDERS_ASK_US (5 * SECOND_US)             /* past the deadline it is asked for so often while the station is there */
+#define ORDERS_GRACE_US (10 * SECOND_US) /* after deadline + confirm timeout: time for the report's way */
+#define ORDERS_RESEND_US SECOND_US       /* a command without a report is handed over again */
+#define ORDERS_ASK_US (5 * SECOND_US)    /* past the deadline it is asked for so often while the station is there */
 
 struct order_station {
-  struct bytes node;                 /* chongqing/cuntan */
-  const struct public_key *keys;     /* its own; during rotation more than one */
+  struct bytes node;             /* chongqing/cuntan */
+  const struct public_key *keys; /* its own; during rotation more than one */
   size_t key_count;
   bool up;
-  struct epoch epoch;                /* of its urgent stream, as known here */
+  struct epoch epoch; /* of its urgent stream, as known here */
 };
 
 struct orders_hooks {
   void *ctx;
   void (*commit)(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie);
   struct errand *(*read)(void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie);
-  bool (*station)(void *ctx, struct bytes address, struct order_station *out);        /* whose the address is; false: nobody's here */
-  bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body);     /* node_message */
+  bool (*station)(void *ctx, struct bytes address, struct order_station *out);    /* whose the address is; false: nobody's here */
+  bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body); /* node_message */
   const struct check_operators *(*operators)(void *ctx);
   const struct point *(*point)(void *ctx, struct bytes address);
 };
 
 struct orders;
 struct orders *orders_new(const char *node, const struct world *world, const struct orders_hooks *hooks);
-struct orders *orders_free(struct orders *orders);                  /* after the requests are gone */
-int orders_load(struct orders *orders, struct store *store);        /* at the start. <0: disk */
-void orders_set_deadline(struct orders *orders, int64_t ahead_us);  /* how far a deadline may be away */
+struct orders *orders_free(struct orders *orders);                 /* after the requests are gone */
+int orders_load(struct orders *orders, struct store *store);       /* at the start. <0: disk */
+void orders_set_deadline(struct orders *orders, int64_t ahead_us); /* how far a deadline may be away */
 
 /* The node's hooks. */
 void orders_admit(struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch);
 void orders_committed(struct orders *orders, const struct block *block);
-void orders_session(struct orders *orders, const struct order_station *station);     /* came up */
+void orders_session(struct orders *orders, const struct order_station *station); /* came up */
 void orders_message(struct orders *orders, const struct order_station *station, uint8_t type, struct bytes body);
 /* Returns when to call again at the latest, µs wall. */
 int64_t orders_tick(struct orders *orders);
@@ -64,6 +64,9 @@ void orders_list(struct orders *orders, struct request *request, const json_t *b
 void orders_list_more(struct request *request);
 void orders_request_end(struct request *request);
 
-struct orders_stats { uint64_t taken, refused, reports, forged, ended[STATE_STATES]; size_t open; };
+struct orders_stats {
+  uint64_t taken, refused, reports, forged, ended[STATE_STATES];
+  size_t open;
+};
 void orders_stats(const struct orders *orders, struct orders_stats *out);
 #endif

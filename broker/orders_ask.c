@@ -4,7 +4,7 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-enum { LIST_BYTES = 32 * 1024 };   /* of one reply; a row adds at most a command and its texts */
+enum { LIST_BYTES = 32 * 1024 }; /* of one reply; a row adds at most a command and its texts */
 
 /* ---- taking ---- */
 
@@ -63,8 +63,7 @@ static bool check_province(const struct orders *orders, const struct command *co
   struct bytes province = address_segment(command->address, 0);
   if (bytes_equal(province, bytes_text(orders->node))) return true;
   refusal_set(refusal, CODE_UNSUPPORTED, "Ask the province's own broker; commands across provinces are not supported yet.",
-              "the address " BYTES_FMT " belongs to the province " BYTES_FMT ", this broker is %s", BYTES_ARG(command->address), BYTES_ARG(province),
-              orders->node);
+              "the address " BYTES_FMT " belongs to the province " BYTES_FMT ", this broker is %s", BYTES_ARG(command->address), BYTES_ARG(province), orders->node);
   return false;
 }
 
@@ -113,8 +112,7 @@ static void decide(struct inquiry *inquiry) {
   struct refusal refusal;
   struct order_station station;
   int64_t confirm_us = 0;
-  bool passed = check_deadline(command, world_now(orders->world).wall, orders->ahead_us, &refusal) &&
-                check_point(orders, command, &confirm_us, &refusal);
+  bool passed = check_deadline(command, world_now(orders->world).wall, orders->ahead_us, &refusal) && check_point(orders, command, &confirm_us, &refusal);
   if (passed && !orders->hooks.station(orders->hooks.ctx, command->address, &station)) {
     refusal_set(&refusal, CODE_UNKNOWN_POINT, NULL, "no station of this broker owns the address " BYTES_FMT, BYTES_ARG(command->address));
     passed = false;
@@ -123,8 +121,10 @@ static void decide(struct inquiry *inquiry) {
     refusal_set(&refusal, CODE_FULL, NULL, "%zu commands are open, the limit is %d", orders->open.count, ORDERS_MAX);
     passed = false;
   }
-  if (passed) accept(inquiry, &station, confirm_us);
-  else reject(orders, request, command, &refusal);
+  if (passed)
+    accept(inquiry, &station, confirm_us);
+  else
+    reject(orders, request, command, &refusal);
 }
 
 static void answer_known(struct inquiry *inquiry, const struct ledger_entry *entry) {
@@ -141,8 +141,10 @@ static void answer_known(struct inquiry *inquiry, const struct ledger_entry *ent
 
 static void answer_open(struct inquiry *inquiry, struct order *order) {
   struct refusal refusal;
-  if (check_known(&inquiry->command, &order->ledger.entry, &refusal) == CHECK_KNOWN_SAME) order_join(order, inquiry);
-  else reject(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
+  if (check_known(&inquiry->command, &order->ledger.entry, &refusal) == CHECK_KNOWN_SAME)
+    order_join(order, inquiry);
+  else
+    reject(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
 }
 
 static void take_looked_up(void *ctx, void *cookie, const struct store_done *done) {
@@ -150,20 +152,25 @@ static void take_looked_up(void *ctx, void *cookie, const struct store_done *don
   struct ledger_entry entry;
   (void)cookie;
   inquiry->reading = NULL;
-  struct order *order = table_get(&inquiry->owner->open, inquiry->command.id);   /* it may have come twice */
-  if (order) answer_open(inquiry, order);
-  else if (looked_up_entry(done, inquiry->command.id, &entry)) answer_known(inquiry, &entry);
-  else decide(inquiry);
+  struct order *order = table_get(&inquiry->owner->open, inquiry->command.id); /* it may have come twice */
+  if (order)
+    answer_open(inquiry, order);
+  else if (looked_up_entry(done, inquiry->command.id, &entry))
+    answer_known(inquiry, &entry);
+  else
+    decide(inquiry);
 }
 
 static void take_start(struct orders *orders, struct request *request, const struct check_operator *by) {
   struct inquiry *inquiry = inquiry_new(orders, request);
   snprintf(inquiry->by, sizeof inquiry->by, "%s", by->name);
   buffer_append(&inquiry->bytes, request_command(request));
-  command_read(&inquiry->command, buffer_bytes(&inquiry->bytes));   /* it was opened a moment ago */
+  command_read(&inquiry->command, buffer_bytes(&inquiry->bytes)); /* it was opened a moment ago */
   struct order *order = table_get(&orders->open, inquiry->command.id);
-  if (order) answer_open(inquiry, order);
-  else look_up(inquiry, inquiry->command.id, take_looked_up);
+  if (order)
+    answer_open(inquiry, order);
+  else
+    look_up(inquiry, inquiry->command.id, take_looked_up);
 }
 
 void orders_take(struct orders *orders, struct request *request) {
@@ -172,12 +179,13 @@ void orders_take(struct orders *orders, struct request *request) {
   const struct check_operator *by = NULL;
   struct buffer where = BUFFER_NULL;
   buffer_printf(&where, "the broker %s", orders->node);
-  bool passed = check_open(&command, request_command(request), &refusal) && check_understood(&command, &refusal) &&
-                check_province(orders, &command, &refusal) &&
+  bool passed = check_open(&command, request_command(request), &refusal) && check_understood(&command, &refusal) && check_province(orders, &command, &refusal) &&
                 check_authority(&command, orders->hooks.operators(orders->hooks.ctx), buffer_text(&where), &by, &refusal);
   buffer_deinit(&where);
-  if (passed) take_start(orders, request, by);
-  else reject(orders, request, &command, &refusal);
+  if (passed)
+    take_start(orders, request, by);
+  else
+    reject(orders, request, &command, &refusal);
 }
 
 /* ---- following ---- */
@@ -187,9 +195,7 @@ static bool may_read(const struct request *request, const struct ledger_entry *e
   return command_read(&command, entry->command) == 0 && patterns_match(request_requester(request)->read, command.address);
 }
 
-static void no_such(struct request *request) {
-  request_refuse(request, "not-found", "no command of that id is known here", "List them with: riverbus commands");
-}
+static void no_such(struct request *request) { request_refuse(request, "not-found", "no command of that id is known here", "List them with: riverbus commands"); }
 
 static void follow_looked_up(void *ctx, void *cookie, const struct store_done *done) {
   struct inquiry *inquiry = ctx;
@@ -227,8 +233,7 @@ void orders_follow(struct orders *orders, struct request *request, const json_t 
 
 static bool is_listed(const struct inquiry *inquiry, const struct ledger_entry *entry) {
   struct command command;
-  return command_read(&command, entry->command) == 0 && command.issued >= inquiry->since &&
-         patterns_match(request_requester(inquiry->request)->read, command.address);
+  return command_read(&command, entry->command) == 0 && command.issued >= inquiry->since && patterns_match(request_requester(inquiry->request)->read, command.address);
 }
 
 static void row_begin(struct inquiry *inquiry) { buffer_printf(&inquiry->rows, "%s", inquiry->rows.len ? "," : "{\"commands\":["); }
@@ -261,7 +266,7 @@ static bool flush_rows(struct inquiry *inquiry) {
   if (!inquiry->rows.len) return true;
   size_t len = inquiry->rows.len;
   buffer_append(&inquiry->rows, bytes_text("]}"));
-  if (inquiry->rows.len > REQUEST_JSON_MAX) {   /* texts full of control characters, each six bytes of JSON */
+  if (inquiry->rows.len > REQUEST_JSON_MAX) { /* texts full of control characters, each six bytes of JSON */
     log_warning("commands", NULL, "a piece of the list of commands is too large to be told: follow them by id");
     inquiry->rows.len = 0;
     return true;
@@ -302,7 +307,7 @@ static void list_page(void *ctx, void *cookie, const struct store_done *done) {
     struct bytes last = done->keyed[done->keyed_count - 1].key;
     buffer_clear(&inquiry->bytes);
     buffer_append(&inquiry->bytes, last);
-    buffer_append(&inquiry->bytes, bytes_of("", 1));   /* the least key after it */
+    buffer_append(&inquiry->bytes, bytes_of("", 1)); /* the least key after it */
   } else {
     inquiry->listing_done = true;
   }
@@ -317,7 +322,7 @@ void orders_list(struct orders *orders, struct request *request, const json_t *b
   struct inquiry *inquiry = inquiry_new(orders, request);
   inquiry->since = json_integer_value(json_object_get(body, "since"));
   inquiry->only_open = json_is_true(json_object_get(body, "open"));
-  buffer_append(&inquiry->bytes, bytes_text("-"));   /* the least character of an id; the open ones begin with '!' */
+  buffer_append(&inquiry->bytes, bytes_text("-")); /* the least character of an id; the open ones begin with '!' */
   collect_open(inquiry);
   list_step(inquiry);
 }

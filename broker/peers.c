@@ -9,9 +9,7 @@ void peer_rules_deinit(struct peer_rules *rules) {
   *rules = PEER_RULES_NULL;
 }
 
-static int by_text(const void *a, const void *b) {
-  return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
-}
+static int by_text(const void *a, const void *b) { return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b); }
 
 uint64_t peer_rules_scope(const struct peer_rules *rules) {
   size_t count = rules->share.count;
@@ -23,7 +21,7 @@ uint64_t peer_rules_scope(const struct peer_rules *rules) {
   crypto_generichash_init(&hash, NULL, 0, sizeof digest);
   for (size_t i = 0; i < count; i++) {
     crypto_generichash_update(&hash, texts[i].data, texts[i].len);
-    crypto_generichash_update(&hash, (const uint8_t *)"\n", 1);   /* no pattern holds a control character */
+    crypto_generichash_update(&hash, (const uint8_t *)"\n", 1); /* no pattern holds a control character */
   }
   crypto_generichash_final(&hash, digest, sizeof digest);
   free(texts);
@@ -34,9 +32,7 @@ uint64_t peer_rules_scope(const struct peer_rules *rules) {
 
 /* ---- share ---- */
 
-static bool stream_is_ours(const struct peer_rules *rules, struct bytes stream) {
-  return address_below(stream_owner(stream), bytes_text(rules->node));
-}
+static bool stream_is_ours(const struct peer_rules *rules, struct bytes stream) { return address_below(stream_owner(stream), bytes_text(rules->node)); }
 
 bool peer_shares_stream(const struct peer_rules *rules, struct bytes stream) {
   return stream_is_ours(rules, stream) && patterns_extent(&rules->share, stream_owner(stream)) != SELECTION_NONE;
@@ -63,7 +59,7 @@ struct blob *peer_share(const struct peer_rules *rules, struct blob *from, const
   if (!peer_shares_stream(rules, block->stream)) return NULL;
   struct selection selection = {any_address, share_keeps, (void *)(uintptr_t)rules};
   struct bytes node = stream_owner(block->stream);
-  bool telemetry = node.len == block->stream.len;   /* only the urgent stream carries reports */
+  bool telemetry = node.len == block->stream.len; /* only the urgent stream carries reports */
   if (telemetry && patterns_extent(&rules->share, node) == SELECTION_ALL) return blob_ref(from);
   return selection_apply(&selection, from, block);
 }

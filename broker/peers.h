@@ -12,9 +12,9 @@
 #include "broker/selection.h"
 
 struct peer_rules {
-  const char *node;               /* this province; not owned */
-  struct patterns share;          /* owned */
-  struct patterns accept;         /* owned */
+  const char *node;       /* this province; not owned */
+  struct patterns share;  /* owned */
+  struct patterns accept; /* owned */
 };
 #define PEER_RULES_NULL ((struct peer_rules){NULL, PATTERNS_NULL, PATTERNS_NULL})
 void peer_rules_deinit(struct peer_rules *rules);

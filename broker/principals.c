@@ -22,16 +22,14 @@ static void add_operator(struct principals *principals, const struct config_oper
   principal->requester = (struct requester){from->name, &from->read};
   size_t count = principals->operator_count + from->keys.count;
   principals->operators = mem_resize(principals->operators, count + 1, sizeof *principals->operators);
-  for (size_t i = 0; i < from->keys.count; i++)
-    principals->operators[principals->operator_count++] = (struct check_operator){from->name, from->keys.items[i], &from->command};
+  for (size_t i = 0; i < from->keys.count; i++) principals->operators[principals->operator_count++] = (struct check_operator){from->name, from->keys.items[i], &from->command};
 }
 
 void principals_init(struct principals *principals, const struct broker_config *config) {
   *principals = (struct principals){0};
   for (size_t i = 0; i < config->station_count; i++)
     add(principals, PRINCIPAL_STATION, "station", config->stations[i].node, &config->stations[i].keys)->station = &config->stations[i];
-  for (size_t i = 0; i < config->peer_count; i++)
-    add(principals, PRINCIPAL_PEER, "peer", config->peers[i].name, &config->peers[i].keys)->peer = &config->peers[i];
+  for (size_t i = 0; i < config->peer_count; i++) add(principals, PRINCIPAL_PEER, "peer", config->peers[i].name, &config->peers[i].keys)->peer = &config->peers[i];
   for (size_t i = 0; i < config->operator_count; i++) add_operator(principals, &config->operators[i]);
 }
 
@@ -52,6 +50,4 @@ const struct principal *principals_by_key(const struct principals *principals, c
   return table_get(&principals->by_key, bytes_of(transport_key, 32));
 }
 
-const struct principal *principals_by_name(const struct principals *principals, const char *name) {
-  return table_get(&principals->by_name, bytes_text(name));
-}
+const struct principal *principals_by_name(const struct principals *principals, const char *name) { return table_get(&principals->by_name, bytes_text(name)); }

@@ -12,17 +12,17 @@ enum principal_kind { PRINCIPAL_STATION, PRINCIPAL_PEER, PRINCIPAL_OPERATOR };
 struct principal {
   enum principal_kind kind;
   char *name;
-  const struct broker_station *station;     /* of its kind, else NULL */
+  const struct broker_station *station; /* of its kind, else NULL */
   const struct broker_peer *peer;
-  struct requester requester;               /* operators */
+  struct requester requester; /* operators */
 };
 struct principals {
-  struct table by_key;                      /* 32 bytes of the transport key */
+  struct table by_key; /* 32 bytes of the transport key */
   struct table by_name;
-  struct check_operator *operators;         /* a row for each key of each operator */
+  struct check_operator *operators; /* a row for each key of each operator */
   size_t operator_count;
 };
-void principals_init(struct principals *principals, const struct broker_config *config);   /* the configuration outlives it */
+void principals_init(struct principals *principals, const struct broker_config *config); /* the configuration outlives it */
 void principals_deinit(struct principals *principals);
 const struct principal *principals_by_key(const struct principals *principals, const uint8_t transport_key[32]);
 const struct principal *principals_by_name(const struct principals *principals, const char *name);

@@ -5,9 +5,7 @@
 
 enum { PLACE_VERSION = 1 };
 
-void readers_init(struct readers *readers, struct errands *errands, const struct world *world) {
-  *readers = (struct readers){errands, world, mem_alloc(sizeof(struct table))};
-}
+void readers_init(struct readers *readers, struct errands *errands, const struct world *world) { *readers = (struct readers){errands, world, mem_alloc(sizeof(struct table))}; }
 
 static void place_free(void *value) {
   struct reader_place *place = value;
@@ -23,7 +21,9 @@ void readers_deinit(struct readers *readers) {
   readers->by_name = NULL;
 }
 
-struct reader_place *readers_find(const struct readers *readers, const char *name) { return table_get(readers->by_name, bytes_text(name)); }
+struct reader_place *readers_find(const struct readers *readers, const char *name) {
+  return table_get(readers->by_name, bytes_text(name));
+}
 
 bool reader_name_is_good(const char *name) {
   struct bytes text = bytes_text(name);
@@ -64,8 +64,10 @@ static bool place_read(void *ctx, struct bytes key, struct bytes value) {
   place->seen = (int64_t)reader_varint(&r);
   place->patterns = text_of(reader_sized(&r));
   place->name = text_of(key);
-  if (r.failed) place_free(place);
-  else table_put(readers->by_name, key, place);
+  if (r.failed)
+    place_free(place);
+  else
+    table_put(readers->by_name, key, place);
   return true;
 }
 
@@ -81,8 +83,10 @@ static void flush_done(void *ctx, void *cookie, const struct store_done *done) {
     place_free(place);
     return;
   }
-  if (done->kind == STORE_DONE_REFUSED) place->dirty = true;   /* tried again with the next acknowledgement */
-  else if (place->dirty) flush(readers, place);
+  if (done->kind == STORE_DONE_REFUSED)
+    place->dirty = true; /* tried again with the next acknowledgement */
+  else if (place->dirty)
+    flush(readers, place);
   if (!place->committing && place->user && place->flushed) place->flushed(place->user);
 }
 
@@ -99,8 +103,7 @@ static void flush(struct readers *readers, struct reader_place *place) {
   errands_submit(readers->errands, batch, flush_done, readers, place);
 }
 
-struct reader_place *readers_add(struct readers *readers, const char *name, const char *operator_name, const char *patterns,
-                                 const uint64_t positions[LANES]) {
+struct reader_place *readers_add(struct readers *readers, const char *name, const char *operator_name, const char *patterns, const uint64_t positions[LANES]) {
   if (readers->by_name->count >= READERS_MAX) return NULL;
   struct reader_place *place = mem_alloc(sizeof *place);
   place->name = text_of(bytes_text(name));
@@ -134,5 +137,5 @@ void readers_remove(struct readers *readers, struct reader_place *place) {
   table_remove(readers->by_name, bytes_text(place->name));
   place->user = NULL;
   place->removed = true;
-  if (!place->committing) place_free(place);   /* else flush_done frees it */
+  if (!place->committing) place_free(place); /* else flush_done frees it */
 }

@@ -18,10 +18,14 @@ struct reader_place {
   uint64_t positions[LANES], within[LANES];
   int64_t created, seen;
   bool dirty, committing, removed;
-  void *user;                                     /* the subscriber that reads it now, or NULL */
-  void (*flushed)(void *user);                    /* called when everything acknowledged is durable, if user is set */
+  void *user;                  /* the subscriber that reads it now, or NULL */
+  void (*flushed)(void *user); /* called when everything acknowledged is durable, if user is set */
 };
-struct readers { struct errands *errands; const struct world *world; struct table *by_name; };
+struct readers {
+  struct errands *errands;
+  const struct world *world;
+  struct table *by_name;
+};
 
 void readers_init(struct readers *readers, struct errands *errands, const struct world *world);
 void readers_deinit(struct readers *readers);
@@ -29,8 +33,7 @@ void readers_deinit(struct readers *readers);
 int readers_load(struct readers *readers, struct store *store);
 struct reader_place *readers_find(const struct readers *readers, const char *name);
 /* NULL: there are READERS_MAX. It is made durable by the first flush. */
-struct reader_place *readers_add(struct readers *readers, const char *name, const char *operator_name, const char *patterns,
-                                 const uint64_t positions[LANES]);
+struct reader_place *readers_add(struct readers *readers, const char *name, const char *operator_name, const char *patterns, const uint64_t positions[LANES]);
 void readers_ack(struct readers *readers, struct reader_place *place, enum lane lane, uint64_t position, uint64_t within);
 /* Whether nothing is left to commit; else `flushed` will be called. */
 bool reader_is_durable(const struct reader_place *place);

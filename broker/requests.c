@@ -4,7 +4,10 @@
 #include "common/base/table.h"
 #include <stdlib.h>
 
-struct waiting { struct waiting *next; struct buffer frame; };
+struct waiting {
+  struct waiting *next;
+  struct buffer frame;
+};
 
 struct session {
   struct requests *owner;
@@ -12,10 +15,10 @@ struct session {
   char *principal;
   const struct requester *who;
   bool greeted, refused, doomed;
-  int64_t heard;                  /* mono */
+  int64_t heard; /* mono */
   struct request *requests;
   size_t request_count;
-  struct waiting *first, **last;  /* replies that the socket did not take */
+  struct waiting *first, **last; /* replies that the socket did not take */
   size_t waiting_bytes;
 };
 
@@ -23,12 +26,12 @@ struct requests {
   char *node;
   const struct world *world;
   struct requests_hooks hooks;
-  struct table sessions;          /* conn (8 bytes) -> session */
-  struct buffer frame;            /* reused for what is sent */
-  struct bytes command;           /* during start of a COMMAND */
+  struct table sessions; /* conn (8 bytes) -> session */
+  struct buffer frame;   /* reused for what is sent */
+  struct bytes command;  /* during start of a COMMAND */
   uint64_t malformed;
   struct log_limit limit;
-  bool want_more;                 /* a send failed: call `more` again at the next tick */
+  bool want_more; /* a send failed: call `more` again at the next tick */
 };
 
 struct requests *requests_new(const char *node, const struct world *world, const struct requests_hooks *hooks) {
@@ -164,9 +167,7 @@ static json_t *error_body(const char *code, const char *message, const char *hin
   return json_pack("{s:{s:s,s:s,s:s?}}", "error", "code", code, "message", message, "hint", hint);
 }
 
-void request_refuse(struct request *request, const char *code, const char *message, const char *hint) {
-  request_reply(request, error_body(code, message, hint), true);
-}
+void request_refuse(struct request *request, const char *code, const char *message, const char *hint) { request_reply(request, error_body(code, message, hint), true); }
 
 /* The last bytes of a window are lent generously: it never goes below zero for the next one. */
 static bool send_charged(struct request *request, const struct request_message *message) {
@@ -180,9 +181,7 @@ static bool send_charged(struct request *request, const struct request_message *
   return true;
 }
 
-bool request_rows(struct request *request, struct bytes text) {
-  return send_charged(request, &(struct request_message){.type = REQUEST_REPLY, .id = request->id, .body = text});
-}
+bool request_rows(struct request *request, struct bytes text) { return send_charged(request, &(struct request_message){.type = REQUEST_REPLY, .id = request->id, .body = text}); }
 
 bool request_records(struct request *request, enum lane lane, uint64_t position, struct bytes block) {
   return send_charged(request, &(struct request_message){.type = REQUEST_RECORDS, .id = request->id, .lane = lane, .position = position, .body = block});
@@ -191,7 +190,9 @@ bool request_records(struct request *request, enum lane lane, uint64_t position,
 void request_again(struct request *request) { request->session->owner->want_more = true; }
 
 const struct requester *request_requester(const struct request *request) { return request->session->who; }
-struct bytes request_command(const struct request *request) { return request->session->owner->command; }
+struct bytes request_command(const struct request *request) {
+  return request->session->owner->command;
+}
 
 /* ---- receiving ---- */
 
@@ -212,8 +213,7 @@ static void refuse_session(struct session *session, const char *code, const char
 static void take_hello(struct session *session, const struct request_message *m) {
   struct requests *requests = session->owner;
   if (m->version != REQUEST_VERSION) {
-    refuse_session(session, "unsupported", "the command line speaks another version of the protocol than this node",
-                   "Install the same version of riverbus on both.");
+    refuse_session(session, "unsupported", "the command line speaks another version of the protocol than this node", "Install the same version of riverbus on both.");
     return;
   }
   session->greeted = true;
@@ -301,22 +301,22 @@ static void take_ack(struct session *session, const struct request_message *m) {
 static void take_cancel(struct session *session, const struct request_message *m) {
   struct request *request = request_find(session, m->id);
   if (!request) return;
-  if (request->verb->cancel) request->verb->cancel(session->owner->hooks.verb_ctx, request);
-  else request_reply(request, json_pack("{s:b}", "cancelled", 1), true);
+  if (request->verb->cancel)
+    request->verb->cancel(session->owner->hooks.verb_ctx, request);
+  else
+    request_reply(request, json_pack("{s:b}", "cancelled", 1), true);
 }
 
 static void (*const takers[REQUEST_TYPES_END - REQUEST_HELLO])(struct session *session, const struct request_message *m) = {
-    [REQUEST_HELLO - REQUEST_HELLO] = take_hello,     [REQUEST_PING - REQUEST_HELLO] = take_ping,
-    [REQUEST_REQUEST - REQUEST_HELLO] = take_request, [REQUEST_COMMAND - REQUEST_HELLO] = take_command,
-    [REQUEST_CREDIT - REQUEST_HELLO] = take_credit,   [REQUEST_ACK - REQUEST_HELLO] = take_ack,
+    [REQUEST_HELLO - REQUEST_HELLO] = take_hello,     [REQUEST_PING - REQUEST_HELLO] = take_ping,     [REQUEST_REQUEST - REQUEST_HELLO] = take_request,
+    [REQUEST_COMMAND - REQUEST_HELLO] = take_command, [REQUEST_CREDIT - REQUEST_HELLO] = take_credit, [REQUEST_ACK - REQUEST_HELLO] = take_ack,
     [REQUEST_CANCEL - REQUEST_HELLO] = take_cancel,
 };
 
 static void note_malformed(struct requests *requests, const char *principal) {
   uint64_t suppressed;
   requests->malformed++;
-  if (log_allow(&requests->limit, world_now(requests->world).mono, &suppressed))
-    log_warning("requests", principal, "sent a malformed or unexpected message: dropped");
+  if (log_allow(&requests->limit, world_now(requests->world).mono, &suppressed)) log_warning("requests", principal, "sent a malformed or unexpected message: dropped");
 }
 
 /* It was forgotten here, or never greeted: told once, so that it does not wait for answers that cannot come. */
@@ -379,8 +379,10 @@ int64_t requests_tick(struct requests *requests) {
   void *value;
   while (table_next(&requests->sessions, &cursor, NULL, &value)) {
     struct session *session = value;
-    if (session->doomed || now - session->heard > REQUEST_DEAD_US) session_drop(session, true);
-    else if (more) session_more(session);
+    if (session->doomed || now - session->heard > REQUEST_DEAD_US)
+      session_drop(session, true);
+    else if (more)
+      session_more(session);
   }
   return now + (requests->want_more ? 5 * MILLISECOND_US : SECOND_US);
 }

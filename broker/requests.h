@@ -17,7 +17,10 @@
 enum { SESSIONS_MAX = 512, SESSION_REQUESTS_MAX = 64, SESSION_WAITING_MAX = 512 * 1024 };
 
 /* Who asks, and what they may see. Lives as long as the owner's configuration; the owner calls requests_recheck after a reload. */
-struct requester { const char *name; const struct patterns *read; };
+struct requester {
+  const char *name;
+  const struct patterns *read;
+};
 
 struct requests;
 struct session;
@@ -26,9 +29,9 @@ struct request_verb;
 struct request {
   struct session *session;
   uint64_t id;
-  uint64_t window;                    /* bytes that may still be sent */
+  uint64_t window; /* bytes that may still be sent */
   const struct request_verb *verb;
-  void *state;                        /* the verb's own */
+  void *state; /* the verb's own */
   struct request *next;
 };
 
@@ -36,22 +39,22 @@ struct request_verb {
   const char *name;
   /* Begins. Exactly one of: a last reply was sent (request_reply, request_refuse), or the request stays open. */
   void (*start)(void *ctx, struct request *request, const json_t *body);
-  void (*more)(void *ctx, struct request *request);          /* the window grew, or the socket may take more; NULL: not needed */
-  void (*ack)(void *ctx, struct request *request, const struct request_message *ack);   /* NULL: ignored */
+  void (*more)(void *ctx, struct request *request);                                   /* the window grew, or the socket may take more; NULL: not needed */
+  void (*ack)(void *ctx, struct request *request, const struct request_message *ack); /* NULL: ignored */
   /* The client cancels. NULL: the request just ends. Else the verb sends the last reply, now or later. */
   void (*cancel)(void *ctx, struct request *request);
-  void (*end)(void *ctx, struct request *request);           /* free state: after the last reply, or when the session is gone; NULL: none */
+  void (*end)(void *ctx, struct request *request); /* free state: after the last reply, or when the session is gone; NULL: none */
 };
 
 enum requests_send { REQUESTS_SENT = 0, REQUESTS_FULL = 1, REQUESTS_GONE = 2 };
 struct requests_hooks {
   void *ctx;
-  enum requests_send (*send)(void *ctx, uint64_t conn, struct bytes message);   /* never blocks */
+  enum requests_send (*send)(void *ctx, uint64_t conn, struct bytes message); /* never blocks */
   void (*close)(void *ctx, uint64_t conn);
-  const struct requester *(*requester)(void *ctx, const char *principal);   /* NULL: not (any more) an operator */
+  const struct requester *(*requester)(void *ctx, const char *principal); /* NULL: not (any more) an operator */
   void *verb_ctx;
-  const struct request_verb *verbs;                                  /* ends with a NULL name */
-  const struct request_verb *command;                                /* takes COMMAND messages; body is NULL, see request_command */
+  const struct request_verb *verbs;   /* ends with a NULL name */
+  const struct request_verb *command; /* takes COMMAND messages; body is NULL, see request_command */
 };
 
 struct requests *requests_new(const char *node, const struct world *world, const struct requests_hooks *hooks);
@@ -67,7 +70,7 @@ uint64_t requests_malformed(const struct requests *requests);
 
 /* ---- for verbs ---- */
 const struct requester *request_requester(const struct request *request);
-struct bytes request_command(const struct request *request);            /* the body of a COMMAND message, valid during start */
+struct bytes request_command(const struct request *request); /* the body of a COMMAND message, valid during start */
 /* Sends a reply that is not charged to the window; takes the reference of body. After last the request is gone: do not touch it. */
 void request_reply(struct request *request, json_t *body, bool last);
 /* A JSON text, the same way. */

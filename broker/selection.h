@@ -17,8 +17,8 @@ enum selection_extent patterns_extent(const struct patterns *patterns, struct by
 /* The part of a block that `keep` wants, opening it only as far as needed: first the dictionary by `address`, then the records. Gives a new
  * reference to `from` (all of it), a new block (some), or NULL (nothing, or the block is malformed: fail closed). */
 struct selection {
-  bool (*address)(void *ctx, struct bytes address);              /* what may be in the dictionary; heads are always looked at */
-  bool (*record)(void *ctx, const struct record *record);        /* the decision for one record */
+  bool (*address)(void *ctx, struct bytes address);       /* what may be in the dictionary; heads are always looked at */
+  bool (*record)(void *ctx, const struct record *record); /* the decision for one record */
   void *ctx;
 };
 struct blob *selection_apply(const struct selection *selection, struct blob *from, const struct block *block);

@@ -4,19 +4,22 @@
 #include <stdlib.h>
 
 enum {
-  PAGE_BYTES = 256 * 1024,   /* of one read from the store */
-  TURN_BYTES = 512 * 1024,   /* to one subscriber before the others have their turn */
+  PAGE_BYTES = 256 * 1024, /* of one read from the store */
+  TURN_BYTES = 512 * 1024, /* to one subscriber before the others have their turn */
   UNITS_BYTES = 48 * 1024,
   PATTERNS_MAX = 64,
 };
 
-struct page_entry { uint64_t position; struct blob *block; };
+struct page_entry {
+  uint64_t position;
+  struct blob *block;
+};
 
 /* A subscriber's place in one log. */
 struct place {
   bool wanted;
-  uint64_t next;             /* position to send next */
-  struct page_entry *page;   /* what was read and not yet sent */
+  uint64_t next;           /* position to send next */
+  struct page_entry *page; /* what was read and not yet sent */
   size_t page_count, page_at;
   struct errand *reading;
   uint64_t reading_to;
@@ -33,7 +36,7 @@ struct subscriber {
   size_t units_cursor;
   bool units_told;
   struct reader_place *durable;
-  bool closing;              /* cancelled: the last reply follows the last commit */
+  bool closing; /* cancelled: the last reply follows the last commit */
 };
 
 struct subscribers {
@@ -92,8 +95,7 @@ static void place_clear(struct place *place) {
 }
 
 static void tell_lost(struct subscriber *subscriber, enum lane lane, uint64_t from, uint64_t to) {
-  request_reply(subscriber->request,
-                json_pack("{s:{s:s,s:I,s:I}}", "lost", "lane", lane_name(lane), "from", (json_int_t)from, "to", (json_int_t)to), false);
+  request_reply(subscriber->request, json_pack("{s:{s:s,s:I,s:I}}", "lost", "lane", lane_name(lane), "from", (json_int_t)from, "to", (json_int_t)to), false);
 }
 
 /* Positions have no holes but where retention cut the front or a damaged entry was set aside. */
@@ -112,10 +114,9 @@ static void page_read(void *ctx, void *cookie, const struct store_done *done) {
   place_clear(place);
   if (done->kind == STORE_DONE_READ && done->entry_count) {
     place->page = mem_alloc(done->entry_count * sizeof *place->page);
-    for (size_t i = 0; i < done->entry_count; i++)
-      place->page[i] = (struct page_entry){done->entries[i].position, blob_ref(done->entries[i].block)};
+    for (size_t i = 0; i < done->entry_count; i++) place->page[i] = (struct page_entry){done->entries[i].position, blob_ref(done->entries[i].block)};
     place->page_count = done->entry_count;
-  } else if (done->kind == STORE_DONE_READ) {   /* trimmed meanwhile, or damaged and set aside */
+  } else if (done->kind == STORE_DONE_READ) { /* trimmed meanwhile, or damaged and set aside */
     note_gap(subscriber, lane, done->next ? done->next : place->reading_to + 1);
   }
   subscriber_more(subscriber->owner, subscriber->request);
@@ -159,7 +160,7 @@ static enum served serve_lane(struct subscriber *subscriber, enum lane lane, siz
     struct blob *block = NULL;
     if (!fetch(subscriber, lane, &block)) return SERVED_ALL;
     struct blob *part = block ? wanted_part(subscriber, block) : NULL;
-    size_t len = part ? part->len : block ? block->len / 16 : 0;   /* looking costs too */
+    size_t len = part ? part->len : block ? block->len / 16 : 0; /* looking costs too */
     bool sent = !part || request_records(subscriber->request, lane, place->next, blob_bytes(part));
     blob_unref(part);
     blob_unref(block);
@@ -283,8 +284,10 @@ static bool begin_durable(struct subscriber *subscriber, const char *name, bool 
   uint64_t positions[LANES];
   for (int lane = 0; lane < LANES; lane++) positions[lane] = subscriber->places[lane].next - 1;
   char *patterns = joined_patterns(&subscriber->patterns);
-  if (place) displace(place);
-  else place = readers_add(readers, name, who, patterns, positions);
+  if (place)
+    displace(place);
+  else
+    place = readers_add(readers, name, who, patterns, positions);
   free(patterns);
   if (!place) {
     request_refuse(subscriber->request, "full", "there are too many durable readers", "Remove one with: riverbus readers remove NAME");
@@ -309,8 +312,10 @@ static bool subscriber_init(struct subscriber *subscriber, const json_t *body, b
   }
   subscriber->has_since = json_is_integer(since);
   subscriber->since = json_integer_value(since);
-  if (subscriber->has_since || json_is_true(json_object_get(body, "from_start"))) begin_at_front(subscriber);
-  else begin_now(subscriber);
+  if (subscriber->has_since || json_is_true(json_object_get(body, "from_start")))
+    begin_at_front(subscriber);
+  else
+    begin_now(subscriber);
   *resumed = false;
   return !durable || begin_durable(subscriber, durable, resumed);
 }
@@ -329,7 +334,7 @@ void subscriber_start(struct subscribers *subscribers, struct request *request, 
   bool resumed;
   subscriber->owner = subscribers;
   subscriber->request = request;
-  if (!subscriber_init(subscriber, body, &resumed)) {   /* the request is gone */
+  if (!subscriber_init(subscriber, body, &resumed)) { /* the request is gone */
     patterns_deinit(&subscriber->patterns);
     free(subscriber);
     return;

@@ -23,7 +23,7 @@ struct subscribers_options {
   void *units_ctx;
 };
 struct subscribers *subscribers_new(const struct subscribers_options *options);
-struct subscribers *subscribers_free(struct subscribers *subscribers);   /* after the requests are gone */
+struct subscribers *subscribers_free(struct subscribers *subscribers); /* after the requests are gone */
 /* Something was committed, or time passed: serves everybody. True: there is more to do at once. */
 bool subscribers_pump(struct subscribers *subscribers);
 size_t subscribers_count(const struct subscribers *subscribers);

@@ -60,17 +60,17 @@ static int read_count(const char *text, int64_t *number) {
 static int read_value(struct arguments *arguments, struct argument *argument) {
   const char *name = argument->spec->name;
   switch (argument->spec->kind) {
-  case OPTION_FLAG:
-  case OPTION_TEXT: return 0;
-  case OPTION_DURATION:
-    if (units_duration(bytes_text(argument->text), &argument->number) == 0) return 0;
-    return wrong(arguments, "--%s %s is not a duration (such as 60s, 5m, 2h)", name, argument->text);
-  case OPTION_TIME:
-    if (read_time(arguments, argument->text, &argument->number) == 0) return 0;
-    return wrong(arguments, "--%s %s is not a time (RFC 3339, YYYY-MM-DD HH:MM, or an age such as 2h)", name, argument->text);
-  case OPTION_COUNT:
-    if (read_count(argument->text, &argument->number) == 0) return 0;
-    return wrong(arguments, "--%s %s is not a whole number above 0", name, argument->text);
+    case OPTION_FLAG:
+    case OPTION_TEXT: return 0;
+    case OPTION_DURATION:
+      if (units_duration(bytes_text(argument->text), &argument->number) == 0) return 0;
+      return wrong(arguments, "--%s %s is not a duration (such as 60s, 5m, 2h)", name, argument->text);
+    case OPTION_TIME:
+      if (read_time(arguments, argument->text, &argument->number) == 0) return 0;
+      return wrong(arguments, "--%s %s is not a time (RFC 3339, YYYY-MM-DD HH:MM, or an age such as 2h)", name, argument->text);
+    case OPTION_COUNT:
+      if (read_count(argument->text, &argument->number) == 0) return 0;
+      return wrong(arguments, "--%s %s is not a whole number above 0", name, argument->text);
   }
   return 0;
 }

@@ -8,21 +8,25 @@
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_DURATION, OPTION_TIME, OPTION_COUNT };
 struct option_spec {
-  const char *name;        /* without the dashes; NULL ends a table */
+  const char *name; /* without the dashes; NULL ends a table */
   enum option_kind kind;
-  const char *argument;    /* how help calls it: "DURATION"; NULL for a flag */
+  const char *argument; /* how help calls it: "DURATION"; NULL for a flag */
   const char *help;
 };
 enum { ARGUMENTS_MAX = 128, ARGUMENTS_WRONG = 1 };
 
-struct argument { const struct option_spec *spec; const char *text; int64_t number; };
+struct argument {
+  const struct option_spec *spec;
+  const char *text;
+  int64_t number;
+};
 struct arguments {
   struct argument options[ARGUMENTS_MAX];
   size_t option_count;
-  const char *operands[ARGUMENTS_MAX];   /* the verb is not among them */
+  const char *operands[ARGUMENTS_MAX]; /* the verb is not among them */
   size_t operand_count;
-  int64_t now;             /* wall µs: what ages are counted from */
-  int32_t offset;          /* the local zone, seconds east of UTC */
+  int64_t now;    /* wall µs: what ages are counted from */
+  int32_t offset; /* the local zone, seconds east of UTC */
   char problem[256];
 };
 
@@ -31,8 +35,8 @@ const char *arguments_verb(int argc, char **argv, const struct option_spec *comm
 /* Reads everything but the verb. ARGUMENTS_WRONG: `problem` says what. Durations in µs; times (RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] local, or an age such as
  * 2h) in µs wall. now and offset are set by the caller. */
 int arguments_parse(struct arguments *arguments, int argc, char **argv, const struct option_spec *common, const struct option_spec *specs);
-const struct argument *arguments_find(const struct arguments *arguments, const char *name);   /* the last of that name, or NULL */
+const struct argument *arguments_find(const struct arguments *arguments, const char *name); /* the last of that name, or NULL */
 bool arguments_has(const struct arguments *arguments, const char *name);
-const char *arguments_text(const struct arguments *arguments, const char *name);              /* NULL: not given */
+const char *arguments_text(const struct arguments *arguments, const char *name); /* NULL: not given */
 int64_t arguments_number(const struct arguments *arguments, const char *name, int64_t otherwise);
 #endif

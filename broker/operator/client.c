@@ -17,7 +17,7 @@ struct client {
   char node[REQUEST_TEXT_MAX + 1], name[REQUEST_TEXT_MAX + 1];
   int64_t greeted_wall, greeted_mono; /* when HELLO was sent */
   int64_t ahead;
-  int64_t heard, pinged;              /* mono */
+  int64_t heard, pinged; /* mono */
   uint64_t last_id, token;
   struct buffer frame, queue;
   char lost[256];
@@ -140,9 +140,12 @@ static void on_message(void *ctx, uint64_t conn, int channel, const char *princi
   (void)conn, (void)channel, (void)principal;
   client->heard = mono();
   if (request_read(&m, frame)) return;
-  if (m.type == REQUEST_WELCOME) take_welcome(client, &m);
-  else if (m.type == REQUEST_REPLY) take_reply(client, &m);
-  else if (m.type == REQUEST_RECORDS && client->events.records) client->events.records(client->events.ctx, m.id, m.lane, m.position, m.body);
+  if (m.type == REQUEST_WELCOME)
+    take_welcome(client, &m);
+  else if (m.type == REQUEST_REPLY)
+    take_reply(client, &m);
+  else if (m.type == REQUEST_RECORDS && client->events.records)
+    client->events.records(client->events.ctx, m.id, m.lane, m.position, m.body);
 }
 
 static void on_opened(void *ctx, uint64_t conn) {
@@ -165,7 +168,7 @@ static void on_refused(void *ctx, const char *address, const char *reason) {
 
 static const char *nobody(void *ctx, const uint8_t key[32]) {
   (void)ctx, (void)key;
-  return NULL;   /* nobody connects to us */
+  return NULL; /* nobody connects to us */
 }
 
 /* ---- opening ---- */
@@ -202,8 +205,7 @@ static void greet(struct client *client) {
   struct instant now = world_now(&world_system);
   client->greeted_wall = now.wall;
   client->greeted_mono = now.mono;
-  send_message(client, &(struct request_message){.type = REQUEST_HELLO, .version = REQUEST_VERSION, .clock = now.wall,
-                                                 .program = bytes_text("riverbus " RIVERBUS_VERSION)});
+  send_message(client, &(struct request_message){.type = REQUEST_HELLO, .version = REQUEST_VERSION, .clock = now.wall, .program = bytes_text("riverbus " RIVERBUS_VERSION)});
 }
 
 static enum exit_code say_unreachable(const struct client *client) {
@@ -212,8 +214,7 @@ static enum exit_code say_unreachable(const struct client *client) {
              "the broker at %s refuses the connection%s%s", client->config->broker.urgent, *client->lost ? ": " : "", client->lost);
     return EXIT_CODE_NOT_AUTHORISED;
   }
-  complain("not-reachable", "Is the broker running, is the endpoint right, and does the broker know this key?", "the broker at %s does not answer",
-           client->config->broker.urgent);
+  complain("not-reachable", "Is the broker running, is the endpoint right, and does the broker know this key?", "the broker at %s does not answer", client->config->broker.urgent);
   return EXIT_CODE_NOT_REACHABLE;
 }
 
@@ -265,8 +266,7 @@ bool client_turn(struct client *client, struct pollfd *extra, size_t extra_count
     client->pinged = now;
   }
   int64_t wait = client->pinged + REQUEST_PING_US - now;
-  if (net_poll(client->net, extra, extra_count, timeout_us < wait ? timeout_us : wait) < 0)
-    snprintf(client->lost, sizeof client->lost, "the network failed");
+  if (net_poll(client->net, extra, extra_count, timeout_us < wait ? timeout_us : wait) < 0) snprintf(client->lost, sizeof client->lost, "the network failed");
   if (mono() - client->heard > REQUEST_DEAD_US && !*client->lost)
     snprintf(client->lost, sizeof client->lost, "the broker at %s does not answer any more", client->config->broker.urgent);
   return !*client->lost;
@@ -296,8 +296,7 @@ enum exit_code client_ask(struct client *client, json_t *body, void (*row)(void 
   client->events = (struct client_events){.ctx = &ask, .reply = ask_reply};
   ask.id = client->last_id + 1;
   client_request(client, body, 1024 * 1024);
-  while (!ask.done && client_turn(client, NULL, 0, SECOND_US)) {
-  }
+  while (!ask.done && client_turn(client, NULL, 0, SECOND_US)) {}
   client->events = before;
   if (ask.done) return ask.code;
   complain("not-reachable", NULL, "%s", client->lost);

@@ -7,25 +7,25 @@
 #include "common/net/net.h"
 #include <jansson.h>
 
-#define CLIENT_CONNECT_US 5000000       /* no answer to the greeting for so long: not reachable */
+#define CLIENT_CONNECT_US 5000000 /* no answer to the greeting for so long: not reachable */
 
 struct client;
 struct client_events {
   void *ctx;
   /* body is valid during the call; text is the same as it came. */
   void (*reply)(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last);
-  void (*records)(void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block);   /* NULL: none are asked for */
+  void (*records)(void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block); /* NULL: none are asked for */
 };
 /* Connects and greets. An exit code: 0, ERROR (configuration), NOT_REACHABLE, NOT_AUTHORISED; said on standard error. Blocks, at most CLIENT_CONNECT_US. */
 enum exit_code client_open(struct client **out, const char *config_path);
 struct client *client_close(struct client *client);
 void client_set_events(struct client *client, const struct client_events *events);
-const char *client_node(const struct client *client);           /* its name */
-const char *client_operator(const struct client *client);       /* ours, as it calls us */
+const char *client_node(const struct client *client);     /* its name */
+const char *client_operator(const struct client *client); /* ours, as it calls us */
 const struct identity *client_identity(const struct client *client);
-int64_t client_clock_ahead(const struct client *client);        /* our clock minus the node's, µs */
+int64_t client_clock_ahead(const struct client *client); /* our clock minus the node's, µs */
 
-uint64_t client_request(struct client *client, json_t *body, uint64_t window);    /* takes the reference of body; its id */
+uint64_t client_request(struct client *client, json_t *body, uint64_t window); /* takes the reference of body; its id */
 uint64_t client_command(struct client *client, struct bytes command, uint64_t window);
 void client_credit(struct client *client, uint64_t id, uint64_t bytes);
 void client_ack(struct client *client, uint64_t id, enum lane lane, uint64_t position, uint64_t within);

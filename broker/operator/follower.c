@@ -45,8 +45,10 @@ static void put_row(const struct follower *follower, const struct record *record
   units_put_local(out, record->time, follower->zone);
   buffer_printf(out, "  " BYTES_FMT "  ", BYTES_ARG(record->address));
   for (size_t width = text_width(record->address); width < ADDRESS_COLUMNS; width++) buffer_append(out, bytes_text(" "));
-  if (record->value.type == VALUE_TEXT) buffer_append(out, record->value.bytes);
-  else value_put_json(out, &record->value);
+  if (record->value.type == VALUE_TEXT)
+    buffer_append(out, record->value.bytes);
+  else
+    value_put_json(out, &record->value);
   if (unit.len) buffer_printf(out, " " BYTES_FMT, BYTES_ARG(unit));
   if (record->kind != RECORD_READING) buffer_printf(out, "  %s", record_kind_name(record->kind));
   if (record->quality != QUALITY_GOOD)
@@ -82,9 +84,7 @@ static void put_record(const struct follower *follower, const struct block *bloc
   buffer_append(out, bytes_text("\n"));
 }
 
-static bool is_wanted(const struct follower *follower, const struct record *record) {
-  return follower->all || record->kind == RECORD_READING || record->kind == RECORD_EVENT;
-}
+static bool is_wanted(const struct follower *follower, const struct record *record) { return follower->all || record->kind == RECORD_READING || record->kind == RECORD_EVENT; }
 
 static void mark(struct follower *follower, enum lane lane, uint64_t position, uint64_t within) {
   follower->marks[lane].moved = true;
@@ -112,7 +112,9 @@ bool follower_take(struct follower *follower, enum lane lane, uint64_t position,
     more = ++follower->count != follower->most;
   }
   block_reader_free(reader);
-  if (more) mark(follower, lane, position, 0);
-  else mark(follower, lane, position - 1, record.sequence);
+  if (more)
+    mark(follower, lane, position, 0);
+  else
+    mark(follower, lane, position - 1, record.sequence);
   return more;
 }

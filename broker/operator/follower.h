@@ -10,16 +10,19 @@
 enum follower_form { FOLLOWER_TABLE, FOLLOWER_JSON, FOLLOWER_QUIET };
 struct follower {
   enum follower_form form;
-  bool all;                      /* also heads, descriptors, reports */
-  bool trace;                    /* JSON: with the path */
+  bool all;   /* also heads, descriptors, reports */
+  bool trace; /* JSON: with the path */
   bool colour;
   int32_t zone;
-  uint64_t most;                 /* records; 0: no limit */
+  uint64_t most; /* records; 0: no limit */
   uint64_t count;
   struct table units;            /* address -> text */
   uint64_t skip_position[LANES]; /* the entry of which a former run has shown the records up to skip_within */
   uint64_t skip_within[LANES];
-  struct { bool moved; uint64_t position, within; } marks[LANES];   /* what the lines so far stand for */
+  struct {
+    bool moved;
+    uint64_t position, within;
+  } marks[LANES]; /* what the lines so far stand for */
   uint64_t malformed;
 };
 void follower_init(struct follower *follower);

@@ -8,12 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct option_spec common[] = {
-    {"config", OPTION_TEXT, "FILE", "which broker, and whose key (default $RIVERBUS_CONFIG, or ~/.config/riverbus/operator.yaml)"},
-    {"json", OPTION_FLAG, NULL, "one JSON object a line; no table, no colour"},
-    {"help", OPTION_FLAG, NULL, "print help"},
-    {"version", OPTION_FLAG, NULL, "print the version"},
-    {0}};
+static const struct option_spec common[] = {{"config", OPTION_TEXT, "FILE", "which broker, and whose key (default $RIVERBUS_CONFIG, or ~/.config/riverbus/operator.yaml)"},
+                                            {"json", OPTION_FLAG, NULL, "one JSON object a line; no table, no colour"},
+                                            {"help", OPTION_FLAG, NULL, "print help"},
+                                            {"version", OPTION_FLAG, NULL, "print the version"},
+                                            {0}};
 
 static void print_options(const char *title, const struct option_spec *specs) {
   if (specs->name) printf("\n%s\n", title);

@@ -30,16 +30,18 @@ static bool write_once(struct output *output) {
     return true;
   }
   if (errno == EINTR) return true;
-  if (errno == EAGAIN) output->waits = true;
-  else if (errno == EPIPE) output->gone = true;
-  else output->error = errno;
+  if (errno == EAGAIN)
+    output->waits = true;
+  else if (errno == EPIPE)
+    output->gone = true;
+  else
+    output->error = errno;
   return false;
 }
 
 bool output_flush(struct output *output) {
   output->waits = false;
-  while (output_pending(output) && !output->gone && !output->error && write_once(output)) {
-  }
+  while (output_pending(output) && !output->gone && !output->error && write_once(output)) {}
   if (!output_pending(output)) {
     buffer_clear(&output->pending);
     output->at = 0;

@@ -9,11 +9,11 @@
 
 struct output {
   struct buffer pending;
-  size_t at;           /* written already */
+  size_t at; /* written already */
   int fd;
-  bool waits;          /* a write would block: poll for POLLOUT */
-  bool gone;           /* the reader has closed (EPIPE) */
-  int error;           /* errno of another failure; what is pending is lost */
+  bool waits; /* a write would block: poll for POLLOUT */
+  bool gone;  /* the reader has closed (EPIPE) */
+  int error;  /* errno of another failure; what is pending is lost */
 };
 void output_init(struct output *output);
 void output_deinit(struct output *output);
@@ -23,5 +23,5 @@ bool output_flush(struct output *output);
 bool output_drain(struct output *output);
 size_t output_pending(const struct output *output);
 bool output_is_terminal(void);
-bool output_has_colour(void);       /* a terminal, and NO_COLOR is not set */
+bool output_has_colour(void); /* a terminal, and NO_COLOR is not set */
 #endif

@@ -8,19 +8,19 @@
 struct call {
   const struct verb *verb;
   const struct arguments *arguments;
-  const char *config;      /* path of the operator's configuration */
+  const char *config; /* path of the operator's configuration */
   bool json;
 };
 struct verb {
   const char *name;
-  const char *usage;       /* what follows the name */
-  const char *summary;     /* one line */
-  const char *help;        /* more, or NULL */
+  const char *usage;   /* what follows the name */
+  const char *summary; /* one line */
+  const char *help;    /* more, or NULL */
   const struct option_spec *options;
   size_t operands_min, operands_max;
   enum exit_code (*run)(const struct call *call);
 };
-const struct verb *verb_at(size_t index);        /* in the order of help; NULL at the end */
+const struct verb *verb_at(size_t index); /* in the order of help; NULL at the end */
 const struct verb *verb_find(const char *name);
 
 extern const struct verb verb_commands, verb_follow, verb_keys, verb_last, verb_peers, verb_points, verb_readers, verb_set, verb_status, verb_tail;

@@ -5,14 +5,17 @@
 
 #define DAY_US (24 * 3600 * SECOND_US)
 
-struct listed { const struct call *call; struct view *view; };
+struct listed {
+  const struct call *call;
+  struct view *view;
+};
 
 static void add_row(struct listed *listed, const json_t *row) {
   const char *state = view_text(row, "state"), *code = view_text(row, "code");
   char shown[96];
   snprintf(shown, sizeof shown, "%s%s%s", state, *code ? ": " : "", code);
-  const char *cells[] = {view_text(row, "id"), view_time(row, "issued"), view_text(row, "address"), view_text(row, "value"), shown,
-                         view_text(row, "actual"), view_text(row, "by"), view_text(row, "basis")};
+  const char *cells[] = {view_text(row, "id"),     view_time(row, "issued"), view_text(row, "address"), view_text(row, "value"), shown,
+                         view_text(row, "actual"), view_text(row, "by"),     view_text(row, "basis")};
   view_add(listed->view, cells, 4, view_state_colour(state));
 }
 
@@ -20,14 +23,16 @@ static void take(void *ctx, const json_t *reply) {
   struct listed *listed = ctx;
   const json_t *rows = json_object_get(reply, "commands");
   for (size_t i = 0; i < json_array_size(rows); i++) {
-    if (listed->call->json) view_print_json(json_array_get(rows, i));
-    else add_row(listed, json_array_get(rows, i));
+    if (listed->call->json)
+      view_print_json(json_array_get(rows, i));
+    else
+      add_row(listed, json_array_get(rows, i));
   }
 }
 
 static enum exit_code list(const struct call *call, struct client *client) {
-  const struct view_column columns[] = {{"command", false}, {view_zone_title("issued"), false}, {"address", false}, {"value", true},
-                                        {"state", false},   {"measured", true},                 {"by", false},      {"basis", false}};
+  const struct view_column columns[] = {
+      {"command", false}, {view_zone_title("issued"), false}, {"address", false}, {"value", true}, {"state", false}, {"measured", true}, {"by", false}, {"basis", false}};
   bool open = arguments_has(call->arguments, "open");
   int64_t since = arguments_number(call->arguments, "since", open ? 0 : world_now(&world_system).wall - DAY_US);
   struct listed listed = {call, call->json ? NULL : view_new(columns, 8)};
@@ -38,7 +43,12 @@ static enum exit_code list(const struct call *call, struct client *client) {
 }
 
 /* One command: its state now. */
-struct one { const struct call *call; uint64_t id; bool done; enum exit_code code; };
+struct one {
+  const struct call *call;
+  uint64_t id;
+  bool done;
+  enum exit_code code;
+};
 
 static void take_one(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last) {
   struct one *one = ctx;
@@ -53,8 +63,7 @@ static enum exit_code show(const struct call *call, struct client *client, const
   struct one one = {.call = call};
   client_set_events(client, &(struct client_events){.ctx = &one, .reply = take_one});
   one.id = client_request(client, json_pack("{s:s,s:s}", "verb", "commands", "id", id), REQUEST_WINDOW_MAX);
-  while (!one.done && client_turn(client, NULL, 0, SECOND_US)) {
-  }
+  while (!one.done && client_turn(client, NULL, 0, SECOND_US)) {}
   if (one.done) return one.code;
   complain("not-reachable", NULL, "%s", client_lost(client));
   return EXIT_CODE_NOT_REACHABLE;

@@ -10,8 +10,10 @@ static enum exit_code failed(const struct identity_problem *problem) {
 static enum exit_code print_key(const struct call *call, const struct public_key *key) {
   char text[IDENTITY_KEY_TEXT + 1];
   public_key_text(key, text);
-  if (call->json) printf("{\"key\":\"%s\"}\n", text);
-  else puts(text);
+  if (call->json)
+    printf("{\"key\":\"%s\"}\n", text);
+  else
+    puts(text);
   return verb_written(EXIT_CODE_DONE);
 }
 
@@ -52,5 +54,11 @@ static enum exit_code run(const struct call *call) {
 }
 
 static const struct option_spec options[] = {{"dir", OPTION_TEXT, "DIR", "where new writes NAME.key and NAME.pub (default: here)"}, {0}};
-const struct verb verb_keys = {"keys", "new NAME [--dir DIR] | show FILE", "make a key pair, or show a public key",
-                               "new writes NAME.key (secret, mode 0600, never over an existing file) and NAME.pub, and prints the public key.", options, 2, 2, run};
+const struct verb verb_keys = {"keys",
+                               "new NAME [--dir DIR] | show FILE",
+                               "make a key pair, or show a public key",
+                               "new writes NAME.key (secret, mode 0600, never over an existing file) and NAME.pub, and prints the public key.",
+                               options,
+                               2,
+                               2,
+                               run};

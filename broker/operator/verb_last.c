@@ -4,7 +4,12 @@
 #include "common/base/world.h"
 #include <stdio.h>
 
-struct last { const struct call *call; struct view *view; size_t count; int64_t now; };
+struct last {
+  const struct call *call;
+  struct view *view;
+  size_t count;
+  int64_t now;
+};
 
 static const char *value_with_unit(const json_t *row) {
   static char text[600];
@@ -48,6 +53,11 @@ static enum exit_code run(const struct call *call) {
 }
 
 static const struct option_spec options[] = {{0}};
-const struct verb verb_last = {"last", "PATTERN...", "last values with age and quality",
-                               "Exit code 12 where nothing matches. A pattern is an address in which a segment may be + and the last may be #.", options, 1,
-                               64, run};
+const struct verb verb_last = {"last",
+                               "PATTERN...",
+                               "last values with age and quality",
+                               "Exit code 12 where nothing matches. A pattern is an address in which a segment may be + and the last may be #.",
+                               options,
+                               1,
+                               64,
+                               run};

@@ -11,8 +11,8 @@ static void print_patterns(const json_t *row, const char *member, const char *ti
 
 static void print_peer(const json_t *row) {
   const char *colour = json_is_true(json_object_get(row, "up")) ? "green" : "yellow", *connect = view_text(row, "connect");
-  printf("%s  %s%s%s since %s, %s\n", view_text(row, "name"), view_colour_on(colour), view_text(row, "state"), view_colour_off(colour),
-         view_time(row, "since"), *connect ? connect : "it connects to us");
+  printf("%s  %s%s%s since %s, %s\n", view_text(row, "name"), view_colour_on(colour), view_text(row, "state"), view_colour_off(colour), view_time(row, "since"),
+         *connect ? connect : "it connects to us");
   print_patterns(row, "share", "we send:");
   print_patterns(row, "accept", "we take:");
 }
@@ -21,8 +21,10 @@ static void take(void *ctx, const json_t *reply) {
   const struct call *call = ctx;
   const json_t *rows = json_object_get(reply, "peers");
   for (size_t i = 0; i < json_array_size(rows); i++) {
-    if (call->json) view_print_json(json_array_get(rows, i));
-    else print_peer(json_array_get(rows, i));
+    if (call->json)
+      view_print_json(json_array_get(rows, i));
+    else
+      print_peer(json_array_get(rows, i));
   }
 }
 

@@ -2,7 +2,11 @@
 #include "broker/operator/verb.h"
 #include "common/base/world.h"
 
-struct readers_shown { const struct call *call; struct view *view; int64_t now; };
+struct readers_shown {
+  const struct call *call;
+  struct view *view;
+  int64_t now;
+};
 
 static void take(void *ctx, const json_t *reply) {
   struct readers_shown *shown = ctx;
@@ -14,15 +18,15 @@ static void take(void *ctx, const json_t *reply) {
       continue;
     }
     bool connected = json_is_true(json_object_get(row, "connected"));
-    const char *cells[] = {view_text(row, "name"),           view_text(row, "operator"),     view_text(row, "patterns"), connected ? "now" : view_age(row, "seen", shown->now),
+    const char *cells[] = {view_text(row, "name"),       view_text(row, "operator"), view_text(row, "patterns"),    connected ? "now" : view_age(row, "seen", shown->now),
                            view_count(behind, "urgent"), view_count(behind, "live"), view_count(behind, "backfill")};
     view_add(shown->view, cells, 3, connected ? "green" : NULL);
   }
 }
 
 static enum exit_code list(const struct call *call, struct client *client) {
-  static const struct view_column columns[] = {{"reader", false},      {"operator", false},  {"patterns", false},       {"last seen", true},
-                                               {"urgent blocks behind", true}, {"live", true}, {"backfill", true}};
+  static const struct view_column columns[] = {{"reader", false}, {"operator", false}, {"patterns", false}, {"last seen", true}, {"urgent blocks behind", true},
+                                               {"live", true},    {"backfill", true}};
   struct readers_shown shown = {call, call->json ? NULL : view_new(columns, 7), world_now(&world_system).wall};
   enum exit_code code = client_ask(client, json_pack("{s:s}", "verb", "readers"), take, &shown);
   if (shown.view) view_print(shown.view, 0);
@@ -36,7 +40,8 @@ static enum exit_code run(const struct call *call) {
   enum exit_code code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE && a->operand_count)
     code = client_ask(client, json_pack("{s:s,s:s}", "verb", "readers-remove", "name", a->operands[1]), NULL, NULL);
-  else if (code == EXIT_CODE_DONE) code = list(call, client);
+  else if (code == EXIT_CODE_DONE)
+    code = list(call, client);
   client_close(client);
   return verb_written(code);
 }

@@ -30,16 +30,21 @@ static enum exit_code check_clock_with_broker(const struct client *client) {
   return EXIT_CODE_ERROR;
 }
 
-struct setting { struct command command; char id[COMMAND_ID_MAX + 1]; struct buffer bytes; };
+struct setting {
+  struct command command;
+  char id[COMMAND_ID_MAX + 1];
+  struct buffer bytes;
+};
 
 static enum exit_code sign(const struct call *call, const struct client *client, struct setting *setting, enum value_type type) {
   const struct arguments *a = call->arguments;
   const char *id = arguments_text(a, "id"), *basis = arguments_text(a, "basis"), *why = NULL;
   int64_t now = world_now(&world_system).wall;
-  if (id) snprintf(setting->id, sizeof setting->id, "%s", id);
-  else command_id_new(&world_system, setting->id);
-  if (id && (strlen(id) > COMMAND_ID_MAX || !command_id_is_good(bytes_text(id))))
-    return verb_misused(call, "--id %s is not 1 to 64 of A-Z a-z 0-9 . _ -", id);
+  if (id)
+    snprintf(setting->id, sizeof setting->id, "%s", id);
+  else
+    command_id_new(&world_system, setting->id);
+  if (id && (strlen(id) > COMMAND_ID_MAX || !command_id_is_good(bytes_text(id)))) return verb_misused(call, "--id %s is not 1 to 64 of A-Z a-z 0-9 . _ -", id);
   struct command *command = &setting->command;
   *command = (struct command){.verb = COMMAND_SET,
                               .id = bytes_text(setting->id),
@@ -99,15 +104,19 @@ static enum exit_code run(const struct call *call) {
   return verb_written(code);
 }
 
-static const struct option_spec options[] = {
-    {"deadline", OPTION_DURATION, "DURATION", "the device must have been told by then (default 60s)"},
-    {"basis", OPTION_TEXT, "TEXT", "why: the order or regulation, kept in every log"},
-    {"wait", OPTION_DURATION, "DURATION", "how long to wait for the outcome (default 2m); then exit 9, and the command goes on"},
-    {"no-wait", OPTION_FLAG, NULL, "end when the broker has taken it: exit 9, it is still open"},
-    {"id", OPTION_TEXT, "ID", "the command's id; the same id with the same content is one command, however often it is sent"},
-    {0}};
-const struct verb verb_set = {"set", "ADDRESS VALUE [options]", "a command: sets a point to a value, and says what became of it",
+static const struct option_spec options[] = {{"deadline", OPTION_DURATION, "DURATION", "the device must have been told by then (default 60s)"},
+                                             {"basis", OPTION_TEXT, "TEXT", "why: the order or regulation, kept in every log"},
+                                             {"wait", OPTION_DURATION, "DURATION", "how long to wait for the outcome (default 2m); then exit 9, and the command goes on"},
+                                             {"no-wait", OPTION_FLAG, NULL, "end when the broker has taken it: exit 9, it is still open"},
+                                             {"id", OPTION_TEXT, "ID", "the command's id; the same id with the same content is one command, however often it is sent"},
+                                             {0}};
+const struct verb verb_set = {"set",
+                              "ADDRESS VALUE [options]",
+                              "a command: sets a point to a value, and says what became of it",
                               "Prints the id before the command is sent, then each state as it comes. Exit codes: 0 executed, 3 certainly not taken,\n"
                               "4 not authorised, 5 rejected, 6 expired, 7 failed, 8 outcome not known, 9 still open, 10 cancelled, superseded or\n"
                               "stopped, 11 undelivered. Interrupting the wait leaves the command alone.",
-                              options, 2, 2, run};
+                              options,
+                              2,
+                              2,
+                              run};

@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { WINDOW = 512 * 1024 };   /* of blocks under way: some 40 MB as JSON at their densest */
+enum { WINDOW = 512 * 1024 }; /* of blocks under way: some 40 MB as JSON at their densest */
 
 static volatile sig_atomic_t interrupted;
 static void on_interrupt(int signal) {
@@ -22,11 +22,11 @@ struct tail {
   struct output output;
   uint64_t id;
   bool durable;
-  bool finished;            /* the count is reached */
-  bool last;                /* the broker ended the request */
+  bool finished; /* the count is reached */
+  bool last;     /* the broker ended the request */
   enum exit_code code;
-  uint64_t owed;            /* credit to be given when what it bought is written out */
-  bool pulled;              /* there were lines since the last flush */
+  uint64_t owed; /* credit to be given when what it bought is written out */
+  bool pulled;   /* there were lines since the last flush */
 };
 
 /* ---- what comes ---- */
@@ -34,8 +34,7 @@ struct tail {
 static void take_units(struct tail *tail, const json_t *rows) {
   for (size_t i = 0; i < json_array_size(rows); i++) {
     const json_t *address = json_array_get(json_array_get(rows, i), 0), *unit = json_array_get(json_array_get(rows, i), 1);
-    follower_unit(&tail->follower, bytes_of(json_string_value(address), json_string_length(address)),
-                  bytes_of(json_string_value(unit), json_string_length(unit)));
+    follower_unit(&tail->follower, bytes_of(json_string_value(address), json_string_length(address)), bytes_of(json_string_value(unit), json_string_length(unit)));
   }
 }
 
@@ -47,8 +46,9 @@ static void take_start(struct tail *tail, const json_t *start) {
 }
 
 static void say_lost(const json_t *lost) {
-  complain("discarded", "Read more often, or keep more (store: keep, max-size).", "the broker no longer has entries %s to %s of the %s log: they were discarded before they were read",
-           view_count(lost, "from"), view_count(lost, "to"), view_text(lost, "lane"));
+  complain("discarded", "Read more often, or keep more (store: keep, max-size).",
+           "the broker no longer has entries %s to %s of the %s log: they were discarded before they were read", view_count(lost, "from"), view_count(lost, "to"),
+           view_text(lost, "lane"));
 }
 
 static void on_reply(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last) {
@@ -96,9 +96,9 @@ static bool output_failed(const struct tail *tail) { return tail->output.gone ||
 
 static bool turn(struct tail *tail, int64_t timeout_us) {
   struct pollfd fd = {.fd = tail->output.fd, .events = tail->output.waits ? POLLOUT : 0};
-  bool watched = tail->output.fd != 1;   /* a file is never waited for */
+  bool watched = tail->output.fd != 1; /* a file is never waited for */
   bool there = client_turn(tail->client, &fd, watched ? 1 : 0, timeout_us);
-  if (watched && (fd.revents & POLLERR)) tail->output.gone = true;   /* the pager was closed */
+  if (watched && (fd.revents & POLLERR)) tail->output.gone = true; /* the pager was closed */
   write_out(tail);
   return there;
 }
@@ -141,8 +141,7 @@ static void finish(struct tail *tail) {
   int64_t until = world_now(&world_system).mono + 5 * SECOND_US;
   if (output_drain(&tail->output)) acknowledge(tail);
   client_cancel(tail->client, tail->id);
-  while (!tail->last && world_now(&world_system).mono < until && client_turn(tail->client, NULL, 0, 100 * MILLISECOND_US)) {
-  }
+  while (!tail->last && world_now(&world_system).mono < until && client_turn(tail->client, NULL, 0, 100 * MILLISECOND_US)) {}
 }
 
 static enum exit_code follow(struct tail *tail) {
@@ -159,8 +158,7 @@ static enum exit_code follow(struct tail *tail) {
   }
   tail->finished = true;
   finish(tail);
-  if (arguments_has(tail->call->arguments, "quiet"))
-    fprintf(stderr, "%llu records in %s\n", (unsigned long long)tail->follower.count, view_us(took));
+  if (arguments_has(tail->call->arguments, "quiet")) fprintf(stderr, "%llu records in %s\n", (unsigned long long)tail->follower.count, view_us(took));
   if (!tail->output.error) return EXIT_CODE_DONE;
   complain("output", NULL, "standard output cannot be written: %s", strerror(tail->output.error));
   return EXIT_CODE_ERROR;
@@ -179,18 +177,22 @@ static enum exit_code run(const struct call *call) {
   return code;
 }
 
-static const struct option_spec options[] = {
-    {"lane", OPTION_TEXT, "LANE", "only urgent, live or backfill; may be given more than once"},
-    {"since", OPTION_TIME, "T", "begin with stored records whose time is at or after T"},
-    {"from-start", OPTION_FLAG, NULL, "begin with the oldest stored record"},
-    {"durable", OPTION_TEXT, "NAME", "go on where the last run under that name ended; the broker remembers what was written out"},
-    {"count", OPTION_COUNT, "N", "end after N records"},
-    {"all", OPTION_FLAG, NULL, "also heads, descriptors and reports"},
-    {"trace", OPTION_FLAG, NULL, "with --json: the path each record took, with times"},
-    {"quiet", OPTION_FLAG, NULL, "print no records, only their number and the time they took (on standard error)"},
-    {0}};
-const struct verb verb_tail = {"tail", "PATTERN... [options]", "follows records: readings and events",
+static const struct option_spec options[] = {{"lane", OPTION_TEXT, "LANE", "only urgent, live or backfill; may be given more than once"},
+                                             {"since", OPTION_TIME, "T", "begin with stored records whose time is at or after T"},
+                                             {"from-start", OPTION_FLAG, NULL, "begin with the oldest stored record"},
+                                             {"durable", OPTION_TEXT, "NAME", "go on where the last run under that name ended; the broker remembers what was written out"},
+                                             {"count", OPTION_COUNT, "N", "end after N records"},
+                                             {"all", OPTION_FLAG, NULL, "also heads, descriptors and reports"},
+                                             {"trace", OPTION_FLAG, NULL, "with --json: the path each record took, with times"},
+                                             {"quiet", OPTION_FLAG, NULL, "print no records, only their number and the time they took (on standard error)"},
+                                             {0}};
+const struct verb verb_tail = {"tail",
+                               "PATTERN... [options]",
+                               "follows records: readings and events",
                                "Begins now, unless --since, --from-start or --durable say otherwise. With --durable nothing is missed between runs: a place\n"
                                "moves when the lines are written out; a run that is killed may repeat lines, whose numbers tell.\n"
                                "T is RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] in the local zone, or an age such as 2h.",
-                               options, 1, 64, run};
+                               options,
+                               1,
+                               64,
+                               run};

@@ -2,6 +2,7 @@
 #include "broker/operator/output.h"
 #include "common/base/mem.h"
 #include "common/base/units.h"
+#include "common/base/world.h"
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,17 +36,17 @@ static void put_items(struct buffer *out, const json_t *array) {
 void view_put_json(struct buffer *out, const json_t *value) {
   struct value number = {.type = VALUE_NUMBER};
   switch (json_typeof(value)) {
-  case JSON_OBJECT: put_members(out, value); break;
-  case JSON_ARRAY: put_items(out, value); break;
-  case JSON_STRING: json_put_text(out, bytes_of(json_string_value(value), json_string_length(value))); break;
-  case JSON_INTEGER: buffer_printf(out, "%lld", (long long)json_integer_value(value)); break;
-  case JSON_REAL:
-    number.number = json_real_value(value);
-    value_put_json(out, &number);
-    break;
-  case JSON_TRUE: buffer_append(out, bytes_text("true")); break;
-  case JSON_FALSE: buffer_append(out, bytes_text("false")); break;
-  case JSON_NULL: buffer_append(out, bytes_text("null")); break;
+    case JSON_OBJECT: put_members(out, value); break;
+    case JSON_ARRAY: put_items(out, value); break;
+    case JSON_STRING: json_put_text(out, bytes_of(json_string_value(value), json_string_length(value))); break;
+    case JSON_INTEGER: buffer_printf(out, "%lld", (long long)json_integer_value(value)); break;
+    case JSON_REAL:
+      number.number = json_real_value(value);
+      value_put_json(out, &number);
+      break;
+    case JSON_TRUE: buffer_append(out, bytes_text("true")); break;
+    case JSON_FALSE: buffer_append(out, bytes_text("false")); break;
+    case JSON_NULL: buffer_append(out, bytes_text("null")); break;
   }
 }
 
@@ -60,7 +61,10 @@ bool view_print_json(const json_t *value) {
 
 /* ---- tables ---- */
 
-struct view { struct libscols_table *table; size_t columns; };
+struct view {
+  struct libscols_table *table;
+  size_t columns;
+};
 
 struct view *view_new(const struct view_column *columns, size_t count) {
   struct view *view = mem_alloc(sizeof *view);
@@ -68,8 +72,7 @@ struct view *view_new(const struct view_column *columns, size_t count) {
   view->columns = count;
   scols_table_enable_colors(view->table, output_has_colour());
   scols_table_set_column_separator(view->table, "  ");
-  for (size_t i = 0; i < count; i++)
-    scols_table_new_column(view->table, columns[i].title, 0, columns[i].right ? SCOLS_FL_RIGHT : 0);
+  for (size_t i = 0; i < count; i++) scols_table_new_column(view->table, columns[i].title, 0, columns[i].right ? SCOLS_FL_RIGHT : 0);
   return view;
 }
 
@@ -101,9 +104,7 @@ const char *view_state_colour(const char *name) {
   return state_is_final(state) ? "yellow" : NULL;
 }
 
-const char *view_quality_colour(const char *quality) {
-  return strcmp(quality, "bad") == 0 ? "red" : strcmp(quality, "uncertain") == 0 ? "yellow" : NULL;
-}
+const char *view_quality_colour(const char *quality) { return strcmp(quality, "bad") == 0 ? "red" : strcmp(quality, "uncertain") == 0 ? "yellow" : NULL; }
 
 const char *view_colour_on(const char *colour) {
   if (!colour || !output_has_colour()) return "";
@@ -127,8 +128,10 @@ static struct buffer *ring_next(void) {
 const char *view_text(const json_t *object, const char *member) {
   const json_t *value = json_object_get(object, member);
   struct buffer *text = ring_next();
-  if (json_is_string(value)) buffer_append(text, bytes_of(json_string_value(value), json_string_length(value)));
-  else if (value && !json_is_null(value)) view_put_json(text, value);
+  if (json_is_string(value))
+    buffer_append(text, bytes_of(json_string_value(value), json_string_length(value)));
+  else if (value && !json_is_null(value))
+    view_put_json(text, value);
   return buffer_text(text);
 }
 
@@ -139,7 +142,7 @@ const char *view_count(const json_t *object, const char *member) {
 }
 
 int32_t view_zone(void) {
-  time_t now = time(NULL);
+  time_t now = (time_t)(world_now(&world_system).wall / SECOND_US);
   struct tm local;
   return localtime_r(&now, &local) ? (int32_t)local.tm_gmtoff : 0;
 }

@@ -21,9 +21,7 @@ static const struct layout {
     {"cancel", {ID}},
 };
 
-static const struct layout *layout_of(unsigned type) {
-  return type >= REQUEST_HELLO && type < REQUEST_TYPES_END ? &layouts[type - REQUEST_HELLO] : NULL;
-}
+static const struct layout *layout_of(unsigned type) { return type >= REQUEST_HELLO && type < REQUEST_TYPES_END ? &layouts[type - REQUEST_HELLO] : NULL; }
 
 const char *request_type_name(enum request_type type) {
   const struct layout *layout = layout_of(type);
@@ -34,10 +32,10 @@ bool request_is(struct bytes frame) { return frame.len && frame.data[0] >= REQUE
 
 static size_t field_limit(enum field field) {
   switch (field) {
-  case JSON: return REQUEST_JSON_MAX;
-  case COMMAND: return REQUEST_COMMAND_MAX;
-  case BLOCK: return BLOCK_MAX;
-  default: return REQUEST_TEXT_MAX;
+    case JSON: return REQUEST_JSON_MAX;
+    case COMMAND: return REQUEST_COMMAND_MAX;
+    case BLOCK: return BLOCK_MAX;
+    default: return REQUEST_TEXT_MAX;
   }
 }
 
@@ -48,22 +46,22 @@ static void write_sized(struct writer *w, enum field field, struct bytes value) 
 
 static void write_field(struct writer *w, enum field field, const struct request_message *m) {
   switch (field) {
-  case END: break;
-  case VERSION: writer_varint(w, m->version); break;
-  case CLOCK: writer_zigzag(w, m->clock); break;
-  case PROGRAM: write_sized(w, field, m->program); break;
-  case NODE: write_sized(w, field, m->node); break;
-  case NAME: write_sized(w, field, m->name); break;
-  case TOKEN: writer_varint(w, m->token); break;
-  case ID: writer_varint(w, m->id); break;
-  case WINDOW: writer_varint(w, m->window); break;
-  case LAST: writer_u8(w, m->last); break;
-  case LANE: writer_u8(w, (uint8_t)m->lane); break;
-  case POSITION: writer_varint(w, m->position); break;
-  case WITHIN: writer_varint(w, m->within); break;
-  case JSON:
-  case COMMAND:
-  case BLOCK: write_sized(w, field, m->body); break;
+    case END: break;
+    case VERSION: writer_varint(w, m->version); break;
+    case CLOCK: writer_zigzag(w, m->clock); break;
+    case PROGRAM: write_sized(w, field, m->program); break;
+    case NODE: write_sized(w, field, m->node); break;
+    case NAME: write_sized(w, field, m->name); break;
+    case TOKEN: writer_varint(w, m->token); break;
+    case ID: writer_varint(w, m->id); break;
+    case WINDOW: writer_varint(w, m->window); break;
+    case LAST: writer_u8(w, m->last); break;
+    case LANE: writer_u8(w, (uint8_t)m->lane); break;
+    case POSITION: writer_varint(w, m->position); break;
+    case WITHIN: writer_varint(w, m->within); break;
+    case JSON:
+    case COMMAND:
+    case BLOCK: write_sized(w, field, m->body); break;
   }
 }
 
@@ -101,22 +99,22 @@ static uint8_t read_below(struct reader *r, uint8_t limit) {
 
 static void read_field(struct reader *r, enum field field, struct request_message *m) {
   switch (field) {
-  case END: break;
-  case VERSION: m->version = reader_varint(r); break;
-  case CLOCK: m->clock = reader_zigzag(r); break;
-  case PROGRAM: m->program = read_text(r, field); break;
-  case NODE: m->node = read_text(r, field); break;
-  case NAME: m->name = read_text(r, field); break;
-  case TOKEN: m->token = reader_varint(r); break;
-  case ID: m->id = reader_varint(r); break;
-  case WINDOW: m->window = reader_varint(r); break;
-  case LAST: m->last = read_below(r, 2); break;
-  case LANE: m->lane = (enum lane)read_below(r, LANES); break;
-  case POSITION: m->position = reader_varint(r); break;
-  case WITHIN: m->within = reader_varint(r); break;
-  case JSON:
-  case COMMAND:
-  case BLOCK: m->body = read_sized(r, field); break;
+    case END: break;
+    case VERSION: m->version = reader_varint(r); break;
+    case CLOCK: m->clock = reader_zigzag(r); break;
+    case PROGRAM: m->program = read_text(r, field); break;
+    case NODE: m->node = read_text(r, field); break;
+    case NAME: m->name = read_text(r, field); break;
+    case TOKEN: m->token = reader_varint(r); break;
+    case ID: m->id = reader_varint(r); break;
+    case WINDOW: m->window = reader_varint(r); break;
+    case LAST: m->last = read_below(r, 2); break;
+    case LANE: m->lane = (enum lane)read_below(r, LANES); break;
+    case POSITION: m->position = reader_varint(r); break;
+    case WITHIN: m->within = reader_varint(r); break;
+    case JSON:
+    case COMMAND:
+    case BLOCK: m->body = read_sized(r, field); break;
   }
 }
 

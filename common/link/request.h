@@ -46,9 +46,9 @@ enum request_type {
 };
 enum {
   REQUEST_VERSION = 1,
-  REQUEST_JSON_MAX = 96 * 1024,     /* a JSON body; longer answers come in several replies */
-  REQUEST_COMMAND_MAX = 16 * 1024,  /* COMMAND_MAX of common/command/command.h */
-  REQUEST_TEXT_MAX = 255,           /* program, node and operator names */
+  REQUEST_JSON_MAX = 96 * 1024,    /* a JSON body; longer answers come in several replies */
+  REQUEST_COMMAND_MAX = 16 * 1024, /* COMMAND_MAX of common/command/command.h */
+  REQUEST_TEXT_MAX = 255,          /* program, node and operator names */
   REQUEST_WINDOW_MAX = 4 * 1024 * 1024,
   REQUEST_PING_US = 1000000,
   REQUEST_DEAD_US = 6000000,
@@ -57,19 +57,19 @@ enum {
 
 struct request_message {
   enum request_type type;
-  uint64_t version;       /* HELLO, WELCOME */
-  int64_t clock;          /* HELLO, WELCOME, PING, PONG */
-  struct bytes program;   /* HELLO */
-  struct bytes node;      /* WELCOME */
-  struct bytes name;      /* WELCOME: of the operator */
-  uint64_t token;         /* PING, PONG */
-  uint64_t id;            /* REQUEST and all below */
-  uint64_t window;        /* REQUEST, COMMAND: bytes; CREDIT: bytes more */
-  bool last;              /* REPLY */
-  enum lane lane;         /* RECORDS, ACK */
-  uint64_t position;      /* RECORDS, ACK */
-  uint64_t within;        /* ACK */
-  struct bytes body;      /* JSON, command or block: a view of the frame */
+  uint64_t version;     /* HELLO, WELCOME */
+  int64_t clock;        /* HELLO, WELCOME, PING, PONG */
+  struct bytes program; /* HELLO */
+  struct bytes node;    /* WELCOME */
+  struct bytes name;    /* WELCOME: of the operator */
+  uint64_t token;       /* PING, PONG */
+  uint64_t id;          /* REQUEST and all below */
+  uint64_t window;      /* REQUEST, COMMAND: bytes; CREDIT: bytes more */
+  bool last;            /* REPLY */
+  enum lane lane;       /* RECORDS, ACK */
+  uint64_t position;    /* RECORDS, ACK */
+  uint64_t within;      /* ACK */
+  struct bytes body;    /* JSON, command or block: a view of the frame */
 };
 
 /* Whether a frame belongs to this protocol (by its first byte). */

@@ -11,8 +11,7 @@ static const struct bytes stream = {(const uint8_t *)"chongqing/cuntan", 16};
 static const struct bytes level = {(const uint8_t *)"chongqing/cuntan/gauge-1/level", 30};
 
 static struct record reading(int64_t time, int64_t received, uint64_t sequence, double value) {
-  return (struct record){.kind = RECORD_READING, .address = level, .time = time, .received = received, .sequence = sequence,
-                         .value = {.type = VALUE_NUMBER, .number = value}};
+  return (struct record){.kind = RECORD_READING, .address = level, .time = time, .received = received, .sequence = sequence, .value = {.type = VALUE_NUMBER, .number = value}};
 }
 
 /* Two records, one wins in either order. */
@@ -32,18 +31,18 @@ static void assert_wins(struct record winner, struct epoch winner_epoch, struct 
 static void test_order(void **state) {
   (void)state;
   struct epoch e = {5, 5}, newer = {6, 1};
-  assert_wins(reading(20, 30, 1, 1), e, reading(10, 30, 2, 2), e);         /* the later time, not the later number */
-  assert_wins(reading(10, 12, 1, 1), e, reading(99, 9, 2, 2), e);          /* a time in the future counts as received */
-  assert_wins(reading(10, 12, 2, 1), e, reading(10, 13, 1, 2), e);         /* same time: the later number */
-  assert_wins(reading(10, 12, 1, 1), newer, reading(10, 12, 9, 2), e);     /* same time: the newer epoch before the number */
+  assert_wins(reading(20, 30, 1, 1), e, reading(10, 30, 2, 2), e);     /* the later time, not the later number */
+  assert_wins(reading(10, 12, 1, 1), e, reading(99, 9, 2, 2), e);      /* a time in the future counts as received */
+  assert_wins(reading(10, 12, 2, 1), e, reading(10, 13, 1, 2), e);     /* same time: the later number */
+  assert_wins(reading(10, 12, 1, 1), newer, reading(10, 12, 9, 2), e); /* same time: the newer epoch before the number */
   struct record clock = reading(50, 60, 9, 2);
   clock.quality = QUALITY_BAD;
   clock.reason = REASON_CLOCK;
-  assert_wins(reading(10, 12, 1, 1), e, clock, e);                         /* quality clock never displaces */
+  assert_wins(reading(10, 12, 1, 1), e, clock, e); /* quality clock never displaces */
   struct record bad = reading(50, 60, 9, 1);
   bad.quality = QUALITY_BAD;
   bad.reason = REASON_SENSOR_FAULT;
-  assert_wins(bad, e, reading(10, 12, 1, 2), e);                           /* any other bad value does: it is the truth now */
+  assert_wins(bad, e, reading(10, 12, 1, 2), e); /* any other bad value does: it is the truth now */
 }
 
 static void test_descriptor(void **state) {
@@ -51,8 +50,7 @@ static void test_descriptor(void **state) {
   struct catalogue catalogue;
   catalogue_init(&catalogue);
   static const char text[] = "{\"type\":\"number\",\"unit\":\"m\",\"description\":\"水位\",\"control\":{\"type\":\"number\"}}";
-  struct record record = {.kind = RECORD_DESCRIPTOR, .address = level, .time = 1, .received = 1, .sequence = 1,
-                          .value = {.type = VALUE_TEXT, .bytes = bytes_text(text)}};
+  struct record record = {.kind = RECORD_DESCRIPTOR, .address = level, .time = 1, .received = 1, .sequence = 1, .value = {.type = VALUE_TEXT, .bytes = bytes_text(text)}};
   struct record value = reading(10, 10, 2, 178.52);
   catalogue_take(&catalogue, &record, stream, (struct epoch){1, 1}, LANE_LIVE);
   catalogue_take(&catalogue, &value, stream, (struct epoch){1, 1}, LANE_LIVE);
@@ -67,7 +65,7 @@ static void test_descriptor(void **state) {
   point_put_description(&json, point);
   assert_non_null(strstr(buffer_text(&json), "\"description\":\"水位\""));
   buffer_deinit(&json);
-  record.value.bytes = bytes_text("not json");   /* says nothing, and harms nobody */
+  record.value.bytes = bytes_text("not json"); /* says nothing, and harms nobody */
   record.sequence = 3;
   record.time = record.received = 20;
   catalogue_take(&catalogue, &record, stream, (struct epoch){1, 1}, LANE_LIVE);
@@ -121,7 +119,7 @@ static void test_any_order_and_checkpoint(void **state) {
   for (int i = 0; i < RECORDS; i++) {
     records[i] = random_record(i);
     catalogue_take(&first, &records[i], stream, (struct epoch){7, 7}, LANE_LIVE);
-    if (i == RECORDS / 2)   /* an old checkpoint, over which newer records come once more */
+    if (i == RECORDS / 2) /* an old checkpoint, over which newer records come once more */
       for (size_t piece = 0; piece < catalogue_pieces(&first); piece++) catalogue_encode(&first, piece, put_into, &third);
   }
   for (int i = RECORDS; i-- > 0;) catalogue_take(&second, &records[i], stream, (struct epoch){7, 7}, LANE_LIVE);

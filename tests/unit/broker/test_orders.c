@@ -14,7 +14,11 @@ static const char descriptor[] = "{\"type\":\"number\",\"unit\":\"%\",\"control\
 
 /* ---- the world of a story ---- */
 
-struct pending { struct pending *next; errand_fn *done; void *ctx, *cookie; };
+struct pending {
+  struct pending *next;
+  errand_fn *done;
+  void *ctx, *cookie;
+};
 struct scene {
   struct world world;
   struct instant now;
@@ -31,7 +35,7 @@ struct scene {
   struct epoch epoch;
   bool up;
   struct point point;
-  struct buffer said, sent;        /* since the last line of the story */
+  struct buffer said, sent; /* since the last line of the story */
   struct buffer command_bytes;
   uint64_t request_id, report_sequence;
   struct pending *pending;
@@ -65,9 +69,7 @@ static struct errand *hook_read(void *ctx, const struct store_read *read, errand
   assert_int_equal(store_read(((struct scene *)ctx)->store, read, pending_new(done, done_ctx, cookie)), 0);
   return NULL;
 }
-static struct order_station the_station(void) {
-  return (struct order_station){bytes_text(STATION), &scene.station_public, 1, scene.up, scene.epoch};
-}
+static struct order_station the_station(void) { return (struct order_station){bytes_text(STATION), &scene.station_public, 1, scene.up, scene.epoch}; }
 static bool hook_station(void *ctx, struct bytes address, struct order_station *out) {
   (void)ctx;
   *out = the_station();
@@ -183,7 +185,7 @@ static void end_scene(void) {
 /* ---- what can happen ---- */
 
 static void commit(void) {
-  for (int i = 0; i < 4; i++) {   /* a completion may submit the next batch */
+  for (int i = 0; i < 4; i++) { /* a completion may submit the next batch */
     store_memory_run(scene.store, 1000);
     take_completions();
   }
@@ -201,12 +203,16 @@ static void do_take(const char *arguments) {
   char address[80] = POINT;
   int value = 40, deadline = 60;
   sscanf(arguments, "%d %d %79s", &value, &deadline, address);
-  struct command command = {.verb = COMMAND_SET, .id = bytes_text("c1"), .address = bytes_text(address), .issued = scene.now.wall,
-                            .deadline = scene.now.wall + deadline * SECOND_US, .value = {.type = VALUE_INTEGER, .integer = value}};
+  struct command command = {.verb = COMMAND_SET,
+                            .id = bytes_text("c1"),
+                            .address = bytes_text(address),
+                            .issued = scene.now.wall,
+                            .deadline = scene.now.wall + deadline * SECOND_US,
+                            .value = {.type = VALUE_INTEGER, .integer = value}};
   buffer_clear(&scene.command_bytes);
   assert_int_equal(command_sign(&scene.command_bytes, &command, strstr(arguments, "stranger") ? scene.stranger : scene.operator_key, NULL), 0);
   ask(REQUEST_COMMAND, buffer_bytes(&scene.command_bytes));
-  store_memory_run(scene.store, 0);   /* the look-up of the id */
+  store_memory_run(scene.store, 0); /* the look-up of the id */
   take_completions();
 }
 
@@ -252,8 +258,8 @@ static void do_report(const char *arguments) {
   struct buffer bytes = BUFFER_NULL;
   assert_int_equal(report_sign(&bytes, &report, strcmp(how, "forged") == 0 ? scene.stranger : scene.station_key), 0);
   struct block_builder *builder = block_builder_new();
-  struct record record = {.kind = RECORD_REPORT, .address = report.address, .time = scene.now.wall, .received = scene.now.wall,
-                          .value = {.type = VALUE_BYTES, .bytes = buffer_bytes(&bytes)}};
+  struct record record = {
+      .kind = RECORD_REPORT, .address = report.address, .time = scene.now.wall, .received = scene.now.wall, .value = {.type = VALUE_BYTES, .bytes = buffer_bytes(&bytes)}};
   assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   struct blob *blob = block_builder_finish(builder, bytes_text(STATION "!urgent"), 1);
   block_number(blob, scene.epoch, ++scene.report_sequence);
@@ -263,9 +269,11 @@ static void do_report(const char *arguments) {
   struct order_station station = the_station();
   orders_admit(scene.orders, &station, &block, batch);
   size_t said = scene.said.len;
-  if (store_batch_is_empty(batch)) store_batch_free(batch);
-  else assert_int_equal(store_submit(scene.store, batch, NULL), 0);
-  assert_int_equal(scene.said.len, said);   /* nothing is said before the commit */
+  if (store_batch_is_empty(batch))
+    store_batch_free(batch);
+  else
+    assert_int_equal(store_submit(scene.store, batch, NULL), 0);
+  assert_int_equal(scene.said.len, said); /* nothing is said before the commit */
   commit();
   orders_committed(scene.orders, &block);
   block_builder_free(builder);
@@ -301,10 +309,11 @@ static void do_crash(const char *arguments) {
   begin_process();
 }
 
-
-static const struct { const char *word; void (*act)(const char *arguments); } actions[] = {
-    {"take", do_take}, {"again", do_again}, {"follow", do_follow}, {"commit", do_commit}, {"up", do_up}, {"down", do_down}, {"report", do_report},
-    {"never", do_never}, {"wait", do_wait}, {"crash", do_crash}};
+static const struct {
+  const char *word;
+  void (*act)(const char *arguments);
+} actions[] = {{"take", do_take}, {"again", do_again},   {"follow", do_follow}, {"commit", do_commit}, {"up", do_up},
+               {"down", do_down}, {"report", do_report}, {"never", do_never},   {"wait", do_wait},     {"crash", do_crash}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -318,38 +327,85 @@ static void act(const char *line) {
 
 /* ---- the stories ---- */
 
-struct line { const char *happens, *said, *sent; };
-struct story { const char *name; struct line lines[16]; };
+struct line {
+  const char *happens, *said, *sent;
+};
+struct story {
+  const char *name;
+  struct line lines[16];
+};
 
 static const struct story stories[] = {
     {"the usual way: nothing is said before the commit, sent is durable before the station is told",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"report received", "received ", ""},
-      {"report dispatched", "dispatched ", ""}, {"report executed", "executed. ", ""}, {"follow", "executed. ", ""}}},
+     {{"up", "", ""},
+      {"take", "", ""},
+      {"commit", "accepted sent ", "command "},
+      {"report received", "received ", ""},
+      {"report dispatched", "dispatched ", ""},
+      {"report executed", "executed. ", ""},
+      {"follow", "executed. ", ""}}},
     {"the station is away: accepted, and handed over when it comes",
      {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 10", "", ""}, {"up", "sent ", "command "}, {"report executed", "executed. ", ""}}},
     {"the station stays away: expired at the deadline", {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 61", "expired:expired. ", ""}, {"up", "", ""}}},
     {"handed over and silent: asked for after the deadline, unknown in the end, and the late truth comes once",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""},
-      {"follow", "unknown:no-answer. ", ""}, {"up", "", "ask "}, {"report executed", "", ""}, {"follow", "executed. ", ""}, {"report failed", "", ""},
+     {{"up", "", ""},
+      {"take", "", ""},
+      {"commit", "accepted sent ", "command "},
+      {"down", "", ""},
+      {"wait 61", "", ""},
+      {"wait 30", "unknown:no-answer. ", ""},
+      {"follow", "unknown:no-answer. ", ""},
+      {"up", "", "ask "},
+      {"report executed", "", ""},
+      {"follow", "executed. ", ""},
+      {"report failed", "", ""},
       {"follow", "executed. ", ""}}},
     {"never received, from the same epoch: expired",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"wait 61", "", ""}, {"up", "", "ask "},
+     {{"up", "", ""},
+      {"take", "", ""},
+      {"commit", "accepted sent ", "command "},
+      {"down", "", ""},
+      {"wait 61", "", ""},
+      {"up", "", "ask "},
       {"never", "expired:not-received. ", ""}}},
     {"never received, from a restored store: its word means nothing",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"wait 61", "", ""}, {"up", "", "ask "},
-      {"never restored", "", ""}, {"down", "", ""}, {"wait 30", "unknown:no-answer. ", ""}}},
+     {{"up", "", ""},
+      {"take", "", ""},
+      {"commit", "accepted sent ", "command "},
+      {"down", "", ""},
+      {"wait 61", "", ""},
+      {"up", "", "ask "},
+      {"never restored", "", ""},
+      {"down", "", ""},
+      {"wait 30", "unknown:no-answer. ", ""}}},
     {"lost on the way: handed over again while it is alive", {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"wait 2", "", "command "}}},
     {"a session that breaks: handed over again, not asked for",
      {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"up", "", "command "}}},
     {"the broker dies before the commit: the command never was", {{"up", "", ""}, {"take", "", ""}, {"crash", "", ""}, {"follow", "error:not-found. ", ""}}},
     {"the broker dies after the commit: it goes on",
-     {{"take", "", ""}, {"commit", "accepted ", ""}, {"crash", "", ""}, {"follow", "accepted ", ""}, {"up", "sent ", "command "}, {"report executed", "executed. ", ""},
-      {"crash", "", ""}, {"follow", "executed. ", ""}}},
+     {{"take", "", ""},
+      {"commit", "accepted ", ""},
+      {"crash", "", ""},
+      {"follow", "accepted ", ""},
+      {"up", "sent ", "command "},
+      {"report executed", "executed. ", ""},
+      {"crash", "", ""},
+      {"follow", "executed. ", ""}}},
     {"the broker dies after sent: never expired by the broker any more",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"crash", "", ""}, {"wait 61", "", ""}, {"follow", "sent ", ""},
-      {"up", "", "ask "}, {"report executed", "executed. ", ""}}},
+     {{"up", "", ""},
+      {"take", "", ""},
+      {"commit", "accepted sent ", "command "},
+      {"crash", "", ""},
+      {"wait 61", "", ""},
+      {"follow", "sent ", ""},
+      {"up", "", "ask "},
+      {"report executed", "executed. ", ""}}},
     {"the same order twice is one",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"again", "sent ", ""}, {"report executed", "executed. executed. ", ""},
+     {{"up", "", ""},
+      {"take", "", ""},
+      {"commit", "accepted sent ", "command "},
+      {"again", "sent ", ""},
+      {"report executed", "executed. executed. ", ""},
       {"again", "executed. ", ""}}},
     {"the same id with other content is refused, also when the first has long ended",
      {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"take 50", "rejected:replay. ", ""}}},
@@ -358,7 +414,8 @@ static const struct story stories[] = {
     {"refused: range", {{"take 140", "rejected:range. ", ""}, {"follow", "error:not-found. ", ""}}},
     {"refused: a stranger's key", {{"take 40 60 " POINT " stranger", "rejected:authority. ", ""}}},
     {"refused: not a point, not one of this province, too far ahead",
-     {{"take 40 60 chongqing/cai/gate-2/opening", "rejected:unknown-point. ", ""}, {"take 40 60 hubei/x/gate-1/opening", "rejected:unsupported. ", ""},
+     {{"take 40 60 chongqing/cai/gate-2/opening", "rejected:unknown-point. ", ""},
+      {"take 40 60 hubei/x/gate-1/opening", "rejected:unsupported. ", ""},
       {"take 40 900", "rejected:deadline. ", ""}}},
 };
 
@@ -369,8 +426,8 @@ static void tell_story(const struct story *story) {
     buffer_clear(&scene.sent);
     act(line->happens);
     if (strcmp(buffer_text(&scene.said), line->said) == 0 && strcmp(buffer_text(&scene.sent), line->sent) == 0) continue;
-    fail_msg("%s\n  at \"%s\": said \"%s\" and not \"%s\", sent \"%s\" and not \"%s\"", story->name, line->happens, buffer_text(&scene.said), line->said,
-             buffer_text(&scene.sent), line->sent);
+    fail_msg("%s\n  at \"%s\": said \"%s\" and not \"%s\", sent \"%s\" and not \"%s\"", story->name, line->happens, buffer_text(&scene.said), line->said, buffer_text(&scene.sent),
+             line->sent);
   }
   end_scene();
 }

@@ -30,8 +30,8 @@ static bool any(char (*patterns)[64], int count, const char *address) {
 
 static int below(int n) { return (int)(random() % n); }
 static const char *segment(int level) {
-  static const char *const names[4][4] = {{"chongqing", "hubei", "chong", "chongqing2"}, {"cuntan", "寸滩", "cuntan2", "cai"},
-                                          {"gauge-1", "gate-1", "gauge", "1号闸"}, {"level", "flow", "opening", "lev"}};
+  static const char *const names[4][4] = {
+      {"chongqing", "hubei", "chong", "chongqing2"}, {"cuntan", "寸滩", "cuntan2", "cai"}, {"gauge-1", "gate-1", "gauge", "1号闸"}, {"level", "flow", "opening", "lev"}};
   return names[level][below(4)];
 }
 static void random_address(char out[64], int depth) {
@@ -125,7 +125,7 @@ static void one_round(void) {
   struct blob *sent = peer_share(&rules, blob, &block), *replace = NULL;
   assert_int_equal(sent ? values_in(blob_bytes(sent)) : 0, may_go);
   if (may_go) assert_true(peer_shares_stream(&rules, bytes_text(stream)));
-  for (int i = 0; i < ADDRESSES; i++)   /* not only the record: its name is nowhere in what goes out */
+  for (int i = 0; i < ADDRESSES; i++) /* not only the record: its name is nowhere in what goes out */
     if (ours && !any(share, shares, addresses[i])) assert_false(is_a_name_in(sent, addresses[i]));
   enum peer_accept verdict = peer_accept(&rules, &block, &replace);
   unsigned taken = verdict == PEER_ACCEPT_NOTHING ? 0 : verdict == PEER_ACCEPT_ALL ? (1u << ADDRESSES) - 1 : values_in(blob_bytes(replace));
@@ -172,7 +172,7 @@ static void test_kinds(void **state) {
   struct record theirs = {.kind = RECORD_HEAD, .address = bytes_text("hubei/yichang")};
   assert_true(peer_accepts_record(&rules, bytes_text("hubei/yichang"), &theirs));
   assert_false(peer_accepts_record(&rules, bytes_text("anhui/yichang"), &theirs));
-  assert_false(peer_accepts_record(&rules, urgent, &event));   /* our own streams never come from a neighbour */
+  assert_false(peer_accepts_record(&rules, urgent, &event)); /* our own streams never come from a neighbour */
   char addresses[1][64] = {"chongqing/cai/gate-1/opening"};
   struct blob *blob = block_of("chongqing/cai!urgent", addresses, 1, RECORD_REPORT);
   struct block block;

@@ -46,7 +46,7 @@ static const struct requester *requester(void *ctx, const char *principal) {
   return seen.known ? &duty : NULL;
 }
 
-static const char row[] = "{\"row\":\"0123456789\"}";   /* 20 bytes */
+static const char row[] = "{\"row\":\"0123456789\"}"; /* 20 bytes */
 static void rows_more(void *ctx, struct request *request) {
   (void)ctx;
   seen.more++;
@@ -100,7 +100,7 @@ static void test_greeting_first(void **state) {
   (void)state;
   request(1, 1000, "{\"verb\":\"rows\"}");
   request(2, 1000, "{\"verb\":\"rows\"}");
-  assert_int_equal(seen.replies, 1);   /* told once */
+  assert_int_equal(seen.replies, 1); /* told once */
   assert_string_equal(seen.code, "session");
   assert_int_equal(requests_malformed(requests), 2);
   send_in((struct request_message){.type = REQUEST_HELLO, .version = REQUEST_VERSION + 1});
@@ -116,10 +116,10 @@ static void test_window(void **state) {
   (void)state;
   greet();
   request(1, 50, "{\"verb\":\"rows\"}");
-  assert_int_equal(seen.sent_rows, 3);   /* 20 + 20, and one more that the last 10 bytes are lent for */
+  assert_int_equal(seen.sent_rows, 3); /* 20 + 20, and one more that the last 10 bytes are lent for */
   send_in((struct request_message){.type = REQUEST_CREDIT, .id = 1, .window = 20});
   assert_int_equal(seen.sent_rows, 4);
-  send_in((struct request_message){.type = REQUEST_CREDIT, .id = 9, .window = 2000});   /* no such request */
+  send_in((struct request_message){.type = REQUEST_CREDIT, .id = 9, .window = 2000}); /* no such request */
   assert_int_equal(seen.sent_rows, 4);
   send_in((struct request_message){.type = REQUEST_CREDIT, .id = 1, .window = UINT64_MAX});
   assert_int_equal(seen.sent_rows, 100);
@@ -137,7 +137,7 @@ static void test_full_socket(void **state) {
   assert_int_equal(seen.replies, 0);
   seen.full = false;
   requests_tick(requests);
-  assert_int_equal(seen.replies, 3 + 100 + 1);   /* what waited, then the rows and their end */
+  assert_int_equal(seen.replies, 3 + 100 + 1); /* what waited, then the rows and their end */
 }
 
 static void test_who_does_not_read_is_cut(void **state) {
@@ -194,12 +194,9 @@ static void test_too_many(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_greeting_first, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_window, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_full_socket, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_who_does_not_read_is_cut, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_silence, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_revoked_and_unknown, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_greeting_first, setup, teardown), cmocka_unit_test_setup_teardown(test_window, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_full_socket, setup, teardown),    cmocka_unit_test_setup_teardown(test_who_does_not_read_is_cut, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_silence, setup, teardown),        cmocka_unit_test_setup_teardown(test_revoked_and_unknown, setup, teardown),
       cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

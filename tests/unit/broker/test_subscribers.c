@@ -21,7 +21,7 @@ static struct {
   struct requester who;
   bool full;
   /* what the client saw */
-  struct buffer values;         /* "lane:value " of each record */
+  struct buffer values; /* "lane:value " of each record */
   size_t bytes, lasts;
   uint64_t positions[LANES];
   char code[32];
@@ -45,7 +45,7 @@ static void see_block(const struct request_message *m) {
   while (block_reader_next(reader, &record) == 0)
     if (record.kind == RECORD_READING) buffer_printf(&t.values, "%lld ", (long long)record.value.integer);
   block_reader_free(reader);
-  assert_true(m->position > t.positions[m->lane]);   /* in order, nothing twice */
+  assert_true(m->position > t.positions[m->lane]); /* in order, nothing twice */
   t.positions[m->lane] = m->position;
   t.bytes += m->body.len;
 }
@@ -117,8 +117,8 @@ static void begin_process(size_t ring_bytes) {
   errands_init(&t.errands, NULL);
   readers_init(&t.readers, &t.errands, &t.world);
   assert_int_equal(readers_load(&t.readers, t.store), 0);
-  struct node_options options = {.name = "chongqing", .world = &t.world, .store = t.store, .ring_bytes = ring_bytes,
-                                 .hooks = {.send = no_send, .close = closed, .submitted = done, .read = done}};
+  struct node_options options = {
+      .name = "chongqing", .world = &t.world, .store = t.store, .ring_bytes = ring_bytes, .hooks = {.send = no_send, .close = closed, .submitted = done, .read = done}};
   t.node = node_new(&options);
   t.errands.node = t.node;
   struct subscribers_options followed = {t.node, t.store, &t.errands, &t.readers, no_units, NULL};
@@ -169,8 +169,11 @@ static void settle(void) {
 static void feed(int first, int last) {
   struct block_builder *builder = block_builder_new();
   for (int i = first; i <= last; i++) {
-    struct record record = {.kind = RECORD_READING, .address = bytes_text(i % 2 ? "chongqing/x/y/odd" : "chongqing/x/y/even"), .time = i * SECOND_US,
-                            .received = node_received(t.node), .value = {.type = VALUE_INTEGER, .integer = i}};
+    struct record record = {.kind = RECORD_READING,
+                            .address = bytes_text(i % 2 ? "chongqing/x/y/odd" : "chongqing/x/y/even"),
+                            .time = i * SECOND_US,
+                            .received = node_received(t.node),
+                            .value = {.type = VALUE_INTEGER, .integer = i}};
     assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   }
   struct store_batch *batch = store_batch_new();
@@ -202,7 +205,7 @@ static void test_passing(void **state) {
   begin(0);
   feed(1, 3);
   tail(1, 1, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"#\"]}");
-  assert_saw("");   /* from now */
+  assert_saw(""); /* from now */
   feed(4, 5);
   assert_saw("4 5 ");
   tail(1, 2, 1 << 20, "{\"verb\":\"tail\",\"patterns\":[\"+/x/+/odd\"],\"from_start\":true}");
@@ -236,7 +239,7 @@ static void test_window(void **state) {
   begin(0);
   tail(1, 1, 1, "{\"verb\":\"tail\",\"patterns\":[\"#\"]}");
   for (int i = 0; i < 50; i++) feed(i * 10, i * 10 + 9);
-  assert_int_equal(t.bytes, 0);   /* the list of units took the only byte */
+  assert_int_equal(t.bytes, 0); /* the list of units took the only byte */
   send_in(1, (struct request_message){.type = REQUEST_CREDIT, .id = 1, .window = 1});
   size_t one = t.bytes;
   assert_true(one > 0 && one < 1000);
@@ -279,7 +282,7 @@ static void test_durable(void **state) {
   assert_saw("1 2 3 ");
   acknowledge(1, 1);
   feed(4, 6);
-  assert_saw("4 5 6 ");   /* not acknowledged: the client is killed here */
+  assert_saw("4 5 6 "); /* not acknowledged: the client is killed here */
   requests_closed(t.requests, 1);
   feed(7, 9);
   greet(2);
@@ -288,12 +291,12 @@ static void test_durable(void **state) {
   acknowledge(2, 1);
   send_in(2, (struct request_message){.type = REQUEST_CANCEL, .id = 1});
   assert_int_equal(t.lasts, 1);
-  end_process();   /* the broker dies: what was acknowledged is durable */
+  end_process(); /* the broker dies: what was acknowledged is durable */
   begin_process(0);
   feed(10, 11);
   tail(1, 1, 1 << 20, body);
   assert_saw("10 11 ");
-  tail(1, 2, 1 << 20, body);   /* a second run under the name takes over */
+  tail(1, 2, 1 << 20, body); /* a second run under the name takes over */
   assert_string_equal(t.code, "busy");
   assert_saw("10 11 ");
   feed(12, 12);

@@ -69,11 +69,14 @@ static void test_cut_and_longer(void **state) {
 
 static void test_bad_fields(void **state) {
   (void)state;
-  static const struct { uint8_t bytes[8]; size_t len; } bad[] = {
-      {{127, 1}, 2},                     /* a link message */
-      {{REQUEST_TYPES_END, 1}, 2},       /* unknown */
-      {{REQUEST_REPLY, 1, 2, 0}, 4},     /* last is 0 or 1 */
-      {{REQUEST_ACK, 1, LANES, 1}, 4},   /* no such lane */
+  static const struct {
+    uint8_t bytes[8];
+    size_t len;
+  } bad[] = {
+      {{127, 1}, 2},                       /* a link message */
+      {{REQUEST_TYPES_END, 1}, 2},         /* unknown */
+      {{REQUEST_REPLY, 1, 2, 0}, 4},       /* last is 0 or 1 */
+      {{REQUEST_ACK, 1, LANES, 1}, 4},     /* no such lane */
       {{REQUEST_HELLO, 1, 0, 1, 0xff}, 5}, /* a name that is not UTF-8 */
   };
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_int_equal(read_copy(bad[i].bytes, bad[i].len), REQUEST_MALFORMED);

@@ -33,7 +33,7 @@ static void test_before_and_after(void **state) {
   struct arguments a = parsed("riverbus|--json|set|a/b|--deadline|30s|-5|--config=x", 0);
   assert_int_equal(a.operand_count, 2);
   assert_string_equal(a.operands[0], "a/b");
-  assert_string_equal(a.operands[1], "-5");   /* a number is no option */
+  assert_string_equal(a.operands[1], "-5"); /* a number is no option */
   assert_true(arguments_has(&a, "json"));
   assert_string_equal(arguments_text(&a, "config"), "x");
   assert_int_equal(arguments_number(&a, "deadline", 0), 30000000);
@@ -58,10 +58,16 @@ static void test_times(void **state) {
 
 static void test_wrong(void **state) {
   (void)state;
-  static const struct { const char *line, *says; } wrong[] = {
-      {"riverbus|set|--nonsense", "--nonsense"},     {"riverbus|set|--deadline", "needs DURATION"}, {"riverbus|set|--deadline|soon", "soon is not a duration"},
-      {"riverbus|set|--count|0", "whole number"},    {"riverbus|set|--count|x", "whole number"},    {"riverbus|set|--json=yes", "takes no value"},
-      {"riverbus|set|--since|yesterday", "not a time"}, {"riverbus|set|-x", "-x"}};
+  static const struct {
+    const char *line, *says;
+  } wrong[] = {{"riverbus|set|--nonsense", "--nonsense"},
+               {"riverbus|set|--deadline", "needs DURATION"},
+               {"riverbus|set|--deadline|soon", "soon is not a duration"},
+               {"riverbus|set|--count|0", "whole number"},
+               {"riverbus|set|--count|x", "whole number"},
+               {"riverbus|set|--json=yes", "takes no value"},
+               {"riverbus|set|--since|yesterday", "not a time"},
+               {"riverbus|set|-x", "-x"}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     struct arguments a = parsed(wrong[i].line, ARGUMENTS_WRONG);
     assert_non_null(strstr(a.problem, wrong[i].says));

@@ -41,9 +41,9 @@ static void test_lines(void **state) {
   follower.form = FOLLOWER_JSON;
   follower_unit(&follower, address, bytes_text("m"));
   assert_true(follower_take(&follower, LANE_LIVE, 7, blob_bytes(blob), &out));
-  assert_int_equal(lines(&out), 8);   /* neither the head nor the descriptor */
+  assert_int_equal(lines(&out), 8); /* neither the head nor the descriptor */
   assert_non_null(strstr(buffer_text(&out), "\"value\":0,\"unit\":\"m\""));
-  assert_non_null(strstr(buffer_text(&out), "\"value\":9,\"unit\":\"cm\""));   /* described anew on the way */
+  assert_non_null(strstr(buffer_text(&out), "\"value\":9,\"unit\":\"cm\"")); /* described anew on the way */
   assert_true(follower.marks[LANE_LIVE].moved);
   assert_int_equal(follower.marks[LANE_LIVE].position, 7);
   assert_int_equal(follower.marks[LANE_LIVE].within, 0);
@@ -62,7 +62,7 @@ static void test_runs_meet(void **state) {
   struct blob *blob = block_of_ten();
   for (uint64_t most = 1; most <= 8; most++) {
     struct buffer out = BUFFER_NULL;
-    uint64_t position = 7, within = 0;   /* the first entry that is not done, as the broker keeps it */
+    uint64_t position = 7, within = 0; /* the first entry that is not done, as the broker keeps it */
     while (position == 7) {
       struct follower run;
       follower_init(&run);
