@@ -430,11 +430,19 @@ static void keep_what_needs_a_restart(const struct broker_config *old, const str
   if (broker_config_changed(old, fresh) & CONFIG_REDO_RESTART) log_warning("broker", NULL, "what changed in node, identity, listen, http or store takes effect at the next start");
 }
 
+/* A log line for each. */
+static void log_problems(struct buffer *problems) {
+  char *rest = (char *)(uintptr_t)buffer_text(problems), *line;
+  while ((line = strsep(&rest, "\n")))
+    if (*line) log_error("config", NULL, "%s", line);
+}
+
 void broker_reload(struct broker *broker) {
   struct broker_config *fresh = NULL;
   struct buffer problems = BUFFER_NULL;
   if (broker_config_load(&fresh, broker->config_path, &problems)) {
-    log_error("broker", NULL, "the configuration is wrong and the old one stays:\n%s", buffer_text(&problems));
+    log_error("broker", NULL, "the configuration is wrong and the old one stays:");
+    log_problems(&problems);
     buffer_deinit(&problems);
     return;
   }

@@ -115,7 +115,7 @@ static void link_free(struct links *links, struct link *link) {
 }
 
 void links_deinit(struct links *links) {
-  for (size_t i = 0; i < links->count; i++) link_free(links, links->items[i]);
+  while (links->count) link_free(links, links->items[--links->count]);
   free(links->items);
   table_deinit(&links->by_principal, NULL);
   table_deinit(&links->by_node, NULL);
@@ -209,18 +209,22 @@ static void configure_peer(struct links *links, const struct broker_peer *peer) 
   if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
 }
 
+/* Those that go leave the list before they are freed: the node closes their connections, and these are looked up in it. */
 static void drop_unwanted(struct links *links) {
-  size_t kept = 0;
+  struct link **gone = mem_alloc((links->count + 1) * sizeof *gone);
+  size_t kept = 0, gone_count = 0;
   for (size_t i = 0; i < links->count; i++) {
-    struct link *link = links->items[i];
-    if (link->wanted) {
-      links->items[kept++] = link;
-      continue;
-    }
-    log_notice("links", link->principal, "is no longer in the configuration: its connections are cut");
-    link_free(links, link);
+    if (links->items[i]->wanted)
+      links->items[kept++] = links->items[i];
+    else
+      gone[gone_count++] = links->items[i];
   }
   links->count = kept;
+  for (size_t i = 0; i < gone_count; i++) {
+    log_notice("links", gone[i]->principal, "is no longer in the configuration: its connections are cut");
+    link_free(links, gone[i]);
+  }
+  free(gone);
 }
 
 void links_configure(struct links *links, const struct broker_config *config) {
