@@ -10,7 +10,7 @@
  *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first
  *   3 HELD_END
  *   4 ATTACH    sent on the telemetry connection, which then belongs to the session
- *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from, varint covers to - from, the block to the end
+ *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to the end
  *   6 CLAIM     varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from      (nothing of this range is for you, or it was sent already)
  *   7 DISCARD   varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from, zigzag time, sized by, sized reason
  *   8 ACK       u8 channel, varint number, varint to - number: all of these are durable
@@ -58,7 +58,7 @@ struct link_message {
   struct interval ranges[LINK_RANGES_MAX];           /* HELD: rising */
   struct link_run runs[LINK_RUNS_MAX];               /* HELD: oldest first */
   uint64_t number;                                   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first */
-  uint64_t from, to;                                 /* BLOCK: covers (from > to never); CLAIM, DISCARD: sequences; ACK, LATER: `to` is the last number */
+  uint64_t from, to;                                 /* BLOCK: covers (from 0: none); CLAIM, DISCARD: sequences; ACK, LATER: `to` is the last number */
   uint8_t lane, channel, code, payload_type;
   int64_t time;                                      /* DISCARD */
   struct bytes by, reason;                           /* DISCARD; reason also REFUSED, REFUSE (text) */

@@ -13,13 +13,19 @@ struct bytes stream_node(struct bytes stream) { return stream_is_urgent(stream) 
 
 /* ---- work ---- */
 
-struct work *work_new(enum work_kind kind) {
+struct work *work_new(struct node *node, enum work_kind kind) {
   struct work *work = mem_alloc(sizeof *work);
   work->kind = kind;
+  work->after = node->works;
+  if (node->works) node->works->before = work;
+  node->works = work;
   return work;
 }
 
-void work_free(struct work *work) {
+void work_free(struct node *node, struct work *work) {
+  if (work->before) work->before->after = work->after;
+  else node->works = work->after;
+  if (work->after) work->after->before = work->before;
   for (size_t i = 0; i < work->discard_count; i++) {
     free((void *)(uintptr_t)work->discards[i].stream.data);
     free((void *)(uintptr_t)work->discards[i].by.data);
@@ -74,7 +80,6 @@ struct node *node_new(const struct node_options *options) {
 
 static void inbox_deinit(struct inbox *inbox) {
   store_batch_free(inbox->batch);
-  if (inbox->work) work_free(inbox->work);
   *inbox = (struct inbox){0};
 }
 
@@ -94,12 +99,10 @@ static void peer_free(struct node_peer *peer) {
 struct node *node_free(struct node *node) {
   if (!node) return NULL;
   struct store_done *done;
-  while ((done = store_next(node->options.store))) {   /* what came in meanwhile frees its work */
-    if (done->cookie) work_free(done->cookie);
-    store_done_free(done);
-  }
+  while ((done = store_next(node->options.store))) store_done_free(done);   /* nobody would understand their cookies any more */
   for (size_t i = 0; i < node->peer_count; i++) peer_free(node->peers[i]);
   for (int c = 0; c < CHANNELS; c++) inbox_deinit(&node->inbox[c]);
+  while (node->works) work_free(node, node->works);
   for (int lane = 0; lane < LANES; lane++) ring_deinit(&node->rings[lane]);
   table_deinit(&node->by_principal, NULL);
   table_deinit(&node->by_conn, NULL);
@@ -300,7 +303,7 @@ static void work_done(struct node *node, struct work *work, const struct store_d
     case WORK_EPOCH: origin_epoch_done(node, work, done); break;
     case WORK_HEAD: break;
   }
-  work_free(work);
+  work_free(node, work);
 }
 
 static void take_done(struct node *node, const struct store_done *done) {
@@ -321,18 +324,18 @@ void node_store_ready(struct node *node) {
 /* ---- the owner's own ---- */
 
 int node_submit(struct node *node, struct store_batch *batch, void *cookie) {
-  struct work *work = work_new(WORK_OWNER);
+  struct work *work = work_new(node, WORK_OWNER);
   work->cookie = cookie;
   int result = store_submit(node->options.store, batch, work);
-  if (result != 0) work_free(work);
+  if (result != 0) work_free(node, work);
   return result;
 }
 
 int node_read(struct node *node, const struct store_read *request, void *cookie) {
-  struct work *work = work_new(WORK_OWNER_READ);
+  struct work *work = work_new(node, WORK_OWNER_READ);
   work->cookie = cookie;
   int result = store_read(node->options.store, request, work);
-  if (result != 0) work_free(work);
+  if (result != 0) work_free(node, work);
   return result;
 }
 

@@ -19,7 +19,7 @@ void origin_tick(struct node *node) {
   if (node->head_at == 0) node->head_at = now;   /* the first at once: it also begins the epochs of a new store */
   if (now < node->head_at) return;
   struct store_batch *batch = store_batch_new();
-  struct work *work = work_new(WORK_HEAD);
+  struct work *work = work_new(node, WORK_HEAD);
   add_head(node, batch, CHANNEL_URGENT);
   add_head(node, batch, CHANNEL_TELEMETRY);
   if (store_submit(node->options.store, batch, work) == 0) {
@@ -27,7 +27,7 @@ void origin_tick(struct node *node) {
     return;
   }
   store_batch_free(batch);
-  work_free(work);
+  work_free(node, work);
 }
 
 /* ---- another past ---- */
@@ -62,7 +62,7 @@ static void tell_epoch(struct node *node, const struct node_peer *peer, struct b
 static void submit_epoch(struct node_peer *peer, int own, uint64_t common, struct epoch above) {
   struct node *node = peer->node;
   struct store_batch *batch = store_batch_new();
-  struct work *work = work_new(WORK_EPOCH);
+  struct work *work = work_new(node, WORK_EPOCH);
   work->peer_id = peer->id;
   work->session = peer->session;
   work->own = own;
@@ -74,7 +74,7 @@ static void submit_epoch(struct node_peer *peer, int own, uint64_t common, struc
     return;
   }
   store_batch_free(batch);
-  work_free(work);
+  work_free(node, work);
   session_end(peer, "the store is busy: the new epoch has to wait");   /* the next greeting finds the same */
 }
 

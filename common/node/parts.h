@@ -51,6 +51,7 @@ struct outgoing {
   struct outgoing *next;
   struct out_stream *stream;
   struct blob *block;               /* as it goes out */
+  struct blob *source;              /* as it is stored, where it has holes; else NULL */
   enum lane lane;
   uint64_t from, to;                /* covers */
   uint32_t records;
@@ -103,6 +104,7 @@ struct node_peer {
 enum work_kind { WORK_OWNER, WORK_OWNER_READ, WORK_RECEIVE, WORK_HEAD, WORK_EPOCH, WORK_BACKFILL };
 struct receipt { uint64_t peer_id, session; enum channel channel; uint64_t from, to; };
 struct work {
+  struct work *before, *after;      /* all that the store has not answered yet: freed with the node when it never does */
   enum work_kind kind;
   void *cookie;                     /* OWNER */
   struct receipt *receipts;         /* RECEIVE */
@@ -133,6 +135,7 @@ struct node {
   bool epoch_pending[CHANNELS];
   struct node_peer **dirty; size_t dirty_count, dirty_cap;
   int64_t scan_at;
+  struct work *works;
 };
 
 static inline struct instant node_now(const struct node *node) { return world_now(node->options.world); }
@@ -177,7 +180,7 @@ void origin_compare(struct node_peer *peer, int own);
 void origin_epoch_done(struct node *node, struct work *work, const struct store_done *done);
 
 /* node.c */
-struct work *work_new(enum work_kind kind);
-void work_free(struct work *work);
+struct work *work_new(struct node *node, enum work_kind kind);
+void work_free(struct node *node, struct work *work);
 void node_items(struct node *node, const struct store_done *done);          /* ring, committed hook, offers */
 #endif

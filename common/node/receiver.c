@@ -47,7 +47,7 @@ static const char *malformed(const struct link_message *m, struct block *block) 
   if (result == BLOCK_VERSION_UNKNOWN) return "the block has a version that is not known here";
   if (result != 0) return "the block is damaged or malformed";
   if (block->first == 0 || block->last - block->first >= BLOCK_RECORDS_MAX) return "the block's sequences are out of range";
-  if (m->from > block->first || m->to < block->last) return "the block is outside the range it claims to cover";
+  if (m->from > 0 && (m->from > block->first || m->to < block->last)) return "the block is outside the range it claims to cover";
   return block_check(block) == 0 ? NULL : "the block's records are malformed";
 }
 
@@ -65,7 +65,7 @@ static struct inbox *inbox_of(struct node *node, enum channel channel) {
   struct inbox *inbox = &node->inbox[channel];
   if (!inbox->batch) {
     inbox->batch = store_batch_new();
-    inbox->work = work_new(WORK_RECEIVE);
+    inbox->work = work_new(node, WORK_RECEIVE);
     if (channel == CHANNEL_URGENT) store_batch_urgent(inbox->batch);
   }
   return inbox;
@@ -107,8 +107,9 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
     return;
   }
   struct bytes source = bytes_text(peer->principal);
-  if (drop) store_batch_claim(inbox->batch, source, peer->peer_scope, block->stream, block->epoch, m->from, m->to);
-  else store_batch_block(inbox->batch, (enum lane)m->lane, source, peer->peer_scope, m->from, m->to, replace ? replace : blob_copy(m->body));
+  bool claims = m->from > 0;
+  if (drop && claims) store_batch_claim(inbox->batch, source, peer->peer_scope, block->stream, block->epoch, m->from, m->to);
+  else if (!drop) store_batch_block(inbox->batch, (enum lane)m->lane, source, peer->peer_scope, claims ? m->from : 1, claims ? m->to : 0, replace ? replace : blob_copy(m->body));
   note_receipt(inbox, peer, channel, m->number);
   inbox->bytes += m->body.len;
   if (inbox->bytes >= RECEIVER_BATCH_BYTES) flush_inbox(peer->node, &peer->node->inbox[channel]);

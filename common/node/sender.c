@@ -77,6 +77,7 @@ static bool is_catching_up(const struct out_stream *stream) {
 static struct outgoing *outgoing_free(struct outgoing *out) {
   if (out->from_read) out->stream->waiting--;
   blob_unref(out->block);
+  blob_unref(out->source);
   free(out);
   return NULL;
 }
@@ -169,11 +170,14 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   struct node_peer *peer = starter->peer;
   struct out_stream *stream = sender_stream(peer, held->stream, held->epoch);
   if (!stream->shared) return;
+  uint64_t newest = stream->peer_last;
+  if (stream->covered.count > 0 && stream->covered.items[stream->covered.count - 1].to > newest) newest = stream->covered.items[stream->covered.count - 1].to;
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
   intervals_remove_all(&stream->missed, &stream->covered);
   intervals_clear(&stream->covered);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
-  stream->as_live = starter->short_outage && intervals_size(&stream->missed) <= BLOCK_RECORDS_MAX;
+  /* Only where all that is missed is newer than all that the peer has: else the live lane would step back. */
+  stream->as_live = starter->short_outage && stream->missed.count == 1 && stream->missed.items[0].from > newest && intervals_size(&stream->missed) <= BLOCK_RECORDS_MAX;
   list_missing(peer, stream);
 }
 
@@ -221,6 +225,29 @@ static void claim(struct node_peer *peer, struct out_stream *stream, uint64_t fr
   stream->claim_since = node_now(peer->node).mono;
 }
 
+/* Claims each run of sequences that the block holds: what of it was for the peer went before. */
+static void claim_runs(struct node_peer *peer, struct out_stream *stream, const struct block *block) {
+  struct block_reader *reader;
+  struct record record;
+  uint64_t from = 0, to = 0;
+  if (block_reader_new(&reader, block) != 0) return;
+  while (block_reader_next(reader, &record) == 0) {
+    if (from > 0 && record.sequence == to + 1) {
+      to = record.sequence;
+      continue;
+    }
+    if (from > 0) claim(peer, stream, from, to);
+    from = to = record.sequence;
+  }
+  if (from > 0) claim(peer, stream, from, to);
+  block_reader_free(reader);
+}
+
+static void claim_block(struct node_peer *peer, struct out_stream *stream, const struct block *block) {
+  if (block->last - block->first + 1 == block->count) claim(peer, stream, block->first, block->last);
+  else claim_runs(peer, stream, block);
+}
+
 struct seeker { struct node_peer *peer; struct out_stream *stream; uint64_t from, to; struct intervals named; };
 
 static void name_discard(void *ctx, const struct store_discard *discard) {
@@ -266,6 +293,9 @@ static struct blob *prepare(struct node_peer *peer, struct blob *from, const str
   return packed;
 }
 
+/* A block out of which duplicates were taken has holes that stand elsewhere: it may claim only what is in it. */
+static bool has_holes(const struct block *block) { return block->last - block->first + 1 != block->count; }
+
 static struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane) {
   if (block_visited(block, bytes_text(peer->name))) return NULL;
   struct blob *ready = prepare(peer, from, block);
@@ -273,7 +303,7 @@ static struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *
   if (!ready) return NULL;
   block_open(&opened, blob_bytes(ready));
   struct outgoing *out = mem_alloc(sizeof *out);
-  *out = (struct outgoing){.stream = stream, .block = ready, .lane = lane, .from = block->first, .to = block->last, .records = opened.count};
+  *out = (struct outgoing){.stream = stream, .block = ready, .lane = lane, .from = block->first, .to = block->last, .records = opened.count, .source = has_holes(block) ? blob_ref(from) : NULL};
   return out;
 }
 
@@ -296,7 +326,7 @@ void sender_offer(struct node_peer *peer, const struct store_item *item, const s
   struct outgoing *out = outgoing_new(peer, stream, item->block, block, item->lane);
   peer_mark(peer);
   if (!out) {
-    claim(peer, stream, block->first, block->last);
+    claim_block(peer, stream, block);
     return;
   }
   struct out_channel *channel = channel_of(peer, stream);
@@ -324,7 +354,7 @@ static void start_read(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct out_stream *stream;
   if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at || !(stream = next_missing(channel))) return;
-  struct work *work = work_new(WORK_BACKFILL);
+  struct work *work = work_new(peer->node, WORK_BACKFILL);
   work->peer_id = peer->id;
   work->session = peer->session;
   work->channel = c;
@@ -333,7 +363,7 @@ static void start_read(struct node_peer *peer, enum channel c) {
   work->to = stream->missed.items[0].to;
   struct store_read read = {.what = STORE_READ_STREAM, .from = work->from, .to = work->to, .stream = stream->stream, .epoch = stream->epoch, .max_bytes = SENDER_READ_BYTES};
   if (store_read(peer->node->options.store, &read, work) != 0) {
-    work_free(work);   /* the reader is busy: the next tick asks again */
+    work_free(peer->node, work);   /* the reader is busy: the next tick asks again */
     return;
   }
   channel->read_under_way = true;
@@ -359,7 +389,7 @@ void sender_read_done(struct node_peer *peer, const struct work *work, const str
       out->from_read = true;
       stream->waiting++;
       queue_push(&channel->backfill, out);
-    } else claim(peer, stream, block.first, block.last);
+    } else claim_block(peer, stream, &block);
     if (block.last >= at) at = block.last + 1;
   }
   if (at <= end) tell_gone(peer, stream, at, end);
@@ -372,17 +402,20 @@ void sender_read_done(struct node_peer *peer, const struct work *work, const str
 static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *out) {
   struct out_channel *channel = &peer->channels[c];
   struct out_stream *stream = out->stream;
-  if (stream->claim_from <= stream->claim_to && stream->claim_to + 1 == out->from) {
+  bool whole = out->source == NULL;
+  if (whole && stream->claim_from <= stream->claim_to && stream->claim_to + 1 == out->from) {
     out->from = stream->claim_from;   /* the block brings the claim along */
     stream->claim_from = 1;
     stream->claim_to = 0;
   }
-  struct link_message m = {.type = LINK_BLOCK, .session = peer->session, .number = channel->next_number, .lane = (uint8_t)out->lane, .scope = peer->config.scope, .from = out->from, .to = out->to, .body = blob_bytes(out->block)};
+  struct link_message m = {.type = LINK_BLOCK, .session = peer->session, .number = channel->next_number, .lane = (uint8_t)out->lane, .scope = peer->config.scope, .from = whole ? out->from : 0, .to = whole ? out->to : 0, .body = blob_bytes(out->block)};
   if (!peer_send(peer, c, &m)) return false;
   flight_add(&channel->flights, (struct flight){channel->next_number++, stream, out->from, out->to, out->block->len, out->records});
   peer->figures.sent_records[out->lane] += out->records;
   if (c == CHANNEL_URGENT) peer->urgent_in_flight += out->block->len;
   else window_sent(&peer->window, out->block->len);
+  struct block source;
+  if (!whole && block_open(&source, blob_bytes(out->source)) == 0) claim_runs(peer, stream, &source);
   return true;
 }
 

@@ -203,11 +203,13 @@ static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_
 static void keep_candidate(struct node_peer *peer, uint64_t conn, struct bytes frame) {
   struct node *node = peer->node;
   int64_t now = node_now(node).mono;
+  bool asked = peer->candidate.waits;   /* the newcomer greets again while the old one still has time to answer */
   forget_candidate(peer);
   peer->candidate.waits = true;
   peer->candidate.conn = conn;
-  peer->candidate.until = now + node->options.dead_us;
   buffer_append(&peer->candidate.frame, frame);
+  if (asked) return;
+  peer->candidate.until = now + node->options.dead_us;
   peer->heard = now;   /* counts from now, so that only an answer to this ping keeps the old one */
   peer->pinged = now;
   peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PING, .session = peer->session, .token = ++peer->ping_token, .clock = node_now(node).wall});
@@ -250,7 +252,13 @@ static void on_first_hello(struct node_peer *peer, uint64_t conn, const struct l
     return;
   }
   bool lives = peer->state != SESSION_DOWN && peer->session != 0;
-  if (lives && m->session == peer->session) return;   /* our answer is under way, or its repetition crossed it */
+  if (lives && m->session == peer->session) {   /* our answer was lost, or is under way and this one crossed it */
+    if (peer->state == SESSION_RESUMING && peer->conns[CHANNEL_URGENT] == conn) {
+      send_hello(peer, m->session);
+      send_held(peer);
+    }
+    return;
+  }
   if (lives && m->run != peer->run) keep_candidate(peer, conn, frame);
   else greet_back(peer, conn, m);
 }
@@ -264,6 +272,7 @@ static void on_answer(struct node_peer *peer, const struct link_message *m) {
   }
   peer->run = m->run;
   peer->peer_scope = m->scope;
+  peer->greeted = node_now(peer->node).mono;
   enter(peer, SESSION_RESUMING);
   send_attach(peer);
   send_held(peer);
@@ -359,6 +368,10 @@ void session_tick(struct node_peer *peer) {
   if (peer->state == SESSION_DOWN) return;
   if (now.mono - peer->heard > (peer->state == SESSION_GREETING ? 4 : 1) * node->options.dead_us) {
     session_end(peer, "no answer");
+    return;
+  }
+  if (peer->state == SESSION_RESUMING && peer->epochs_pending == 0 && now.mono - peer->greeted > 2 * node->options.dead_us) {
+    session_end(peer, "the greeting was not completed");
     return;
   }
   if (peer->state == SESSION_GREETING) {
