@@ -259,6 +259,7 @@ static int open_store(struct broker *broker) {
                                   .keep_us = config->keep_us,
                                   .when_full = (enum store_full)config->when_full,
                                   .linger_us = config->linger_us,
+                                  .pace_us = 8 * MILLISECOND_US, /* nobody waits for our commit but windows, which follow it */
                                   .world = broker->world,
                                   .fatal = store_failed,
                                   .test_commit_delay_us = test_commit_delay()};

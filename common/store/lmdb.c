@@ -258,6 +258,7 @@ int store_open_lmdb(struct store **out, const struct store_options *options, str
   struct lmdb *lmdb = mem_alloc(sizeof *lmdb);
   pthread_mutex_init(&lmdb->lock, NULL);
   lmdb->linger_us = options->linger_us;
+  lmdb->pace.most_us = options->pace_us;
   lmdb->test_commit_delay_us = options->test_commit_delay_us;
   lmdb->fatal = options->fatal;
   lmdb->fatal_ctx = options->fatal_ctx;

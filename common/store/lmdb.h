@@ -1,6 +1,7 @@
 #ifndef RIVERBUS_COMMON_STORE_LMDB_H
 #define RIVERBUS_COMMON_STORE_LMDB_H
 /* The LMDB backend: the store object, its writer and its reader. The core's thread opens it, submits, and takes completions. */
+#include "common/store/pace.h"
 #include "common/base/queue.h"
 #include "common/store/internal.h"
 #include "common/store/lmdb_state.h"
@@ -42,6 +43,7 @@ struct lmdb {
   size_t ceiling_count;
   atomic_uint_fast64_t damaged_read;   /* by the reader */
 
+  struct pace pace;            /* the writer's */
   int64_t trim_due_mono;       /* the writer's: when it looks again at the age of the fronts */
   bool memory_held;            /* the writer's: a large group went by since memory was given back */
   unsigned kill_at;            /* RIVERBUS_TEST_HOOKS: see lmdb_writer.c */

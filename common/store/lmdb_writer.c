@@ -221,7 +221,8 @@ static bool group_takes(const struct group *group, const struct store_batch *bat
 /* Takes what waits, and lingers for more while that is allowed and nothing urgent is in hand. */
 static void group_gather(struct group *group) {
   struct lmdb *lmdb = group->lmdb;
-  int64_t until = now_of(lmdb).mono + lmdb->linger_us;
+  int64_t now = now_of(lmdb).mono, pace = pace_linger(&lmdb->pace, now);
+  int64_t until = now + (pace > lmdb->linger_us ? pace : lmdb->linger_us);
   for (bool urgent = group->dones[0]->batch->urgent;;) {
     void *entry;
     int64_t left = urgent ? 0 : until - now_of(lmdb).mono;
@@ -326,6 +327,7 @@ static int group_try(struct group *group, bool seal) {
     mdb_txn_abort(txn);
   }
   if (r == 0) update_figures(lmdb, &plan.counts, used);
+  if (r == 0) pace_note(&lmdb->pace, now_of(lmdb).mono, plan.counts.records);
   plan_deinit(&plan);
   if (r != 0) group->trimmed = done_free(group->trimmed);
   if (r != 0 && r != BASE_FULL) lmdb_die(lmdb, "a batch could not be written", r);

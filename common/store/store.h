@@ -51,6 +51,7 @@ struct store_options {
   int64_t keep_us;             /* age by `received` after which records are trimmed; 0: by size only */
   enum store_full when_full;
   int64_t linger_us;           /* the writer may wait so long for more batches before it commits */
+  int64_t pace_us;             /* and so long while records come fast, see pace.h; 0: never (right where producers wait for the commit) */
   const struct world *world;
   void (*fatal)(void *ctx, const char *message);  /* must not return */
   void *fatal_ctx;
