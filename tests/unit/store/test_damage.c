@@ -23,7 +23,8 @@ static bool check_entry(void *ctx, const struct store_entry *entry) {
   const struct expected *expected = checking->expected;
   uint64_t at = entry->position - expected->first_live;
   bool good = entry->position >= expected->first_live && at < expected->count_live && entry->block &&
-              bytes_equal(blob_bytes(entry->block), blob_bytes(expected->live[at]));
+              bytes_equal(blob_bytes(entry->block), blob_bytes(expected->live[at])) &&
+              bytes_equal(entry->source, TEXT("peer"));
   checking->seen++;
   checking->wrong = checking->wrong || !good;
   return true;

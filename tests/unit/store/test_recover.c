@@ -20,9 +20,12 @@ static void work(struct fixture *f, int pipe_fd) {
   struct store_stream stream;
   uint64_t peer = store_stream_get(f->store, TEXT("q/s"), &stream) ? stream.last + 1 : 1;
   for (;; peer += 7) {
-    struct store_batch *batch = batch_own(LANE_LIVE, "p/s", draft_of("p/s", 3, size_of_value, store_run(f->store), f->clock.wall));
+    int64_t received = f->clock.wall + (int64_t)peer * 1000; /* both lanes grow old together, so whole segments are trimmed */
+    struct store_batch *batch = batch_own(LANE_LIVE, "p/s", draft_of("p/s", 3, size_of_value, store_run(f->store), received));
     uint64_t again = peer > 20 ? peer - 20 : 1; /* the first twenty are held already */
-    store_batch_block(batch, LANE_BACKFILL, TEXT("peer"), 1, 1, peer + 6, block_of_size("q/s", E1, again, (uint32_t)(peer + 7 - again), size_of_value));
+    struct blob *block = draft_of("q/s", (uint32_t)(peer + 7 - again), size_of_value, 77, received);
+    block_number(block, E1, again);
+    store_batch_block(batch, LANE_BACKFILL, TEXT("peer"), 1, 1, peer + 6, block);
     char key[32];
     snprintf(key, sizeof key, "%010llu", (unsigned long long)peer);
     store_batch_put(batch, STORE_AUDIT, TEXT(key), TEXT("entry"));
