@@ -38,6 +38,7 @@ def parse_options():
     parser.add_argument("--seed", type=int, default=1, help="of the surface's ripple")
     parser.add_argument("--ledger", default=None, help="JSON lines of every command and movement")
     parser.add_argument("--memory", default=None, help="a folder: ids and fences survive a restart")
+    parser.set_defaults(begun=time.time())
     return parser.parse_args()
 
 
