@@ -21,6 +21,7 @@ struct client {
   uint64_t last_id, token;
   struct buffer frame, queue;
   char lost[256];
+  char why[256]; /* what the network said of the last handshake that failed */
 };
 
 /* ---- errors ---- */
@@ -159,11 +160,14 @@ static void on_closed(void *ctx, uint64_t conn) {
   if (client->welcome) snprintf(client->lost, sizeof client->lost, "the connection to %s broke", client->config->broker.urgent);
 }
 
+/* Only the answer to our key is final. A handshake that breaks off may be a node that starts or ends just now, or one with another key than ours for it:
+ * it is tried again until the time is up, and then said. */
 static void on_refused(void *ctx, const char *address, const char *reason) {
   struct client *client = ctx;
   (void)address;
-  if (!client->welcome) snprintf(client->lost, sizeof client->lost, "%s", reason);
-  client->refused = true;
+  if (client->welcome) return;
+  snprintf(client->why, sizeof client->why, "%s", reason);
+  client->refused = strncmp(reason, "the key is not known", 20) == 0;
 }
 
 static const char *nobody(void *ctx, const uint8_t key[32]) {
@@ -210,11 +214,12 @@ static void greet(struct client *client) {
 
 static enum exit_code say_unreachable(const struct client *client) {
   if (client->refused) {
-    complain("authority", "The broker's administrator must know this key (riverbus keys show); check the broker's key: in the configuration too.",
-             "the broker at %s refuses the connection%s%s", client->config->broker.urgent, *client->lost ? ": " : "", client->lost);
+    complain("authority", "Ask the broker's administrator to add this key to its operators (riverbus keys show FILE prints it).", "the broker at %s refuses the connection%s%s",
+             client->config->broker.urgent, *client->why ? ": " : "", client->why);
     return EXIT_CODE_NOT_AUTHORISED;
   }
-  complain("not-reachable", "Is the broker running, is the endpoint right, and does the broker know this key?", "the broker at %s does not answer", client->config->broker.urgent);
+  complain("not-reachable", "Is the broker running, and are the endpoint and the broker's key in the configuration right?", "the broker at %s does not answer%s%s",
+           client->config->broker.urgent, *client->why ? ": " : "", client->why);
   return EXIT_CODE_NOT_REACHABLE;
 }
 
