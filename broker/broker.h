@@ -50,6 +50,11 @@ int broker_run(struct broker *broker);
 /* Reads the configuration again; a bad file keeps the old one and says so. */
 void broker_reload(struct broker *broker);
 
+/* broker_hooks.c: the parts with their hooks */
+void broker_make_node(struct broker *broker);
+void broker_make_orders(struct broker *broker);
+void broker_make_requests(struct broker *broker);
+struct net_events broker_net_events(struct broker *broker);
 /* answers.c: what operators may ask */
 extern const struct request_verb broker_verbs[];
 extern const struct request_verb broker_command_verb;

@@ -1,0 +1,256 @@
+/* Where the broker's parts meet: what node, orders, requests and network ask their owner. Each hook finds the part that knows and asks it. */
+#include "broker/broker.h"
+
+/* ---- hooks of the node ---- */
+
+static bool node_send(void *ctx, uint64_t conn, struct bytes message) {
+  struct broker *broker = ctx;
+  return net_send(broker->net, conn, message) == 0;
+}
+
+static void node_close(void *ctx, uint64_t conn) {
+  struct broker *broker = ctx;
+  links_close(&broker->links, conn);
+}
+
+static void order_station_of(struct broker *broker, const struct link *link, struct order_station *out) {
+  struct node_peer_status status;
+  struct buffer stream = BUFFER_NULL;
+  struct store_stream held;
+  node_peer_status(broker->node, link->peer, &status);
+  *out = (struct order_station){.node = bytes_text(link->node), .keys = link->station->keys.items, .key_count = link->station->keys.count, .up = status.up};
+  buffer_printf(&stream, "%s!urgent", link->node);
+  if (store_stream_get(broker->store, buffer_bytes(&stream), &held)) out->epoch = held.epoch;
+  buffer_deinit(&stream);
+}
+
+static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block, struct store_batch *batch, struct blob **replace, bool *drop,
+                                  const char **reason) {
+  struct broker *broker = ctx;
+  struct link *link = node_peer_owner(peer);
+  struct order_station station;
+  (void)reason;
+  if (link->is_peer) {
+    *drop = peer_accept(&link->rules, block, replace) == PEER_ACCEPT_NOTHING;
+  } else if (lane == LANE_URGENT) {
+    order_station_of(broker, link, &station);
+    orders_admit(broker->orders, &station, block, batch);
+  }
+  return NODE_ADMIT;
+}
+
+static bool node_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  struct link *link = node_peer_owner(peer);
+  (void)ctx;
+  return link->is_peer && peer_shares_stream(&link->rules, stream);
+}
+
+static struct blob *node_share(void *ctx, struct node_peer *peer, struct blob *from, const struct block *block) {
+  struct link *link = node_peer_owner(peer);
+  (void)ctx;
+  return link->is_peer ? peer_share(&link->rules, from, block) : NULL;
+}
+
+static void node_committed(void *ctx, const struct store_item *item, struct node_peer *from) {
+  struct broker *broker = ctx;
+  struct block block;
+  if (item->position) checkpoint_applied(&broker->checkpoint, item->lane, item->position, item->block ? item->block->len : 0);
+  if (!item->block || block_open(&block, blob_bytes(item->block))) return;
+  catalogue_apply(&broker->catalogue, &block, item->lane);
+  struct link *link = from ? node_peer_owner(from) : NULL;
+  if (link && !link->is_peer && stream_owner(block.stream).len != block.stream.len) orders_committed(broker->orders, &block);
+}
+
+static void node_discarded(void *ctx, const struct store_discard *discards, size_t count) {
+  struct broker *broker = ctx;
+  for (size_t i = 0; i < count; i++) broker->discarded += discards[i].to - discards[i].from + 1;
+}
+
+static void node_session(void *ctx, struct node_peer *peer, bool up) {
+  struct broker *broker = ctx;
+  struct link *link = node_peer_owner(peer);
+  struct order_station station;
+  log_info("links", link->principal, "session %s", up ? "up" : "down");
+  if (!up || link->is_peer) return;
+  order_station_of(broker, link, &station);
+  orders_session(broker->orders, &station);
+  broker->orders_at = 0;
+}
+
+static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, struct bytes body) {
+  struct broker *broker = ctx;
+  struct link *link = node_peer_owner(peer);
+  struct order_station station;
+  if (link->is_peer) return; /* neighbours have nothing to say about our commands */
+  order_station_of(broker, link, &station);
+  orders_message(broker->orders, &station, type, body);
+}
+
+static void node_batch_done(void *ctx, void *cookie, const struct store_done *done) {
+  struct broker *broker = ctx;
+  errands_finish(&broker->errands, cookie, done);
+}
+
+static void event_done(void *ctx, void *cookie, const struct store_done *done) {
+  (void)ctx, (void)cookie;
+  if (done->kind == STORE_DONE_REFUSED) log_warning("broker", NULL, "the store is full: an event of this node was not recorded");
+}
+
+/* An event of this node itself, on its urgent stream: chongqing/riverbus/NAME. */
+static void node_event(void *ctx, const char *name, struct bytes text) {
+  struct broker *broker = ctx;
+  struct buffer address = BUFFER_NULL, stream = BUFFER_NULL;
+  struct block_builder *builder = block_builder_new();
+  buffer_printf(&address, "%s/riverbus/%s", broker->config->node, name);
+  buffer_printf(&stream, "%s!urgent", broker->config->node);
+  struct record record = {.kind = RECORD_EVENT, .address = buffer_bytes(&address), .value = {.type = VALUE_TEXT, .bytes = text}};
+  record.received = node_received(broker->node);
+  record.time = record.received;
+  log_notice("broker", NULL, "event %s: " BYTES_FMT, name, BYTES_ARG(text));
+  if (block_builder_add(builder, &record, BLOCK_MAX) == 0) {
+    struct store_batch *batch = store_batch_new();
+    store_batch_own(batch, LANE_URGENT, buffer_bytes(&stream), block_builder_finish(builder, buffer_bytes(&stream), node_run(broker->node)));
+    store_batch_urgent(batch);
+    errands_submit(&broker->errands, batch, event_done, NULL, NULL);
+  }
+  block_builder_free(builder);
+  buffer_deinit(&address);
+  buffer_deinit(&stream);
+}
+
+/* ---- hooks of the orders ---- */
+
+static void orders_commit(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie) {
+  errands_submit(&((struct broker *)ctx)->errands, batch, done, done_ctx, cookie);
+}
+
+static struct errand *orders_read(void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
+  return errands_read(&((struct broker *)ctx)->errands, read, done, done_ctx, cookie);
+}
+
+static bool orders_station(void *ctx, struct bytes address, struct order_station *out) {
+  struct broker *broker = ctx;
+  const struct link *link = links_of_address(&broker->links, address);
+  if (link) order_station_of(broker, link, out);
+  return link != NULL;
+}
+
+static bool orders_send(void *ctx, struct bytes station, uint8_t type, struct bytes body) {
+  struct broker *broker = ctx;
+  const struct link *link = links_of_address(&broker->links, station);
+  return link && node_message(broker->node, link->peer, type, body);
+}
+
+static const struct check_operators *orders_operators(void *ctx) {
+  static struct check_operators operators; /* a view of what the broker holds now */
+  struct broker *broker = ctx;
+  operators = (struct check_operators){broker->principals.operators, broker->principals.operator_count};
+  return &operators;
+}
+
+static const struct point *orders_point(void *ctx, struct bytes address) { return catalogue_find(&((struct broker *)ctx)->catalogue, address); }
+
+/* ---- hooks of the requests ---- */
+
+static const struct requester *requester_of(void *ctx, const char *name) {
+  struct broker *broker = ctx;
+  const struct principal *principal = principals_by_name(&broker->principals, name);
+  return principal && principal->kind == PRINCIPAL_OPERATOR ? &principal->requester : NULL;
+}
+
+static enum requests_send session_send(void *ctx, uint64_t conn, struct bytes message) {
+  switch (net_send(((struct broker *)ctx)->net, conn, message)) {
+    case 0: return REQUESTS_SENT;
+    case NET_FULL: return REQUESTS_FULL;
+    default: return REQUESTS_GONE;
+  }
+}
+
+static void close_session(void *ctx, uint64_t conn) { net_close(((struct broker *)ctx)->net, conn); }
+
+/* ["address","unit"] of the points that have one. */
+static bool put_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address), void *wanted_ctx, struct buffer *out) {
+  const struct catalogue *catalogue = &((struct broker *)ctx)->catalogue;
+  size_t begin = out->len;
+  for (; *cursor < catalogue->count && out->len - begin < room; ++*cursor) {
+    const struct point *point = catalogue->points[*cursor];
+    if (!point->unit || !wanted(wanted_ctx, point->address)) continue;
+    buffer_printf(out, out->len > begin ? ",[" : "[");
+    json_put_text(out, point->address);
+    buffer_append(out, bytes_text(","));
+    json_put_text(out, point_unit(point));
+    buffer_append(out, bytes_text("]"));
+  }
+  return *cursor < catalogue->count;
+}
+
+/* ---- events of the network ---- */
+
+static const char *net_principal(void *ctx, const uint8_t transport_key[32]) {
+  const struct principal *principal = principals_by_key(&((struct broker *)ctx)->principals, transport_key);
+  return principal ? principal->name : NULL;
+}
+
+static void net_message(void *ctx, uint64_t conn, int channel, const char *principal, struct bytes message) {
+  struct broker *broker = ctx;
+  if (strncmp(principal, "operator ", 9) == 0)
+    requests_receive(broker->requests, principal, conn, message);
+  else
+    node_receive(broker->node, principal, conn, (enum channel)channel, message);
+}
+
+static void net_opened(void *ctx, uint64_t conn) { links_opened(&((struct broker *)ctx)->links, conn); }
+
+static void net_closed(void *ctx, uint64_t conn) {
+  struct broker *broker = ctx;
+  requests_closed(broker->requests, conn);
+  links_closed(&broker->links, conn);
+}
+
+static void net_refused(void *ctx, const char *address, const char *reason) {
+  struct broker *broker = ctx;
+  uint64_t suppressed = 0;
+  broker->refused_peers++;
+  if (!log_allow(&broker->refused_limit, world_now(broker->world).mono, &suppressed)) return;
+  if (suppressed) log_warning("net", NULL, "%llu more connections were refused", (unsigned long long)suppressed);
+  log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
+}
+
+/* ---- the parts with their hooks ---- */
+
+void broker_make_node(struct broker *broker) {
+  struct node_options options = {.name = broker->config->node,
+                                 .world = broker->world,
+                                 .store = broker->store,
+                                 .hooks = {.ctx = broker,
+                                           .send = node_send,
+                                           .close = node_close,
+                                           .admit = node_admit,
+                                           .share_stream = node_share_stream,
+                                           .share = node_share,
+                                           .committed = node_committed,
+                                           .discarded = node_discarded,
+                                           .session = node_session,
+                                           .message = node_message_in,
+                                           .submitted = node_batch_done,
+                                           .read = node_batch_done,
+                                           .event = node_event}};
+  broker->node = node_new(&options);
+}
+
+void broker_make_orders(struct broker *broker) {
+  struct orders_hooks hooks = {broker, orders_commit, orders_read, orders_station, orders_send, orders_operators, orders_point};
+  broker->orders = orders_new(broker->config->node, broker->world, &hooks);
+  orders_set_deadline(broker->orders, broker->config->max_deadline_us);
+}
+
+void broker_make_requests(struct broker *broker) {
+  struct subscribers_options followed = {broker->node, broker->store, &broker->errands, &broker->readers, put_units, broker};
+  struct requests_hooks hooks = {broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
+  broker->subscribers = subscribers_new(&followed);
+  broker->requests = requests_new(broker->config->node, broker->world, &hooks);
+}
+
+struct net_events broker_net_events(struct broker *broker) {
+  return (struct net_events){.ctx = broker, .principal = net_principal, .message = net_message, .opened = net_opened, .closed = net_closed, .refused = net_refused};
+}
