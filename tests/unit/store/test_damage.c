@@ -121,7 +121,7 @@ static uint8_t *make_store(struct fixture *f, struct expected *expected) {
   expected->first_live = 1;
   for (int i = 0; i < 300; i++, next += 7) {
     struct store_batch *batch = batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 7, 900));
-    char key[16];
+    char key[32];
     snprintf(key, sizeof key, "command-%03d", i);
     if (i % 3 == 0) store_batch_put(batch, STORE_COMMANDS, TEXT(key), TEXT(key));
     if (i % 3 == 0) expected->rows++;
