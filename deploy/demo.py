@@ -1,9 +1,11 @@
-"""The demo: provinces chongqing and hubei with three stations, each program in a process of its own, on loopback and in a folder that goes away.
+"""Two provinces on one machine, as deploy/demo starts them: python3 deploy/demo.py BUILD [--check].
 
-    demo.py BUILD [--check]
+chongqing with a river gauge (cuntan) and a reservoir with two sluice gates (caijiagang), hubei with a pumping station (fankou): for each station a mosquitto,
+a gateway and the simulated devices, for each province a broker; all configurations are the samples of deploy/samples. Nothing here sleeps: it waits for
+lines and records. However it ends, it ends every process that it started, by its id, and removes its folder.
 """
-import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -12,191 +14,226 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from onebox.ports import Ports  # noqa: E402
-from onebox.process import NotSeen, wait_until  # noqa: E402
+from onebox.process import NotSeen, TAIL_LINES  # noqa: E402
 from onebox.programs import Build, Daemon, Mosquitto, Operator, Simulator  # noqa: E402
 from onebox.samples import SAMPLES, Samples  # noqa: E402
 
-# station: (the sample's province, kind of simulator)
 STATIONS = {"cuntan": ("chongqing", "gauge"), "caijiagang": ("chongqing", "reservoir"), "fankou": ("hubei", "pumping")}
-GATE, PUMP = "chongqing/caijiagang/gate-1/opening", "hubei/fankou/pump-1/running"
+SHARED = re.compile(r"chongqing/[^/]+/[^/]+/(level|flow)")      # what broker-chongqing.yaml shares with hubei
+GATE = "chongqing/caijiagang/gate-1/opening"
+GATE_OFF = "chongqing/caijiagang/gate-2/opening"
+PUMP = "hubei/fankou/pump-1/running"
+REMIND_LINES = 60
+
+
+class Ended(Exception):
+    """Ctrl-C, or a signal that asks for the end."""
 
 
 class Demo:
-    def __init__(self, build):
+    def __init__(self, build, checking):
+        self.build, self.checking = build, checking
         self.folder = tempfile.mkdtemp(prefix="riverbus-demo-")
-        os.chmod(self.folder, 0o755)
-        self.build, self.ports = Build(build), Ports()
-        self.processes, self.simulators, self.operators = [], {}, {}
-        self.broker_ports = {province: self.ports.take(2) for province in ("chongqing", "hubei")}
-        self.mqtt_ports = {station: self.ports.take() for station in STATIONS}
-        self.samples = Samples(self.folder, self.build)
+        self.ports = Ports()
+        self.processes = []
+        self.missing = []
+        self.devices, self.gateways, self.brokers, self.operators = {}, {}, {}, {}
 
-    def keep(self, process):
+    # -- composition --------------------------------------------------------------------------------------------------
+
+    def prepare(self):
+        samples = Samples(self.folder, self.build)
+        broker_ports = {province: self.ports.take(2) for province in ("chongqing", "hubei")}
+        endpoints = {"tcp://10.0.0.1:7400": f"tcp://127.0.0.1:{broker_ports['chongqing']}",
+                     "tcp://10.0.0.2:7400": f"tcp://127.0.0.1:{broker_ports['hubei']}"}
+        for province, port in broker_ports.items():
+            config = samples.write(f"broker-{province}.yaml", {**endpoints, "tcp://0.0.0.0:7400": f"tcp://127.0.0.1:{port}",
+                                                               "127.0.0.1:7480": f"127.0.0.1:{self.ports.take()}"})
+            self.brokers[province] = self._keep(Daemon(f"broker {province}", self.build.broker, config, self.folder))
+            self.operators[province] = Operator(province, self.build, samples.write(f"operator-{province}.yaml", endpoints), self.folder)
+        for station in STATIONS:
+            self._prepare_station(samples, station, endpoints)
+
+    def _prepare_station(self, samples, station, endpoints):
+        port = self.ports.take()
+        with open(os.path.join(SAMPLES, "mosquitto-station.conf"), encoding="utf-8") as file:
+            text = file.read()
+        spool = os.path.join(self.folder, "mosquitto-" + station)
+        os.mkdir(spool)
+        text = text.replace("listener 1883", f"listener {port}").replace("/var/lib/mosquitto/", spool + "/")
+        mosquitto = self._keep(Mosquitto(f"mosquitto {station}", self.folder, text))
+        config = samples.write(f"gateway-{station}.yaml", {**endpoints, "port: 1883": f"port: {port}",
+                                                           "127.0.0.1:7481": f"127.0.0.1:{self.ports.take()}"})
+        gateway = self._keep(Daemon(f"gateway {station}", self.build.gateway, config, self.folder))
+        phase = os.environ.get("RIVERBUS_DEMO_PHASE", "-12")
+        devices = self._keep(Simulator(f"devices {station}", STATIONS[station][1], port, self.folder, "--phase", phase, "--gate-speed", "4"))
+        self.gateways[station], self.devices[station] = gateway, devices
+        gateway.mosquitto = mosquitto
+
+    def _keep(self, process):
         self.processes.append(process)
         return process
 
-    def changes(self):
-        """What differs between the samples and this machine: addresses and ports."""
-        return {"tcp://0.0.0.0:7400": None, "tcp://10.0.0.1:7400": f"tcp://127.0.0.1:{self.broker_ports['chongqing']}",
-                "tcp://10.0.0.2:7400": f"tcp://127.0.0.1:{self.broker_ports['hubei']}"}
-
-    def start_brokers(self):
-        for province, port in self.broker_ports.items():
-            changes = {**self.changes(), "tcp://0.0.0.0:7400": f"tcp://127.0.0.1:{port}", "127.0.0.1:7480": f"127.0.0.1:{self.ports.take()}"}
-            path = self.samples.write(f"broker-{province}.yaml", changes)
-            self.keep(Daemon(f"broker-{province}", self.build.broker, path, self.folder)).start_ready()
-            path = self.samples.write(f"operator-{province}.yaml", {k: v for k, v in changes.items() if v})
-            self.operators[province] = Operator(province, self.build, path, self.folder)
-
-    def start_station(self, station, kind):
-        port = self.mqtt_ports[station]
-        data = os.path.join(self.folder, "mosquitto-" + station)
-        os.makedirs(data)
-        os.chmod(data, 0o777)
-        with open(os.path.join(SAMPLES, "mosquitto-station.conf"), encoding="utf-8") as file:
-            text = file.read().replace("listener 1883", f"listener {port}").replace("/var/lib/mosquitto/", data + "/")
-        self.keep(Mosquitto("mosquitto-" + station, self.folder, text)).start().ready()
-        changes = {k: v for k, v in self.changes().items() if v}
-        path = self.samples.write(f"gateway-{station}.yaml", {**changes, "port: 1883": f"port: {port}", "127.0.0.1:7481": f"127.0.0.1:{self.ports.take()}"})
-        self.keep(Daemon("gateway-" + station, self.build.gateway, path, self.folder)).start_ready()
-        self.simulators[station] = self.keep(Simulator("devices-" + station, kind, port, self.folder, "--gate-speed", "10", "--phase", "-12"))
-        self.simulators[station].start().ready()
-
     def start(self):
-        self.start_brokers()
-        for station, (_, kind) in STATIONS.items():
-            self.start_station(station, kind)
+        self.prepare()
+        for gateway in self.gateways.values():
+            gateway.mosquitto.start()
+        for broker in self.brokers.values():
+            broker.start()
+        for gateway in self.gateways.values():
+            gateway.mosquitto.ready()
+            gateway.start()
+        for station, devices in self.devices.items():
+            devices.start()
+        for process in [*self.brokers.values(), *self.gateways.values(), *self.devices.values()]:
+            process.ready()
+        self.say("two provinces, three stations and their devices are running")
+
+    # -- the story: each part says what was seen ----------------------------------------------------------------------
+
+    def say(self, text):
+        print(f"demo: {text}", flush=True)
+
+    def part(self, what, concerned, tell):
+        """Runs one part; where something was not seen, notes it with the last log lines of those concerned."""
+        try:
+            tell()
+            self.say(f"seen: {what}")
+        except NotSeen as reason:
+            self.missing.append(what)
+            self.say(f"NOT seen: {what}\n{reason}")
+            for process in concerned:
+                print(process.tail(), flush=True)
+
+    def story(self):
+        chongqing, hubei = self.operators["chongqing"], self.operators["hubei"]
+        at_home = self._keep(chongqing.tail("chongqing/#", "hubei/#"))
+        next_door = self._keep(hubei.tail("chongqing/#", "hubei/#"))
+        brokers = list(self.brokers.values())
+        self.part("live data of both Chongqing stations in the neighbouring province", brokers + [self.gateways["cuntan"]],
+                  lambda: self._arrives(next_door, ["chongqing/cuntan/gauge-1/level", "chongqing/cuntan/gauge-1/flow",
+                                                    "chongqing/caijiagang/gauge-1/level", "chongqing/caijiagang/gauge-1/flow"]))
+        self.part("gates and pumps at home", brokers + [self.gateways["caijiagang"], self.gateways["fankou"]],
+                  lambda: (self._arrives(at_home, [GATE]), self._arrives(next_door, [PUMP])))
+        self.part(f"the gate set to 40 % by a command, and the measured opening follows", [self.brokers["chongqing"], self.gateways["caijiagang"]],
+                  lambda: self._commanded(chongqing, at_home, GATE, "40", lambda value: abs(value - 40) <= 1))
+        for wish in ("true", "false"):
+            self.part(f"the pump {'started' if wish == 'true' else 'stopped'} by a command, and the measurement says so",
+                      [self.brokers["hubei"], self.gateways["fankou"]],
+                      lambda: self._commanded(hubei, next_door, PUMP, wish, lambda value: value is (wish == "true")))
+        self.part("a command for a device that is switched off ends as undelivered (exit 11)", [self.brokers["chongqing"], self.gateways["caijiagang"]],
+                  lambda: self._undelivered(chongqing))
+        self.part("nothing but what is shared in the neighbouring province", brokers, lambda: self._only_shared(at_home, next_door))
+        for tail in (at_home, next_door):
+            tail.stop()
+
+    def _arrives(self, tail, addresses):
+        for address in addresses:
+            record = tail.wait_record(lambda r: r["address"] == address and r["kind"] == "reading" and r["lane"] == "live", f"a live reading of {address}")
+            self.say(f"  {address} = {record['value']} {record['unit'] or ''} at {record['time']}")
+
+    def _set(self, operator, address, value, exit_code):
+        answer = operator.run("set", address, value, "--basis", "demonstration", "--json")
+        self.say(f"  riverbus set {address} {value}: " + " -> ".join(row["state"] for row in answer.rows if row.get("state")) + f", exit {answer.exit}")
+        if answer.exit != exit_code:
+            raise NotSeen(f"not seen: exit {exit_code} of\n{answer}")
+
+    def _commanded(self, operator, tail, address, value, reached):
+        before = len(tail.out)
+        self._set(operator, address, value, 0)
+        record = tail.wait_record(lambda r: r["address"] == address and r["kind"] == "reading" and reached(r["value"]), f"{address} near {value}", since=before)
+        self.say(f"  measured: {address} = {record['value']} {record['unit'] or ''}")
+
+    def _undelivered(self, operator):
+        devices = self.devices["caijiagang"]
+        devices.stop()
+        try:
+            self._set(operator, GATE_OFF, "10", 11)
+        finally:
+            mark = len(devices.out)
+            devices.start().ready(mark)
+
+    def _only_shared(self, at_home, next_door):
+        """The openings that home has seen must be in no line next door; at least one of them was there to leak."""
+        foreign = [r for r in next_door.records() if r["address"].startswith("chongqing/")]
+        leaked = sorted({r["address"] for r in foreign if r["kind"] != "head" and not SHARED.fullmatch(r["address"])})
+        kept = {r["address"] for r in at_home.records() if r["address"].startswith("chongqing/") and not SHARED.fullmatch(r["address"])}
+        if leaked or GATE not in kept:
+            raise NotSeen(f"hubei has {leaked}; kept at home are {sorted(kept)}")
+        self.say(f"  {len(foreign)} records of {len({r['address'] for r in foreign})} shared points; kept at home: {', '.join(sorted(kept))}")
+
+    # -- live ---------------------------------------------------------------------------------------------------------
+
+    def hints(self):
+        chongqing, hubei = self.operators["chongqing"], self.operators["hubei"]
+        return "\n".join([
+            "", "Try, in another terminal:",
+            "  " + " ".join(chongqing.argv("set", GATE, "55")) + " --basis 'flood order 12'",
+            "  " + " ".join(hubei.argv("set", PUMP, "true")),
+            "  " + " ".join(hubei.argv("last", "'#'")),
+            "Ctrl-C ends everything.", ""])
+
+    def live(self):
+        """Shows what arrives at hubei until somebody ends it, or a program ends by itself."""
+        tail = Daemon("tail hubei", self.build.riverbus, self.operators["hubei"].config, self.folder)
+        tail.argv = self.operators["hubei"].argv("tail", "chongqing/#", "hubei/#")
+        self._keep(tail).start()
+        shown = 0
+        while all(process.alive() for process in self.processes if process.child and not process.name.startswith("tail-")):
+            if shown % REMIND_LINES == 0:
+                print(self.hints(), flush=True)
+            tail.wait_for(lambda: len(tail.out) > shown, 5)
+            for line in tail.out[shown:shown + REMIND_LINES - shown % REMIND_LINES]:
+                print(line, flush=True)
+                shown += 1
+        for process in self.processes:
+            if process.child and not process.alive() and not process.name.startswith("tail-"):
+                self.missing.append(process.name)
+                self.say(f"{process.name} ended by itself\n{process.tail()}")
+
+    # -- the end ------------------------------------------------------------------------------------------------------
 
     def end(self):
         for process in reversed(self.processes):
             try:
-                process.stop(10)
+                process.stop()
             except NotSeen as late:
-                print(late, file=sys.stderr)
+                self.missing.append(f"the end of {process.name}")
+                self.say(f"{process.name} had to be killed\n{late}")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # -- what is to be seen -------------------------------------------------------------------------------------------
 
-    def last(self, province, address):
-        rows = self.operators[province].run("last", "--json", address).rows
-        return rows[0]["value"] if rows else None
-
-    def set(self, province, *words):
-        answer = self.operators[province].run("set", *words)
-        print("\n".join("    " + line for line in str(answer).splitlines()))
-        return answer.exit
-
-    def wait_value(self, province, address, good, what):
-        return wait_until(lambda: (value := self.last(province, address)) is not None and good(value), what, 60, every=0.2)
-
-    def live_at_the_neighbour(self):
-        tail = self.keep(self.operators["hubei"].tail("chongqing/#"))
-        record = tail.wait_record(lambda r: r["kind"] == "reading" and r["lane"] == "live", "a live reading of chongqing at hubei")
-        print(f"    {record['address']} = {record['value']} {record['unit']} ({record['lane']})")
-        tail.wait_count(20, wanted=lambda r: r["kind"] == "reading")
-        leaked = [r["address"] for r in tail.records() if r["kind"] == "reading" and not r["address"].endswith(("/level", "/flow"))]
-        tail.stop()
-        if leaked:
-            raise NotSeen(f"hubei got what chongqing does not share: {sorted(set(leaked))}")
-
-    def gate_moves(self):
-        if self.set("chongqing", GATE, "40", "--deadline", "60s", "--basis", "demo", "--wait", "90s") != 0:
-            raise NotSeen("the command to the gate did not end as executed")
-        self.wait_value("chongqing", GATE, lambda v: abs(v - 40) <= 1, "the gate's measured opening at 40 %")
-        print(f"    measured: {self.last('chongqing', GATE)} %")
-
-    def pump_starts_and_stops(self):
-        for wish in ("true", "false"):
-            if self.set("hubei", PUMP, wish, "--wait", "90s") != 0:
-                raise NotSeen(f"the command to the pump ({wish}) did not end as executed")
-            self.wait_value("hubei", PUMP, lambda v, w=wish: v is (w == "true"), f"the pump reports running = {wish}")
-            print(f"    measured: running = {wish}")
-
-    def device_off(self):
-        self.simulators["caijiagang"].stop()
-        status = self.set("chongqing", "chongqing/caijiagang/gate-2/opening", "10", "--wait", "60s")
-        self.simulators["caijiagang"].start().ready(len(self.simulators["caijiagang"].out))
-        if status != 11:
-            raise NotSeen(f"set on a device that is off ended with {status}, not with 11 (undelivered)")
-
-
-def say(text):
-    print(text, flush=True)
-
-
-def steps(demo):
-    return [("live data of chongqing arrives in the neighbouring province hubei, and nothing that is not shared", demo.live_at_the_neighbour),
-            ("a gate is moved by a command, and its measured opening follows", demo.gate_moves),
-            ("a pump is started and stopped by commands", demo.pump_starts_and_stops)]
-
-
-def check(demo):
-    missing = []
-    for what, step in [*steps(demo), ("a command to a device that is off ends as undelivered (exit 11)", demo.device_off)]:
-        try:
-            say(f"* {what}")
-            step()
-        except (NotSeen, OSError, ValueError, KeyError) as error:
-            missing.append(what)
-            say(f"  NOT SEEN: {error}")
-    for process in demo.processes if missing else []:
-        say(process.tail(8))
-    say("seen: everything" if not missing else "not seen: " + "; ".join(missing))
-    return 1 if missing else 0
-
-
-def hints(demo):
-    riverbus, chongqing, hubei = demo.build.riverbus, demo.operators["chongqing"].config, demo.operators["hubei"].config
-    return f"""
-Try these in another terminal:
-  {riverbus} --config {hubei} last '#'
-  {riverbus} --config {chongqing} set {GATE} 25 --basis 'my first order'
-  {riverbus} --config {chongqing} status
-Live values at hubei follow; Ctrl-C ends everything.
-"""
-
-
-def show(demo):
-    for what, step in steps(demo):
-        say(f"* {what}")
-        step()
-    say(hints(demo))
-    tail = demo.keep(demo.operators["hubei"].tail("#"))
-    seen = 0
-    while tail.alive():
-        tail.wait_for(lambda: len(tail.out) > seen, 1)
-        for line in list(tail.out[seen:]):
-            seen += 1
-            record = json.loads(line)
-            if record["kind"] == "reading":
-                say(f"{record['time'][11:19]}Z  {record['address']:<42} {record['value']!s:>12} {record['unit'] or '':<5} {record['quality']}")
-    return 1
-
-
-def interrupted(number, frame):
-    raise KeyboardInterrupt
+def asked_to_end(*_):
+    raise Ended
 
 
 def main():
-    signal.signal(signal.SIGTERM, interrupted)
-    demo, status = None, 1
+    build = Build(sys.argv[1])
+    if build.missing():
+        print(f"demo: not built: {', '.join(build.missing())}", file=sys.stderr)
+        return 1
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, asked_to_end)
+    demo = Demo(build, "--check" in sys.argv[2:])
     try:
-        demo = Demo(sys.argv[1])
-        say("starting two provinces, three stations, their MQTT brokers and devices ...")
         demo.start()
-        status = check(demo) if "--check" in sys.argv[2:] else show(demo)
-    except KeyboardInterrupt:
-        status = 130 if "--check" in sys.argv[2:] else 0
-        say("\nending ...")
-    except (NotSeen, OSError, RuntimeError) as error:
-        say(f"it did not start: {error}")
-        for process in demo.processes if demo else []:
-            say(process.tail(8))
+        demo.story()
+        if not demo.checking:
+            demo.live()
+    except Ended:
+        print(flush=True)
+        demo.say("ending")
+        if demo.checking:
+            demo.missing.append("the end of the check")
+    except NotSeen as reason:
+        demo.missing.append("the start")
+        demo.say(str(reason))
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if demo:
-            demo.end()
-    return status
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        demo.end()
+    demo.say(f"NOT seen: {'; '.join(demo.missing)}" if demo.missing else "everything was seen, and everything is ended")
+    return 1 if demo.missing else 0
 
 
 if __name__ == "__main__":

@@ -40,8 +40,10 @@ class Mosquitto(Process):
 
     def __init__(self, name, folder, config_text):
         self.config = os.path.join(folder, name.replace("/", "-") + ".conf")
+        # As root, mosquitto would become another user: it could not write our folder, and the parent-death signal would be lost.
+        user = "user root\n" if os.geteuid() == 0 else ""
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(config_text)
+            file.write(user + config_text)
         super().__init__(name, [mosquitto_program(), "-c", self.config], folder)
 
     def ready(self):

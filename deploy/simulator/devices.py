@@ -19,7 +19,7 @@ class Devices:
         self.client.on_connect = self._connected
         self.client.on_disconnect = self._disconnected
         self.client.on_subscribe = self._subscribed
-        self.client.on_message = lambda client, data, message: self.on_message(message.topic, message.payload)
+        self.client.on_message = self._message
 
     def connect(self):
         """Opens the connection; raises OSError where nobody listens."""
@@ -46,6 +46,10 @@ class Devices:
 
     def _disconnected(self, client, data, reason, properties=None):
         self.connected = False
+
+    def _message(self, client, data, message):
+        if not message.retain:      # a retained command is an old one
+            self.on_message(message.topic, message.payload)
 
     def run(self, seconds):
         """Serves the socket for at most so long; False when the connection is gone."""

@@ -9,7 +9,7 @@ import paho.mqtt.client as mqtt
 class Publisher:
     def __init__(self, port, client_id="publisher", inflight=200):
         self.acked = []             # (topic, payload) in the order of their PUBACKs
-        self.pending = {}
+        self.pending, self.early = {}, set()
         self.changed = threading.Condition()
         self.client = mqtt.Client(client_id=client_id, protocol=mqtt.MQTTv311)
         self.client.max_inflight_messages_set(inflight)
@@ -19,22 +19,24 @@ class Publisher:
 
     def _published(self, client, data, mid):
         with self.changed:
-            self.pending.setdefault(mid, None)
-            if self.pending[mid] is not None:
+            if mid in self.pending:
                 self.acked.append(self.pending.pop(mid))
+            else:
+                self.early.add(mid)     # acknowledged before publish() below knew the number
             self.changed.notify_all()
 
     def publish(self, topic, payload, qos=1):
         """Hands one message to the client; payload: bytes or text, or anything else as JSON."""
         if not isinstance(payload, (bytes, str)):
             payload = json.dumps(payload, ensure_ascii=False)
+        # Not under our lock: paho calls _published while it holds its own.
+        mid = self.client.publish(topic, payload, qos=qos).mid
         with self.changed:
-            info = self.client.publish(topic, payload, qos=qos)
-            if info.mid in self.pending:      # acknowledged before we knew the number
-                del self.pending[info.mid]
+            if mid in self.early:
+                self.early.remove(mid)
                 self.acked.append((topic, payload))
             else:
-                self.pending[info.mid] = (topic, payload)
+                self.pending[mid] = (topic, payload)
 
     def settle(self, timeout=60):
         """Waits until everything handed over is acknowledged; returns the ledger."""

@@ -187,8 +187,6 @@ class River:
         for station in self.stations.values():
             folder = self.path(station.plain + "-mosquitto")
             os.makedirs(folder, exist_ok=True)
-            os.chmod(folder, 0o777)
-            os.chmod(self.folder, 0o755)
             text = MOSQUITTO_CONF.format(port=station.mqtt_port, folder=folder)
             station.mosquitto = self._keep(Mosquitto("mosquitto-" + station.plain, self.folder, text))
             config = self.write(station.plain + ".yaml", self.gateway_config(station))
