@@ -23,7 +23,7 @@ SHARED = re.compile(r"chongqing/[^/]+/[^/]+/(level|flow)")      # what broker-ch
 GATE = "chongqing/caijiagang/gate-1/opening"
 GATE_OFF = "chongqing/caijiagang/gate-2/opening"
 PUMP = "hubei/fankou/pump-1/running"
-REMIND_LINES = 60
+REMIND_LINES = 300     # about twenty seconds
 
 
 class Ended(Exception):
