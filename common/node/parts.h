@@ -23,6 +23,7 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SESSION_SHORT_US (2 * SECOND_US)           /* an outage up to this is made good in the live lane (architecture: live goes on from now after more) */
 #define SENDER_CLAIM_US SECOND_US                  /* a claim without a block waits so long for company */
 #define SENDER_RETRY_US (500 * MILLISECOND_US)     /* after LATER; doubles up to 8 s */
+#define SENDER_ANSWER_US (10 * SECOND_US)           /* a message that is neither acknowledged nor refused for so long: the answer was lost */
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
 #define SENDER_BACKFILL_SHARE 4                    /* live bytes for each byte of backfill, when both wait: one in five */
@@ -59,7 +60,7 @@ struct outgoing {
 };
 struct outgoing_queue { struct outgoing *first, *last; size_t bytes; };
 
-struct flight { uint64_t number; struct out_stream *stream; uint64_t from, to; size_t bytes; uint32_t records; };
+struct flight { uint64_t number; struct out_stream *stream; uint64_t from, to; size_t bytes; uint32_t records; int64_t sent; };
 struct flights { struct flight *items; size_t head, count, cap; };   /* in order of number; items [head, head + count) */
 
 struct out_channel {

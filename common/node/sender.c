@@ -103,7 +103,8 @@ static void queue_clear(struct outgoing_queue *queue) {
   while ((out = queue_pop(queue))) outgoing_free(out);
 }
 
-static void flight_add(struct flights *flights, struct flight flight) {
+static void flight_add(struct node_peer *peer, struct flights *flights, struct flight flight) {
+  flight.sent = node_now(peer->node).mono;
   if (flights->head > 0 && flights->head + flights->count == flights->cap) {
     memmove(flights->items, flights->items + flights->head, flights->count * sizeof *flights->items);
     flights->head = 0;
@@ -201,7 +202,7 @@ static bool send_range(struct node_peer *peer, struct out_stream *stream, const 
     m.reason = discard->reason;
   }
   if (!peer_send(peer, channel, &m)) return false;
-  flight_add(&out->flights, (struct flight){.number = out->next_number++, .stream = stream, .from = from, .to = to});
+  flight_add(peer, &out->flights, (struct flight){.number = out->next_number++, .stream = stream, .from = from, .to = to});
   return true;
 }
 
@@ -410,7 +411,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   }
   struct link_message m = {.type = LINK_BLOCK, .session = peer->session, .number = channel->next_number, .lane = (uint8_t)out->lane, .scope = peer->config.scope, .from = whole ? out->from : 0, .to = whole ? out->to : 0, .body = blob_bytes(out->block)};
   if (!peer_send(peer, c, &m)) return false;
-  flight_add(&channel->flights, (struct flight){channel->next_number++, stream, out->from, out->to, out->block->len, out->records});
+  flight_add(peer, &channel->flights, (struct flight){.number = channel->next_number++, .stream = stream, .from = out->from, .to = out->to, .bytes = out->block->len, .records = out->records});
   peer->figures.sent_records[out->lane] += out->records;
   if (c == CHANNEL_URGENT) peer->urgent_in_flight += out->block->len;
   else window_sent(&peer->window, out->block->len);
@@ -454,6 +455,13 @@ void sender_pump(struct node_peer *peer) {
 void sender_tick(struct node_peer *peer) {
   if (peer->state != SESSION_UP || peer->config.role == NODE_PEER_STATION) return;
   int64_t now = node_now(peer->node).mono;
+  for (int c = 0; c < CHANNELS; c++) {
+    const struct flights *flights = &peer->channels[c].flights;
+    if (flights->count > 0 && now - flights->items[flights->head].sent > SENDER_ANSWER_US) {
+      session_end(peer, "an answer is missing");
+      return;
+    }
+  }
   for (size_t i = 0; i < peer->stream_count; i++) {
     struct out_stream *stream = peer->streams[i];
     if (stream->claim_from <= stream->claim_to && now - stream->claim_since >= SENDER_CLAIM_US) send_claim(peer, stream);
