@@ -158,7 +158,7 @@ void worth_of_json(struct worth *worth, const struct gateway_point *point, const
     worth_mapped(worth, point, worth_map_text(worth, &raw), &raw);
   } else if (raw.type == VALUE_NONE) {
     worth_bad(worth, FAULT_NOT_A_NUMBER, REASON_NOT_A_NUMBER);
-  } else if (is_numeric(point->type) && is_numeric(raw.type)) {
+  } else if (is_numeric(point->type) && is_numeric((int)raw.type)) {
     worth_number(worth, point, &raw);
   } else if (is_textual(point->type) && raw.type == VALUE_TEXT) {
     worth_text(worth, point, raw.bytes);

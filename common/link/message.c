@@ -55,6 +55,7 @@ static void write_fields(struct writer *w, const struct link_message *m) {
   switch (m->type) {
     case LINK_HELLO: write_hello(w, m); break;
     case LINK_HELD: write_held(w, m); break;
+    case LINK_HELD_END: writer_varint(w, m->number); break;
     case LINK_BLOCK: write_block(w, m); break;
     case LINK_CLAIM: write_range(w, m); break;
     case LINK_DISCARD:
@@ -87,7 +88,7 @@ static void write_fields(struct writer *w, const struct link_message *m) {
       writer_u8(w, m->code);
       writer_sized(w, m->reason);
       break;
-    default: break; /* HELD_END, ATTACH, RESET: the session says all */
+    default: break; /* ATTACH, RESET: the session says all */
   }
 }
 
@@ -175,6 +176,7 @@ static void read_fields(struct reader *r, struct link_message *m) {
       read_ranges(r, m);
       read_runs(r, m);
       break;
+    case LINK_HELD_END: m->number = reader_varint(r); break;
     case LINK_BLOCK: read_block(r, m); break;
     case LINK_CLAIM: read_range(r, m); break;
     case LINK_DISCARD:

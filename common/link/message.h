@@ -8,7 +8,7 @@
  *   2 HELD      what the sender of this message holds of a stream that the other side sends:
  *               sized stream, u64 epoch created, u64 epoch random, varint last held (0: none), varint n, n x (varint from - to of the range before, varint length - 1) covered,
  *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first
- *   3 HELD_END
+ *   3 HELD_END  varint how many HELD came before it in this session (one that was lost would look like nothing held)
  *   4 ATTACH    sent on the telemetry connection, which then belongs to the session
  *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to the end
  *   6 CLAIM     varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from      (nothing of this range is for you, or it was sent already)
@@ -57,7 +57,7 @@ struct link_message {
   uint32_t range_count, run_count;
   struct interval ranges[LINK_RANGES_MAX];           /* HELD: rising */
   struct link_run runs[LINK_RUNS_MAX];               /* HELD: oldest first */
-  uint64_t number;                                   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first */
+  uint64_t number;                                   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first; HELD_END: the count */
   uint64_t from, to;                                 /* BLOCK: covers (from 0: none); CLAIM, DISCARD: sequences; ACK, LATER: `to` is the last number */
   uint8_t lane, channel, code, payload_type;
   int64_t time;                                      /* DISCARD */

@@ -24,6 +24,7 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_CLAIM_US SECOND_US                  /* a claim without a block waits so long for company */
 #define SENDER_RETRY_US (500 * MILLISECOND_US)     /* after LATER; doubles up to 8 s */
 #define SENDER_ANSWER_US (10 * SECOND_US)           /* a message that is neither acknowledged nor refused for so long: the answer was lost */
+#define SENDER_HOLD_US (60 * SECOND_US)             /* so long at most a relay keeps its backfill back, so that the neighbour gets the sequences rising */
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
 #define SENDER_BACKFILL_SHARE 4                    /* live bytes for each byte of backfill, when both wait: one in five */
@@ -38,6 +39,7 @@ struct out_stream {
   bool as_live;                     /* what is missed is made good in the live lane: new blocks wait behind it */
   bool listed;                      /* stands in peer->missing */
   bool reading;
+  int64_t held_since;               /* mono: what is missed waits since then for what this node itself still lacks below it; 0: does not wait */
   size_t waiting;                   /* read, not yet sent */
   struct intervals covered;         /* the peer's word, between its HELLO and HELD_END */
   struct intervals missed;
@@ -79,6 +81,7 @@ struct node_peer {
   struct node_peer_config config;
   enum session_state state;
   uint64_t session, run, peer_scope;
+  uint64_t told;                    /* HELD messages of this session so far */
   uint64_t conns[CHANNELS];         /* 0: none */
   bool attached;                    /* the telemetry connection belongs to the session */
   int64_t greeted, heard, pinged, went_down, since;

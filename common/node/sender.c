@@ -337,16 +337,51 @@ void sender_offer(struct node_peer *peer, const struct store_item *item, const s
 
 /* ---- reading what is missed ---- */
 
-static struct out_stream *next_missing(struct out_channel *channel) {
-  while (channel->missing_count > 0) {
+/* The last sequence below which this relay has all that the stream's own station ever had: beyond it the station's backfill is still to come, and what is sent now would
+ * be overtaken by nothing but itself. UINT64_MAX: no hole, or nobody to wait for. */
+static uint64_t whole_to(struct node_peer *peer, const struct out_stream *stream) {
+  struct node *node = peer->node;
+  struct bytes origin = stream_node(stream->stream);
+  for (size_t i = 0; i < node->peer_count; i++) {
+    const struct node_peer *station = node->peers[i];
+    if (station->config.role != NODE_PEER_STATION || !bytes_equal(origin, bytes_text(station->name))) continue;
+    struct intervals claimed = INTERVALS_NULL;
+    store_claimed(node->options.store, stream->stream, stream->epoch, bytes_text(station->principal), station->peer_scope, &claimed);
+    uint64_t hole = intervals_first_missing(&claimed, 1);
+    bool whole = claimed.count == 0 || claimed.items[claimed.count - 1].to < hole;
+    intervals_deinit(&claimed);
+    return whole ? UINT64_MAX : hole - 1;
+  }
+  return UINT64_MAX;
+}
+
+/* Whether something of the stream may be read now, and up to where. */
+static bool may_read(struct node_peer *peer, struct out_stream *stream, uint64_t *to) {
+  int64_t now = node_now(peer->node).mono;
+  uint64_t whole = whole_to(peer, stream);
+  struct interval first = stream->missed.items[0];
+  *to = first.to < whole ? first.to : whole;
+  if (first.from <= whole) {
+    stream->held_since = 0;
+    return true;
+  }
+  if (stream->held_since == 0) stream->held_since = now;
+  *to = first.to;
+  return now - stream->held_since > SENDER_HOLD_US;
+}
+
+static struct out_stream *next_missing(struct node_peer *peer, struct out_channel *channel, uint64_t *to) {
+  for (size_t tried = 0; tried < channel->missing_count;) {
     if (channel->missing_next >= channel->missing_count) channel->missing_next = 0;
     struct out_stream *stream = channel->missing[channel->missing_next];
-    if (stream->missed.count > 0) {
-      channel->missing_next++;
-      return stream;
+    if (stream->missed.count == 0) {
+      stream->listed = false;
+      channel->missing[channel->missing_next] = channel->missing[--channel->missing_count];
+      continue;
     }
-    stream->listed = false;
-    channel->missing[channel->missing_next] = channel->missing[--channel->missing_count];
+    channel->missing_next++;
+    tried++;
+    if (may_read(peer, stream, to)) return stream;
   }
   return NULL;
 }
@@ -354,14 +389,15 @@ static struct out_stream *next_missing(struct out_channel *channel) {
 static void start_read(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct out_stream *stream;
-  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at || !(stream = next_missing(channel))) return;
+  uint64_t to;
+  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at || !(stream = next_missing(peer, channel, &to))) return;
   struct work *work = work_new(peer->node, WORK_BACKFILL);
   work->peer_id = peer->id;
   work->session = peer->session;
   work->channel = c;
   work->stream = stream;
   work->from = stream->missed.items[0].from;
-  work->to = stream->missed.items[0].to;
+  work->to = to;
   struct store_read read = {.what = STORE_READ_STREAM, .from = work->from, .to = work->to, .stream = stream->stream, .epoch = stream->epoch, .max_bytes = SENDER_READ_BYTES};
   if (store_read(peer->node->options.store, &read, work) != 0) {
     work_free(peer->node, work);   /* the reader is busy: the next tick asks again */

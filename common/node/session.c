@@ -88,6 +88,7 @@ static void begin(struct node_peer *peer, uint64_t session) {
   end_quietly(peer);
   peer->session = session;
   peer->heard = peer->pinged = now;
+  peer->told = 0;
   peer->expected[0] = peer->expected[1] = 1;
   window_init(&peer->window, peer->config.window_bytes, now);
 }
@@ -128,10 +129,11 @@ static void put_ranges(struct link_message *m, const struct intervals *covered) 
     if (covered->items[i].to - covered->items[i].from >= least) m->ranges[m->range_count++] = covered->items[i];
 }
 
-struct teller { struct node_peer *peer; };
+struct teller { struct node_peer *peer; uint64_t count; };
 
 static void tell_stream(void *ctx, const struct store_stream *stream) {
-  struct node_peer *peer = ((struct teller *)ctx)->peer;
+  struct teller *teller = ctx;
+  struct node_peer *peer = teller->peer;
   struct store *store = peer->node->options.store;
   bool theirs = bytes_equal(stream_node(stream->stream), bytes_text(peer->name));
   struct intervals covered = INTERVALS_NULL;
@@ -141,19 +143,21 @@ static void tell_stream(void *ctx, const struct store_stream *stream) {
     put_ranges(&m, &covered);
     for (uint32_t i = 0; theirs && i < stream->run_count; i++) m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
     peer_send(peer, CHANNEL_URGENT, &m);
+    teller->count++;
   }
   intervals_deinit(&covered);
 }
 
 static void send_held(struct node_peer *peer) {
-  struct teller teller = {peer};
+  struct teller teller = {peer, 0};
   if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_HELD_END, .session = peer->session});
+  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});
 }
 
 static void on_held(struct node_peer *peer, const struct link_message *m) {
   if (peer->state != SESSION_RESUMING) return;
   struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
+  peer->told++;
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
   stream->peer_last = m->last;
   stream->peer_run_count = m->run_count;
@@ -169,8 +173,12 @@ void session_resumed(struct node_peer *peer) {
   sender_start(peer, short_outage);
 }
 
-static void on_held_end(struct node_peer *peer) {
+static void on_held_end(struct node_peer *peer, const struct link_message *m) {
   if (peer->state != SESSION_RESUMING) return;
+  if (peer->told < m->number) {
+    session_end(peer, "a part of the greeting was lost");
+    return;
+  }
   for (int own = 0; own < CHANNELS; own++) origin_compare(peer, own);
   session_resumed(peer);
 }
@@ -319,7 +327,7 @@ static void in_session(struct node_peer *peer, uint64_t conn, enum channel chann
   switch (m->type) {
     case LINK_HELLO: on_answer(peer, m); break;
     case LINK_HELD: on_held(peer, m); break;
-    case LINK_HELD_END: on_held_end(peer); break;
+    case LINK_HELD_END: on_held_end(peer, m); break;
     case LINK_ATTACH: on_attach(peer, conn, channel); break;
     case LINK_BLOCK:
     case LINK_CLAIM:

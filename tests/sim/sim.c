@@ -258,7 +258,7 @@ static void restore_copy(struct sim *s, int n) {
   s->restores++;
   log_notice("sim", names[n], "an old copy of %lld s is put back at %lld", (long long)(place->copied_at[which] / 1000000), (long long)s->now);
   for (size_t i = 0; n == GATEWAY && i < s->reading_count; i++)
-    if (s->readings[i].durable && s->readings[i].durable_at > place->copied_at[which]) s->readings[i].may_be_lost = true;
+    if (s->readings[i].durable && s->readings[i].durable_at >= place->copied_at[which])   /* copies are taken before the commits of a step */ s->readings[i].may_be_lost = true;
   for (int i = 0; i < COPIES; i++)   /* a copy of a later time is of a past that is no more; it may come back too, but then the judge could not tell */
     if (place->copies[i] && place->copied_at[i] > place->copied_at[which]) place->copies[i] = memory_disk_free(place->copies[i]);
 }
