@@ -130,7 +130,9 @@ static void dispatch_judge(struct dispatch *d, struct order *order, struct insta
   } else if (order->reached || (order->has_reply && !measures)) {
     dispatch_end(d, order, STATE_EXECUTED, &none, now);
   } else if (order->has_reply && order_state(order) == STATE_DISPATCHED) {
-    if (order_move(order, STATE_ACTING, CODE_NONE, NULL, NULL, now.wall)) dispatch_commit(d, order);
+    if (!order_move(order, STATE_ACTING, CODE_NONE, NULL, NULL, now.wall)) return;
+    dispatch_log(order);
+    dispatch_commit(d, order);
   } else if (now.mono >= order->settle_mono) {
     dispatch_timed_out(d, order, now);
   }

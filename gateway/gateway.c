@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 enum { EXTRA_STORE, EXTRA_SIGNALS, EXTRA_MQTT, EXTRA_HTTP, EXTRAS };
+#define GATEWAY_READY_US (3 * SECOND_US)
+#define GATEWAY_READY_LOOK_US (10 * MILLISECOND_US)
 enum { GATEWAY_EVENTS_A_TURN = 256, GATEWAY_DESCRIPTORS_A_BATCH = 256 };
 
 static struct instant now_of(const struct gateway *gateway) { return world_now(gateway->world); }
@@ -407,6 +409,18 @@ static void take_events(struct gateway *gateway) {
   }
 }
 
+/* Ready means that messages of the devices are heard. Where their MQTT broker cannot be reached that is no reason to hold up the start of the system for good. */
+static int64_t say_ready(struct gateway *gateway, struct instant now) {
+  struct mqtt_stats stats;
+  mqtt_stats(gateway->mqtt, &stats);
+  if (!(stats.telemetry_up && stats.courier_up) && now.mono < gateway->started + GATEWAY_READY_US) return now.mono + GATEWAY_READY_LOOK_US;
+  gateway->is_ready = true;
+  sd_notify(0, "READY=1");
+  log_notice("gateway", NULL, "ready %s: broker %s, mqtt %s:%u%s%s%s", gateway->config->station, uplink_endpoint(&gateway->uplink), gateway->config->mqtt.host,
+             gateway->config->mqtt.port, stats.telemetry_up ? "" : " (not connected)", gateway->http ? ", " : "", gateway->http_endpoint);
+  return INT64_MAX;
+}
+
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Everything that waits for time; returns when to wake, mono. */
@@ -417,6 +431,7 @@ static int64_t tick(struct gateway *gateway) {
   next = earlier(next, intake_silence(gateway, now));
   next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
   next = earlier(next, node_tick(gateway->node));
+  if (!gateway->is_ready) next = earlier(next, say_ready(gateway, now));
   if (gateway->watchdog_us && now.mono >= gateway->watchdog_at) {
     sd_notify(0, "WATCHDOG=1");
     gateway->watchdog_at = now.mono + gateway->watchdog_us / 3;
@@ -447,9 +462,6 @@ int gateway_run(struct gateway *gateway) {
   uint64_t watchdog = 0;
   int outcome = 0;
   if (sd_watchdog_enabled(0, &watchdog) > 0) gateway->watchdog_us = (int64_t)watchdog;
-  sd_notify(0, "READY=1");
-  log_notice("gateway", NULL, "ready %s: broker %s, mqtt %s:%u%s%s", gateway->config->station, uplink_endpoint(&gateway->uplink), gateway->config->mqtt.host,
-             gateway->config->mqtt.port, gateway->http ? ", " : "", gateway->http_endpoint);
   while (!gateway->ends && outcome == 0) outcome = turn(gateway);
   sd_notify(0, "STOPPING=1");
   return outcome;

@@ -48,6 +48,7 @@ struct gateway {
   int64_t watchdog_us, watchdog_at, http_at;
   uint64_t discarded;
   int signals;                     /* signalfd */
+  bool is_ready;                   /* that was said */
   bool ends;
 };
 

@@ -32,7 +32,7 @@ static void put_mqtt(const struct gateway *gateway, struct buffer *out) {
   struct mqtt_stats m;
   mqtt_stats(gateway->mqtt, &m);
   const struct figure figures[] = {
-      {"riverbus_mqtt_up", "gauge", "Whether the telemetry client is connected.", m.telemetry_up},
+      {"riverbus_mqtt_up", "gauge", "Whether the telemetry client is connected and its subscriptions stand.", m.telemetry_up},
       {"riverbus_mqtt_commands_up", "gauge", "Whether the client for commands is connected and hears replies.", m.courier_up},
       {"riverbus_mqtt_connects_total", "counter", "Connections of the telemetry client.", m.connects},
       {"riverbus_mqtt_messages_total", "counter", "MQTT messages taken.", gateway->intake.messages},

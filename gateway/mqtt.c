@@ -121,7 +121,7 @@ static void mqtt_publish_stats(struct mqtt *mqtt) {
   atomic_store(&mqtt->connects, mqtt->telemetry.connects);
   atomic_store(&mqtt->messages, mqtt->telemetry.messages);
   atomic_store(&mqtt->batches, mqtt->telemetry.batches);
-  atomic_store(&mqtt->telemetry_up, mqtt->telemetry.client.connected);
+  atomic_store(&mqtt->telemetry_up, mqtt->telemetry.client.connected && mqtt->telemetry.subscribed);
   atomic_store(&mqtt->courier_up, courier_is_ready(&mqtt->courier));
 }
 

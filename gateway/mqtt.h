@@ -40,7 +40,7 @@ struct mqtt_event {
 };
 struct mqtt_event *mqtt_event_free(struct mqtt_event *event); /* without the batch */
 
-/* Counters, written by the thread and read by the core. */
+/* Counters, written by the thread and read by the core. up: connected, and all subscriptions are answered. */
 struct mqtt_stats { uint64_t connects, messages, batches, replies_lost; bool telemetry_up, courier_up; };
 
 struct mqtt;

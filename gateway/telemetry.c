@@ -61,6 +61,7 @@ static void telemetry_subscribe(struct telemetry *t, struct mosquitto *mosq) {
     /* retained messages only with a new subscription: a reconnect is no new reading */
     int rc = mosquitto_subscribe_multiple(mosq, NULL, (int)count, t->topics + from, t->qos[from], MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL);
     if (rc != MOSQ_ERR_SUCCESS) log_error("mqtt", "telemetry", "subscribing failed: %s", mosquitto_strerror(rc));
+    else t->subscribes++;
     from += count;
   }
 }
@@ -77,13 +78,17 @@ static void telemetry_on_connect(struct mosquitto *mosq, void *ctx, int reason, 
   t->session_present = (flags & 1) != 0;
   t->state = TELEMETRY_READING;
   t->connects++;
+  t->subscribes = 0;
   log_info("mqtt", "telemetry", "connected to %s:%u, session %s, %zu topics", t->client.config->host, t->client.config->port,
            t->session_present ? "present" : "new", t->topic_count);
   telemetry_subscribe(t, mosq);
+  t->subscribed = t->subscribes == 0;
 }
 
 static void telemetry_on_subscribe(struct mosquitto *mosq, void *ctx, int mid, int count, const int *granted, const mosquitto_property *properties) {
-  (void)mosq, (void)ctx, (void)mid, (void)properties;
+  struct telemetry *t = ctx;
+  (void)mosq, (void)mid, (void)properties;
+  if (t->subscribes > 0 && --t->subscribes == 0) t->subscribed = true;
   for (int i = 0; i < count; i++)
     if (granted[i] > 2) log_error("mqtt", "telemetry", "the MQTT broker refuses a subscription: %s", mosquitto_reason_string(granted[i]));
 }
@@ -136,6 +141,7 @@ static void telemetry_open(struct telemetry *t) {
 
 static void telemetry_drop(struct telemetry *t, const char *why) {
   client_cut(&t->client, why);
+  t->subscribed = false;
   t->state = TELEMETRY_DOWN;
 }
 

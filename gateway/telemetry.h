@@ -28,6 +28,8 @@ struct telemetry {
   struct table known;            /* the same, for looking up */
   struct mqtt_batch *batch;      /* being filled; NULL while holding */
   bool fresh, session_present;
+  size_t subscribes;             /* SUBSCRIBE packets of this connection that are not answered yet */
+  bool subscribed;               /* all of them are */
   bool lost;                     /* the connection broke */
   int64_t first_at, last_at;     /* mono, of the messages in the batch */
   int64_t rate_at;               /* mono: begin of the span that is counted */

@@ -1,0 +1,127 @@
+"""The gateway between a real mosquitto and a real broker: no PUBACK before the commit, nothing lost and nothing twice over kills and cuts."""
+import os
+import random
+
+import pytest
+from harness import judge
+from harness.relay import PUBACK, PUBLISH
+from harness.river import number, now_ms, sensor
+
+TOPIC = "hydro/level"
+
+
+def river(t, **more):
+    """One province, one station whose gateway reaches its mosquitto through a relay that reads along."""
+    province = t.province("chongqing")
+    station = t.station("chongqing/cuntan", [sensor("gauge-1", number("level", TOPIC), number("rain", "hydro/rain"))], **more)
+    relay = t.relay(station.mqtt_port, mqtt=True)
+    station.gateway_mqtt_port = relay.port
+    return province, station, relay
+
+
+def reading(value):
+    return {"v": value, "t": now_ms()}
+
+
+def is_value(record, value=None):
+    return judge.is_reading(record) and (value is None or record["value"] == value)
+
+
+def has_test_hooks(build):
+    with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
+        return any(line.startswith("RIVERBUS_TEST_HOOKS:") and line.strip().endswith("=ON") for line in cache)
+
+
+def test_no_puback_before_the_commit(t, build):
+    """With every commit held back by a second, a PUBACK is seen on the wire no sooner than a second after its message."""
+    if not has_test_hooks(build):
+        pytest.skip("LOUD SKIP: this build has no test hooks (RIVERBUS_TEST_HOOKS=ON), so commits cannot be held back")
+    province, station, relay = river(t)
+    station.env["RIVERBUS_TEST_COMMIT_DELAY"] = "1s"
+    t.start()
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    publisher = t.publisher(station)
+    for value in range(5):
+        publisher.publish(TOPIC, reading(value))
+        tail.wait_record(lambda record: is_value(record, value), f"the reading {value}")
+    acks = relay.wait_noted(5, "up", PUBACK)
+    messages = relay.noted("down", PUBLISH)
+    assert len(messages) == 5
+    delays = [ack[0] - message[0] for ack, message in zip(acks, messages)]
+    assert min(delays) >= 1.0, f"a PUBACK left {min(delays):.3f} s after its message"
+
+
+def test_equal_payloads_are_two_and_a_redelivered_one_is_one(t):
+    province, station, relay = river(t)
+    t.start()
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    publisher = t.publisher(station)
+    payload = reading(1)
+    publisher.publish(TOPIC, payload)
+    publisher.publish(TOPIC, payload)
+    tail.wait_count(2, wanted=is_value)
+
+    relay.hold("up")                       # the gateway commits and acknowledges; the acknowledgement does not arrive
+    publisher.publish(TOPIC, reading(2))
+    tail.wait_record(lambda record: is_value(record, 2), "the reading that is committed and not acknowledged")
+    station.gateway.kill()
+    relay.cut()
+    relay.release("up")
+    station.gateway.start_ready()
+    t.wait_metric(station, lambda m: m["riverbus_mqtt_suppressed_total"] == 1, "the message that came again and was known")
+    publisher.publish(TOPIC, reading(3))
+    tail.wait_record(lambda record: is_value(record, 3), "the reading after the kill")
+    records = [record for record in tail.records() if judge.is_reading(record)]
+    judge.once(records)
+    judge.same_values([1, 1, 2, 3], records)
+
+
+def test_kills_and_cuts(t, seed):
+    """Readings published while the gateway is killed and its connection is cut at random are at the broker exactly once."""
+    chance = random.Random(seed)
+    province, station, relay = river(t)
+    t.start()
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    publisher = t.publisher(station)
+    published = []
+    for round_number in range(12):
+        for _ in range(chance.randrange(20, 300)):
+            published.append(len(published))
+            publisher.publish(chance.choice([TOPIC, "hydro/rain"]), reading(published[-1]))
+        publisher.settle()
+        if chance.random() < 0.5:
+            tail.wait_count(chance.randrange(1, len(published)), wanted=is_value)
+        if chance.random() < 0.3:
+            relay.cut()
+            continue
+        station.gateway.kill()
+        relay.cut()
+        station.gateway.start()
+        if chance.random() < 0.5:
+            station.gateway.ready()
+    station.gateway.kill()
+    station.gateway.start_ready()
+    records = tail.wait_count(len(published), wanted=is_value)
+    judge.once(records)
+    judge.rising(records)
+    judge.same_values(published, records)
+    t.wait_metric(station, lambda m: m["riverbus_link_backlog_records"] == 0, "an empty backlog")
+    judge.same_values(published, [record for record in tail.records() if is_value(record)])
+
+
+def test_bad_payloads(t):
+    """Each is counted by reason and point, what can be represented is kept as bad, and the next message is served."""
+    province, station, _ = river(t)
+    t.start()
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    publisher = t.publisher(station)
+    bad = [b"not json", b'{"w":1}', b'{"v":1e999,"t":1}', b'{"v":NaN,"t":1}', b'{"v":"high","t":1}', b"\xff\xfe{", b"x" * 1_000_000,
+           '{"v":7,"t":%d}' % (now_ms() + 10**10)]
+    for payload in bad:
+        publisher.publish(TOPIC, payload)
+    publisher.publish(TOPIC, reading(42))
+    tail.wait_record(lambda record: is_value(record, 42), "the good reading after the bad ones")
+    kept = [(r["value"], r["quality"], r.get("reason")) for r in tail.records() if judge.is_reading(r)]
+    assert kept == [(None, "bad", "not-a-number"), (None, "bad", "not-a-number"), ("high", "bad", "wrong-type"), (7, "bad", "clock"), (42, "good", None)]
+    counted = {key.split('reason="')[1][:-2]: value for key, value in t.metrics(station).items() if "point_faults_total" in key}
+    assert counted == {"not-json": 1, "no-member": 1, "not-a-number": 2, "wrong-type": 1, "not-utf8": 1, "too-large": 1, "future": 1}
