@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef RIVERBUS_TEST_HOOKS
+enum node_defect node_defect = NODE_DEFECT_NONE;
+#endif
+
 bool stream_is_urgent(struct bytes stream) {
   static const char tail[] = "!urgent";
   const size_t len = sizeof tail - 1;

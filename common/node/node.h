@@ -98,6 +98,15 @@ struct node_options {
   int64_t head_us;               /* 0: 60 s */
 };
 
+#ifdef RIVERBUS_TEST_HOOKS
+/* Planted defects, by which the simulation shows that it would see them. Builds with test hooks only. */
+enum node_defect { NODE_DEFECT_NONE, NODE_DEFECT_ACK_EARLY, NODE_DEFECT_NO_EPOCH, NODE_DEFECT_FORGET_MISSED, NODE_DEFECT_NO_GAP_CHECK };
+extern enum node_defect node_defect;
+#define NODE_HAS_DEFECT(d) (node_defect == (d))
+#else
+#define NODE_HAS_DEFECT(d) false
+#endif
+
 struct node *node_new(const struct node_options *options);
 struct node *node_free(struct node *node);
 

@@ -83,7 +83,7 @@ void origin_compare(struct node_peer *peer, int own) {
   struct store_stream held;
   struct link_run runs[LINK_RUNS_MAX];
   struct bytes stream = node->own[own];
-  if (peer->config.role == NODE_PEER_STATION || peer->state != SESSION_RESUMING) return;
+  if (peer->config.role == NODE_PEER_STATION || peer->state != SESSION_RESUMING || NODE_HAS_DEFECT(NODE_DEFECT_NO_EPOCH)) return;
   if (!store_stream_get(node->options.store, stream, &held)) held = (struct store_stream){.stream = stream};
   struct past past = past_of(peer, stream, held.epoch);
   bool forked = false;

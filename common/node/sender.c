@@ -312,7 +312,7 @@ static struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *
 static void trim_live(struct node_peer *peer, struct out_channel *channel, size_t most) {
   while (channel->live.bytes > most && channel->live.first != channel->live.last) {
     struct outgoing *out = queue_pop(&channel->live);
-    miss(peer, out->stream, out->from, out->to);
+    if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, out->stream, out->from, out->to);
     outgoing_free(out);
   }
 }
@@ -533,7 +533,7 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
   struct flight *end = flights->items + flights->head + flights->count;
   for (struct flight *flight = flight_from(flights, from); flight < end && flight->number <= to; flight++) {
     if (!flight->stream) continue;
-    miss(peer, flight->stream, flight->from, flight->to);
+    if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, flight->stream, flight->from, flight->to);
     land(peer, c, flight, false);
   }
   flights_drop_front(flights);

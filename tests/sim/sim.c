@@ -4,6 +4,8 @@
  * The judge stands outside: it knows each reading by its value and by when the gateway said that it was durable. After the faults end and things settle, every reading is at every
  * entitled node exactly once, nothing else is, and sequences rise in each lane of each log.
  *
+ * --defect plants a known defect into the node: then a seed must fail, which shows that the judge would see it.
+ *
  *   sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [-v]
  */
 #include "common/base/mem.h"
@@ -41,7 +43,8 @@ struct sim {
   bool order_is_promised;
   char failure[512];
 };
-static const char *defect = "";
+static const struct { const char *name; enum node_defect defect; } defects[] = {{"ack-early", NODE_DEFECT_ACK_EARLY}, {"no-epoch", NODE_DEFECT_NO_EPOCH}, 
+                                                                                {"forget-missed", NODE_DEFECT_FORGET_MISSED}, {"no-gap-check", NODE_DEFECT_NO_GAP_CHECK}};
 static bool verbose;
 
 /* ---- chance ---- */
@@ -440,6 +443,12 @@ static bool run(uint64_t seed, struct sim *out) {
   return !s.failure[0];
 }
 
+static bool plant(const char *name) {
+  for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++)
+    if (strcmp(defects[i].name, name) == 0) node_defect = defects[i].defect;
+  return node_defect != NODE_DEFECT_NONE;
+}
+
 int main(int argc, char **argv) {
   uint64_t first = 1, seeds = 50, failed = 0, done = 0;
   double seconds = 1e9;
@@ -448,7 +457,7 @@ int main(int argc, char **argv) {
     else if (i + 1 < argc && strcmp(argv[i], "--first") == 0) first = strtoull(argv[++i], NULL, 10);
     else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], NULL, 10);
     else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) seconds = strtod(argv[++i], NULL);
-    else if (i + 1 < argc && strcmp(argv[i], "--defect") == 0) defect = argv[++i];
+    else if (i + 1 < argc && strcmp(argv[i], "--defect") == 0 && plant(argv[i + 1])) i++;
     else { fprintf(stderr, "usage: sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [-v]\n"); return 2; }
   }
   log_set_level(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
