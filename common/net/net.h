@@ -27,7 +27,7 @@ struct net_events {
   void (*message)(void *ctx, uint64_t conn, int channel, const char *principal, struct bytes message);
   void (*opened)(void *ctx, uint64_t conn);                    /* a connection that we asked for stands (after the handshake), or stands again */
   void (*closed)(void *ctx, uint64_t conn);                    /* gone; for one that we asked for, ZeroMQ tries again by itself until net_close */
-  /* A handshake failed or a stranger knocked: address is the remote's where known ("tcp://..."), else "". Bound lines yourself. */
+  /* A handshake failed or a stranger knocked: address is the remote's where known ("tcp://HOST:PORT"), else "". Bound lines yourself. */
   void (*refused)(void *ctx, const char *address, const char *reason);
 };
 
@@ -45,9 +45,10 @@ struct net *net_free(struct net *net);                              /* closes at
 int net_listen(struct net *net, const char *endpoint, int channel, char bound[256], const char **why);
 /* server_key: the transport key of the server; principal: how to call it in messages. */
 int net_connect(struct net *net, const char *endpoint, const uint8_t server_key[32], int channel, const char *principal, uint64_t *conn, const char **why);
-void net_close(struct net *net, uint64_t conn);                     /* ours: closed; theirs: its routing id is forgotten and further messages ignored */
+void net_close(struct net *net, uint64_t conn);                     /* ours: closed; theirs: forgotten (ZeroMQ cannot cut one peer); what it still sends comes as a new connection */
 int net_send(struct net *net, uint64_t conn, struct bytes message); /* NET_FULL, NET_GONE. Copies */
-/* Cuts every connection of a principal that is no longer authorised. */
+/* Forgets every connection whose key is authorised no longer, and those of `principal` ("" for none), and tells `closed` of each in the next net_poll. What a revoked key
+ * still sends is dropped by the check of every message. */
 void net_revoke(struct net *net, const char *principal);
 /* One turn: waits at most timeout_us for a socket or one of the extra descriptors, then calls the events: urgent (channel 0) sockets are emptied first and again
  * between bounded shares of the others. extra[i].revents is set. Returns 0; <0 fatal; a signal (EINTR) is a normal early return. */

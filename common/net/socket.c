@@ -45,8 +45,8 @@ static bool set_listening(void *socket, const struct net_socket_setup *setup) {
 
 /* The first retry comes after 100 to 100 + random ms (libzmq adds a random part of the interval itself), doubling to 5 s. */
 static bool set_connecting(void *socket, const struct net_socket_setup *setup) {
-  return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, setup->server_key, 32) == 0 && set_keys(socket, &setup->options->transport) &&
-         set_int(socket, ZMQ_RECONNECT_IVL, 100) && set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000) && set_int(socket, ZMQ_CONNECT_TIMEOUT, 3000);
+  return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, setup->server_key, 32) == 0 && set_keys(socket, &setup->options->transport) && set_int(socket, ZMQ_RECONNECT_IVL, 100) &&
+         set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000) && set_int(socket, ZMQ_CONNECT_TIMEOUT, 3000);
 }
 
 void *net_socket_new(void *context, const struct net_socket_setup *setup) {
@@ -58,40 +58,4 @@ void *net_socket_new(void *context, const struct net_socket_setup *setup) {
   zmq_close(socket);
   errno = error;
   return NULL;
-}
-
-void *net_monitor_new(void *context, void *socket, unsigned n) {
-  char endpoint[64];
-  snprintf(endpoint, sizeof endpoint, "inproc://riverbus-monitor-%u", n);
-  int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-  if (zmq_socket_monitor(socket, endpoint, events) != 0) return NULL;
-  void *monitor = zmq_socket(context, ZMQ_PAIR);
-  if (!monitor) return NULL;
-  if (set_int(monitor, ZMQ_LINGER, 0) && zmq_connect(monitor, endpoint) == 0) return monitor;
-  zmq_close(monitor);
-  return NULL;
-}
-
-static void describe(struct net_monitor_event *event, uint16_t kind, uint32_t value) {
-  event->kind = NET_MONITOR_REFUSED;
-  if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) event->kind = NET_MONITOR_OPENED;
-  else if (kind == ZMQ_EVENT_DISCONNECTED) event->kind = NET_MONITOR_CLOSED;
-  else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) snprintf(event->reason, sizeof event->reason, "the key is not known (status %u)", value);
-  else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) snprintf(event->reason, sizeof event->reason, "not our protocol (0x%x)", value);
-  else snprintf(event->reason, sizeof event->reason, "the handshake broke off (%s)", zmq_strerror((int)value));
-}
-
-/* A monitor message: u16 event and u32 value in one frame, the endpoint in the next (zmq_socket_monitor(3)). */
-bool net_monitor_next(void *monitor, struct net_monitor_event *event) {
-  uint8_t head[6] = {0};
-  *event = (struct net_monitor_event){.kind = NET_MONITOR_NONE};
-  if (zmq_recv(monitor, head, sizeof head, ZMQ_DONTWAIT) < 0) return false;
-  int len = zmq_recv(monitor, event->address, sizeof event->address - 1, ZMQ_DONTWAIT);
-  event->address[len < 0 ? 0 : len < (int)sizeof event->address ? len : (int)sizeof event->address - 1] = '\0';
-  uint16_t kind;
-  uint32_t value;
-  memcpy(&kind, head, 2);
-  memcpy(&value, head + 2, 4);
-  describe(event, kind, value);
-  return true;
 }

@@ -7,8 +7,15 @@
 
 /* A request: [routing id, empty,] version, request id, domain, address, identity, mechanism, credentials... (RFC 27). The socket is a REP, which keeps the envelope. */
 enum { ZAP_VERSION, ZAP_REQUEST_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_CREDENTIALS, ZAP_FRAMES };
-struct frame { char data[256]; size_t len; };
-struct request { struct frame frames[ZAP_FRAMES]; size_t count; bool malformed; };
+struct frame {
+  char data[256];
+  size_t len;
+};
+struct request {
+  struct frame frames[ZAP_FRAMES];
+  size_t count;
+  bool malformed;
+};
 
 int zap_init(struct zap *zap, void *context, const struct net_events *events) {
   int linger = 0;
@@ -69,8 +76,10 @@ void zap_run(struct zap *zap) {
   while (receive(zap, &request)) {
     const char *name = is_curve(&request) ? zap->events->principal(zap->events->ctx, (const uint8_t *)request.frames[ZAP_CREDENTIALS].data) : NULL;
     bool known = name != NULL;
-    if (known) zap->accepted++;
-    else zap->refused++;
+    if (known)
+      zap->accepted++;
+    else
+      zap->refused++;
     answer(zap, &request, known);
   }
 }
