@@ -38,7 +38,7 @@ static bool moment_byte(struct moment *m, char *c) {
 }
 
 static bool moment_literal(struct moment *m, char wanted) {
-  char c;
+  char c = 0;
   return moment_byte(m, &c) && c == wanted;
 }
 
