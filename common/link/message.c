@@ -54,7 +54,10 @@ static void write_block(struct writer *w, const struct link_message *m) {
 static void write_fields(struct writer *w, const struct link_message *m) {
   switch (m->type) {
     case LINK_HELLO: write_hello(w, m); break;
-    case LINK_HELD: write_held(w, m); break;
+    case LINK_HELD:
+      write_held(w, m);
+      writer_varint(w, m->number);
+      break;
     case LINK_HELD_END: writer_varint(w, m->number); break;
     case LINK_BLOCK: write_block(w, m); break;
     case LINK_CLAIM: write_range(w, m); break;
@@ -175,6 +178,7 @@ static void read_fields(struct reader *r, struct link_message *m) {
       m->last = reader_varint(r);
       read_ranges(r, m);
       read_runs(r, m);
+      m->number = reader_varint(r);
       break;
     case LINK_HELD_END: m->number = reader_varint(r); break;
     case LINK_BLOCK: read_block(r, m); break;

@@ -7,7 +7,8 @@
  *   1 HELLO     varint lowest version, varint highest version, u64 run, u64 answer (the session it answers, 0: none), zigzag clock, u64 scope, sized node name
  *   2 HELD      what the sender of this message holds of a stream that the other side sends:
  *               sized stream, u64 epoch created, u64 epoch random, varint last held (0: none), varint n, n x (varint from - to of the range before, varint length - 1) covered,
- *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first
+ *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first,
+ *               varint number of this message among the HELD of the session, from 1
  *   3 HELD_END  varint how many HELD came before it in this session (one that was lost would look like nothing held)
  *   4 ATTACH    sent on the telemetry connection, which then belongs to the session
  *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to the end

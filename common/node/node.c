@@ -109,6 +109,7 @@ struct node *node_free(struct node *node) {
   while (node->works) work_free(node, node->works);
   for (int lane = 0; lane < LANES; lane++) ring_deinit(&node->rings[lane]);
   table_deinit(&node->by_principal, NULL);
+  table_deinit(&node->by_name, NULL);
   table_deinit(&node->by_conn, NULL);
   free((void *)(uintptr_t)node->own[CHANNEL_URGENT].data);
   free(node->peers);
@@ -139,6 +140,7 @@ struct node_peer *node_peer_add(struct node *node, const struct node_peer_config
     node->takers[node->taker_count++] = peer;
   }
   table_put(&node->by_principal, bytes_text(peer->principal), peer);
+  table_put(&node->by_name, bytes_text(peer->name), peer);
   return peer;
 }
 
@@ -154,6 +156,7 @@ static void take_out(struct node_peer **list, size_t *count, const struct node_p
 void node_peer_remove(struct node *node, struct node_peer *peer) {
   session_end(peer, "removed");
   table_remove(&node->by_principal, bytes_text(peer->principal));
+  if (table_get(&node->by_name, bytes_text(peer->name)) == peer) table_remove(&node->by_name, bytes_text(peer->name));
   for (size_t i = 0; i < node->dirty_count; i++)
     if (node->dirty[i] == peer) node->dirty[i] = NULL;
   take_out(node->peers, &node->peer_count, peer);

@@ -24,7 +24,6 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_CLAIM_US SECOND_US                  /* a claim without a block waits so long for company */
 #define SENDER_RETRY_US (500 * MILLISECOND_US)     /* after LATER; doubles up to 8 s */
 #define SENDER_ANSWER_US (10 * SECOND_US)           /* a message that is neither acknowledged nor refused for so long: the answer was lost */
-#define SENDER_HOLD_US (60 * SECOND_US)             /* so long at most a relay keeps its backfill back, so that the neighbour gets the sequences rising */
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
 #define SENDER_BACKFILL_SHARE 4                    /* live bytes for each byte of backfill, when both wait: one in five */
@@ -38,9 +37,9 @@ struct out_stream {
   bool urgent, shared;
   bool as_live;                     /* what is missed is made good in the live lane: new blocks wait behind it */
   bool listed;                      /* stands in peer->missing */
-  bool reading;
-  int64_t held_since;               /* mono: what is missed waits since then for what this node itself still lacks below it; 0: does not wait */
-  size_t waiting;                   /* read, not yet sent */
+  bool reading, reading_live;
+  uint64_t top;                     /* the peer has, or was sent live, nothing above this */
+  size_t waiting, waiting_live;     /* read, not yet sent; of these for the live lane */
   struct intervals covered;         /* the peer's word, between its HELLO and HELD_END */
   struct intervals missed;
   uint64_t claim_from, claim_to;    /* nothing of this was for the peer, not told yet; from > to: none */
@@ -99,6 +98,8 @@ struct node_peer {
   unsigned epochs_pending;          /* new epochs that must be durable before sending starts */
   /* receiving */
   uint64_t expected[CHANNELS];
+  size_t receipts_open;             /* of any session: taken, but not yet answered by the store */
+  bool held_owed;                   /* HELD waits for them: what it leaves out now could still be stored after it */
   /* figures */
   struct node_peer_status figures;
   struct log_limit limit;
@@ -119,6 +120,7 @@ struct work {
   enum channel channel;             /* BACKFILL */
   struct out_stream *stream;        /* BACKFILL: valid while peer and session are the same */
   uint64_t from, to;
+  enum lane lane;                   /* BACKFILL: in which what was read goes out */
   int own;                          /* EPOCH: index of the own stream */
 };
 
@@ -130,7 +132,7 @@ struct node {
   struct bytes own[CHANNELS];       /* CHANNEL_URGENT: NAME!urgent; CHANNEL_TELEMETRY: NAME */
   struct node_peer **peers; size_t peer_count;
   struct node_peer **takers; size_t taker_count;   /* those that are sent records: all but stations */
-  struct table by_principal, by_conn;
+  struct table by_principal, by_name, by_conn;
   uint64_t next_peer;
   struct ring rings[LANES];
   uint64_t log_last[LANES];
@@ -156,6 +158,7 @@ void session_opened(struct node_peer *peer, uint64_t urgent_conn, uint64_t telem
 void session_conn_closed(struct node_peer *peer, uint64_t conn);
 void session_end(struct node_peer *peer, const char *why);
 void session_tick(struct node_peer *peer);
+void session_receipts_done(struct node_peer *peer);                         /* the store answered the last of what this peer had sent before */
 void session_resumed(struct node_peer *peer);                               /* the last new epoch is durable, or none was needed */
 void session_deinit(struct node_peer *peer);
 

@@ -71,7 +71,7 @@ static struct inbox *inbox_of(struct node *node, enum channel channel) {
   return inbox;
 }
 
-static void note_receipt(struct inbox *inbox, const struct node_peer *peer, enum channel channel, uint64_t number) {
+static void note_receipt(struct inbox *inbox, struct node_peer *peer, enum channel channel, uint64_t number) {
   struct work *work = inbox->work;
   struct receipt *last = work->receipt_count > 0 ? &work->receipts[work->receipt_count - 1] : NULL;
   if (last && last->peer_id == peer->id && last->session == peer->session && last->channel == channel && last->to + 1 == number) {
@@ -82,6 +82,7 @@ static void note_receipt(struct inbox *inbox, const struct node_peer *peer, enum
     work->receipt_cap = work->receipt_cap ? work->receipt_cap * 2 : 8;
     work->receipts = mem_resize(work->receipts, work->receipt_cap, sizeof *work->receipts);
   }
+  peer->receipts_open++;
   work->receipts[work->receipt_count++] = (struct receipt){peer->id, peer->session, channel, number, number};
 }
 
@@ -183,6 +184,10 @@ void receiver_done(struct node *node, struct work *work, const struct store_done
   const struct node_hooks *hooks = &node->options.hooks;
   bool durable = done->kind == STORE_DONE_BATCH;
   if (!durable) log_warning("link", NULL, "%zu runs of messages were not stored (%s): they are asked for again later", work->receipt_count, done->refusal == STORE_REFUSAL_FULL ? "the store is full" : "refused by the store");
-  for (size_t i = 0; i < work->receipt_count; i++) answer(node, &work->receipts[i], durable ? LINK_ACK : LINK_LATER);
+  for (size_t i = 0; i < work->receipt_count; i++) {
+    struct node_peer *peer = node_peer_of_id(node, work->receipts[i].peer_id);
+    answer(node, &work->receipts[i], durable ? LINK_ACK : LINK_LATER);
+    if (peer && --peer->receipts_open == 0) session_receipts_done(peer);
+  }
   if (durable && work->discard_count > 0 && hooks->discarded) hooks->discarded(hooks->ctx, work->discards, work->discard_count);
 }

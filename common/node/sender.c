@@ -67,15 +67,52 @@ static void miss(struct node_peer *peer, struct out_stream *stream, uint64_t fro
   list_missing(peer, stream);
 }
 
+/* ---- order at a relay ----
+ * What a link misses goes by backfill, in order. A relay may also miss itself what lies below (its own source's backfill is still under way); that will follow by
+ * backfill as well and would then step back behind what went before it. So backfill only takes what lies below the relay's first hole, and what was missed above
+ * it is made good in the live lane, with newer blocks of that stream waiting behind it. */
+
+static void add_discard(void *ctx, const struct store_discard *discard) {
+  struct seen { struct epoch epoch; struct intervals *have; } *seen = ctx;
+  if (epoch_compare(discard->epoch, seen->epoch) == 0) intervals_add(seen->have, discard->from, discard->to);
+}
+
+static void add_claims(const struct node *node, const struct node_peer *source, const struct out_stream *stream, struct intervals *have) {
+  if (source) store_claimed(node->options.store, stream->stream, stream->epoch, bytes_text(source->principal), source->peer_scope, have);
+}
+
+/* The first sequence that may still come here from elsewhere; UINT64_MAX: none, the stream is our own. */
+static uint64_t first_hole(const struct node_peer *peer, const struct out_stream *stream) {
+  const struct node *node = peer->node;
+  struct intervals have = INTERVALS_NULL;
+  struct { struct epoch epoch; struct intervals *have; } seen = {stream->epoch, &have};
+  struct bytes origin = stream_node(stream->stream);
+  if (bytes_equal(origin, bytes_text(node->name))) return UINT64_MAX;
+  store_held(node->options.store, stream->stream, stream->epoch, &have);
+  store_discards(node->options.store, stream->stream, add_discard, &seen);
+  add_claims(node, table_get(&node->by_name, origin), stream, &have);
+  for (size_t i = 0; i < node->taker_count; i++) add_claims(node, node->takers[i], stream, &have);
+  uint64_t hole = intervals_first_missing(&have, 1);
+  intervals_deinit(&have);
+  return hole;
+}
+
+static bool misses_above(const struct out_stream *stream, uint64_t hole) {
+  return stream->missed.count > 0 && stream->missed.items[stream->missed.count - 1].to >= hole;
+}
+
 /* While something older of the stream is still to come in the same lane, newer blocks wait behind it. */
-static bool is_catching_up(const struct out_stream *stream) {
-  return (stream->urgent || stream->as_live) && (stream->missed.count > 0 || stream->reading || stream->waiting > 0);
+static bool is_catching_up(const struct node_peer *peer, const struct out_stream *stream) {
+  if (stream->reading_live || stream->waiting_live > 0) return true;
+  if (stream->urgent || stream->as_live) return stream->missed.count > 0 || stream->reading || stream->waiting > 0;
+  return stream->missed.count > 0 && misses_above(stream, first_hole(peer, stream));
 }
 
 /* ---- queues ---- */
 
 static struct outgoing *outgoing_free(struct outgoing *out) {
   if (out->from_read) out->stream->waiting--;
+  if (out->from_read && out->lane == LANE_LIVE) out->stream->waiting_live--;
   blob_unref(out->block);
   blob_unref(out->source);
   free(out);
@@ -173,6 +210,7 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   if (!stream->shared) return;
   uint64_t newest = stream->peer_last;
   if (stream->covered.count > 0 && stream->covered.items[stream->covered.count - 1].to > newest) newest = stream->covered.items[stream->covered.count - 1].to;
+  stream->top = newest;
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
   intervals_remove_all(&stream->missed, &stream->covered);
   intervals_clear(&stream->covered);
@@ -308,19 +346,38 @@ static struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *
   return out;
 }
 
-/* The live queue holds a window's worth; beyond it the oldest become missed, so that live stays live. */
+/* Moves what stands in the live queue to what is missed; stream NULL: of all streams. */
+static void yield_live(struct node_peer *peer, struct out_channel *channel, const struct out_stream *stream) {
+  struct outgoing_queue all = channel->live;
+  struct outgoing *out;
+  channel->live = (struct outgoing_queue){NULL, NULL, 0};
+  while ((out = queue_pop(&all))) {
+    out->next = NULL;
+    if (stream && out->stream != stream) {
+      queue_push(&channel->live, out);
+      continue;
+    }
+    if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, out->stream, out->from, out->to);
+    outgoing_free(out);
+  }
+}
+
+/* The live queue holds a window's worth; beyond it the oldest become missed, so that live stays live. Of a stream with a hole all of it, for it has to stay in order. */
 static void trim_live(struct node_peer *peer, struct out_channel *channel, size_t most) {
   while (channel->live.bytes > most && channel->live.first != channel->live.last) {
     struct outgoing *out = queue_pop(&channel->live);
-    if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, out->stream, out->from, out->to);
+    struct out_stream *stream = out->stream;
+    uint64_t to = out->to;
+    if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, stream, out->from, out->to);
     outgoing_free(out);
+    if (to >= first_hole(peer, stream)) yield_live(peer, channel, stream);
   }
 }
 
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
   struct out_stream *stream = sender_stream(peer, block->stream, block->epoch);
   if (!stream->shared) return;
-  if (item->lane == LANE_BACKFILL || is_catching_up(stream)) {
+  if (item->lane == LANE_BACKFILL || is_catching_up(peer, stream)) {
     miss(peer, stream, block->first, block->last);
     return;
   }
@@ -337,67 +394,49 @@ void sender_offer(struct node_peer *peer, const struct store_item *item, const s
 
 /* ---- reading what is missed ---- */
 
-/* The last sequence below which this relay has all that the stream's own station ever had: beyond it the station's backfill is still to come, and what is sent now would
- * be overtaken by nothing but itself. UINT64_MAX: no hole, or nobody to wait for. */
-static uint64_t whole_to(struct node_peer *peer, const struct out_stream *stream) {
-  struct node *node = peer->node;
-  struct bytes origin = stream_node(stream->stream);
-  for (size_t i = 0; i < node->peer_count; i++) {
-    const struct node_peer *station = node->peers[i];
-    if (station->config.role != NODE_PEER_STATION || !bytes_equal(origin, bytes_text(station->name))) continue;
-    struct intervals claimed = INTERVALS_NULL;
-    store_claimed(node->options.store, stream->stream, stream->epoch, bytes_text(station->principal), station->peer_scope, &claimed);
-    uint64_t hole = intervals_first_missing(&claimed, 1);
-    bool whole = claimed.count == 0 || claimed.items[claimed.count - 1].to < hole;
-    intervals_deinit(&claimed);
-    return whole ? UINT64_MAX : hole - 1;
-  }
-  return UINT64_MAX;
-}
-
-/* Whether something of the stream may be read now, and up to where. */
-static bool may_read(struct node_peer *peer, struct out_stream *stream, uint64_t *to) {
-  int64_t now = node_now(peer->node).mono;
-  uint64_t whole = whole_to(peer, stream);
-  struct interval first = stream->missed.items[0];
-  *to = first.to < whole ? first.to : whole;
-  if (first.from <= whole) {
-    stream->held_since = 0;
-    return true;
-  }
-  if (stream->held_since == 0) stream->held_since = now;
-  *to = first.to;
-  return now - stream->held_since > SENDER_HOLD_US;
-}
-
-static struct out_stream *next_missing(struct node_peer *peer, struct out_channel *channel, uint64_t *to) {
-  for (size_t tried = 0; tried < channel->missing_count;) {
+static struct out_stream *next_missing(struct out_channel *channel) {
+  while (channel->missing_count > 0) {
     if (channel->missing_next >= channel->missing_count) channel->missing_next = 0;
     struct out_stream *stream = channel->missing[channel->missing_next];
-    if (stream->missed.count == 0) {
-      stream->listed = false;
-      channel->missing[channel->missing_next] = channel->missing[--channel->missing_count];
-      continue;
+    if (stream->missed.count > 0) {
+      channel->missing_next++;
+      return stream;
     }
-    channel->missing_next++;
-    tried++;
-    if (may_read(peer, stream, to)) return stream;
+    stream->listed = false;
+    channel->missing[channel->missing_next] = channel->missing[--channel->missing_count];
   }
   return NULL;
+}
+
+/* What to read next, and the lane for it: above the hole first, for that is live data. */
+static void choose_missed(const struct node_peer *peer, const struct out_stream *stream, struct work *work) {
+  const struct intervals *missed = &stream->missed;
+  work->from = missed->items[0].from;
+  work->to = missed->items[0].to;
+  work->lane = stream->urgent ? LANE_URGENT : stream->as_live ? LANE_LIVE : LANE_BACKFILL;
+  if (work->lane != LANE_BACKFILL) return;
+  uint64_t hole = first_hole(peer, stream);
+  uint64_t least = hole > stream->top ? hole : stream->top + 1;
+  for (size_t i = 0; i < missed->count; i++) {
+    if (missed->items[i].to < hole || missed->items[i].to < least) continue;
+    work->from = missed->items[i].from > least ? missed->items[i].from : least;
+    work->to = missed->items[i].to;
+    work->lane = LANE_LIVE;
+    return;
+  }
+  if (work->from < hole && work->to >= hole) work->to = hole - 1;
 }
 
 static void start_read(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct out_stream *stream;
-  uint64_t to;
-  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at || !(stream = next_missing(peer, channel, &to))) return;
+  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at || !(stream = next_missing(channel))) return;
   struct work *work = work_new(peer->node, WORK_BACKFILL);
   work->peer_id = peer->id;
   work->session = peer->session;
   work->channel = c;
   work->stream = stream;
-  work->from = stream->missed.items[0].from;
-  work->to = to;
+  choose_missed(peer, stream, work);
   struct store_read read = {.what = STORE_READ_STREAM, .from = work->from, .to = work->to, .stream = stream->stream, .epoch = stream->epoch, .max_bytes = SENDER_READ_BYTES};
   if (store_read(peer->node->options.store, &read, work) != 0) {
     work_free(peer->node, work);   /* the reader is busy: the next tick asks again */
@@ -405,26 +444,26 @@ static void start_read(struct node_peer *peer, enum channel c) {
   }
   channel->read_under_way = true;
   stream->reading = true;
+  stream->reading_live = work->lane == LANE_LIVE;
 }
-
-static enum lane read_lane(const struct out_stream *stream) { return stream->urgent ? LANE_URGENT : stream->as_live ? LANE_LIVE : LANE_BACKFILL; }
 
 void sender_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {
   struct out_channel *channel = &peer->channels[work->channel];
   struct out_stream *stream = work->stream;
   uint64_t at = work->from, end = done->kind == STORE_DONE_READ && done->next > 0 && done->next - 1 < work->to ? done->next - 1 : work->to;
   channel->read_under_way = false;
-  stream->reading = false;
+  stream->reading = stream->reading_live = false;
   peer_mark(peer);
   if (done->kind != STORE_DONE_READ) return;
   for (size_t i = 0; i < done->entry_count; i++) {
     struct block block;
     if (!done->entries[i].block || block_open(&block, blob_bytes(done->entries[i].block)) != 0) continue;
     if (block.first > at) tell_gone(peer, stream, at, block.first - 1);
-    struct outgoing *out = outgoing_new(peer, stream, done->entries[i].block, &block, read_lane(stream));
+    struct outgoing *out = outgoing_new(peer, stream, done->entries[i].block, &block, work->lane);
     if (out) {
       out->from_read = true;
       stream->waiting++;
+      if (out->lane == LANE_LIVE) stream->waiting_live++;
       queue_push(&channel->backfill, out);
     } else claim_block(peer, stream, &block);
     if (block.last >= at) at = block.last + 1;
@@ -448,6 +487,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   struct link_message m = {.type = LINK_BLOCK, .session = peer->session, .number = channel->next_number, .lane = (uint8_t)out->lane, .scope = peer->config.scope, .from = whole ? out->from : 0, .to = whole ? out->to : 0, .body = blob_bytes(out->block)};
   if (!peer_send(peer, c, &m)) return false;
   flight_add(peer, &channel->flights, (struct flight){.number = channel->next_number++, .stream = stream, .from = out->from, .to = out->to, .bytes = out->block->len, .records = out->records});
+  if (out->lane == LANE_LIVE && out->to > stream->top) stream->top = out->to;
   peer->figures.sent_records[out->lane] += out->records;
   if (c == CHANNEL_URGENT) peer->urgent_in_flight += out->block->len;
   else window_sent(&peer->window, out->block->len);
@@ -501,7 +541,7 @@ void sender_tick(struct node_peer *peer) {
   for (size_t i = 0; i < peer->stream_count; i++) {
     struct out_stream *stream = peer->streams[i];
     if (stream->claim_from <= stream->claim_to && now - stream->claim_since >= SENDER_CLAIM_US) send_claim(peer, stream);
-    if (stream->as_live && !is_catching_up(stream)) stream->as_live = false;
+    if (stream->as_live && !is_catching_up(peer, stream)) stream->as_live = false;
   }
   peer_mark(peer);
 }

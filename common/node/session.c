@@ -89,6 +89,7 @@ static void begin(struct node_peer *peer, uint64_t session) {
   peer->session = session;
   peer->heard = peer->pinged = now;
   peer->told = 0;
+  peer->held_owed = false;
   peer->expected[0] = peer->expected[1] = 1;
   window_init(&peer->window, peer->config.window_bytes, now);
 }
@@ -139,24 +140,32 @@ static void tell_stream(void *ctx, const struct store_stream *stream) {
   struct intervals covered = INTERVALS_NULL;
   store_claimed(store, stream->stream, stream->epoch, bytes_text(peer->principal), peer->peer_scope, &covered);
   if (theirs || covered.count > 0) {
-    struct link_message m = {.type = LINK_HELD, .session = peer->session, .stream = stream->stream, .epoch = stream->epoch, .last = stream->last};
+    struct link_message m = {.type = LINK_HELD, .session = peer->session, .stream = stream->stream, .epoch = stream->epoch, .last = stream->last, .number = ++teller->count};
     put_ranges(&m, &covered);
     for (uint32_t i = 0; theirs && i < stream->run_count; i++) m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
     peer_send(peer, CHANNEL_URGENT, &m);
-    teller->count++;
   }
   intervals_deinit(&covered);
 }
 
+/* What an earlier session brought may still be on its way into the store. It must be in HELD: a sender whose old copy was put back would give its numbers to other
+ * records, and these would be taken for duplicates of it. */
 static void send_held(struct node_peer *peer) {
   struct teller teller = {peer, 0};
+  peer->held_owed = peer->receipts_open > 0;
+  if (peer->held_owed) return;
   if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
   peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});
+}
+
+void session_receipts_done(struct node_peer *peer) {
+  if (peer->held_owed) send_held(peer);
 }
 
 static void on_held(struct node_peer *peer, const struct link_message *m) {
   if (peer->state != SESSION_RESUMING) return;
   struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
+  if (m->number != peer->told + 1) return;   /* doubled, or one before it was lost, which HELD_END will show */
   peer->told++;
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
   stream->peer_last = m->last;
