@@ -57,6 +57,7 @@ static const char *broken_rule(const struct command *c) {
   if (!command_id_is_good(c->id)) return "an id is 1 to 64 of the characters A-Z a-z 0-9 . _ -";
   if (address_check(c->address, &why) != 0) return why;
   if (c->verb == COMMAND_SET && c->value.type == VALUE_NONE) return "a value is missing";
+  if (c->issued < 0 || c->issued > COMMAND_TIME_MAX || c->deadline < 0 || c->deadline > COMMAND_TIME_MAX) return "a time lies outside the years 1970 to 9999";
   if (c->basis.len > COMMAND_BASIS_MAX) return "the basis is longer than 1024 bytes";
   if (!bytes_is_utf8(c->basis)) return "the basis is not UTF-8";
   if (c->condition_count > COMMAND_CONDITIONS_MAX) return "there are more than 16 conditions";

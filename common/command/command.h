@@ -18,6 +18,7 @@ enum {
   COMMAND_MAX = 16 * 1024,   /* bytes in all: bounds ledgers and queues; an order is short */
   COMMAND_DIGEST = 32
 };
+#define COMMAND_TIME_MAX INT64_C(253402300799999999)   /* the end of the year 9999: times of commands and reports lie between 0 and this, so that differences never overflow */
 enum command_outcome {
   COMMAND_MALFORMED = 1,     /* not of this form, or a field breaks its rule */
   COMMAND_FORGED = 2,        /* the signature does not fit */

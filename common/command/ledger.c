@@ -139,7 +139,7 @@ static bool read_item(struct ledger_entry *e, struct reader *r) {
   struct bytes value = reader_sized(r);
   struct bytes *text = text_of(e, id);
   struct reader v;
-  if (r->failed) return false;
+  if (r->failed || id == 0) return false;
   if (text) {
     *text = value;
     return true;

@@ -19,7 +19,7 @@ static struct bytes cut(struct bytes text) {
 
 static bool is_good(const struct report *r) {
   bool address = r->address.len == 0 || address_check(r->address, NULL) == 0;
-  return command_id_is_good(r->id) && address && r->state > STATE_NONE && r->state < STATE_STATES;
+  return command_id_is_good(r->id) && address && r->time >= 0 && r->time <= COMMAND_TIME_MAX && r->state > STATE_NONE && r->state < STATE_STATES;
 }
 
 static void write_body(struct writer *w, const struct report *r, const struct public_key *key, const struct value *actual) {

@@ -22,7 +22,7 @@ int public_key_load(const char *path, struct public_key *key, struct identity_pr
 
 int identity_generate(struct identity **out);
 int identity_load(struct identity **out, const char *path, struct identity_problem *problem);   /* BAD_FILE, READABLE_BY_OTHERS, NO_FILE */
-/* Writes DIR/NAME.key (0600, never over an existing one: IDENTITY_EXISTS) and DIR/NAME.pub; both synced. */
+/* Writes DIR/NAME.key (0600, never over an existing one: IDENTITY_EXISTS) and DIR/NAME.pub, both whole or none, synced. BAD_FILE: cannot be written. */
 int identity_save(const struct identity *identity, const char *dir, const char *name, struct identity_problem *problem);
 struct identity *identity_free(struct identity *identity);
 void identity_public(const struct identity *identity, struct public_key *key);

@@ -1,17 +1,28 @@
-/* Key files: NAME.key (one line, mode 0600) and NAME.pub. */
+/*
+ * Keys as files. A key that was announced must not be lost by a power cut, and a half-written one must not be found: the content goes to a
+ * temporary name, is synced, gets its name by link() (which never replaces), and the folder is synced.
+ */
 #include "common/identity/identity_seed.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char secret_prefix[] = "riverbus-secret-ed25519:";
-enum { SEED_TEXT = 43, LINE_MAX_LEN = 256 };
+#define SECRET_PREFIX "riverbus-secret-ed25519:"
+enum {
+  SECRET_PREFIX_LEN = sizeof SECRET_PREFIX - 1,
+  SEED_TEXT = 43,
+  SECRET_LINE = SECRET_PREFIX_LEN + SEED_TEXT,
+  FILE_MAX = 256,
+  VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING
+};
 
-__attribute__((format(printf, 3, 4))) static int tell(struct identity_problem *problem, int outcome, const char *format, ...) {
+static int problem_set(struct identity_problem *problem, int outcome, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int problem_set(struct identity_problem *problem, int outcome, const char *format, ...) {
   va_list args;
   if (!problem) return outcome;
   va_start(args, format);
@@ -20,102 +31,152 @@ __attribute__((format(printf, 3, 4))) static int tell(struct identity_problem *p
   return outcome;
 }
 
-static int tell_errno(struct identity_problem *problem, int outcome, const char *path) {
-  return tell(problem, outcome, "%s: %s", path, strerror(errno));
-}
+/* ---- reading ---- */
 
-/* Reads the first line; more than LINE_MAX_LEN bytes are not a key file. */
-static int read_line(int fd, char line[LINE_MAX_LEN + 1], size_t *len) {
-  ssize_t got = read(fd, line, LINE_MAX_LEN);
-  if (got < 0) return -1;
-  line[got] = '\0';
-  *len = strcspn(line, "\r\n");
-  line[*len] = '\0';
+static int open_key(const char *path, bool secret, struct identity_problem *problem, int *fd) {
+  struct stat st;
+  *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (*fd < 0 && errno == ENOENT) return problem_set(problem, IDENTITY_NO_FILE, "%s: there is no such key file; make one with: riverbus keys new NAME", path);
+  if (*fd < 0) return problem_set(problem, IDENTITY_BAD_FILE, "%s: cannot be opened: %s", path, strerror(errno));
+  if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode)) return problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a regular file", path);
+  if (secret && (st.st_mode & 077) != 0)
+    return problem_set(problem, IDENTITY_READABLE_BY_OTHERS, "%s: is a secret key that others can read (mode %04o); if nobody did: chmod 600 %s, else make a new key", path,
+                       (unsigned)(st.st_mode & 07777), path);
   return 0;
 }
 
-static int parse_secret(struct identity **out, const char *line, size_t len) {
-  uint8_t seed[32];
-  size_t got = 0;
-  const size_t head = sizeof secret_prefix - 1;
-  bool good = len == head + SEED_TEXT && memcmp(line, secret_prefix, head) == 0 &&
-              sodium_base642bin(seed, sizeof seed, line + head, len - head, NULL, &got, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 && got == sizeof seed;
-  if (good) *out = identity_from_seed(seed);
-  sodium_memzero(seed, sizeof seed);
-  return good ? 0 : IDENTITY_BAD_FILE;
+/* Reads the one line of a key file, without its newline. line has FILE_MAX + 1 bytes; what is longer is not a key file. */
+static int read_line(const char *path, int fd, char *line, size_t *len, struct identity_problem *problem) {
+  ssize_t n;
+  *len = 0;
+  while (*len <= FILE_MAX && (n = read(fd, line + *len, FILE_MAX + 1 - *len)) != 0) {
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return problem_set(problem, IDENTITY_BAD_FILE, "%s: cannot be read: %s", path, strerror(errno));
+    *len += (size_t)n;
+  }
+  if (*len > FILE_MAX) return problem_set(problem, IDENTITY_BAD_FILE, "%s: is too long for a key file (one line)", path);
+  if (*len > 0 && line[*len - 1] == '\n') (*len)--;
+  return 0;
 }
 
-static int load_from(struct identity **out, int fd, const char *path, struct identity_problem *problem) {
-  struct stat status;
-  char line[LINE_MAX_LEN + 1];
-  size_t len;
-  if (fstat(fd, &status) != 0) return tell_errno(problem, IDENTITY_BAD_FILE, path);
-  if (!S_ISREG(status.st_mode)) return tell(problem, IDENTITY_BAD_FILE, "%s is not a regular file", path);
-  if (status.st_mode & 077) return tell(problem, IDENTITY_READABLE_BY_OTHERS, "%s can be read by others (mode %04o): a secret key needs mode 0600; run: chmod 600 %s", path, status.st_mode & 07777u, path);
-  if (read_line(fd, line, &len) != 0) return tell_errno(problem, IDENTITY_BAD_FILE, path);
-  int result = parse_secret(out, line, len);
-  sodium_memzero(line, sizeof line);
-  return result == 0 ? 0 : tell(problem, result, "%s is not a secret key of riverbus: its line must begin with %s (made by `riverbus keys new`)", path, secret_prefix);
+static int load_line(const char *path, bool secret, char *line, size_t *len, struct identity_problem *problem) {
+  int fd;
+  int r = open_key(path, secret, problem, &fd);
+  if (!r) r = read_line(path, fd, line, len, problem);
+  if (fd >= 0) close(fd);
+  return r;
+}
+
+static bool seed_parse(const char *line, size_t len, uint8_t seed[IDENTITY_SEED]) {
+  size_t got = 0;
+  return len == SECRET_LINE && memcmp(line, SECRET_PREFIX, SECRET_PREFIX_LEN) == 0 &&
+         sodium_base642bin(seed, IDENTITY_SEED, line + SECRET_PREFIX_LEN, SEED_TEXT, NULL, &got, NULL, VARIANT) == 0 && got == IDENTITY_SEED;
 }
 
 int identity_load(struct identity **out, const char *path, struct identity_problem *problem) {
+  char line[FILE_MAX + 1];
+  uint8_t seed[IDENTITY_SEED];
+  size_t len = 0;
   if (sodium_init() < 0) return -EIO;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (fd < 0 && errno == ENOENT) return tell(problem, IDENTITY_NO_FILE, "%s does not exist; make a key with: riverbus keys new NAME --dir DIR", path);
-  if (fd < 0) return tell_errno(problem, IDENTITY_BAD_FILE, path);
-  int result = load_from(out, fd, path, problem);
-  close(fd);
-  return result;
+  int r = load_line(path, true, line, &len, problem);
+  if (!r && !seed_parse(line, len, seed)) r = problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a secret key of riverbus (one line that begins with %s)", path, SECRET_PREFIX);
+  if (!r) *out = identity_from_seed(seed);
+  sodium_memzero(seed, sizeof seed);
+  sodium_memzero(line, sizeof line);
+  return r;
 }
 
 int public_key_load(const char *path, struct public_key *key, struct identity_problem *problem) {
-  char line[LINE_MAX_LEN + 1];
-  size_t len;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) return tell_errno(problem, errno == ENOENT ? IDENTITY_NO_FILE : IDENTITY_BAD_FILE, path);
-  int result = read_line(fd, line, &len);
-  close(fd);
-  if (result != 0 || public_key_parse(bytes_of(line, len), key) != 0) return tell(problem, IDENTITY_BAD_FILE, "%s is not a public key of riverbus: ed25519: and 43 characters", path);
+  char line[FILE_MAX + 1];
+  size_t len = 0;
+  int r = load_line(path, false, line, &len, problem);
+  if (!r && public_key_parse(bytes_of(line, len), key) != 0)
+    r = problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a public key of riverbus (one line: ed25519: and 43 characters)", path);
+  sodium_memzero(line, sizeof line); /* somebody may have named a secret key */
+  return r;
+}
+
+/* ---- writing ---- */
+
+static int write_all(int fd, const char *data, size_t len) {
+  while (len > 0) {
+    ssize_t n = write(fd, data, len);
+    if (n < 0 && errno != EINTR) return -errno;
+    if (n > 0) data += n, len -= (size_t)n;
+  }
   return 0;
 }
 
-static int write_new(const char *path, mode_t mode, const char *text, struct identity_problem *problem) {
-  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (fd < 0 && errno == EEXIST) return tell(problem, IDENTITY_EXISTS, "%s exists already and is left as it is; choose another name or move it away", path);
-  if (fd < 0) return tell_errno(problem, IDENTITY_BAD_FILE, path);
-  size_t len = strlen(text);
-  bool good = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
-  if (!good) tell_errno(problem, IDENTITY_BAD_FILE, path);
-  close(fd);
-  if (!good) unlink(path);
-  return good ? 0 : IDENTITY_BAD_FILE;
+static int fill_file(int fd, mode_t mode, const char *data, size_t len) {
+  int r = write_all(fd, data, len);
+  if (!r && fchmod(fd, mode) < 0) r = -errno;
+  if (!r && fsync(fd) < 0) r = -errno;
+  return r;
 }
 
-static int sync_folder(const char *dir, struct identity_problem *problem) {
-  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return tell_errno(problem, IDENTITY_BAD_FILE, dir);
-  int result = fsync(fd) == 0 ? 0 : tell_errno(problem, IDENTITY_BAD_FILE, dir);
-  close(fd);
-  return result;
+/* Makes `name` in the folder with that content; -EEXIST where the name is taken. */
+static int publish(int dir, const char *name, mode_t mode, const char *data, size_t len) {
+  char temporary[NAME_MAX + 32];
+  uint32_t mark = randombytes_random();
+  snprintf(temporary, sizeof temporary, ".%.200s.%08x", name, mark);
+  int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return -errno;
+  int r = fill_file(fd, mode, data, len);
+  if (close(fd) < 0 && !r) r = -errno;
+  if (!r && linkat(dir, temporary, dir, name, 0) < 0) r = -errno;
+  unlinkat(dir, temporary, 0);
+  return r;
+}
+
+static size_t secret_line(const struct identity *identity, char line[SECRET_LINE + 2]) {
+  uint8_t seed[IDENTITY_SEED];
+  identity_seed(identity, seed);
+  memcpy(line, SECRET_PREFIX, SECRET_PREFIX_LEN);
+  sodium_bin2base64(line + SECRET_PREFIX_LEN, SEED_TEXT + 1, seed, sizeof seed, VARIANT);
+  line[SECRET_LINE] = '\n';
+  sodium_memzero(seed, sizeof seed);
+  return SECRET_LINE + 1;
+}
+
+static size_t public_line(const struct identity *identity, char line[IDENTITY_KEY_TEXT + 2]) {
+  struct public_key key;
+  identity_public(identity, &key);
+  public_key_text(&key, line);
+  line[IDENTITY_KEY_TEXT] = '\n';
+  return IDENTITY_KEY_TEXT + 1;
+}
+
+/* Both files or none; -EEXIST: *taken names the one that is there. */
+static int publish_both(int dir, const struct identity *identity, const char *key, const char *pub, const char **taken) {
+  char secret[SECRET_LINE + 2], public[IDENTITY_KEY_TEXT + 2];
+  size_t secret_len = secret_line(identity, secret), public_len = public_line(identity, public);
+  *taken = key;
+  int r = publish(dir, key, 0600, secret, secret_len);
+  sodium_memzero(secret, sizeof secret);
+  if (r) return r;
+  *taken = pub;
+  r = publish(dir, pub, 0644, public, public_len);
+  if (!r && fsync(dir) < 0) r = -errno;
+  if (r) unlinkat(dir, key, 0);
+  return r;
+}
+
+static bool name_is_good(const char *name) {
+  size_t len = strlen(name);
+  return len > 0 && len <= 200 && name[0] != '.' && !strchr(name, '/');
 }
 
 int identity_save(const struct identity *identity, const char *dir, const char *name, struct identity_problem *problem) {
-  char path[4096], line[LINE_MAX_LEN], key_text[IDENTITY_KEY_TEXT + 1];
-  uint8_t seed[32];
-  struct public_key key;
-  memcpy(line, secret_prefix, sizeof secret_prefix);
-  identity_seed(identity, seed);
-  sodium_bin2base64(line + sizeof secret_prefix - 1, sizeof line - sizeof secret_prefix, seed, sizeof seed, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-  strcat(line, "\n");
-  sodium_memzero(seed, sizeof seed);
-  snprintf(path, sizeof path, "%s/%s.key", dir, name);
-  int result = write_new(path, 0600, line, problem);
-  sodium_memzero(line, sizeof line);
-  if (result != 0) return result;
-  identity_public(identity, &key);
-  public_key_text(&key, key_text);
-  snprintf(line, sizeof line, "%s\n", key_text);
-  snprintf(path, sizeof path, "%s/%s.pub", dir, name);
-  result = write_new(path, 0644, line, problem);
-  return result == 0 ? sync_folder(dir, problem) : result;
+  char key[NAME_MAX + 8], pub[NAME_MAX + 8];
+  const char *taken = NULL;
+  if (!name_is_good(name)) return problem_set(problem, IDENTITY_BAD_FILE, "\"%s\" cannot name a key: 1 to 200 characters, no '/', not beginning with '.'", name);
+  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return problem_set(problem, IDENTITY_BAD_FILE, "%s: cannot be opened as a folder: %s", dir, strerror(errno));
+  snprintf(key, sizeof key, "%.200s.key", name);
+  snprintf(pub, sizeof pub, "%.200s.pub", name);
+  int r = publish_both(fd, identity, key, pub, &taken);
+  close(fd);
+  if (r == -EEXIST) return problem_set(problem, IDENTITY_EXISTS, "%s/%s: exists already and is not overwritten; choose another name or move it away", dir, taken);
+  if (r) return problem_set(problem, IDENTITY_BAD_FILE, "%s/%s: cannot be written: %s", dir, taken, strerror(-r));
+  return 0;
 }

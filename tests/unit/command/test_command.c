@@ -5,9 +5,16 @@
 #include <cmocka.h>
 #include "common/command/check.h"
 #include "common/command/settle.h"
+#include "common/identity/identity_seed.h"
 
 static struct command order(void) {
-  return (struct command){.verb = COMMAND_SET, .id = bytes_text("x"), .address = bytes_text("a/b/c/d"), .value = {.type = VALUE_INTEGER, .integer = 40}, .issued = 1000000, .deadline = 61000000, .basis = bytes_text("flood order 12")};
+  return (struct command){.verb = COMMAND_SET,
+                          .id = bytes_text("x"),
+                          .address = bytes_text("a/b/c/d"),
+                          .value = {.type = VALUE_INTEGER, .integer = 40},
+                          .issued = 1000000,
+                          .deadline = 61000000,
+                          .basis = bytes_text("flood order 12")};
 }
 
 static struct buffer signed_order(const struct command *command, struct identity *identity) {
@@ -43,7 +50,13 @@ static void a_report_is_signed(void **state) {
   (void)state;
   struct identity *identity;
   struct buffer bytes = BUFFER_NULL;
-  struct report opened, report = {.id = bytes_text("x"), .address = bytes_text("a/b/c/d"), .state = STATE_EXECUTED, .actual = {.type = VALUE_NUMBER, .number = 40.2}, .time = 5, .fence = 7, .message = bytes_text("m")};
+  struct report opened, report = {.id = bytes_text("x"),
+                                  .address = bytes_text("a/b/c/d"),
+                                  .state = STATE_EXECUTED,
+                                  .actual = {.type = VALUE_NUMBER, .number = 40.2},
+                                  .time = 5,
+                                  .fence = 7,
+                                  .message = bytes_text("m")};
   assert_int_equal(identity_generate(&identity), 0);
   assert_int_equal(report_sign(&bytes, &report, identity), 0);
   assert_int_equal(report_open(&opened, buffer_bytes(&bytes)), 0);
@@ -76,7 +89,7 @@ static void a_ledger_keeps_what_it_does_not_know(void **state) {
   assert_true(bytes_equal(loaded.entry.extra, bytes_of("\x50\x02hi", 4)));
   struct report report = {.id = bytes_text("x"), .state = STATE_EXECUTED, .time = 13, .fence = 3};
   assert_int_equal(ledger_move(&loaded.entry, ACTOR_TIMER, STATE_UNKNOWN, 12), 0);
-  assert_int_equal(ledger_report(&loaded.entry, &report), 0);   /* late truth, once */
+  assert_int_equal(ledger_report(&loaded.entry, &report), 0); /* late truth, once */
   assert_int_equal(loaded.entry.state, STATE_EXECUTED);
   report.state = STATE_FAILED;
   assert_int_equal(ledger_report(&loaded.entry, &report), LEDGER_NOT_ALLOWED);
@@ -92,8 +105,10 @@ static void json_has_the_contract_fields(void **state) {
   struct ledger_entry entry = {.id = bytes_text("x"), .state = STATE_EXPIRED, .code = CODE_NOT_RECEIVED};
   struct buffer out = BUFFER_NULL;
   ledger_put_json(&out, &entry);
-  assert_string_equal(buffer_text(&out), "{\"id\":\"x\",\"address\":null,\"value\":null,\"state\":\"expired\",\"code\":\"not-received\",\"message\":null,\"hint\":\"send a new command\",\"basis\":null,\"by\":null,"
-                                         "\"approved_by\":null,\"station\":null,\"batch\":null,\"issued\":null,\"deadline\":null,\"time\":null,\"actual\":null,\"device_message\":null}");
+  assert_string_equal(
+      buffer_text(&out),
+      "{\"id\":\"x\",\"address\":null,\"value\":null,\"state\":\"expired\",\"code\":\"not-received\",\"message\":null,\"hint\":\"send a new command\",\"basis\":null,\"by\":null,"
+      "\"approved_by\":null,\"station\":null,\"batch\":null,\"issued\":null,\"deadline\":null,\"time\":null,\"actual\":null,\"device_message\":null}");
   buffer_deinit(&out);
 }
 
@@ -187,9 +202,155 @@ static void the_worst_exit_wins(void **state) {
   assert_int_equal(exit_code_worst(EXIT_CODE_UNKNOWN, EXIT_CODE_USAGE), EXIT_CODE_USAGE);
 }
 
+/* The format is a promise: these bytes were signed by the key of the seed 0, 1, ... 31. */
+static void the_bytes_are_those_of_version_1(void **state) {
+  (void)state;
+  static const char prefix[] = "riverbus command v1";
+  static const uint8_t body[] = {1, 1, 'x', 7, 'a', '/', 'b', '/', 'c', '/', 'd', VALUE_INTEGER, 80, 2, 4, 2, 'w', 'y', 1, 3, 'a', '/', 'z', CONDITION_ABOVE, VALUE_INTEGER,
+                                 6, 1, 9,   1, 1,   'i'};
+  uint8_t seed[IDENTITY_SEED];
+  struct command read, c = {.verb = COMMAND_SET,
+                            .id = bytes_text("x"),
+                            .address = bytes_text("a/b/c/d"),
+                            .value = {.type = VALUE_INTEGER, .integer = 40},
+                            .issued = 1,
+                            .deadline = 2,
+                            .basis = bytes_text("wy")};
+  c.condition_count = c.item_count = 1;
+  c.conditions[0] = (struct command_condition){bytes_text("a/z"), CONDITION_ABOVE, {.type = VALUE_INTEGER, .integer = 3}};
+  c.items[0] = (struct command_item){9, true, bytes_text("i")};
+  for (size_t i = 0; i < sizeof seed; i++) seed[i] = (uint8_t)i;
+  struct identity *identity = identity_from_seed(seed);
+  struct public_key key;
+  identity_public(identity, &key);
+  struct buffer bytes = signed_order(&c, identity);
+  assert_int_equal(bytes.len, sizeof prefix + 32 + sizeof body + IDENTITY_SIGNATURE);
+  assert_memory_equal(bytes.data, prefix, sizeof prefix);
+  assert_memory_equal(bytes.data + sizeof prefix, key.bytes, 32);
+  assert_memory_equal(bytes.data + sizeof prefix + 32, body, sizeof body);
+  assert_int_equal(command_open(&read, buffer_bytes(&bytes)), 0);
+  c.key = key;
+  assert_true(command_same(&read, &c));
+  buffer_deinit(&bytes);
+  identity_free(identity);
+}
+
+static void what_breaks_a_rule_is_not_signed(void **state) {
+  (void)state;
+  static char long_basis[COMMAND_BASIS_MAX + 1];
+  memset(long_basis, 'b', sizeof long_basis);
+  struct command bad[9];
+  for (size_t i = 0; i < 9; i++) bad[i] = order();
+  bad[0].id = bytes_text("a b");
+  bad[1].address = bytes_text("a//b");
+  bad[2].value = VALUE_EMPTY;
+  bad[3].basis = bytes_of(long_basis, sizeof long_basis);
+  bad[4].basis = bytes_text("\xff");
+  bad[5].deadline = INT64_MAX;
+  bad[6].issued = INT64_MIN;
+  bad[7].condition_count = COMMAND_CONDITIONS_MAX + 1;
+  bad[8].condition_count = 1; /* without an address */
+  struct identity *identity;
+  struct buffer out = BUFFER_NULL;
+  const char *why;
+  assert_int_equal(identity_generate(&identity), 0);
+  for (size_t i = 0; i < 9; i++) {
+    assert_int_equal(command_sign(&out, &bad[i], identity, &why), COMMAND_MALFORMED);
+    assert_non_null(why);
+  }
+  static uint8_t text[COMMAND_MAX];
+  memset(text, 't', sizeof text);
+  struct command large = order();
+  large.value = (struct value){.type = VALUE_TEXT, .bytes = bytes_of(text, sizeof text)};
+  assert_int_equal(command_sign(&out, &large, identity, &why), COMMAND_TOO_LARGE);
+  assert_int_equal(out.len, 0);
+  buffer_deinit(&out);
+  identity_free(identity);
+}
+
+static void an_id_means_one_order(void **state) {
+  (void)state;
+  struct identity *identity;
+  struct command first = order(), again;
+  struct refusal refusal;
+  assert_int_equal(identity_generate(&identity), 0);
+  struct buffer bytes = signed_order(&first, identity);
+  struct ledger_entry known = {.id = first.id, .command = buffer_bytes(&bytes), .state = STATE_SENT};
+  assert_int_equal(command_read(&again, buffer_bytes(&bytes)), 0);
+  assert_int_equal(check_known(&again, NULL, &refusal), CHECK_KNOWN_NEW);
+  again.issued++; /* a script sends the same order again, later */
+  again.deadline++;
+  assert_int_equal(check_known(&again, &known, &refusal), CHECK_KNOWN_SAME);
+  again.value.integer++;
+  assert_int_equal(check_known(&again, &known, &refusal), CHECK_KNOWN_OTHER);
+  assert_int_equal(refusal.code, CODE_REPLAY);
+  again.value.integer--;
+  known.command = BYTES_NULL; /* given up as never received */
+  assert_int_equal(check_known(&again, &known, &refusal), CHECK_KNOWN_OTHER);
+  buffer_deinit(&bytes);
+  identity_free(identity);
+}
+
+/* The custody rule, over the whole table. */
+static void the_table_keeps_custody(void **state) {
+  (void)state;
+  for (int actor = 0; actor < ACTOR_ACTORS; actor++)
+    for (int from = 0; from < STATE_STATES; from++)
+      for (int to = 0; to < STATE_STATES; to++) {
+        if (!state_allows((enum actor)actor, (enum state)from, (enum state)to)) continue;
+        assert_true(from != to && to != STATE_NONE);
+        if (state_is_final((enum state)from)) assert_true(from == STATE_UNKNOWN && state_is_final((enum state)to));
+        if (actor == ACTOR_BROKER) assert_true(from < STATE_SENT);
+        if (actor == ACTOR_TIMER) assert_true(to == STATE_UNKNOWN && from >= STATE_SENT);
+        if (actor == ACTOR_NEVER) assert_true(to == STATE_EXPIRED && (from == STATE_SENT || from == STATE_UNKNOWN));
+        if (actor == ACTOR_GATEWAY && to == STATE_DISPATCHED) assert_int_equal(from, STATE_RECEIVED);
+        if (actor == ACTOR_GATEWAY && state_may_have_moved((enum state)from)) assert_true(to != STATE_EXPIRED && to != STATE_REJECTED && to != STATE_CANCELLED);
+      }
+  for (int i = STATE_ACCEPTED; i < STATE_STATES; i++) assert_int_equal(state_parse(bytes_text(state_name((enum state)i))), i);
+}
+
+static void every_code_says_what_to_do(void **state) {
+  (void)state;
+  for (int i = 1; i < CODE_CODES; i++) {
+    const struct code_row *row = code_row((enum code)i);
+    assert_non_null(row);
+    assert_true(strlen(row->meaning) > 0 && strlen(row->hint) > 0);
+    assert_int_equal(code_parse(bytes_text(row->name)), i);
+  }
+  assert_null(code_name(CODE_NONE));
+  assert_string_equal(code_name((enum code)999), "code-unknown");
+}
+
+static void settlement_of_commands(void **state) {
+  (void)state;
+  struct buffer out = BUFFER_NULL;
+  struct bytes command;
+  settle_put_command(&out, bytes_text("signed"));
+  assert_int_equal(settle_get_command(buffer_bytes(&out), &command), 0);
+  assert_true(bytes_equal(command, bytes_text("signed")));
+  buffer_append(&out, bytes_of("\x07\x00\x01z", 4)); /* what a newer broker may add */
+  assert_int_equal(settle_get_command(buffer_bytes(&out), &command), 0);
+  buffer_append(&out, bytes_of("\x08\x01\x01z", 4)); /* and what it may not leave out */
+  assert_int_equal(settle_get_command(buffer_bytes(&out), &command), SETTLE_MALFORMED);
+  buffer_deinit(&out);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_altered_byte_is_forged), cmocka_unit_test(a_report_is_signed), cmocka_unit_test(a_ledger_keeps_what_it_does_not_know),
-                                     cmocka_unit_test(json_has_the_contract_fields), cmocka_unit_test(controls_and_values), cmocka_unit_test(times_and_authority), cmocka_unit_test(settle_round_trips),
-                                     cmocka_unit_test(the_worst_exit_wins)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_altered_byte_is_forged),
+      cmocka_unit_test(the_bytes_are_those_of_version_1),
+      cmocka_unit_test(what_breaks_a_rule_is_not_signed),
+      cmocka_unit_test(a_report_is_signed),
+      cmocka_unit_test(a_ledger_keeps_what_it_does_not_know),
+      cmocka_unit_test(json_has_the_contract_fields),
+      cmocka_unit_test(controls_and_values),
+      cmocka_unit_test(times_and_authority),
+      cmocka_unit_test(an_id_means_one_order),
+      cmocka_unit_test(the_table_keeps_custody),
+      cmocka_unit_test(every_code_says_what_to_do),
+      cmocka_unit_test(settle_round_trips),
+      cmocka_unit_test(settlement_of_commands),
+      cmocka_unit_test(the_worst_exit_wins),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
