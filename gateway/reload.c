@@ -1,11 +1,18 @@
 /* SIGHUP. What needs a restart is said by name and keeps its old effect; the rest is redone. */
 #include "gateway/gateway.h"
 
+static void reload_log_problems(char *problems) {
+  char *rest = problems;
+  for (const char *line; (line = strsep(&rest, "\n"));)
+    if (*line) log_error("gateway", NULL, "%s", line);
+}
+
 static struct gateway_config *reload_load(struct gateway *gateway) {
   struct gateway_config *fresh = NULL;
   struct buffer problems = BUFFER_NULL;
   if (gateway_config_load(&fresh, gateway->config_path, &problems) != 0) {
-    log_error("gateway", NULL, "the configuration is wrong and the old one stays:\n%s", buffer_text(&problems));
+    log_error("gateway", NULL, "the configuration is wrong and the old one stays");
+    reload_log_problems((char *)(uintptr_t)buffer_text(&problems));
     fresh = NULL;
   } else if (strcmp(fresh->station, gateway->config->station) != 0) {
     log_error("gateway", NULL, "the station's name cannot change in a reload: the old configuration stays");
@@ -27,6 +34,32 @@ static void reload_points(struct gateway *gateway, const struct gateway_config *
   dispatch_configure(gateway->dispatch, fresh, &gateway->points);
 }
 
+static bool texts_differ(const char *a, const char *b) { return a != b && (!a || !b || strcmp(a, b) != 0); }
+
+static bool devices_hear_differently(const struct gateway_device *a, const struct gateway_device *b) {
+  if (a->point_count != b->point_count || a->control_count != b->control_count) return true;
+  for (size_t i = 0; i < a->point_count; i++)
+    if (texts_differ(a->points[i].topic, b->points[i].topic) || a->points[i].qos != b->points[i].qos) return true;
+  for (size_t i = 0; i < a->control_count; i++)
+    if (texts_differ(a->controls[i].reply.topic, b->controls[i].reply.topic)) return true;
+  return false;
+}
+
+/* Whether other topics are to be heard. The clients are left alone where not: a reply of a device that is just moving is not missed. */
+static bool reload_hears_differently(const struct gateway_config *a, const struct gateway_config *b) {
+  if (a->device_count != b->device_count) return true;
+  for (size_t i = 0; i < a->device_count; i++)
+    if (devices_hear_differently(&a->devices[i], &b->devices[i])) return true;
+  return false;
+}
+
+static bool broker_differs(const struct gateway_broker *a, const struct gateway_broker *b) {
+  if (a->endpoint_count != b->endpoint_count || a->keys.count != b->keys.count) return true;
+  for (size_t i = 0; i < a->endpoint_count; i++)
+    if (texts_differ(a->endpoints[i].urgent, b->endpoints[i].urgent) || texts_differ(a->endpoints[i].telemetry, b->endpoints[i].telemetry)) return true;
+  return memcmp(a->keys.items, b->keys.items, a->keys.count * sizeof *a->keys.items) != 0;
+}
+
 /* The clients are made anew. A batch under way is committed, and goes nowhere: its messages come again and are known. */
 static void reload_mqtt(struct gateway *gateway) {
   gateway->mqtt = mqtt_free(gateway->mqtt);
@@ -43,8 +76,8 @@ void gateway_reload(struct gateway *gateway) {
   if (redo & CONFIG_REDO_RESTART) log_warning("gateway", NULL, "what changed in identity, store or http takes effect at the next start");
   gateway->config = fresh;
   reload_points(gateway, fresh);
-  uplink_configure(&gateway->uplink, &fresh->broker, (redo & CONFIG_REDO_LINKS) != 0);
-  if (redo & (CONFIG_REDO_MQTT | CONFIG_REDO_DEVICES)) reload_mqtt(gateway);
+  uplink_configure(&gateway->uplink, &fresh->broker, broker_differs(&old->broker, &fresh->broker));
+  if ((redo & CONFIG_REDO_MQTT) || reload_hears_differently(old, fresh)) reload_mqtt(gateway);
   gateway_config_free(old);
   if (!gateway->ends) gateway_issue_descriptors(gateway);
   log_notice("gateway", NULL, "configuration reloaded: %zu points, %zu operators", gateway->points.count, fresh->operator_count);
