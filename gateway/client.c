@@ -81,12 +81,12 @@ bool client_connect(struct client *client, const mosquitto_property *properties)
 
 void client_greeted(struct client *client, int reason) {
   client->connected = reason == 0;
-  if (reason == 0) client->failures = 0;
-  else log_warning("mqtt", client->name, "the MQTT broker %s:%u refuses us: %s", client->config->host, client->config->port, mosquitto_reason_string(reason));
+  if (reason != 0) log_warning("mqtt", client->name, "the MQTT broker %s:%u refuses us: %s", client->config->host, client->config->port, mosquitto_reason_string(reason));
 }
 
 bool client_misc(struct client *client, int64_t now) {
   if (now < client->misc_at) return true;
+  if (client->connected && client->misc_at > 0) client->failures = 0; /* it has held for a second */
   client->misc_at = now + SECOND_US;
   return mosquitto_loop_misc(client->mosq) == MOSQ_ERR_SUCCESS;
 }

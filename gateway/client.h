@@ -22,7 +22,7 @@ struct mosquitto *client_make(const struct client *client, const char *suffix, b
 bool client_connect(struct client *client, const mosquitto_property *properties);
 /* Destroys the connection without another byte leaving, and sets retry_at with backoff and jitter. why: for the log; NULL: none. */
 void client_cut(struct client *client, const char *why);
-/* CONNACK: reason 0 is good. */
+/* CONNACK: reason 0 is good. The backoff starts anew only when a connection has held for a second. */
 void client_greeted(struct client *client, int reason);
 /* Once a second: keepalive. It only queues. false: the connection is dead. */
 bool client_misc(struct client *client, int64_t now);

@@ -15,7 +15,7 @@
 enum { EXTRA_STORE, EXTRA_SIGNALS, EXTRA_MQTT, EXTRA_HTTP, EXTRAS };
 #define GATEWAY_READY_US (3 * SECOND_US)
 #define GATEWAY_READY_LOOK_US (10 * MILLISECOND_US)
-enum { GATEWAY_EVENTS_A_TURN = 256, GATEWAY_DESCRIPTORS_A_BATCH = 256 };
+enum { GATEWAY_PART_BYTES = 512 * 1024, GATEWAY_EVENTS_A_TURN = 256, GATEWAY_DESCRIPTORS_A_BATCH = 256 };
 
 static struct instant now_of(const struct gateway *gateway) { return world_now(gateway->world); }
 
@@ -48,7 +48,7 @@ static void node_submitted(void *ctx, void *cookie, const struct store_done *don
   struct gateway *gateway = ctx;
   struct task *task = cookie;
   bool durable = done->kind == STORE_DONE_BATCH;
-  if (task->kind == TASK_INTAKE) intake_done(gateway, durable);
+  if (task->kind == TASK_INTAKE) intake_done(gateway, done);
   else if (task->kind == TASK_ORDER) dispatch_committed(gateway->dispatch, task->cookie, durable, now_of(gateway));
   else if (!durable) log_warning("store", NULL, "the store is full: a descriptor, an event or a stale value was not recorded");
   tasks_answered(&gateway->tasks, task);
@@ -276,6 +276,7 @@ static void init_plain(struct gateway *gateway) {
   gateway->started = now_of(gateway).mono;
   gateway->intake.full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 1};
   gateway->intake.fault_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
+  gateway->intake.part_bytes = GATEWAY_PART_BYTES < gateway->config->store.max_size / 64 ? GATEWAY_PART_BYTES : gateway->config->store.max_size / 64;
   inbox_init(&gateway->inbox);
   points_init(&gateway->points, gateway->config);
   silence_init(&gateway->silence, &gateway->points, gateway->started);

@@ -15,12 +15,14 @@
 #include "gateway/tasks.h"
 #include "gateway/uplink.h"
 
-/* The batch of MQTT messages that is being committed: one at a time. */
+/* The batch of MQTT messages that is being committed: one at a time, in parts that the store takes as one transaction each. */
 struct intake {
   struct mqtt_batch *batch;        /* NULL: none */
+  size_t at;                       /* the first message that is in no part yet */
+  size_t part_bytes;               /* when to close a part */
   const struct mqtt *from;         /* to whom it goes back; another one after a reload */
   bool retained;                   /* of the message being mapped */
-  uint64_t messages, suppressed, unwanted, refused;
+  uint64_t messages, suppressed, unwanted, refused, dropped;
   struct log_limit full_limit, fault_limit;
 };
 
@@ -65,7 +67,7 @@ void gateway_event(struct gateway *gateway, const char *name, struct bytes text)
 void gateway_reload(struct gateway *gateway);
 /* intake.c */
 void intake_take(struct gateway *gateway, struct mqtt_batch *batch);
-void intake_done(struct gateway *gateway, bool durable);
+void intake_done(struct gateway *gateway, const struct store_done *done);                     /* of a part */
 int64_t intake_silence(struct gateway *gateway, struct instant now);                         /* says who is silent; mono: when to ask again */
 /* metrics.c */
 void gateway_metrics(struct gateway *gateway, struct buffer *out);

@@ -39,38 +39,68 @@ static void intake_message(struct gateway *gateway, const struct mqtt_batch *bat
   if (mapping_message(&gateway->points, gateway->config->zone_s, &message, &sink) == 0) gateway->intake.unwanted++;
 }
 
-void intake_take(struct gateway *gateway, struct mqtt_batch *batch) {
-  struct instant now = world_now(gateway->world);
-  gateway->intake.batch = batch;
-  gateway->intake.from = gateway->mqtt;
-  if (batch->fresh) inbox_connected(&gateway->inbox, batch->session_present);
-  for (size_t i = 0; i < batch->count; i++) intake_message(gateway, batch, &batch->messages[i], now);
-  inbox_put(&gateway->inbox, pack_batch(&gateway->pack));
-  struct store_batch *made = pack_take(&gateway->pack);
-  if (!store_batch_is_empty(made)) {
-    tasks_submit(&gateway->tasks, TASK_INTAKE, NULL, made);
-    return;
-  }
-  store_batch_free(made); /* QoS 0 and nothing of use: there is nothing to commit */
-  intake_done(gateway, true);
-}
-
-void intake_done(struct gateway *gateway, bool durable) {
+/* The batch goes back: its messages are acknowledged now, or their connection is cut and they come again. */
+static void intake_give_back(struct gateway *gateway, bool durable) {
   struct intake *intake = &gateway->intake;
   struct mqtt_batch *batch = intake->batch;
-  uint64_t suppressed = 0;
   intake->batch = NULL;
-  if (durable) {
-    inbox_committed(&gateway->inbox);
-  } else {
-    inbox_refused(&gateway->inbox);
-    intake->refused++;
-    if (log_allow(&intake->full_limit, world_now(gateway->world).mono, &suppressed))
-      log_error("store", NULL, "the store is full and `when-full` is refuse: messages stay at the MQTT broker, which keeps only so many");
-  }
   batch->durable = durable;
   if (intake->from == gateway->mqtt && gateway->mqtt) mqtt_batch_done(gateway->mqtt, batch);
   else mqtt_batch_free(batch);
+}
+
+/* Fills and submits the next part; at the end gives the batch back. */
+static void intake_go_on(struct gateway *gateway) {
+  struct intake *intake = &gateway->intake;
+  struct instant now = world_now(gateway->world);
+  while (intake->at < intake->batch->count) {
+    while (intake->at < intake->batch->count && gateway->pack.bytes < intake->part_bytes) intake_message(gateway, intake->batch, &intake->batch->messages[intake->at++], now);
+    inbox_put(&gateway->inbox, pack_batch(&gateway->pack));
+    struct store_batch *part = pack_take(&gateway->pack);
+    if (!store_batch_is_empty(part)) {
+      tasks_submit(&gateway->tasks, TASK_INTAKE, NULL, part);
+      return;
+    }
+    store_batch_free(part); /* QoS 0 and nothing of use: there is nothing to commit */
+  }
+  intake_give_back(gateway, true);
+}
+
+void intake_take(struct gateway *gateway, struct mqtt_batch *batch) {
+  struct intake *intake = &gateway->intake;
+  intake->batch = batch;
+  intake->at = 0;
+  intake->from = gateway->mqtt;
+  if (batch->fresh) inbox_connected(&gateway->inbox, batch->session_present);
+  intake_go_on(gateway);
+}
+
+static void intake_full(struct gateway *gateway) {
+  uint64_t suppressed = 0;
+  gateway->intake.refused++;
+  inbox_refused(&gateway->inbox);
+  if (log_allow(&gateway->intake.full_limit, world_now(gateway->world).mono, &suppressed))
+    log_error("store", NULL, "the store is full and `when-full` is refuse: messages stay at the MQTT broker, which keeps only so many");
+  intake_give_back(gateway, false);
+}
+
+/* A part is as small as it can be: what is refused for its size would be refused for ever, and hold up everything behind it. */
+static void intake_drop(struct gateway *gateway) {
+  gateway->intake.dropped++;
+  inbox_refused(&gateway->inbox);
+  log_error("store", NULL, "a message makes more records than one transaction of this store can hold; it is dropped: a larger `max-size`, or fewer large points on one topic");
+  intake_go_on(gateway);
+}
+
+void intake_done(struct gateway *gateway, const struct store_done *done) {
+  if (done->kind != STORE_DONE_BATCH && done->refusal == STORE_REFUSAL_FULL) {
+    intake_full(gateway);
+  } else if (done->kind != STORE_DONE_BATCH) {
+    intake_drop(gateway);
+  } else {
+    inbox_committed(&gateway->inbox);
+    intake_go_on(gateway);
+  }
 }
 
 int64_t intake_silence(struct gateway *gateway, struct instant now) {

@@ -40,6 +40,7 @@ static void put_mqtt(const struct gateway *gateway, struct buffer *out) {
       {"riverbus_mqtt_suppressed_total", "counter", "Redelivered messages that were stored already.", gateway->intake.suppressed},
       {"riverbus_mqtt_unwanted_total", "counter", "Messages on a topic that no point has.", gateway->intake.unwanted},
       {"riverbus_mqtt_refused_batches_total", "counter", "Batches that the store refused; their messages come again.", gateway->intake.refused},
+      {"riverbus_mqtt_dropped_total", "counter", "Messages that make more records than one transaction can hold.", gateway->intake.dropped},
       {"riverbus_mqtt_replies_lost_total", "counter", "Replies of devices dropped because of their size or number.", m.replies_lost},
   };
   put_figures(out, figures, sizeof figures / sizeof figures[0]);

@@ -1,7 +1,7 @@
 #include "gateway/pack.h"
 #include <stdio.h>
 
-enum { PACK_URGENT = 0, PACK_TELEMETRY = 1 };
+enum { PACK_URGENT = 0, PACK_TELEMETRY = 1, PACK_RECORD_OVERHEAD = 32 };
 
 void pack_init(struct pack *pack, const char *station, uint64_t run) {
   *pack = (struct pack){.run = run, .builders = {block_builder_new(), block_builder_new()}};
@@ -29,6 +29,8 @@ static void pack_finish(struct pack *pack, int which) {
 void pack_add(struct pack *pack, const struct record *record) {
   int which = record_is_urgent(record->kind) ? PACK_URGENT : PACK_TELEMETRY;
   pack->count++;
+  pack->bytes += PACK_RECORD_OVERHEAD + record->address.len;
+  if (record->value.type == VALUE_TEXT || record->value.type == VALUE_BYTES) pack->bytes += record->value.bytes.len;
   if (block_builder_add(pack->builders[which], record, BLOCK_MAX) == 0) return;
   pack_finish(pack, which);
   (void)block_builder_add(pack->builders[which], record, BLOCK_MAX); /* any record fits an empty builder */
@@ -39,6 +41,6 @@ struct store_batch *pack_take(struct pack *pack) {
   pack_finish(pack, PACK_TELEMETRY);
   struct store_batch *batch = pack->batch;
   pack->batch = NULL;
-  pack->count = 0;
+  pack->count = pack->bytes = 0;
   return batch;
 }

@@ -9,6 +9,7 @@ struct pack {
   struct block_builder *builders[2];   /* urgent, telemetry */
   struct store_batch *batch;           /* of the records so far; NULL: none yet */
   size_t count;
+  size_t bytes;                        /* about what the batch will take */
 };
 void pack_init(struct pack *pack, const char *station, uint64_t run);
 void pack_deinit(struct pack *pack);
