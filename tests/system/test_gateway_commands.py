@@ -1,0 +1,83 @@
+"""A command at the gateway over a kill, with a real mosquitto and a device whose every message the test sees."""
+import json
+import random
+
+from harness.river import sluice
+from onebox.process import wait_until
+
+GATE = "chongqing/caijiagang/gate-1/opening"
+
+
+def river(t, **control):
+    province = t.province("chongqing")
+    station = t.station("chongqing/caijiagang", [sluice("gate-1", "gates/1", **control)])
+    t.start()
+    wait_until(lambda: GATE in province.duty.run("--json", "points").out, "the gate in the catalogue of the broker", every=0.1)
+    return province, station
+
+
+def command(province, value, *words):
+    """Sends without waiting; the id."""
+    answer = province.duty.run("--json", "set", GATE, str(value), "--no-wait", *words)
+    assert answer.exit in (0, 9), str(answer)
+    return answer.rows[0]["id"]
+
+
+def state_of(province, command_id):
+    rows = province.duty.run("--json", "commands", command_id).rows
+    return rows[-1]["state"] if rows else None
+
+
+def wait_state(t, province, command_id, *states):
+    return wait_until(lambda: (state := state_of(province, command_id)) in states and state, f"{command_id} in {states}", every=0.1)
+
+
+def ids(device):
+    return [json.loads(payload)["id"] for topic, payload, _ in device.heard if topic == "gates/1/set"]
+
+
+def test_a_dispatched_command_is_not_published_again(t):
+    """Killed between the publish and the device's answer: settled by the measurement that comes afterwards, published once."""
+    province, station = river(t)
+    device = t.listener(station, "gates/1/set", client_id="gate")
+    mouth = t.publisher(station)
+    one = command(province, 40)
+    device.wait(lambda topic, value: value["id"] == one, "the command")
+    station.gateway.kill()
+    station.gateway.start_ready()
+    mouth.publish("gates/1/state", {"pos": 40})
+    assert wait_state(t, province, one, "executed", "failed", "unknown") == "executed"
+    assert ids(device) == [one]
+
+
+def test_nobody_listens(t):
+    province, station = river(t)
+    answer = province.duty.run("--json", "set", GATE, "40")
+    assert answer.exit == 11, str(answer)
+    assert answer.rows[-1]["state"] == "undelivered"
+
+
+def test_kills_with_commands_under_way(t, seed):
+    """However the gateway is killed, the device hears each command at most once, and each ends in a known state."""
+    chance = random.Random(seed)
+    province, station = river(t, reply={"topic": "gates/1/reply", "id": "/id", "ok": "/ok", "timeout": "2s"}, confirm={"within": 0.5, "timeout": "2s"})
+    device = t.listener(station, "gates/1/set", client_id="gate")
+    mouth = t.publisher(station)
+    sent = []
+    for value in range(1, 9):
+        sent.append(command(province, value, "--deadline", "5s"))
+        if chance.random() < 0.5:
+            device.wait(lambda topic, heard: heard["id"] == sent[-1], "the command")
+        if chance.random() < 0.6:
+            station.gateway.kill()
+            station.gateway.start_ready()
+        if sent[-1] in ids(device) and chance.random() < 0.5:
+            mouth.publish("gates/1/reply", {"id": sent[-1], "ok": True})
+        mouth.publish("gates/1/state", {"pos": value})
+        wait_state(t, province, sent[-1], "executed", "failed", "unknown", "expired", "undelivered", "rejected")
+    heard = ids(device)
+    assert len(heard) == len(set(heard)), f"published twice: {heard}"
+    ends = [state_of(province, one) for one in sent]
+    print("ends:", ends)
+    for one, end in zip(sent, ends):
+        assert end in ("executed", "unknown") if one in heard else end not in ("failed",), (one, end)
