@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CUSTOM(place_type, member, read, release) .type = FIELD_CUSTOM, .offset = offsetof(place_type, member), .custom = read, .custom_free = release
+#define CUSTOM(place_type, member, read, release, same) \
+  .type = FIELD_CUSTOM, .offset = offsetof(place_type, member), .custom = read, .custom_free = release, .custom_same = same
 
 static const char *const device_kinds[] = {"sensor", "sluice", "pump", NULL};
 static const char *const point_kinds[] = {"reading", "event", NULL};
@@ -42,6 +43,14 @@ static void deinit_point(void *object) {
   free(point->address);
 }
 
+/* A custom row is given the place of its member; what stands beside it is found from there. */
+#define OWNER(owner_type, member, place) ((const owner_type *)(const void *)((const uint8_t *)(place)-offsetof(owner_type, member)))
+
+static bool map_same(const void *a, const void *b) {
+  const struct gateway_point *x = OWNER(struct gateway_point, map, a), *y = OWNER(struct gateway_point, map, b);
+  return part_map_same(x->map, x->map_count, y->map, y->map_count);
+}
+
 static const struct field point_fields[] = {
     {.key = "name", .type = FIELD_SEGMENT, .offset = offsetof(struct gateway_point, name), .required = true, .help = "the address is station/device/name"},
     {.key = "kind", .type = FIELD_ENUM, .offset = offsetof(struct gateway_point, kind), .names = point_kinds, .fallback = "reading", .help = "an event goes by the urgent lane"},
@@ -49,14 +58,14 @@ static const struct field point_fields[] = {
     {.key = "code", .type = FIELD_TEXT, .offset = offsetof(struct gateway_point, code), .help = "the bureau's code of the station or point"},
     {.key = "unit", .type = FIELD_TEXT, .offset = offsetof(struct gateway_point, unit), .help = "unit of the value"},
     {.key = "type", .type = FIELD_ENUM, .offset = offsetof(struct gateway_point, type), .names = value_types, .fallback = "number", .help = "type of the value"},
-    {.key = "topic", CUSTOM(struct gateway_point, topic, part_topic, part_text_free), .required = true, .help = "MQTT topic of the device"},
+    {.key = "topic", CUSTOM(struct gateway_point, topic, part_topic, part_text_free, part_text_same), .required = true, .help = "MQTT topic of the device"},
     {.key = "qos", .type = FIELD_INTEGER, .offset = offsetof(struct gateway_point, qos), .fallback = "1", .low = 0, .high = 2, .help = "MQTT quality of service of the subscription; only from 1 on is nothing lost"},
-    {.key = "value", CUSTOM(struct gateway_point, value, part_pointer, part_pointer_free), .help = "JSON pointer of the value; omit: the payload is the value itself"},
-    {.key = "map", CUSTOM(struct gateway_point, map, read_later, NULL), .help = "what the device's values mean; one that is not listed is bad"},
+    {.key = "value", CUSTOM(struct gateway_point, value, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of the value; omit: the payload is the value itself"},
+    {.key = "map", CUSTOM(struct gateway_point, map, read_later, NULL, map_same), .help = "what the device's values mean; one that is not listed is bad"},
     {.key = "scale", .type = FIELD_NUMBER, .offset = offsetof(struct gateway_point, scale), .fallback = "1", .help = "worth = payload * scale + offset"},
     {.key = "offset", .type = FIELD_NUMBER, .offset = offsetof(struct gateway_point, offset), .fallback = "0", .help = "see scale"},
-    {.key = "time", CUSTOM(struct gateway_point, time, part_pointer, part_pointer_free), .help = "JSON pointer of the time; omit: time of receipt"},
-    {.key = "time-format", CUSTOM(struct gateway_point, time_format, part_time, part_time_free), .help = "rfc3339 (default), epoch-s, epoch-ms, or a pattern; without an offset time-zone applies"},
+    {.key = "time", CUSTOM(struct gateway_point, time, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of the time; omit: time of receipt"},
+    {.key = "time-format", CUSTOM(struct gateway_point, time_format, part_time, part_time_free, part_time_same), .help = "rfc3339 (default), epoch-s, epoch-ms, or a pattern; without an offset time-zone applies"},
     {.key = "max-future", .type = FIELD_DURATION, .offset = offsetof(struct gateway_point, max_future_us), .fallback = "5m", .help = "a time further ahead makes quality bad, reason clock"},
     {.key = "range", .type = FIELD_RANGE, .offset = offsetof(struct gateway_point, range), .help = "outside: quality bad, reason out-of-range; never dropped"},
     {.key = "stale-after", .type = FIELD_DURATION, .offset = offsetof(struct gateway_point, stale_after_us), .fallback = "0", .help = "after so much silence the last value comes once more, quality uncertain, reason stale; 0: never"},
@@ -66,11 +75,11 @@ static const struct section point_section = {.name = "a point", .size = sizeof(s
 /* ---- controls ---- */
 
 static const struct field reply_fields[] = {
-    {.key = "topic", CUSTOM(struct gateway_reply, topic, part_topic, part_text_free), .required = true, .help = "where the device answers"},
+    {.key = "topic", CUSTOM(struct gateway_reply, topic, part_topic, part_text_free, part_text_same), .required = true, .help = "where the device answers"},
     {.key = "qos", .type = FIELD_INTEGER, .offset = offsetof(struct gateway_reply, qos), .fallback = "1", .low = 0, .high = 2, .help = "MQTT quality of service of the subscription"},
-    {.key = "id", CUSTOM(struct gateway_reply, id, part_pointer, part_pointer_free), .required = true, .help = "JSON pointer of the command's id"},
-    {.key = "ok", CUSTOM(struct gateway_reply, ok, part_pointer, part_pointer_free), .help = "JSON pointer of true or false; omit: every answer means done"},
-    {.key = "reason", CUSTOM(struct gateway_reply, reason, part_pointer, part_pointer_free), .help = "JSON pointer of the device's words where it is not ok"},
+    {.key = "id", CUSTOM(struct gateway_reply, id, part_pointer, part_pointer_free, part_pointer_same), .required = true, .help = "JSON pointer of the command's id"},
+    {.key = "ok", CUSTOM(struct gateway_reply, ok, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of true or false; omit: every answer means done"},
+    {.key = "reason", CUSTOM(struct gateway_reply, reason, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of the device's words where it is not ok"},
     {.key = "timeout", .type = FIELD_DURATION, .offset = offsetof(struct gateway_reply, timeout_us), .fallback = "10s", .help = "how long the device may take to answer"},
     {.key = NULL}};
 static const struct section reply_section = {.name = "reply", .size = sizeof(struct gateway_reply), .fields = reply_fields};
@@ -91,15 +100,19 @@ static void deinit_control(void *object) {
   part_values_free(control->allowed, control->allowed_count);
   free(control->address);
 }
+static bool allowed_same(const void *a, const void *b) {
+  const struct gateway_control *x = OWNER(struct gateway_control, allowed, a), *y = OWNER(struct gateway_control, allowed, b);
+  return part_values_same(x->allowed, x->allowed_count, y->allowed, y->allowed_count);
+}
 static const struct field control_fields[] = {
     {.key = "point", .type = FIELD_SEGMENT, .offset = offsetof(struct gateway_control, point), .required = true, .help = "the point of the same device that is set"},
-    {.key = "topic", CUSTOM(struct gateway_control, topic, part_topic, part_text_free), .required = true, .help = "where the device takes commands"},
+    {.key = "topic", CUSTOM(struct gateway_control, topic, part_topic, part_text_free, part_text_same), .required = true, .help = "where the device takes commands"},
     {.key = "qos", .type = FIELD_INTEGER, .offset = offsetof(struct gateway_control, qos), .fallback = "1", .low = 1, .high = 1, .help = "MQTT quality of service; 1, since its acknowledgement tells whether anybody listens"},
-    {.key = "payload", CUSTOM(struct gateway_control, payload, part_template, part_template_free), .required = true, .help = "template of the message: ${id} ${value} ${deadline} ${deadline-s} ${deadline-ms} ${fence} ${address}"},
+    {.key = "payload", CUSTOM(struct gateway_control, payload, part_template, part_template_free, part_template_same), .required = true, .help = "template of the message: ${id} ${value} ${deadline} ${deadline-s} ${deadline-ms} ${fence} ${address}"},
     {.key = "reply", .type = FIELD_SECTION, .offset = offsetof(struct gateway_control, reply), .section = &reply_section, .help = "the device's own answer"},
     {.key = "confirm", .type = FIELD_SECTION, .offset = offsetof(struct gateway_control, confirm), .section = &confirm_section, .help = "the measured point follows"},
     {.key = "range", .type = FIELD_RANGE, .offset = offsetof(struct gateway_control, range), .help = "what may be commanded"},
-    {.key = "allowed", CUSTOM(struct gateway_control, allowed, read_later, NULL), .help = "list of the values that may be commanded"},
+    {.key = "allowed", CUSTOM(struct gateway_control, allowed, read_later, NULL, allowed_same), .help = "list of the values that may be commanded"},
     {.key = "stop", .type = FIELD_LATER}, {.key = "max-step", .type = FIELD_LATER}, {.key = "min-interval", .type = FIELD_LATER}, {.key = "approval", .type = FIELD_LATER}, {.key = "select", .type = FIELD_LATER},
     {.key = "refuse-when", .type = FIELD_LATER},
     {.key = NULL}};
@@ -123,6 +136,22 @@ static void finish_limits(struct document *d, yaml_node_t *node, struct gateway_
   else if (!allowed && !control->range.set) document_problem(d, node, "a control needs range or allowed: what may be commanded");
 }
 
+static bool template_has(const struct gateway_template *template, enum gateway_piece_kind kind) {
+  for (size_t i = 0; i < template->count; i++)
+    if (template->pieces[i].kind == kind) return true;
+  return false;
+}
+
+/* A message that does not say which value would move the device somewhere else than ordered; an answer without the id answers nothing. */
+static void check_payload(struct document *d, yaml_node_t *node, const struct gateway_control *control) {
+  const yaml_node_t *payload = schema_find(d, node, "payload"), *allowed = schema_find(d, node, "allowed"), *reply = schema_find(d, node, "reply");
+  bool one_value = allowed && allowed->type == YAML_SEQUENCE_NODE && allowed->data.sequence.items.top - allowed->data.sequence.items.start == 1;
+  if (control->payload.count == 0) return;
+  if (!one_value && !template_has(&control->payload, GATEWAY_PIECE_VALUE)) document_problem(d, payload, "payload: needs ${value}, since more than one value may be commanded");
+  if (control->reply.topic && !template_has(&control->payload, GATEWAY_PIECE_ID)) document_problem(d, payload, "payload: needs ${id}, since the reply is known by it");
+  if (control->reply.topic && control->topic && strcmp(control->reply.topic, control->topic) == 0) document_problem(d, reply, "reply: its topic is the topic of the commands themselves");
+}
+
 static void finish_control(struct document *d, yaml_node_t *node, struct gateway_device *device, struct gateway_control *control) {
   bool found = false;
   for (size_t i = 0; control->point && i < device->point_count && !found; i++) {
@@ -131,6 +160,7 @@ static void finish_control(struct document *d, yaml_node_t *node, struct gateway
   }
   if (control->point && !found) document_problem(d, node, "the control's point '%s' is no point of this device", control->point);
   if (!control->reply.topic && !control->confirm.set) document_problem(d, node, "a control needs reply or confirm (or both): else no command could ever end as executed");
+  check_payload(d, node, control);
   if (found) finish_limits(d, node, control, (enum value_type)device->points[control->point_index].type);
   if (found && device->points[control->point_index].kind == GATEWAY_EVENT) document_problem(d, node, "the control's point '%s' is an event, which cannot be set", control->point);
 }
@@ -180,6 +210,14 @@ static void read_endpoints(struct document *d, yaml_node_t *node, void *place) {
   }
 }
 
+static bool endpoints_same(const void *a, const void *b) {
+  const struct gateway_broker *x = OWNER(struct gateway_broker, endpoints, a), *y = OWNER(struct gateway_broker, endpoints, b);
+  if (x->endpoint_count != y->endpoint_count) return false;
+  for (size_t i = 0; i < x->endpoint_count; i++)
+    if (strcmp(x->endpoints[i].urgent, y->endpoints[i].urgent) != 0 || strcmp(x->endpoints[i].telemetry, y->endpoints[i].telemetry) != 0) return false;
+  return true;
+}
+
 static void deinit_broker(void *object) {
   struct gateway_broker *broker = object;
   for (size_t i = 0; i < broker->endpoint_count; i++) {
@@ -189,7 +227,7 @@ static void deinit_broker(void *object) {
   free(broker->endpoints);
 }
 static const struct field broker_fields[] = {
-    {.key = "endpoints", CUSTOM(struct gateway_broker, endpoints, read_endpoints, NULL), .required = true, .help = "where the province's broker listens; several are tried in turn, one is active"},
+    {.key = "endpoints", CUSTOM(struct gateway_broker, endpoints, read_endpoints, NULL, endpoints_same), .required = true, .help = "where the province's broker listens; several are tried in turn, one is active"},
     {.key = "key", .type = FIELD_KEYS, .offset = offsetof(struct gateway_broker, keys), .required = true, .help = "the broker's public key"},
     {.key = NULL}};
 static const struct section broker_section = {.name = "broker", .size = sizeof(struct gateway_broker), .fields = broker_fields, .deinit = deinit_broker};
@@ -251,6 +289,9 @@ static void finish_operators(struct document *d, yaml_node_t *list, struct gatew
   struct key_book book = {NULL, 0};
   for (size_t i = 0; i < config->operator_count; i++) {
     char owner[128];
+    for (size_t j = 0; j < i; j++)
+      if (config->operators[i].name && config->operators[j].name && strcmp(config->operators[i].name, config->operators[j].name) == 0)
+        document_problem(d, document_node(d, list->data.sequence.items.start[i]), "the operator '%s' stands twice", config->operators[i].name);
     snprintf(owner, sizeof owner, "operator %s", config->operators[i].name ? config->operators[i].name : "?");
     key_book_add(&book, d, document_node(d, list->data.sequence.items.start[i]), &config->operators[i].keys, owner);
   }
@@ -275,7 +316,7 @@ static void deinit(void *object) { free(((struct gateway_config *)object)->provi
 static const struct field fields[] = {
     {.key = "station", .type = FIELD_ADDRESS, .offset = offsetof(struct gateway_config, station), .required = true, .help = "province/station: the first two segments of every address of this station"},
     {.key = "identity", .type = FIELD_IDENTITY, .offset = offsetof(struct gateway_config, identity), .required = true, .help = "this station's secret key (`riverbus keys new`)"},
-    {.key = "time-zone", .type = FIELD_ZONE, .offset = offsetof(struct gateway_config, zone_s), .fallback = "Z", .help = "for device times without an offset"},
+    {.key = "time-zone", .type = FIELD_ZONE, .offset = offsetof(struct gateway_config, zone_s), .fallback = "Z", .redo = CONFIG_REDO_LIMITS, .help = "for device times without an offset"},
     {.key = "broker", .type = FIELD_SECTION, .offset = offsetof(struct gateway_config, broker), .section = &broker_section, .required = true, .redo = CONFIG_REDO_LINKS, .help = "the province's broker"},
     {.key = "local", .type = FIELD_LATER},
     {.key = "store", .type = FIELD_SECTION, .offset = offsetof(struct gateway_config, store), .section = &config_store_section, .required = true, .help = "the durable store; when-full is discard-oldest unless said otherwise"},

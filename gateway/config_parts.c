@@ -210,3 +210,32 @@ void part_values_free(struct gateway_value *values, size_t count) {
   for (size_t i = 0; i < count; i++) free(values[i].text);
   free(values);
 }
+
+/* ---- comparing ---- */
+
+static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+bool part_text_same(const void *a, const void *b) { return same(*(char *const *)a, *(char *const *)b); }
+
+bool part_pointer_same(const void *a, const void *b) {
+  const struct gateway_pointer *x = a, *y = b;
+  return x->given == y->given && same(x->text, y->text);
+}
+
+bool part_template_same(const void *a, const void *b) { return same(((const struct gateway_template *)a)->text, ((const struct gateway_template *)b)->text); }
+
+bool part_time_same(const void *a, const void *b) {
+  const struct gateway_time *x = a, *y = b;
+  return x->format == y->format && same(x->pattern, y->pattern);
+}
+
+bool part_map_same(const struct gateway_map *a, size_t a_count, const struct gateway_map *b, size_t b_count) {
+  bool all = a_count == b_count;
+  for (size_t i = 0; all && i < a_count; i++) all = same(a[i].from, b[i].from) && same(a[i].to.text, b[i].to.text);
+  return all;
+}
+
+bool part_values_same(const struct gateway_value *a, size_t a_count, const struct gateway_value *b, size_t b_count) {
+  bool all = a_count == b_count;
+  for (size_t i = 0; all && i < a_count; i++) all = same(a[i].text, b[i].text);
+  return all;
+}

@@ -17,4 +17,12 @@ void part_map(struct document *document, yaml_node_t *node, enum value_type type
 void part_map_free(struct gateway_map *map, size_t count);
 void part_values(struct document *document, yaml_node_t *node, enum value_type type, struct gateway_value **values, size_t *count);
 void part_values_free(struct gateway_value *values, size_t count);
+
+/* Whether a reload finds them unchanged: the same text means the same thing. */
+bool part_text_same(const void *a, const void *b);      /* places of char * */
+bool part_pointer_same(const void *a, const void *b);
+bool part_template_same(const void *a, const void *b);
+bool part_time_same(const void *a, const void *b);
+bool part_map_same(const struct gateway_map *a, size_t a_count, const struct gateway_map *b, size_t b_count);
+bool part_values_same(const struct gateway_value *a, size_t a_count, const struct gateway_value *b, size_t b_count);
 #endif

@@ -38,26 +38,30 @@ static bool simple_same(enum field_type type, const void *a, const void *b) {
   }
 }
 
+/* A row without a redo of its own still tells its section that something changed. */
+static unsigned redo_of(const struct field *field) { return field->redo ? field->redo : CONFIG_REDO_RESTART; }
+
 static unsigned sections_changed(const struct field *field, const void *a, const void *b) {
   const uint8_t *x = *(uint8_t *const *)(const void *)((const uint8_t *)a + field->offset), *y = *(uint8_t *const *)(const void *)((const uint8_t *)b + field->offset);
   size_t n = *(const size_t *)(const void *)((const uint8_t *)a + field->count_offset), m = *(const size_t *)(const void *)((const uint8_t *)b + field->count_offset);
-  if (n != m) return field->redo;
+  unsigned own = redo_of(field);
+  if (n != m) return own;
   for (size_t i = 0; i < n; i++)
-    if (schema_changed(field->section, x + i * field->section->size, y + i * field->section->size)) return field->redo;
+    if (schema_changed(field->section, x + i * field->section->size, y + i * field->section->size)) return own;
   return 0;
 }
 
-/* Custom fields have no order of their own here: they count as changed, which costs no more than redoing what did not change. */
 static bool field_changed(const struct field *field, const void *a, const void *b) {
   const uint8_t *x = (const uint8_t *)a + field->offset, *y = (const uint8_t *)b + field->offset;
   if (field->type == FIELD_LATER || field->type == FIELD_COMPANION) return false;
-  return field->type == FIELD_CUSTOM || !simple_same(field->type, x, y);
+  if (field->type == FIELD_CUSTOM) return !field->custom_same || !field->custom_same(x, y);
+  return !simple_same(field->type, x, y);
 }
 
 unsigned schema_changed(const struct section *section, const void *a, const void *b) {
   unsigned redo = 0;
   for (const struct field *field = section->fields; field->key; field++) {
-    unsigned own = field->redo ? field->redo : CONFIG_REDO_RESTART;
+    unsigned own = redo_of(field);
     if (field->type == FIELD_SECTION) redo |= schema_changed(field->section, (const uint8_t *)a + field->offset, (const uint8_t *)b + field->offset) ? own : 0;
     else if (field->type == FIELD_SECTIONS) redo |= sections_changed(field, a, b);
     else if (field_changed(field, a, b)) redo |= own;

@@ -5,6 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What a value holds cannot break the line: control characters are written as \xNN. */
+static void put_line(struct buffer *out, const char *text) {
+  for (const char *c = text; *c; c++)
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) buffer_printf(out, "\\x%02x", (unsigned char)*c);
+    else buffer_append(out, bytes_of(c, 1));
+  buffer_append(out, bytes_text("\n"));
+}
+
 void document_problem(struct document *document, const yaml_node_t *node, const char *format, ...) {
   char text[1024];
   va_list args;
@@ -14,7 +22,8 @@ void document_problem(struct document *document, const yaml_node_t *node, const 
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   size_t line = node ? node->start_mark.line + 1 : 1, column = node ? node->start_mark.column + 1 : 1;
-  buffer_printf(document->problems, "%s:%zu:%zu: %s\n", document->file, line, column, text);
+  buffer_printf(document->problems, "%s:%zu:%zu: ", document->file, line, column);
+  put_line(document->problems, text);
 }
 
 struct bytes node_text(const yaml_node_t *node) {
@@ -49,7 +58,7 @@ static bool check_events(struct document *document, struct bytes content) {
   yaml_parser_t parser;
   yaml_event_t event;
   bool good = true, done = false;
-  int depth = 0;
+  int depth = 0, documents = 0;
   yaml_parser_initialize(&parser);
   yaml_parser_set_input_string(&parser, content.data, content.len);
   while (good && !done && yaml_parser_parse(&parser, &event)) {
@@ -62,6 +71,10 @@ static bool check_events(struct document *document, struct bytes content) {
     if (event.type == YAML_MAPPING_END_EVENT || event.type == YAML_SEQUENCE_END_EVENT) depth--;
     if (depth > DOCUMENT_DEPTH_MAX) {
       document_problem(document, &at, "is nested more than %d deep", DOCUMENT_DEPTH_MAX);
+      good = false;
+    }
+    if (event.type == YAML_DOCUMENT_START_EVENT && ++documents > 1) {
+      document_problem(document, &at, "a second document begins here: the whole configuration is one");
       good = false;
     }
     done = event.type == YAML_STREAM_END_EVENT;

@@ -2,8 +2,10 @@
 #include "common/config/scalar.h"
 #include "common/base/mem.h"
 #include "common/base/units.h"
-#include <stdlib.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool is_plain_text(struct bytes text) {
@@ -24,6 +26,12 @@ static void read_text(struct document *d, const struct field *f, yaml_node_t *no
   else *place = copy(text);
 }
 
+static void check_file(struct document *d, const struct field *f, yaml_node_t *node, const char *path) {
+  struct stat status;
+  if (access(path, R_OK) != 0 || stat(path, &status) != 0) document_problem(d, node, "%s: %s cannot be read: %s", f->key, path, strerror(errno));
+  else if (S_ISDIR(status.st_mode)) document_problem(d, node, "%s: %s is a folder, not a file", f->key, path);
+}
+
 static void read_path(struct document *d, const struct field *f, yaml_node_t *node, char **place) {
   struct identity_problem problem = {""};
   struct identity *identity = NULL;
@@ -32,7 +40,7 @@ static void read_path(struct document *d, const struct field *f, yaml_node_t *no
     return;
   }
   *place = document_path(d, node_text(node));
-  if (f->type == FIELD_FILE && access(*place, R_OK) != 0) document_problem(d, node, "%s: %s cannot be read", f->key, *place);
+  if (f->type == FIELD_FILE) check_file(d, f, node, *place);
   if (f->type != FIELD_IDENTITY) return;
   if (identity_load(&identity, *place, &problem) != 0) document_problem(d, node, "%s: %s", f->key, problem.text);
   identity_free(identity);
@@ -110,6 +118,13 @@ static void read_zone(struct document *d, const struct field *f, yaml_node_t *no
   if (units_offset(node_text(node), place) != 0) document_problem(d, node, "%s: '" BYTES_FMT "' is no time zone (such as \"+08:00\" or Z)", f->key, BYTES_ARG(node_text(node)));
 }
 
+/* A host name or IPv4 address: brackets and colons belong to IPv6, a slash to a path. */
+static bool is_host(struct bytes host) {
+  for (size_t i = 0; i < host.len; i++)
+    if (strchr("[]:/ ", host.data[i])) return false;
+  return host.len > 0;
+}
+
 /* tcp://HOST:PORT or tcp://[V6]:PORT; *port is the number, 0 for 0 and *. */
 static bool parse_endpoint(struct bytes text, bool listens, size_t *host_end, uint32_t *port) {
   static const char scheme[] = "tcp://";
@@ -120,7 +135,7 @@ static bool parse_endpoint(struct bytes text, bool listens, size_t *host_end, ui
   if (at <= sizeof scheme) return false;
   struct bytes digits = bytes_of(text.data + at, text.len - at), host = bytes_of(text.data + 6, at - 1 - 6);
   bool bracketed = host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
-  if (host.len == 0 || memchr(host.data, '/', host.len) || (!bracketed && memchr(host.data, ':', host.len))) return false;
+  if (!bracketed && !is_host(host)) return false;
   *host_end = at;
   *port = 0;
   if (listens && bytes_equal(digits, bytes_text("*"))) return true;
@@ -161,7 +176,7 @@ static void read_http(struct document *d, const struct field *f, yaml_node_t *no
   while (at > 0 && text.data[at - 1] != ':') at--;
   bool bracketed = at > 3 && text.data[0] == '[' && text.data[at - 2] == ']';
   struct bytes host = bracketed ? bytes_of(text.data + 1, at - 3) : bytes_of(text.data, at ? at - 1 : 0);
-  if (at < 2 || host.len == 0 || (!bracketed && memchr(host.data, ':', host.len)) || value_parse(bytes_of(text.data + at, text.len - at), VALUE_INTEGER, &value) != 0 || value.integer < 0 || value.integer > 65535) {
+  if (at < 2 || (!bracketed && !is_host(host)) || value_parse(bytes_of(text.data + at, text.len - at), VALUE_INTEGER, &value) != 0 || value.integer < 0 || value.integer > 65535) {
     document_problem(d, node, "%s: '" BYTES_FMT "' is not HOST:PORT (such as 127.0.0.1:7480)", f->key, BYTES_ARG(text));
     return;
   }

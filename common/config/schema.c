@@ -58,11 +58,15 @@ static void check_keys(struct document *document, yaml_node_t *mapping, const st
   for (yaml_node_pair_t *pair = start; pair < top; pair++) {
     yaml_node_t *key = document_node(document, pair->key);
     const struct field *field = field_of(section, node_text(key));
-    if (key->type != YAML_SCALAR_NODE || !field) unknown_key(document, key, section);
+    if (key->type != YAML_SCALAR_NODE) {
+      document_problem(document, key, "a key of %s must be a plain text", section->name);
+      continue;
+    }
+    if (!field) unknown_key(document, key, section);
     else if (field->type == FIELD_LATER) document_problem(document, key, "%s: not supported by this version yet; it is not ignored: take the key out", field->key);
-    for (yaml_node_pair_t *other = start; other < pair; other++)
+    for (yaml_node_pair_t *other = start; field && other < pair; other++)
       if (bytes_equal(node_text(document_node(document, other->key)), node_text(key))) {
-        document_problem(document, key, "%s stands twice in %s", (const char *)key->data.scalar.value, section->name);
+        document_problem(document, key, "'" BYTES_FMT "' stands twice in %s", BYTES_ARG(node_text(key)), section->name);
         break;
       }
   }

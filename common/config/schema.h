@@ -31,7 +31,7 @@ enum field_type {
   FIELD_RANGE,       /* struct config_range; [low, high] */
   FIELD_SECTION,     /* a struct in place */
   FIELD_SECTIONS,    /* pointer to an array of structs; count at count_offset */
-  FIELD_CUSTOM,      /* `custom` reads it; `custom_free` frees it */
+  FIELD_CUSTOM,      /* `custom` reads it; `custom_free` frees it; `custom_same` compares it, NULL: it always counts as changed */
   FIELD_COMPANION,   /* read together with another key; named here so that it is known */
   FIELD_LATER        /* known, but not supported by this version: an error that says so */
 };
@@ -51,6 +51,7 @@ struct field {
   double low, high;                 /* NUMBER, INTEGER, DURATION (µs), SIZE: allowed where low < high */
   void (*custom)(struct document *document, yaml_node_t *node, void *place);
   void (*custom_free)(void *place);
+  bool (*custom_same)(const void *a, const void *b);
   unsigned redo;                    /* enum config_redo */
   const char *help;
 };
@@ -68,7 +69,8 @@ void schema_read(struct document *document, yaml_node_t *node, const struct sect
 void schema_deinit(const struct section *section, void *object);
 /* The value node of a key in a mapping; NULL: not there. */
 yaml_node_t *schema_find(struct document *document, const yaml_node_t *mapping, const char *key);
-/* Which redo flags the differences between two objects ask for: compared by the text of the YAML they came from would miss defaults, so by value. */
+/* Which redo flags the differences between two objects ask for: compared by the text of the YAML they came from would miss defaults, so by value. A difference
+ * anywhere below a row asks for that row's own redo; a row without one asks for CONFIG_REDO_RESTART. */
 unsigned schema_changed(const struct section *section, const void *a, const void *b);
 /* Appends mdoc(7) list items for all keys, nested sections below theirs. */
 void schema_manual(struct buffer *out, const struct section *section);

@@ -143,7 +143,68 @@ static void hostile_files_are_refused(void **state) {
   buffer_deinit(&problems);
 }
 
+/* The good file with one place of it changed. */
+static unsigned changed(const char *from, const char *to) {
+  struct gateway_config *before = NULL, *after = NULL;
+  struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
+  const char *at = strstr(good, from);
+  assert_non_null(at);
+  buffer_printf(&text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+  assert_int_equal(load(good, &before, &problems), 0);
+  if (load(buffer_text(&text), &after, &problems) != 0) fail_msg("%s", buffer_text(&problems));
+  unsigned redo = gateway_config_changed(before, after);
+  gateway_config_free(before);
+  gateway_config_free(after);
+  buffer_deinit(&problems);
+  buffer_deinit(&text);
+  return redo;
+}
+
+/* A reload redoes what changed and nothing else: the links and the MQTT session stand while an operator is added. */
+static void a_reload_finds_what_changed(void **state) {
+  (void)state;
+  assert_int_equal(changed("unit: m", "unit: m"), 0);
+  assert_int_equal(changed("topic: hydro/level", "topic: hydro/other"), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("value: /z", "value: /y"), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("%M:%S", "%M"), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("\"1\": remote", "\"2\": remote"), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("gates/1/set", "gates/2/set"), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("\"cost\"", "\"toll\""), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("range: [0, 100]", "allowed: [0, 50]"), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("name: duty", "name: night"), CONFIG_REDO_PRINCIPALS);
+  assert_int_equal(changed("tcp://10.0.0.1:7400", "tcp://10.0.0.1:7500"), CONFIG_REDO_LINKS);
+  assert_int_equal(changed("port: 1884", "port: 1885"), CONFIG_REDO_MQTT);
+  assert_int_equal(changed("+08:00", "+07:00"), CONFIG_REDO_LIMITS);
+  assert_int_equal(changed("keep: 90d", "keep: 91d"), CONFIG_REDO_RESTART);
+}
+
+static void assert_wrong(const char *from, const char *to, const char *says) {
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
+  const char *at = strstr(good, from);
+  assert_non_null(at);
+  buffer_printf(&text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+  assert_int_equal(load(buffer_text(&text), &config, &problems), CONFIG_WRONG);
+  if (!strstr(buffer_text(&problems), says)) fail_msg("'%s' is not in:\n%s", says, buffer_text(&problems));
+  buffer_deinit(&problems);
+  buffer_deinit(&text);
+}
+
+static void what_would_move_a_gate_wrongly_is_refused(void **state) {
+  (void)state;
+  assert_wrong("${value}", "7", "payload: needs ${value}");
+  assert_wrong("${id}", "7", "payload: needs ${id}");
+  assert_wrong("gates/1/reply", "gates/1/set", "topic of the commands themselves");
+  assert_wrong("topic: gates/1/set", "topic: gates/+/set", "wildcard");
+  assert_wrong("point: opening", "point: closing", "no point of this device");
+  assert_wrong("        range: [0, 100]\n", "", "range or allowed");
+  assert_wrong("range: [0, 100]", "allowed: [up]", "'up' is no number");
+  assert_wrong("name: gate-1", "name: gauge-1", "stands twice");
+  assert_wrong("name: mode", "name: opening", "stands twice");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(all_problems_in_one_run), cmocka_unit_test(hostile_files_are_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(all_problems_in_one_run), cmocka_unit_test(hostile_files_are_refused),
+                                     cmocka_unit_test(a_reload_finds_what_changed), cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
