@@ -6,7 +6,7 @@
  *
  * --defect plants a known defect into the node: then a seed must fail, which shows that the judge would see it.
  *
- *   sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [-v]
+ *   sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [--until-failed] [-v]
  */
 #include "common/base/mem.h"
 #include "common/node/node.h"
@@ -459,13 +459,15 @@ static bool plant(const char *name) {
 int main(int argc, char **argv) {
   uint64_t first = 1, seeds = 50, failed = 0, done = 0;
   double seconds = 1e9;
+  bool until_failed = false;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "-v") == 0) verbose = true;
+    else if (strcmp(argv[i], "--until-failed") == 0) until_failed = true;
     else if (i + 1 < argc && strcmp(argv[i], "--first") == 0) first = strtoull(argv[++i], NULL, 10);
     else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], NULL, 10);
     else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) seconds = strtod(argv[++i], NULL);
     else if (i + 1 < argc && strcmp(argv[i], "--defect") == 0 && plant(argv[i + 1])) i++;
-    else { fprintf(stderr, "usage: sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [-v]\n"); return 2; }
+    else { fprintf(stderr, "usage: sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [--until-failed] [-v]\n"); return 2; }
   }
   log_set_level(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
   setvbuf(stdout, NULL, _IOLBF, 0);
@@ -477,6 +479,7 @@ int main(int argc, char **argv) {
     totals[0] += s.reading_count, totals[1] += s.crashes, totals[2] += s.restores, totals[3] += s.cuts, totals[4] += s.epochs, totals[5] += s.backfilled;
     if (good) continue;
     failed++;
+    if (until_failed) seeds = 0;
     printf("seed %llu: %s\n  again with: sim --first %llu --seeds 1 -v\n", (unsigned long long)seed, s.failure, (unsigned long long)seed);
   }
   printf("%llu seeds, %llu failed; %llu readings, %llu crashes, %llu old copies put back, %llu cuts, %llu new epochs, %llu records by backfill\n", (unsigned long long)done, (unsigned long long)failed,
