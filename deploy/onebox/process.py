@@ -59,6 +59,8 @@ class Process:
         with open(self.log_path, "ab", buffering=0) as log:
             for raw in pipe:
                 log.write(mark + raw)
+                if lines is self.out and not raw.endswith(b"\n"):
+                    break       # the torn line of a process that was killed while it wrote
                 with self.changed:
                     lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
                     self.changed.notify_all()

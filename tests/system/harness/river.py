@@ -205,6 +205,8 @@ class River:
             station.gateway.start()
         for daemon in self.daemons():
             daemon.ready()
+        for station in self.stations.values():
+            station.gateway.wait_line(r"uplink\[.*\]: session up")
         return self
 
     def daemons(self):
