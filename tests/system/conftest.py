@@ -26,6 +26,14 @@ def build():
 
 
 @pytest.fixture
+def hooks(build):
+    """For a test that holds commits back or kills at one: such hooks are only in builds with RIVERBUS_TEST_HOOKS=ON."""
+    with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
+        if not any(line.startswith("RIVERBUS_TEST_HOOKS:") and line.strip().endswith("=ON") for line in cache):
+            pytest.skip("LOUD SKIP: this build has no test hooks (RIVERBUS_TEST_HOOKS=ON)")
+
+
+@pytest.fixture
 def t(request, build):
     """An empty river in a folder of its own; everything in it is ended afterwards, and that is checked. The folder stays where a test failed."""
     folder = tempfile.mkdtemp(prefix="riverbus-test-")
