@@ -9,8 +9,7 @@ Names may be Chinese: files and processes get plain names by number.
 """
 import json
 import os
-import subprocess
-import sys
+import re
 import time
 import urllib.request
 
@@ -32,6 +31,7 @@ log_type error
 log_type warning
 log_type notice
 log_type information
+log_type subscribe
 """
 
 
@@ -206,8 +206,18 @@ class River:
         for daemon in self.daemons():
             daemon.ready()
         for station in self.stations.values():
+            self.wait_subscribed(station)
             station.gateway.wait_line(r"uplink\[.*\]: session up")
+        for province in self.provinces.values():
+            for peer in province.peers:
+                province.broker.wait_line(rf"\[peer {peer}\]: session up")
         return self
+
+    def wait_subscribed(self, station):
+        """Until the gateway's telemetry client has subscribed for the first time, nobody keeps what is published."""
+        client = self.gateway_config(station)["mqtt"]["client-id"]
+        for topic in {point["topic"] for device in station.devices for point in device["points"]}:
+            station.mosquitto.wait_line(rf": {client} \d {re.escape(topic)}$")
 
     def daemons(self):
         return [p.broker for p in self.provinces.values()] + [s.gateway for s in self.stations.values()]
@@ -222,12 +232,13 @@ class River:
         return simulator.ready()
 
     def operator(self, province, name="duty", port=None):
+        """Their tails begin with the first record unless told otherwise: what a test publishes may overtake a subscription."""
         config = self.write(f"{province.plain}-{name}-operator.yaml", {
             "broker": {"endpoint": f"tcp://127.0.0.1:{port or province.port}", "key": province.key},
             "identity": self.path(f"{province.plain}-{name}.key")})
         operator = Operator(f"{province.plain}-{name}", self.build, config, self.folder)
         start = operator.tail
-        operator.tail = lambda *words: self._keep(start(*words))
+        operator.tail = lambda *words: self._keep(start(*words) if {"--since", "--durable", "--from-start"} & set(words) else start("--from-start", *words))
         return operator
 
     def publisher(self, station, **options):
