@@ -26,8 +26,8 @@ static const struct field operator_fields[] = {
     {.key = "key", .type = FIELD_KEYS, .offset = offsetof(struct config_operator, keys), .required = true, .help = "the operator's public key; during rotation both"},
     {.key = "read", .type = FIELD_PATTERNS, .offset = offsetof(struct config_operator, read), .help = "what the operator may read"},
     {.key = "command", .type = FIELD_PATTERNS, .offset = offsetof(struct config_operator, command), .help = "what the operator may command"},
-    {.key = "approve", .type = FIELD_PATTERNS, .offset = offsetof(struct config_operator, approve), .help = "what the operator may approve; no command of this version asks for approval"},
-    {.key = "local", .type = FIELD_BOOLEAN, .offset = offsetof(struct config_operator, local), .help = "whether the operator may command at the station's own door; this version has none"},
+    {.key = "approve", .type = FIELD_LATER},
+    {.key = "local", .type = FIELD_LATER},
     {.key = NULL}};
 const struct section config_operator_section = {.name = "an operator", .size = sizeof(struct config_operator), .fields = operator_fields};
 

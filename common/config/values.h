@@ -44,8 +44,6 @@ struct config_operator {
   struct config_keys keys;
   struct patterns read;
   struct patterns command;
-  struct patterns approve; /* a grant: no command of this version asks for approval */
-  bool local;              /* gateway: also at the station's own door; a grant, this version has no such door */
 };
 
 /* An optional closed range; set false: none was given. low <= high, both finite. */
