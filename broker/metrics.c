@@ -65,6 +65,7 @@ static int64_t link_received(const struct node_peer_status *s) {
 static int64_t link_sent(const struct node_peer_status *s) { return (int64_t)(s->sent_records[LANE_URGENT] + s->sent_records[LANE_LIVE] + s->sent_records[LANE_BACKFILL]); }
 static int64_t link_backlog(const struct node_peer_status *s) { return (int64_t)s->backlog_records; }
 static int64_t link_refused(const struct node_peer_status *s) { return (int64_t)s->refused_blocks; }
+static int64_t link_refused_greetings(const struct node_peer_status *s) { return (int64_t)s->refused_greetings; }
 
 static const struct link_figure link_figures[] = {
     {"riverbus_link_up", "gauge", "Whether the session stands.", link_up},
@@ -73,7 +74,8 @@ static const struct link_figure link_figures[] = {
     {"riverbus_link_received_records_total", "counter", "Records received.", link_received},
     {"riverbus_link_sent_records_total", "counter", "Records sent.", link_sent},
     {"riverbus_link_backlog_records", "gauge", "Records known to be missing there.", link_backlog},
-    {"riverbus_link_refused_blocks_total", "counter", "Blocks refused.", link_refused},
+    {"riverbus_link_refused_blocks_total", "counter", "Blocks and malformed messages refused.", link_refused},
+    {"riverbus_link_refused_greetings_total", "counter", "Greetings refused: a wrong name, a copied key, another version.", link_refused_greetings},
 };
 
 static void put_link_figure(struct broker *broker, const struct link_figure *figure, struct buffer *out) {

@@ -133,6 +133,7 @@ struct node_peer *node_peer_add(struct node *node, const struct node_peer_config
   peer->config.node = peer->name;
   if (peer->config.window_bytes == 0) peer->config.window_bytes = 1024 * 1024;
   peer->since = node_now(node).wall;
+  peer->limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 5};
   node->peers = mem_resize(node->peers, node->peer_count + 1, sizeof(struct node_peer *));
   node->peers[node->peer_count++] = peer;
   if (config->role != NODE_PEER_STATION) {

@@ -47,7 +47,7 @@ struct node_peer_status {
   int64_t since;                /* wall, of the last change */
   int64_t round_trip;           /* of the urgent ping */
   int64_t clock_offset;         /* the peer's clock minus ours, measured by four timestamps */
-  uint64_t sent_records[LANES], received_records[LANES], acked_records, duplicates, refused_blocks;
+  uint64_t sent_records[LANES], received_records[LANES], acked_records, duplicates, refused_blocks, refused_greetings;
   uint64_t backlog_records;     /* known missing at the peer */
   uint64_t in_flight_bytes;
   uint32_t window_bytes;

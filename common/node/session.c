@@ -200,6 +200,7 @@ static void refuse(struct node_peer *peer, uint64_t conn, uint64_t session, enum
   link_message_write(&frame, &(struct link_message){.type = LINK_REFUSE, .session = session, .code = (uint8_t)code, .reason = bytes_text(text)});
   hooks->send(hooks->ctx, conn, buffer_bytes(&frame));
   buffer_deinit(&frame);
+  peer->figures.refused_greetings++;
   uint64_t suppressed;
   if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed)) log_warning("link", peer->principal, "refused: %s", text);
 }

@@ -1,0 +1,50 @@
+"""Somebody who has a key, speaks ZeroMQ and does not keep to the protocol."""
+import base64
+import ctypes
+import ctypes.util
+
+import zmq
+from zmq.utils import z85
+
+sodium = ctypes.CDLL(ctypes.util.find_library("sodium"))
+SECRET_PREFIX = "riverbus-secret-ed25519:"
+
+
+def unpad(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def transport_public(key):
+    """The CURVE key of a public key's text, as Z85."""
+    out = ctypes.create_string_buffer(32)
+    assert sodium.crypto_sign_ed25519_pk_to_curve25519(out, unpad(key.split(":")[1])) == 0
+    return z85.encode(out.raw)
+
+
+def transport_pair(path):
+    """(public, secret) of the CURVE key of a secret key file."""
+    with open(path, encoding="ascii") as file:
+        seed = unpad(file.read().strip().removeprefix(SECRET_PREFIX))
+    public, secret, curve = (ctypes.create_string_buffer(size) for size in (32, 64, 32))
+    assert sodium.crypto_sign_seed_keypair(public, secret, seed) == 0
+    assert sodium.crypto_sign_ed25519_sk_to_curve25519(curve, secret) == 0
+    curve_public = ctypes.create_string_buffer(32)
+    assert sodium.crypto_sign_ed25519_pk_to_curve25519(curve_public, public) == 0
+    return z85.encode(curve_public.raw), z85.encode(curve.raw)
+
+
+class Hostile:
+    def __init__(self, port, server_key, key_path):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 2000)
+        self.socket.curve_serverkey = transport_public(server_key)
+        self.socket.curve_publickey, self.socket.curve_secretkey = transport_pair(key_path)
+        self.socket.connect(f"tcp://127.0.0.1:{port}")
+
+    def send(self, *frames):
+        self.socket.send_multipart(frames)
+
+    def close(self):
+        self.socket.close()
+        self.context.term()
