@@ -131,4 +131,3 @@ struct broker_config *broker_config_free(struct broker_config *config) {
 }
 
 unsigned broker_config_changed(const struct broker_config *old, const struct broker_config *fresh) { return schema_changed(&root, old, fresh); }
-void broker_config_manual(struct buffer *out) { schema_manual(out, &root); }

@@ -49,6 +49,4 @@ int broker_config_load(struct broker_config **out, const char *path, struct buff
 struct broker_config *broker_config_free(struct broker_config *config);
 /* What a reload from `old` to `fresh` has to do: a mask of enum config_redo; 0: nothing changed. */
 unsigned broker_config_changed(const struct broker_config *old, const struct broker_config *fresh);
-/* Appends the reference of all keys as mdoc(7), as it stands in riverbus-broker.yaml(5). */
-void broker_config_manual(struct buffer *out);
 #endif

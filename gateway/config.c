@@ -343,4 +343,3 @@ struct gateway_config *gateway_config_free(struct gateway_config *config) {
 }
 
 unsigned gateway_config_changed(const struct gateway_config *old, const struct gateway_config *fresh) { return schema_changed(&root, old, fresh); }
-void gateway_config_manual(struct buffer *out) { schema_manual(out, &root); }

@@ -165,6 +165,4 @@ int gateway_config_load(struct gateway_config **out, const char *path, struct bu
 struct gateway_config *gateway_config_free(struct gateway_config *config);
 /* What a reload from `old` to `fresh` has to do: a mask of enum config_redo; 0: nothing changed. */
 unsigned gateway_config_changed(const struct gateway_config *old, const struct gateway_config *fresh);
-/* Appends the reference of all keys as mdoc(7), as it stands in riverbus-gateway.yaml(5). */
-void gateway_config_manual(struct buffer *out);
 #endif

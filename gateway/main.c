@@ -25,11 +25,11 @@ static struct arguments read_arguments(int argc, char **argv) {
       case 'k': arguments.check = true; break;
       case 'v': arguments.exit = puts("riverbus-gateway " RIVERBUS_VERSION) < 0; break;
       case 'h': arguments.exit = fputs(usage, stdout) < 0; break;
-      default: arguments.exit = 1;
+      default: arguments.exit = 2;
     }
   }
-  if (arguments.exit < 0 && (!arguments.config || optind < argc)) arguments.exit = 1;
-  if (arguments.exit == 1) fputs(usage, stderr);
+  if (arguments.exit < 0 && (!arguments.config || optind < argc)) arguments.exit = 2;
+  if (arguments.exit == 2) fputs(usage, stderr);
   return arguments;
 }
 

@@ -33,4 +33,3 @@ struct operator_config *operator_config_free(struct operator_config *config) {
   return NULL;
 }
 
-void operator_config_manual(struct buffer *out) { schema_manual(out, &root); }

@@ -12,6 +12,4 @@ struct operator_config {
 /* As broker_config_load (broker/config.h). */
 int operator_config_load(struct operator_config **out, const char *path, struct buffer *problems);
 struct operator_config *operator_config_free(struct operator_config *config);
-/* Appends the reference of all keys as mdoc(7), as it stands in riverbus(1). */
-void operator_config_manual(struct buffer *out);
 #endif

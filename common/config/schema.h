@@ -2,7 +2,7 @@
 #define RIVERBUS_COMMON_CONFIG_SCHEMA_H
 /*
  * The schema engine: one row for each key says its name, type, place in the struct, default, help and what a reload must redo; the engine reads, checks, reports all
- * problems in one run, frees, compares and writes the manual from the same rows.
+ * problems in one run, frees and compares from the same rows; tests/lint/man.sh holds the manual against them.
  */
 #include "common/config/document.h"
 #include "common/config/values.h"
@@ -72,8 +72,6 @@ yaml_node_t *schema_find(struct document *document, const yaml_node_t *mapping, 
 /* Which redo flags the differences between two objects ask for: compared by the text of the YAML they came from would miss defaults, so by value. A difference
  * anywhere below a row asks for that row's own redo; a row without one asks for CONFIG_REDO_RESTART. */
 unsigned schema_changed(const struct section *section, const void *a, const void *b);
-/* Appends mdoc(7) list items for all keys, nested sections below theirs. */
-void schema_manual(struct buffer *out, const struct section *section);
 /* A typed scalar (quoted ones are texts). 0, or a problem noted and CONFIG_WRONG. *text is a heap copy that the value may point into. */
 int schema_value(struct document *document, yaml_node_t *node, enum value_type wanted, char **text, struct value *value);
 
