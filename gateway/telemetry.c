@@ -149,13 +149,16 @@ static bool telemetry_batch_is_full(const struct telemetry *t) {
   return t->batch->count >= TELEMETRY_BATCH_MESSAGES || t->batch->bytes.len >= TELEMETRY_BATCH_BYTES;
 }
 
-/* Reads what the socket has, up to a full batch. libmosquitto says with errno that there is nothing more. */
+/* Reads what the socket has, up to a full batch. libmosquitto says with errno that there is nothing more; but a call that brought a message says nothing
+ * by it: each PUBACK that is queued also writes a byte to libmosquitto's own wake-up socket, which nobody reads in an external loop, and that is full after
+ * some 280 of them and leaves EAGAIN behind. */
 static void telemetry_read(struct telemetry *t, int64_t now) {
   size_t before = t->batch->count;
   for (unsigned i = 0; i < 4 * TELEMETRY_BATCH_MESSAGES && !t->lost && !telemetry_batch_is_full(t); i++) {
+    size_t had = t->batch->count;
     errno = 0;
     if (mosquitto_loop_read(t->client.mosq, 1) != MOSQ_ERR_SUCCESS) t->lost = true;
-    else if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+    else if (t->batch->count == had && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (t->state == TELEMETRY_CONNECTING) break;
   }
   if (t->batch->count == before) return;
