@@ -134,7 +134,7 @@ class Demo:
 
     def _set(self, operator, address, value, exit_code):
         answer = operator.run("set", address, value, "--basis", "demonstration", "--json")
-        self.say(f"  riverbus set {address} {value}: " + " -> ".join(row["state"] for row in answer.rows if row.get("state")) + f", exit {answer.exit}")
+        self.say(f"  riverbus set {address} {value}: " + " -> ".join(row["state"] for row in answer.rows if row.get("state") not in (None, "none")) + f", exit {answer.exit}")
         if answer.exit != exit_code:
             raise NotSeen(f"not seen: exit {exit_code} of\n{answer}")
 
