@@ -1,6 +1,7 @@
 #include "gateway/worth.h"
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const double integer_limit = 9223372036854775808.0; /* 2^63 */
@@ -37,6 +38,16 @@ static void worth_set_integer(struct worth *worth, double number) {
   }
 }
 
+/* 17639.7 * 0.01 is 176.39700000000002 in binary; the device meant 176.397. Fifteen digits are what a double keeps of any decimal number. */
+static double worth_scaled(double number, const struct gateway_point *point) {
+  char text[40];
+  if (point->scale == 1 && point->offset == 0) return number;
+  number = number * point->scale + point->offset;
+  if (!isfinite(number)) return number;
+  snprintf(text, sizeof text, "%.15g", number);
+  return strtod(text, NULL);
+}
+
 /* payload * scale + offset. An integer that is taken as it stands never passes through a double. */
 static void worth_number(struct worth *worth, const struct gateway_point *point, const struct value *raw) {
   double number = 0;
@@ -44,7 +55,7 @@ static void worth_number(struct worth *worth, const struct gateway_point *point,
     worth->value = *raw;
   } else {
     value_as_number(raw, &number);
-    number = number * point->scale + point->offset;
+    number = worth_scaled(number, point);
     worth->value = VALUE_EMPTY;
     if (!isfinite(number)) worth_bad(worth, FAULT_NOT_A_NUMBER, REASON_NOT_A_NUMBER);
     else if (point->type == VALUE_INTEGER) worth_set_integer(worth, number);
