@@ -56,6 +56,7 @@ static void end_quietly(struct node_peer *peer) {
   if (peer->state == SESSION_UP || peer->state == SESSION_RESUMING) peer->went_down = node_now(peer->node).mono;
   peer->session = 0;
   peer->attached = false;
+  peer->candidate.until = node_now(peer->node).mono;   /* nobody is left who could answer: the next tick takes the newcomer */
   peer->epochs_pending = 0;
   sender_reset(peer);
   enter(peer, SESSION_DOWN);
@@ -206,6 +207,7 @@ static void refuse(struct node_peer *peer, uint64_t conn, uint64_t session, enum
 }
 
 static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_message *m) {
+  forget_candidate(peer);   /* its first greeting may wait while this, its second, is answered: it would be taken for its own clone */
   if (peer->conns[CHANNEL_URGENT] && peer->conns[CHANNEL_URGENT] != conn) close_conns(peer);
   begin(peer, m->session);
   set_conn(peer, CHANNEL_URGENT, conn);

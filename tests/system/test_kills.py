@@ -129,3 +129,18 @@ def test_killed_between_commit_and_puback_a_redelivered_reading_is_one(t, hooks,
     judge.rising(records)
     if where == "after-commit":
         assert t.metrics(stand.station)["riverbus_mqtt_suppressed_total"] > 0, "nothing was redelivered: the kill proved nothing"
+
+
+def test_a_gateway_that_restarts_at_once_is_not_taken_for_a_clone(t):
+    """Its greeting may be there before the end of its earlier connection is noticed."""
+    stand = Stand(t)
+    stand.start()
+    gateway = stand.station.gateway
+    for n in range(10):
+        gateway.kill() if n % 2 else gateway.stop()
+        mark = gateway.mark()
+        gateway.start()
+        gateway.wait_line(r"uplink\[.*\]: session up", since=mark)
+    stand.feed(1)
+    stand.verify(stand.here)
+    assert not [line for line in stand.here.broker.err if "clone" in line or "another process" in line]
