@@ -377,7 +377,8 @@ static void trim_live(struct node_peer *peer, struct out_channel *channel, size_
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
   struct out_stream *stream = sender_stream(peer, block->stream, block->epoch);
   if (!stream->shared) return;
-  if (item->lane == LANE_BACKFILL || is_catching_up(peer, stream)) {
+  bool steps_back = item->lane == LANE_LIVE && block->first <= stream->top;   /* an old copy of our store takes in again what the peer has long had */
+  if (item->lane == LANE_BACKFILL || steps_back || is_catching_up(peer, stream)) {
     miss(peer, stream, block->first, block->last);
     return;
   }
@@ -413,7 +414,7 @@ static void choose_missed(const struct node_peer *peer, const struct out_stream 
   const struct intervals *missed = &stream->missed;
   work->from = missed->items[0].from;
   work->to = missed->items[0].to;
-  work->lane = stream->urgent ? LANE_URGENT : stream->as_live ? LANE_LIVE : LANE_BACKFILL;
+  work->lane = stream->urgent ? LANE_URGENT : stream->as_live && work->from > stream->top ? LANE_LIVE : LANE_BACKFILL;
   if (work->lane != LANE_BACKFILL) return;
   uint64_t hole = first_hole(peer, stream);
   uint64_t least = hole > stream->top ? hole : stream->top + 1;
