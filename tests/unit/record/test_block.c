@@ -51,6 +51,31 @@ static void golden_vector(void **state) {
   blob_unref(blob);
 }
 
+/* The same from the other side: the bytes as they stand in the text above are a block. */
+static void golden_bytes_open(void **state) {
+  (void)state;
+  uint8_t bytes[512];
+  size_t len = 0;
+  struct block block;
+  struct block_reader *reader;
+  struct record record;
+  char hex[sizeof golden];
+  memcpy(hex, golden, sizeof golden);
+  memcpy(strchr(hex, '@'), GOLDEN_CHECKSUM, 16);
+  for (; hex[2 * len]; len++) {
+    char pair[3] = {hex[2 * len], hex[2 * len + 1], 0};
+    bytes[len] = (uint8_t)strtoul(pair, NULL, 16);
+  }
+  assert_int_equal(block_open(&block, bytes_of(bytes, len)), 0);
+  assert_int_equal(block_reader_new(&reader, &block), 0);
+  assert_int_equal(block_reader_next(reader, &record), 0);
+  assert_int_equal(record.sequence, 7);
+  assert_true(record.value.number == 178.52);
+  assert_true(bytes_equal(record.address, bytes_text("chongqing/cuntan/gauge-1/level")));
+  assert_int_equal(block_reader_next(reader, &record), BLOCK_EMPTY);
+  block_reader_free(reader);
+}
+
 struct made { struct record record; char address[64]; char text[40]; };
 
 static void make_record(struct made *made, unsigned *seed, int64_t *received) {
@@ -202,6 +227,6 @@ static void limits_hold(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(golden_vector), cmocka_unit_test(round_trips), cmocka_unit_test(hostile_bytes), cmocka_unit_test(limits_hold)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(golden_vector), cmocka_unit_test(golden_bytes_open), cmocka_unit_test(round_trips), cmocka_unit_test(hostile_bytes), cmocka_unit_test(limits_hold)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
