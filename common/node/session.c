@@ -219,7 +219,8 @@ static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_
   send_held(peer);
 }
 
-/* The old session is asked whether it lives; its answer decides (candidate_decide). */
+/* The old session is asked whether it lives; its answer decides. A ping that cannot be sent decides nothing: the socket may just be full, and the next ping asks again; where the
+ * connection is gone the owner says so by node_closed, and the next tick takes the newcomer. */
 static void keep_candidate(struct node_peer *peer, uint64_t conn, struct bytes frame) {
   struct node *node = peer->node;
   int64_t now = node_now(node).mono;

@@ -1,0 +1,51 @@
+/* Whether two holders of a stream have different pasts, from the runs that wrote it. */
+#include "common/link/fork.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+enum { A = 101, B = 102, C = 103 };
+#define RUNS(...) (const struct link_run[]){__VA_ARGS__}, sizeof((const struct link_run[]){__VA_ARGS__}) / sizeof(struct link_run)
+
+static void assert_common(struct fork_side mine, struct fork_side peer, uint64_t common, bool expected) {
+  bool forked = !expected;
+  assert_int_equal(fork_common(&mine, &peer, &forked), common);
+  assert_int_equal(forked, expected);
+}
+
+static void test_same_past(void **state) {
+  (void)state;
+  assert_common((struct fork_side){10, RUNS({A, 1})}, (struct fork_side){10, RUNS({A, 1})}, 10, false);
+  assert_common((struct fork_side){10, RUNS({A, 1})}, (struct fork_side){7, RUNS({A, 1})}, 7, false);
+  assert_common((struct fork_side){10, RUNS({A, 1}, {B, 6})}, (struct fork_side){8, RUNS({A, 1}, {B, 6})}, 8, false);
+  assert_common((struct fork_side){10, RUNS({A, 1}, {B, 6})}, (struct fork_side){4, RUNS({A, 1})}, 4, false);
+}
+
+static void test_peer_holds_nothing(void **state) {
+  (void)state;
+  assert_common((struct fork_side){10, RUNS({A, 1})}, (struct fork_side){0, NULL, 0}, 0, false);
+}
+
+static void test_old_copy_before_it_wrote(void **state) {
+  (void)state;
+  assert_common((struct fork_side){5, RUNS({A, 1})}, (struct fork_side){10, RUNS({A, 1})}, 5, true);
+}
+
+static void test_old_copy_that_wrote_on(void **state) {
+  (void)state;
+  assert_common((struct fork_side){8, RUNS({A, 1}, {C, 6})}, (struct fork_side){10, RUNS({A, 1})}, 5, true);
+  assert_common((struct fork_side){20, RUNS({A, 1}, {C, 6})}, (struct fork_side){10, RUNS({A, 1}, {B, 4})}, 3, true);
+}
+
+static void test_nothing_in_common(void **state) {
+  (void)state;
+  assert_common((struct fork_side){8, RUNS({C, 1})}, (struct fork_side){10, RUNS({A, 1})}, 0, true);
+  assert_common((struct fork_side){0, NULL, 0}, (struct fork_side){10, RUNS({A, 1})}, 0, true);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_same_past), cmocka_unit_test(test_peer_holds_nothing), cmocka_unit_test(test_old_copy_before_it_wrote), cmocka_unit_test(test_old_copy_that_wrote_on), cmocka_unit_test(test_nothing_in_common),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,450 @@
+/*
+ * A gateway (p/s) and its broker (p) over a pipe in memory, each with a memory store that commits only when the test says so; and a broker to which a
+ * station written by hand speaks, for what no honest node would send.
+ */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/link/message.h"
+#include "common/node/node.h"
+#include "common/store/memory.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { GATEWAY = 0, BROKER = 1, SIDES = 2 };
+enum { CONN_GATEWAY = 10, CONN_BROKER = 20, CONN_STRANGER = 30 };   /* + channel: an end of a connection */
+
+struct sent { int side; uint64_t conn; struct link_message m; struct buffer frame; bool delivered; };
+struct side { struct memory_disk *disk; struct store *store; struct node *node; struct node_peer *peer; };
+struct pipe {
+  struct side sides[SIDES];
+  struct world world;
+  int64_t now;
+  uint64_t random;
+  struct sent *sent;               /* all that was ever sent, in order */
+  size_t count, next;
+  uint64_t deaf_conn;              /* sends on it fail */
+  size_t clones, told_discards;
+  uint64_t discard_from, discard_to;
+  char discard_reason[32];
+};
+struct end { struct pipe *pipe; int side; };
+static struct end ends[SIDES];
+
+/* ---- the world ---- */
+
+static struct instant pipe_now(void *ctx) {
+  const struct pipe *p = ctx;
+  return (struct instant){INT64_C(1790000000000000) + p->now, p->now};
+}
+
+static void pipe_random(void *ctx, void *out, size_t len) {
+  struct pipe *p = ctx;
+  uint8_t *bytes = out;
+  for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)((p->random = p->random * 6364136223846793005u + 1442695040888963407u) >> 56);
+}
+
+static bool on_send(void *ctx, uint64_t conn, struct bytes message) {
+  struct end *end = ctx;
+  struct pipe *p = end->pipe;
+  if (conn == p->deaf_conn) return false;
+  p->sent = mem_resize(p->sent, p->count + 1, sizeof *p->sent);
+  struct sent *sent = &p->sent[p->count++];
+  *sent = (struct sent){.side = end->side, .conn = conn};
+  buffer_append(&sent->frame, message);
+  assert_int_equal(link_message_read(&sent->m, buffer_bytes(&sent->frame)), 0);
+  return true;
+}
+
+static void on_close(void *ctx, uint64_t conn) {
+  (void)ctx;
+  (void)conn;
+}
+
+static void on_event(void *ctx, const char *name, struct bytes text) {
+  struct end *end = ctx;
+  (void)text;
+  if (strcmp(name, "clone") == 0) end->pipe->clones++;
+}
+
+static void on_discarded(void *ctx, const struct store_discard *discards, size_t count) {
+  struct end *end = ctx;
+  struct pipe *p = end->pipe;
+  if (end->side != BROKER || count == 0) return;
+  p->told_discards += count;
+  p->discard_from = discards[0].from;
+  p->discard_to = discards[count - 1].to;
+  assert_true(discards[0].reason.len < sizeof p->discard_reason);
+  memcpy(p->discard_reason, discards[0].reason.data, discards[0].reason.len);
+}
+
+static void side_start(struct pipe *p, int n) {
+  struct side *side = &p->sides[n];
+  struct store_options store = {.path = "", .max_size = 1 << 28, .world = &p->world, .keep_us = n == GATEWAY ? 3600 * SECOND_US : 0};
+  struct node_peer_config broker = {.principal = "broker p", .node = "p", .role = NODE_PEER_UPSTREAM, .connects = true}, station = {.principal = "station p/s", .node = "p/s", .role = NODE_PEER_STATION};
+  ends[n] = (struct end){p, n};
+  assert_int_equal(store_open_memory(&side->store, &store, side->disk), 0);
+  struct node_options options = {.name = n == GATEWAY ? "p/s" : "p", .world = &p->world, .store = side->store, .hooks = {.ctx = &ends[n], .send = on_send, .close = on_close, .event = on_event, .discarded = on_discarded}};
+  side->node = node_new(&options);
+  side->peer = node_peer_add(side->node, n == GATEWAY ? &broker : &station);
+}
+
+static int setup(void **state) {
+  struct pipe *p = mem_alloc(sizeof *p);
+  p->now = SECOND_US;
+  p->world = (struct world){p, pipe_now, pipe_random};
+  for (int n = 0; n < SIDES; n++) {
+    p->sides[n].disk = memory_disk_new();
+    side_start(p, n);
+  }
+  *state = p;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct pipe *p = *state;
+  for (int n = 0; n < SIDES; n++) {
+    node_free(p->sides[n].node);
+    store_close(p->sides[n].store);
+    memory_disk_free(p->sides[n].disk);
+  }
+  for (size_t i = 0; i < p->count; i++) buffer_deinit(&p->sent[i].frame);
+  free(p->sent);
+  free(p);
+  return 0;
+}
+
+/* ---- the pipe ---- */
+
+static void tick(struct pipe *p) {
+  for (int n = 0; n < SIDES; n++) node_tick(p->sides[n].node);
+}
+
+/* Delivers all that was sent to the other side until nothing more comes; what goes to the stranger's or a handmade station's end stays for the test to look at. */
+static void deliver(struct pipe *p) {
+  for (tick(p); p->next < p->count; tick(p)) {
+    struct sent *sent = &p->sent[p->next++];
+    if (sent->conn >= CONN_STRANGER) continue;
+    bool to_broker = sent->side == GATEWAY;
+    uint64_t twin = to_broker ? sent->conn + 10 : sent->conn - 10;
+    struct bytes frame = bytes_of(mem_copy(sent->frame.data, sent->frame.len), sent->frame.len);   /* p->sent moves as answers are sent */
+    node_receive(p->sides[to_broker ? BROKER : GATEWAY].node, to_broker ? "station p/s" : "broker p", twin, (enum channel)(sent->conn % 10), frame);
+    free((void *)(uintptr_t)frame.data);
+  }
+}
+
+static void pass(struct pipe *p, int64_t us) {
+  p->now += us;
+  deliver(p);
+}
+
+static void commit(struct pipe *p, int n) {
+  store_memory_run(p->sides[n].store, 1000);
+  deliver(p);
+}
+
+/* Both stores commit, time passes, until nothing is owed: rounds that hold more than any test needs. */
+static void settle(struct pipe *p) {
+  for (int i = 0; i < 30; i++) {
+    for (int n = 0; n < SIDES; n++) commit(p, n);
+    pass(p, 100 * MILLISECOND_US);
+  }
+}
+
+static void connect_link(struct pipe *p) {
+  node_opened(p->sides[GATEWAY].node, p->sides[GATEWAY].peer, CONN_GATEWAY + CHANNEL_URGENT, CONN_GATEWAY + CHANNEL_TELEMETRY);
+  deliver(p);
+}
+
+static void disconnect_link(struct pipe *p) {
+  for (uint64_t c = 0; c < CHANNELS; c++) {
+    node_closed(p->sides[GATEWAY].node, CONN_GATEWAY + c);
+    node_closed(p->sides[BROKER].node, CONN_BROKER + c);
+  }
+  p->next = p->count;
+}
+
+static size_t sent_since(const struct pipe *p, size_t from, int side, uint8_t type) {
+  size_t count = 0;
+  for (size_t i = from; i < p->count; i++) count += p->sent[i].side == side && p->sent[i].m.type == type;
+  return count;
+}
+
+static const struct link_message *last_to(const struct pipe *p, uint64_t conn, uint8_t type) {
+  for (size_t i = p->count; i-- > 0;)
+    if (p->sent[i].conn == conn && p->sent[i].m.type == type) return &p->sent[i].m;
+  return NULL;
+}
+
+static struct node_peer_status status_of(struct pipe *p, int n) {
+  struct node_peer_status status;
+  node_peer_status(p->sides[n].node, p->sides[n].peer, &status);
+  return status;
+}
+
+/* ---- records ---- */
+
+static struct blob *draft(struct pipe *p, const char *stream, const char *address, int64_t value, uint64_t run) {
+  struct block_builder *builder = block_builder_new();
+  int64_t received = pipe_now(p).wall;
+  struct record record = {.kind = RECORD_READING, .address = bytes_text(address), .time = received, .received = received, .value = {.type = VALUE_INTEGER, .integer = value}};
+  block_builder_add(builder, &record, BLOCK_MAX);
+  struct blob *blob = block_builder_finish(builder, bytes_text(stream), run);
+  block_builder_free(builder);
+  return blob;
+}
+
+static void measure(struct pipe *p, int64_t value) {
+  struct node *gateway = p->sides[GATEWAY].node;
+  struct store_batch *batch = store_batch_new();
+  node_received(gateway);
+  store_batch_own(batch, LANE_LIVE, bytes_text("p/s"), draft(p, "p/s", "p/s/g/level", value, node_run(gateway)));
+  assert_int_equal(node_submit(gateway, batch, NULL), 0);
+  commit(p, GATEWAY);
+}
+
+struct found { int64_t value; size_t times; enum lane lane; };
+static bool find_value(void *ctx, const struct store_entry *entry) {
+  struct found *found = ctx;
+  struct block block;
+  struct block_reader *reader;
+  struct record record;
+  if (!entry->block) return true;
+  assert_int_equal(block_open(&block, blob_bytes(entry->block)), 0);
+  assert_int_equal(block_reader_new(&reader, &block), 0);
+  while (block_reader_next(reader, &record) == 0) {
+    if (record.kind != RECORD_READING || record.value.integer != found->value) continue;
+    found->times++;
+    found->lane = entry->lane;
+  }
+  block_reader_free(reader);
+  return true;
+}
+
+static struct found at_broker(struct pipe *p, int64_t value) {
+  struct found found = {.value = value};
+  for (int lane = 0; lane < LANES; lane++) store_replay(p->sides[BROKER].store, (enum lane)lane, 1, find_value, &found);
+  return found;
+}
+
+/* ---- two honest nodes ---- */
+
+static void hello_brings_both_up(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  assert_true(status_of(p, GATEWAY).up);
+  assert_true(status_of(p, BROKER).up);
+  assert_int_equal(sent_since(p, 0, GATEWAY, LINK_ATTACH), 1);
+}
+
+static void live_is_acknowledged_after_the_commit(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  settle(p);
+  size_t mark = p->count;
+  measure(p, 7);
+  pass(p, 300 * MILLISECOND_US);
+  assert_int_equal(sent_since(p, mark, GATEWAY, LINK_BLOCK), 1);
+  assert_true(store_memory_pending(p->sides[BROKER].store) > 0);
+  assert_int_equal(sent_since(p, mark, BROKER, LINK_ACK), 0);
+  assert_true(status_of(p, GATEWAY).in_flight_bytes > 0);
+  commit(p, BROKER);
+  assert_int_equal(sent_since(p, mark, BROKER, LINK_ACK), 1);
+  assert_int_equal(status_of(p, GATEWAY).in_flight_bytes, 0);
+  struct found found = at_broker(p, 7);
+  assert_int_equal(found.times, 1);
+  assert_int_equal(found.lane, LANE_LIVE);
+}
+
+static void a_full_store_is_answered_with_later(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  settle(p);
+  size_t mark = p->count;
+  store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = true});
+  measure(p, 7);
+  commit(p, BROKER);
+  assert_int_equal(sent_since(p, mark, BROKER, LINK_ACK), 0);
+  assert_int_equal(sent_since(p, mark, BROKER, LINK_LATER), 1);
+  assert_int_equal(status_of(p, GATEWAY).backlog_records, 1);
+  store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = false});
+  settle(p);
+  assert_int_equal(at_broker(p, 7).times, 1);
+  assert_int_equal(status_of(p, GATEWAY).backlog_records, 0);
+}
+
+static void a_new_session_resumes_by_what_is_claimed(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  for (int64_t i = 0; i < 10; i++) measure(p, i);
+  settle(p);
+  disconnect_link(p);
+  for (int64_t i = 10; i < 13; i++) measure(p, i);
+  pass(p, 10 * SECOND_US);
+  size_t mark = p->count;
+  connect_link(p);
+  settle(p);
+  assert_int_equal(sent_since(p, mark, GATEWAY, LINK_BLOCK), 3);
+  assert_int_equal(status_of(p, BROKER).duplicates, 0);
+  for (int64_t i = 0; i < 13; i++) assert_int_equal(at_broker(p, i).times, 1);
+  assert_int_equal(at_broker(p, 9).lane, LANE_LIVE);
+  assert_int_equal(at_broker(p, 12).lane, LANE_BACKFILL);
+}
+
+static void what_the_origin_trimmed_arrives_by_name(void **state) {
+  struct pipe *p = *state;
+  for (int64_t i = 0; i < 10; i++) measure(p, i);
+  for (int hour = 0; hour < 3; hour++) {
+    p->now += INT64_C(3600) * SECOND_US;
+    measure(p, 100 + hour);
+  }
+  connect_link(p);
+  settle(p);
+  assert_true(p->told_discards > 0);
+  assert_string_equal(p->discard_reason, "keep");
+  assert_true(p->discard_from == 1 && p->discard_to >= 10);
+  assert_int_equal(at_broker(p, 3).times, 0);
+  assert_int_equal(at_broker(p, 102).times, 1);
+}
+
+/* ---- a station by hand ---- */
+
+static void say_on(struct pipe *p, uint64_t conn, const struct link_message *m) {
+  struct buffer frame = BUFFER_NULL;
+  link_message_write(&frame, m);
+  node_receive(p->sides[BROKER].node, "station p/s", conn, (enum channel)(conn % 10), buffer_bytes(&frame));
+  buffer_deinit(&frame);
+  deliver(p);
+}
+
+static void greet_as(struct pipe *p, const char *name) {
+  say_on(p, CONN_STRANGER, &(struct link_message){.type = LINK_HELLO, .session = 99, .version_low = 1, .version_high = 1, .run = 4711, .node = bytes_text(name)});
+}
+
+static void be_station(struct pipe *p) {
+  greet_as(p, "p/s");
+  say_on(p, CONN_STRANGER, &(struct link_message){.type = LINK_HELD_END, .session = 99});
+  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = 99});
+  assert_true(status_of(p, BROKER).up);
+}
+
+static void say_block(struct pipe *p, uint64_t number, const char *stream, const char *address) {
+  struct blob *blob = draft(p, stream, address, 5, 4711);
+  block_number(blob, (struct epoch){1, 1}, number);
+  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_BLOCK, .session = 99, .number = number, .lane = LANE_LIVE, .from = number, .to = number, .body = blob_bytes(blob)});
+  blob_unref(blob);
+}
+
+static void another_name_is_refused(void **state) {
+  struct pipe *p = *state;
+  greet_as(p, "p/other");
+  const struct link_message *m = last_to(p, CONN_STRANGER, LINK_REFUSE);
+  assert_non_null(m);
+  assert_int_equal(m->code, LINK_CODE_NAME);
+  assert_false(status_of(p, BROKER).up);
+}
+
+static void foreign_streams_and_addresses_are_refused(void **state) {
+  static const struct { const char *stream, *address; } bad[] = {{"p/other", "p/other/g/level"}, {"p", "p/x"}, {"p/s", "p/other/g/level"}, {"p/s", "p/sx/level"}, {"p/s!urgent", "p/s/g/level"}};
+  enum { BAD = sizeof bad / sizeof bad[0] };
+  struct pipe *p = *state;
+  be_station(p);
+  for (size_t i = 0; i < BAD; i++) {
+    say_block(p, i + 1, bad[i].stream, bad[i].address);
+    const struct link_message *m = last_to(p, CONN_STRANGER, LINK_REFUSED);
+    assert_non_null(m);
+    assert_true(m->number == i + 1 && m->code == LINK_REFUSED_FORBIDDEN && m->channel == CHANNEL_TELEMETRY);
+    assert_int_equal(status_of(p, BROKER).refused_blocks, i + 1);
+  }
+  say_block(p, BAD + 1, "p/s", "p/s/g/level");
+  commit(p, BROKER);
+  assert_int_equal(status_of(p, BROKER).refused_blocks, BAD);
+  assert_int_equal(at_broker(p, 5).times, 1);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->number, BAD + 1);
+}
+
+static void a_gap_ends_the_session(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  say_block(p, 2, "p/s", "p/s/g/level");
+  assert_false(status_of(p, BROKER).up);
+}
+
+static void a_clone_is_refused_while_the_old_one_answers(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  settle(p);
+  greet_as(p, "p/s");
+  assert_int_equal(p->clones, 1);
+  const struct link_message *m = last_to(p, CONN_STRANGER, LINK_REFUSE);
+  assert_non_null(m);
+  assert_true(m->code == LINK_CODE_CLONE && m->session == 99);
+  assert_true(status_of(p, BROKER).clone_refused && status_of(p, BROKER).up && status_of(p, GATEWAY).up);
+  measure(p, 8);
+  settle(p);
+  assert_int_equal(at_broker(p, 8).times, 1);
+}
+
+static void the_newcomer_is_taken_when_the_old_one_is_silent(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  settle(p);
+  node_closed(p->sides[GATEWAY].node, CONN_GATEWAY);   /* died; the broker has not noticed */
+  greet_as(p, "p/s");
+  assert_null(last_to(p, CONN_STRANGER, LINK_HELLO));
+  pass(p, 2 * SECOND_US);
+  assert_non_null(last_to(p, CONN_STRANGER, LINK_HELLO));
+  assert_int_equal(p->clones, 0);
+}
+
+/* A restarted gateway need not wait for its own old session to be given up. */
+static void the_newcomer_is_taken_when_the_old_connection_is_gone(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  settle(p);
+  p->deaf_conn = CONN_BROKER + CHANNEL_URGENT;
+  greet_as(p, "p/s");
+  node_closed(p->sides[BROKER].node, CONN_BROKER + CHANNEL_URGENT);
+  pass(p, 60 * MILLISECOND_US);
+  const struct link_message *m = last_to(p, CONN_STRANGER, LINK_HELLO);
+  assert_non_null(m);
+  assert_int_equal(m->answer, 99);
+  assert_int_equal(p->clones, 0);
+}
+
+/* A full socket is no proof of death: a copied key may not take the place of a station whose link is busy. */
+static void a_clone_does_not_win_because_the_socket_is_full(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  settle(p);
+  p->deaf_conn = CONN_BROKER + CHANNEL_URGENT;
+  greet_as(p, "p/s");
+  pass(p, 60 * MILLISECOND_US);
+  assert_null(last_to(p, CONN_STRANGER, LINK_HELLO));
+  p->deaf_conn = 0;
+  pass(p, 600 * MILLISECOND_US);
+  assert_int_equal(p->clones, 1);
+  assert_null(last_to(p, CONN_STRANGER, LINK_HELLO));
+  assert_true(status_of(p, BROKER).up);
+}
+
+#define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void) {
+  log_set_level(LOG_LEVEL_ERROR);
+  const struct CMUnitTest tests[] = {
+      NODE_TEST(hello_brings_both_up),
+      NODE_TEST(live_is_acknowledged_after_the_commit),
+      NODE_TEST(a_full_store_is_answered_with_later),
+      NODE_TEST(a_new_session_resumes_by_what_is_claimed),
+      NODE_TEST(what_the_origin_trimmed_arrives_by_name),
+      NODE_TEST(another_name_is_refused),
+      NODE_TEST(foreign_streams_and_addresses_are_refused),
+      NODE_TEST(a_gap_ends_the_session),
+      NODE_TEST(a_clone_is_refused_while_the_old_one_answers),
+      NODE_TEST(the_newcomer_is_taken_when_the_old_one_is_silent),
+      NODE_TEST(the_newcomer_is_taken_when_the_old_connection_is_gone),
+      NODE_TEST(a_clone_does_not_win_because_the_socket_is_full),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
