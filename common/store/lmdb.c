@@ -51,6 +51,14 @@ static void note_ceiling(void *ctx, struct cover *cover) {
 
 /* ---- the start's synchronous reads ---- */
 
+/* LMDB counts its entries apart from the pages that hold them: where a damaged page hides some, the count still knows. */
+static void count_vanished(struct lmdb *lmdb, MDB_txn *txn, enum store_table table, size_t seen) {
+  MDB_stat stat;
+  if (mdb_stat(txn, lmdb->base.tables[table], &stat) != 0 || stat.ms_entries <= seen) return;
+  atomic_fetch_add(&lmdb->damaged_read, stat.ms_entries - seen);
+  log_error("store", NULL, "%zu values of table %d cannot be reached any more", stat.ms_entries - seen, (int)table);
+}
+
 static int lmdb_scan(struct store *store, enum store_table table, bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
   struct lmdb *lmdb = lmdb_of(store);
   MDB_txn *txn;
@@ -60,7 +68,9 @@ static int lmdb_scan(struct store *store, enum store_table table, bool (*visit)(
   r = base_result("cursor", mdb_cursor_open(txn, lmdb->base.tables[table], &cursor));
   if (r == 0) {
     MDB_val key, value;
+    size_t seen = 0;
     while ((r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+      seen++;
       struct bytes name = base_bytes(key), bytes = base_bytes(value);
       if (!base_unseal(name, &bytes)) {
         atomic_fetch_add(&lmdb->damaged_read, 1);
@@ -70,6 +80,7 @@ static int lmdb_scan(struct store *store, enum store_table table, bool (*visit)(
       }
     }
     mdb_cursor_close(cursor);
+    if (r == MDB_NOTFOUND) count_vanished(lmdb, txn, table, seen);
     r = r == MDB_NOTFOUND ? 0 : base_result("scan", r);
   }
   mdb_txn_abort(txn);

@@ -79,6 +79,7 @@ struct gathering {           /* one entry out of its chunks */
   uint64_t position;
   uint16_t next;
   bool broken;
+  bool begun;                /* position is that of an entry that was seen: the next must follow it, since the log has no holes */
 };
 
 /* Visits what was gathered. */
@@ -96,11 +97,16 @@ static void gathering_end(struct gathering *gathering, enum lane lane, const str
 
 static void gathering_take(struct gathering *gathering, const MDB_val *key, const MDB_val *value, enum lane lane, const struct log_visit *visit,
                            bool *going) {
-  if (key->mv_size != CHUNK_KEY) return;
+  if (key->mv_size != CHUNK_KEY) {
+    visit->lost(visit->ctx, lane, gathering->position, 1);
+    return;
+  }
   uint64_t position = base_get_be(key->mv_data, 8);
   uint16_t chunk = (uint16_t)base_get_be((const uint8_t *)key->mv_data + 8, 2);
   if (position != gathering->position) {
     gathering_end(gathering, lane, visit, going);
+    if (gathering->begun && position > gathering->position + 1) visit->lost(visit->ctx, lane, gathering->position + 1, position - gathering->position - 1);
+    gathering->begun = true;
     gathering->position = position;
     gathering->next = 0;
   }
