@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ADDRESSES_MAX = 4096, IN_FLIGHT = 4, PART_RECORDS = 8192, SAME_MESSAGE = 16, EXTRA_STORE = 0, EXTRA_INPUT = 1, EXTRAS = 2 };
+enum { ADDRESSES_MAX = 4096, IN_FLIGHT = 4, PART_RECORDS = 8192, SAME_MESSAGE = 5, EXTRA_STORE = 0, EXTRA_INPUT = 1, EXTRAS = 2 };
 #define RETRY_US (200 * MILLISECOND_US)
 
 struct point { char address[ADDRESS_MAX + 1]; int64_t value, step; double scale; }; /* worth value / scale */
@@ -80,7 +80,7 @@ static void points_make(struct origin *o) {
 static void reading_next(struct origin *o, struct record *record) {
   struct point *p = &o->points[o->made % o->addresses];
   p->value += p->step * ((int64_t)(random_next(o) % 3) - 1);
-  if (o->made % SAME_MESSAGE == 0) record->received = node_received(o->node); /* one MQTT message holds some readings */
+  if (o->made % SAME_MESSAGE == 0) record->received = node_received(o->node); /* one MQTT message holds the readings of one gauge */
   record->time = record->received / SECOND_US * SECOND_US;
   record->address = bytes_text(p->address);
   record->value = (struct value){.type = VALUE_NUMBER, .number = (double)p->value / p->scale};
