@@ -268,6 +268,7 @@ static int open_signals(struct gateway *gateway) {
 
 static int open_mqtt(struct gateway *gateway) {
   int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->world);
+  gateway->mqtt_made++;
   if (error) log_error("mqtt", NULL, "the MQTT clients cannot be started: %s", strerror(-error));
   return error ? GATEWAY_FAILED : 0;
 }
@@ -317,7 +318,8 @@ void gateway_deinit(struct gateway *gateway) {
   if (gateway->node) tasks_deinit(&gateway->tasks);
   if (gateway->node) gateway->node = node_free(gateway->node);
   if (gateway->store) gateway->store = store_close(gateway->store); /* finishes what was submitted */
-  if (gateway->intake.batch) gateway->intake.batch = mqtt_batch_free(gateway->intake.batch);
+  gateway->intake.batch = mqtt_batch_free(gateway->intake.batch);
+  gateway->intake.next = mqtt_batch_free(gateway->intake.next);
   gateway->dispatch = dispatch_free(gateway->dispatch);
   pack_deinit(&gateway->pack);
   silence_deinit(&gateway->silence);

@@ -20,7 +20,9 @@ struct intake {
   struct mqtt_batch *batch;        /* NULL: none */
   size_t at;                       /* the first message that is in no part yet */
   size_t part_bytes;               /* when to close a part */
-  const struct mqtt *from;         /* to whom it goes back; another one after a reload */
+  uint64_t from;                   /* gateway.mqtt_made when it was taken: it goes back to those clients, which are others after a reload */
+  struct mqtt_batch *next;         /* from clients that a reload made anew while the batch of the old ones was still being committed */
+  uint64_t next_from;
   bool retained;                   /* of the message being mapped */
   uint64_t messages, suppressed, unwanted, refused, dropped;
   struct log_limit full_limit, fault_limit;
@@ -35,6 +37,7 @@ struct gateway {
   struct node *node;
   struct net *net;
   struct mqtt *mqtt;
+  uint64_t mqtt_made;              /* how often the clients were made */
   struct http *http;
   struct dispatch *dispatch;
   struct points points;

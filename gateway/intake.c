@@ -39,14 +39,17 @@ static void intake_message(struct gateway *gateway, const struct mqtt_batch *bat
   if (mapping_message(&gateway->points, gateway->config->zone_s, &message, &sink) == 0) gateway->intake.unwanted++;
 }
 
+static void intake_next(struct gateway *gateway);
+
 /* The batch goes back: its messages are acknowledged now, or their connection is cut and they come again. */
 static void intake_give_back(struct gateway *gateway, bool durable) {
   struct intake *intake = &gateway->intake;
   struct mqtt_batch *batch = intake->batch;
   intake->batch = NULL;
   batch->durable = durable;
-  if (intake->from == gateway->mqtt && gateway->mqtt) mqtt_batch_done(gateway->mqtt, batch);
+  if (intake->from == gateway->mqtt_made && gateway->mqtt) mqtt_batch_done(gateway->mqtt, batch);
   else mqtt_batch_free(batch);
+  intake_next(gateway);
 }
 
 /* Fills and submits the next part; at the end gives the batch back. */
@@ -66,13 +69,34 @@ static void intake_go_on(struct gateway *gateway) {
   intake_give_back(gateway, true);
 }
 
-void intake_take(struct gateway *gateway, struct mqtt_batch *batch) {
+static void intake_begin(struct gateway *gateway, struct mqtt_batch *batch) {
   struct intake *intake = &gateway->intake;
   intake->batch = batch;
   intake->at = 0;
-  intake->from = gateway->mqtt;
+  intake->from = gateway->mqtt_made;
   if (batch->fresh) inbox_connected(&gateway->inbox, batch->session_present);
   intake_go_on(gateway);
+}
+
+static void intake_next(struct gateway *gateway) {
+  struct intake *intake = &gateway->intake;
+  struct mqtt_batch *batch = intake->next;
+  intake->next = NULL;
+  if (!batch) return;
+  if (intake->next_from == gateway->mqtt_made) intake_begin(gateway, batch);
+  else mqtt_batch_free(batch); /* of clients that are gone: its messages come again */
+}
+
+/* Clients hand over one batch and wait for it; but those that a reload made know nothing of the batch of the old ones. Its commit would be taken for theirs. */
+void intake_take(struct gateway *gateway, struct mqtt_batch *batch) {
+  struct intake *intake = &gateway->intake;
+  if (!intake->batch) {
+    intake_begin(gateway, batch);
+    return;
+  }
+  mqtt_batch_free(intake->next);
+  intake->next = batch;
+  intake->next_from = gateway->mqtt_made;
 }
 
 static void intake_full(struct gateway *gateway) {

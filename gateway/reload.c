@@ -64,6 +64,7 @@ static bool broker_differs(const struct gateway_broker *a, const struct gateway_
 static void reload_mqtt(struct gateway *gateway) {
   gateway->mqtt = mqtt_free(gateway->mqtt);
   int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->world);
+  gateway->mqtt_made++;
   if (error == 0) return;
   log_error("mqtt", NULL, "the MQTT clients cannot be started again: %s", strerror(-error));
   gateway->ends = true;
