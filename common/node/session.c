@@ -90,6 +90,7 @@ static void begin(struct node_peer *peer, uint64_t session) {
   peer->session = session;
   peer->heard = peer->pinged = now;
   peer->told = 0;
+  peer->figures.round_trip = peer->figures.clock_offset = 0;   /* unknown until this session's first PONG: the clocks may have been set since */
   peer->held_owed = false;
   peer->expected[0] = peer->expected[1] = 1;
   window_init(&peer->window, peer->config.window_bytes, now);
@@ -180,6 +181,7 @@ void session_resumed(struct node_peer *peer) {
   if (peer->state != SESSION_RESUMING || peer->epochs_pending > 0) return;
   peer->refused[0] = '\0';
   enter(peer, SESSION_UP);
+  peer->pinged = now - peer->node->options.ping_us;   /* at the next tick: commands wait for the clock to be compared */
   sender_start(peer, short_outage);
 }
 

@@ -1,6 +1,7 @@
 """The gateway between a real mosquitto and a real broker: no PUBACK before the commit, nothing lost and nothing twice over kills and cuts."""
 import os
 import random
+import signal
 
 import pytest
 from harness import judge
@@ -125,3 +126,28 @@ def test_bad_payloads(t):
     assert kept == [(None, "bad", "not-a-number"), (None, "bad", "not-a-number"), ("high", "bad", "wrong-type"), (7, "bad", "clock"), (42, "good", None)]
     counted = {key.split('reason="')[1][:-2]: value for key, value in t.metrics(station).items() if "point_faults_total" in key}
     assert counted == {"not-json": 1, "no-member": 1, "not-a-number": 2, "wrong-type": 1, "not-utf8": 1, "too-large": 1, "future": 1}
+
+
+def test_no_puback_before_the_commit_across_a_reload(t, build):
+    """New clients take messages while the old ones' batch is still being committed: that commit lets out no PUBACK of theirs."""
+    if not has_test_hooks(build):
+        pytest.skip("LOUD SKIP: this build has no test hooks (RIVERBUS_TEST_HOOKS=ON), so commits cannot be held back")
+    province, station, relay = river(t)
+    station.env["RIVERBUS_TEST_COMMIT_DELAY"] = "1s"
+    t.start()
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    publisher = t.publisher(station)
+    seen = relay.wait_noted
+    for turn in range(3):
+        before = len(relay.noted("down", PUBLISH))
+        publisher.publish(TOPIC, reading(2 * turn))
+        seen(before + 1, "down", PUBLISH)
+        station.devices.append(sensor(f"gauge-{turn + 2}", number("level", f"hydro/more-{turn}")))
+        t.write(station.plain + ".yaml", t.gateway_config(station))
+        station.gateway.signal(signal.SIGHUP)
+        again = seen(before + 2, "down", PUBLISH)[-1]       # the same message, to the new client, while its first copy is being committed
+        publisher.publish(TOPIC, reading(2 * turn + 1))
+        for value in (2 * turn, 2 * turn + 1):
+            tail.wait_record(lambda record: is_value(record, value), f"the reading {value}")
+        acks = [note for note in relay.noted("up", PUBACK) if note[0] > again[0]]
+        assert acks and acks[0][0] - again[0] >= 1.0, f"a PUBACK left {acks[0][0] - again[0]:.3f} s after its message"
