@@ -105,7 +105,12 @@ static struct order *dispatch_running(const struct dispatch *d, const struct ord
   return NULL;
 }
 
-static bool dispatch_clock_is_good(struct dispatch *d, struct refusal *refusal) {
+bool dispatch_clock_is_known(const struct dispatch *d) {
+  int64_t offset;
+  return d->options.hooks.clock_offset(d->options.hooks.ctx, &offset);
+}
+
+bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal) {
   int64_t offset = 0;
   bool known = d->options.hooks.clock_offset(d->options.hooks.ctx, &offset);
   return check_clock(true, known, offset, 0, refusal); /* the broker's clock is the measure; the kernel's own word is not asked yet */
@@ -237,6 +242,7 @@ static void dispatch_command(struct dispatch *d, struct bytes body, struct insta
     return;
   }
   const struct order *known = table_get(&d->orders, command.id);
+  if (!known && !dispatch_clock_is_known(d)) return; /* what its deadline means here is not known before the first ping of the session; the broker repeats it */
   if (!known) dispatch_lookup(d, command.id, bytes);
   else if (!known->pending) dispatch_again(d, &command, &known->ledger.entry);
 }
@@ -314,6 +320,7 @@ static int64_t dispatch_tick_order(struct dispatch *d, struct order *order, stru
   dispatch_step(d, order, now);
   if (order->retry_mono > 0) return order->retry_mono;
   if (order->pending) return INT64_MAX;
+  if (order_state(order) == STATE_RECEIVED) return now.mono + DISPATCH_CLOCK_US;
   if (order_awaits(order)) return order->settle_mono;
   int64_t until = order->expires_mono + DISPATCH_MARGIN_US;
   if (order_is_open(order) || now.mono < until) return until;

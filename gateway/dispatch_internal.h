@@ -6,6 +6,7 @@
 
 #define DISPATCH_MARGIN_US (5 * 60 * SECOND_US) /* an ended order stays in memory so long after its deadline, for late replies and repeated commands */
 #define DISPATCH_RETRY_US SECOND_US             /* a batch that the store refused */
+#define DISPATCH_CLOCK_US (100 * MILLISECOND_US) /* a received order waits for the clock to be compared with the broker's: how often that is looked at */
 #define DISPATCH_RESTART_US (5 * SECOND_US)     /* after a start a dispatched order waits at least so long for word from the device */
 
 struct dispatch {
@@ -28,6 +29,9 @@ void dispatch_commit(struct dispatch *d, struct order *order);                  
 void dispatch_commit_fence(struct dispatch *d, struct order *order, struct instant now);         /* the same, with a new fence for the point */
 void dispatch_commit_never(struct dispatch *d, struct order *order);
 void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
+/* dispatch.c */
+bool dispatch_clock_is_known(const struct dispatch *d);
+bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal);
 /* dispatch_run.c */
 struct point *dispatch_point(const struct dispatch *d, const struct order *order);
 void dispatch_step(struct dispatch *d, struct order *order, struct instant now);                 /* whatever can be done now, if nothing is pending */

@@ -45,6 +45,10 @@ static void dispatch_next(struct dispatch *d, struct order *order, struct instan
   } else if (!control) {
     refusal_set(&refusal, CODE_NOT_WRITABLE, NULL, "the point has no control any more: the configuration was changed while the command was under way");
     dispatch_end(d, order, STATE_REJECTED, &refusal, now);
+  } else if (!dispatch_clock_is_known(d)) {
+    return; /* found after a start: a clock that a power cut has set back must not bring a dead command to life; dispatch_tick looks again */
+  } else if (!dispatch_clock_is_good(d, &refusal)) {
+    dispatch_end(d, order, STATE_REJECTED, &refusal, now);
   } else if (dispatch_is_there(d, order, control)) {
     refusal_set(&refusal, CODE_ALREADY, NULL, "the point has that value already; nothing was sent to the device");
     dispatch_end(d, order, STATE_EXECUTED, &refusal, now);

@@ -184,6 +184,7 @@ static int set_up(void **state) {
   (void)state;
   memset(&scene, 0, sizeof scene);
   scene.disk = memory_disk_new();
+  scene.offset_known = true;
   assert_int_equal(identity_generate(&scene.station), 0);
   assert_int_equal(identity_generate(&scene.duty), 0);
   assert_int_equal(identity_generate(&scene.stranger), 0);
@@ -412,7 +413,6 @@ static void test_refusals(void **state) {
   order((struct ask){.id = "r20", .address = GATE, .value = NUMBER(1), .by = scene.stranger});
   settle();
   expect("rejected/authority");
-  scene.offset_known = true;
   scene.offset = 3 * SECOND_US;
   order((struct ask){.id = "r21", .address = GATE, .value = NUMBER(1)});
   settle();
@@ -543,6 +543,29 @@ static void test_clock_jumps(void **state) {
   expect_published("");
 }
 
+/* Before the first ping nobody knows what the deadline means by this clock. */
+static void test_clock_unknown(void **state) {
+  (void)state;
+  scene.offset_known = false;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  expect("");
+  scene.offset_known = true;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  commit(1000);
+  commit(1);
+  expect("received");
+  scene.offset_known = false; /* a power cut, and a clock that stood still meanwhile */
+  crash();
+  wait_for(SECOND_US);
+  expect("");
+  scene.offset_known = true;
+  scene.offset = -3600 * SECOND_US;
+  wait_for(SECOND_US);
+  expect("rejected/clock");
+  expect_published("");
+}
+
 static void test_slow_commit_of_dispatched(void **state) {
   (void)state;
   order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40), .life_us = 10 * SECOND_US});
@@ -631,6 +654,7 @@ int main(void) {
                                      STORY(test_crashes),
                                      STORY(test_expires_while_the_gateway_was_down),
                                      STORY(test_clock_jumps),
+                                     STORY(test_clock_unknown),
                                      STORY(test_slow_commit_of_dispatched),
                                      STORY(test_fence),
                                      STORY(test_ask),
