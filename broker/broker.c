@@ -50,10 +50,7 @@ static int open_store(struct broker *broker) {
                                   .test_commit_delay_us = test_commit_delay()};
   int outcome = store_open_lmdb(&broker->store, &options, &problem);
   if (outcome == 0) return 0;
-  if (outcome > 0)
-    log_error("store", NULL, "%s", problem.text);
-  else
-    log_error("store", NULL, "%s: %s", config->path, strerror(-outcome));
+  log_error("store", NULL, "%s", problem.text);
   return BROKER_FAILED;
 }
 

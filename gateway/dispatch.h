@@ -24,7 +24,7 @@ struct dispatch_publish {
   const char *topic;
   int qos;
   struct bytes payload;
-  uint32_t expiry_s;      /* MQTT message expiry: whole seconds of life left, never 0 */
+  int64_t life_us;        /* what is left until the deadline, at least CHECK_DISPATCH_LEFT_US: the MQTT message expiry is its whole seconds when it is sent */
 };
 
 struct dispatch_hooks {

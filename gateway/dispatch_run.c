@@ -83,7 +83,7 @@ static void dispatch_send(struct dispatch *d, struct order *order, struct instan
   struct buffer payload = BUFFER_NULL;
   const struct template_values values = {order_id(order), order->command.address, &order->command.value, order->command.deadline, order->ledger.entry.fence};
   template_put(&payload, &control->payload, &values);
-  const struct dispatch_publish publish = {order_id(order), control->topic, control->qos, buffer_bytes(&payload), (uint32_t)(life / SECOND_US)};
+  const struct dispatch_publish publish = {order_id(order), control->topic, control->qos, buffer_bytes(&payload), life};
   order->publish = ORDER_PUBLISHED;
   d->options.hooks.publish(d->options.hooks.ctx, &publish);
   buffer_deinit(&payload);

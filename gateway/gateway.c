@@ -84,7 +84,7 @@ static void node_event(void *ctx, const char *name, struct bytes text) { gateway
 static void dispatch_submit_hook(void *ctx, struct store_batch *batch, void *cookie) { tasks_submit(&((struct gateway *)ctx)->tasks, TASK_ORDER, cookie, batch); }
 static void dispatch_lookup_hook(void *ctx, struct bytes id) { tasks_lookup(&((struct gateway *)ctx)->tasks, id); }
 static void dispatch_publish_hook(void *ctx, const struct dispatch_publish *p) {
-  mqtt_publish(((struct gateway *)ctx)->mqtt, p->id, p->topic, p->qos, p->payload, p->expiry_s);
+  mqtt_publish(((struct gateway *)ctx)->mqtt, p->id, p->topic, p->qos, p->payload, p->life_us);
 }
 static void dispatch_send_hook(void *ctx, uint8_t type, struct bytes body) {
   struct gateway *gateway = ctx;
@@ -164,8 +164,7 @@ static int open_store(struct gateway *gateway) {
                                         .test_commit_delay_us = test_commit_delay()};
   int outcome = store_open_lmdb(&gateway->store, &options, &problem);
   if (outcome == 0) return 0;
-  if (outcome > 0) log_error("store", NULL, "%s", problem.text);
-  else log_error("store", NULL, "%s: %s", config->path, strerror(-outcome));
+  log_error("store", NULL, "%s", problem.text);
   return GATEWAY_FAILED;
 }
 

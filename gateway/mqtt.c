@@ -20,7 +20,7 @@ struct word {
   char id[COMMAND_ID_MAX + 1];
   char *topic;
   int qos;
-  uint32_t expiry_s;
+  int64_t until;                    /* mono: when the life that was left is over */
   struct buffer payload;
 };
 
@@ -100,8 +100,10 @@ static void mqtt_hear(struct mqtt *mqtt, struct word *word) {
   if (word->batch) {
     telemetry_done(&mqtt->telemetry, word->batch);
     word->batch = NULL; /* consumed */
-  } else {
-    courier_publish(&mqtt->courier, word->id, word->topic, word->qos, buffer_bytes(&word->payload), word->expiry_s);
+  } else { /* the thread may have hung in a connect: what was seconds then is fewer now */
+    int64_t left_s = (word->until - world_now(mqtt->world).mono) / SECOND_US;
+    if (left_s > 0) courier_publish(&mqtt->courier, word->id, word->topic, word->qos, buffer_bytes(&word->payload), (uint32_t)left_s);
+    else mqtt_on_published(mqtt, word->id, ORDER_NOT_CONNECTED);
   }
 }
 
@@ -245,12 +247,12 @@ void mqtt_batch_done(struct mqtt *mqtt, struct mqtt_batch *batch) {
   if (queue_push(mqtt->words, word) != 0) word_free(word); /* never full: one batch, and publishes stop short of it */
 }
 
-void mqtt_publish(struct mqtt *mqtt, struct bytes id, const char *topic, int qos, struct bytes payload, uint32_t expiry_s) {
+void mqtt_publish(struct mqtt *mqtt, struct bytes id, const char *topic, int qos, struct bytes payload, int64_t life_us) {
   struct word *word = mem_alloc(sizeof *word);
   snprintf(word->id, sizeof word->id, BYTES_FMT, BYTES_ARG(id));
   word->topic = mqtt_copy(topic);
   word->qos = qos;
-  word->expiry_s = expiry_s;
+  word->until = world_now(mqtt->world).mono + life_us;
   buffer_append(&word->payload, payload);
   if (queue_count(mqtt->words) < MQTT_WORDS - 2 && queue_push(mqtt->words, word) == 0) return;
   mqtt_on_published(mqtt, word->id, ORDER_NOT_CONNECTED);

@@ -53,6 +53,6 @@ struct mqtt_event *mqtt_next(struct mqtt *mqtt);               /* NULL: none */
 /* The batch is durable (batch->durable), or was refused: then the connection is cut and the messages come again. Takes it back. */
 void mqtt_batch_done(struct mqtt *mqtt, struct mqtt_batch *batch);
 /* Publishes a command; answered by a PUBLISHED event, but for a connection that breaks before the PUBACK. Copies. */
-void mqtt_publish(struct mqtt *mqtt, struct bytes id, const char *topic, int qos, struct bytes payload, uint32_t expiry_s);
+void mqtt_publish(struct mqtt *mqtt, struct bytes id, const char *topic, int qos, struct bytes payload, int64_t life_us);
 void mqtt_stats(struct mqtt *mqtt, struct mqtt_stats *out);
 #endif

@@ -59,8 +59,8 @@ static void hook_lookup(void *ctx, struct bytes id) {
 }
 static void hook_publish(void *ctx, const struct dispatch_publish *p) {
   (void)ctx;
-  assert_true(p->expiry_s > 0);
-  buffer_printf(&scene.published, "%s%s " BYTES_FMT " for %us", scene.published.len ? "; " : "", p->topic, BYTES_ARG(p->payload), p->expiry_s);
+  assert_true(p->life_us >= CHECK_DISPATCH_LEFT_US);
+  buffer_printf(&scene.published, "%s%s " BYTES_FMT " for %us", scene.published.len ? "; " : "", p->topic, BYTES_ARG(p->payload), (unsigned)(p->life_us / SECOND_US));
 }
 static void hook_send(void *ctx, uint8_t type, struct bytes body) {
   struct settle_ids ids;
