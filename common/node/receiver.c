@@ -20,12 +20,13 @@ static void send_refused(struct node_peer *peer, enum channel channel, const str
 
 /* ---- checks ---- */
 
-/* Which streams a peer may bring: a station its own two, a neighbour any but ours, a broker none to its gateway. */
+/* Which streams a peer may bring: a station its own two, a neighbour any but ours and our stations', a broker none to its gateway. */
 static const char *forbids_stream(const struct node_peer *peer, enum channel channel, struct bytes stream) {
   struct bytes origin = stream_node(stream);
   if (peer->config.role == NODE_PEER_UPSTREAM) return "a broker sends no records to its gateway";
   if (peer->config.role == NODE_PEER_STATION && !bytes_equal(origin, bytes_text(peer->name))) return "the stream is not this station's own";
   if (bytes_equal(origin, bytes_text(peer->node->name))) return "the stream is this node's own";
+  if (peer->config.role == NODE_PEER_NEIGHBOUR && address_below(origin, bytes_text(peer->node->name))) return "the stream is one of this node's stations'";
   if (stream_is_urgent(stream) != (channel == CHANNEL_URGENT)) return "the stream does not belong into this channel";
   return NULL;
 }
