@@ -7,6 +7,7 @@
 #include "common/store/lmdb.h"
 #include "common/base/units.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -72,7 +73,13 @@ static void child(const char *path, uint64_t size, bool everything) {
   _exit(r == 0 ? 0 : 1);
 }
 
-/* 0: it can be trusted; 1: not. */
+/* A child that ran out of time or was killed from outside says nothing about the store. */
+static bool died_of_it(int status) {
+  int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  return signal != SIGALRM && signal != SIGKILL && signal != SIGTERM && signal != SIGINT && signal != SIGHUP;
+}
+
+/* 0: it can be trusted; 1: not; -ETIME: it could not be looked at to the end. */
 static int look(const struct base *base, bool everything) {
   pid_t pid = fork();
   if (pid < 0) return -errno;
@@ -80,7 +87,8 @@ static int look(const struct base *base, bool everything) {
   int status;
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) return -errno;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+  return died_of_it(status) ? 1 : -ETIME;
 }
 
 /* ---- setting aside ---- */
@@ -166,6 +174,11 @@ static int recover_look(struct base *base, const struct world *world, struct mar
   bool everything = marker_note_end(marker, world_now(world).wall);
   log_notice("store", base->path, "was not closed; looking at it before it is trusted%s", everything ? ", all of it: three such ends in ten minutes" : "");
   int r = look(base, everything);
+  if (r == -ETIME)
+    snprintf(problem->text, sizeof problem->text,
+             "The store %s could not be looked at to the end after a stop that was not clean: that took too long, or was ended from outside. Nothing in it was "
+             "changed. Start again; a slow or busy disk, or too little memory, is the likely cause.",
+             base->path);
   return r > 0 ? recover_set_aside(base, world, "it could not be read after a stop that was not clean", problem) : r;
 }
 
