@@ -186,7 +186,7 @@ static void remove_store(const char *name) {
 }
 
 int main(int argc, char **argv) {
-  struct identity *identity;
+  struct identity *identity = NULL;
   int to_relay[2], to_source[2], done[2];
   if (!read_options(argc, argv)) return fprintf(stderr, "usage: %s [--folder DIR] [--count N] [--bytes N] [--mib N]\n", argv[0]), 2;
   uint64_t batches = (count * bytes / BATCH / TOGETHER + 1) * TOGETHER;
