@@ -58,7 +58,8 @@ static void write_fields(struct writer *w, const struct link_message *m) {
       write_held(w, m);
       writer_varint(w, m->number);
       break;
-    case LINK_HELD_END: writer_varint(w, m->number); break;
+    case LINK_HELD_END:
+    case LINK_ATTACH: writer_varint(w, m->number); break;
     case LINK_BLOCK: write_block(w, m); break;
     case LINK_CLAIM: write_range(w, m); break;
     case LINK_DISCARD:
@@ -91,7 +92,7 @@ static void write_fields(struct writer *w, const struct link_message *m) {
       writer_u8(w, m->code);
       writer_sized(w, m->reason);
       break;
-    default: break; /* ATTACH, RESET: the session says all */
+    default: break; /* RESET: the session says all */
   }
 }
 
@@ -180,7 +181,8 @@ static void read_fields(struct reader *r, struct link_message *m) {
       read_runs(r, m);
       m->number = reader_varint(r);
       break;
-    case LINK_HELD_END: m->number = reader_varint(r); break;
+    case LINK_HELD_END:
+    case LINK_ATTACH: m->number = reader_varint(r); break;
     case LINK_BLOCK: read_block(r, m); break;
     case LINK_CLAIM: read_range(r, m); break;
     case LINK_DISCARD:

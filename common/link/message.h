@@ -10,7 +10,8 @@
  *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first,
  *               varint number of this message among the HELD of the session, from 1
  *   3 HELD_END  varint how many HELD came before it in this session (one that was lost would look like nothing held)
- *   4 ATTACH    sent on the telemetry connection, which then belongs to the session
+ *   4 ATTACH    varint number (0: of none), sent on the telemetry connection, which then belongs to the session. After LATER it says that what was refused is sent again from this
+ *               number on; until then all telemetry is answered with LATER
  *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to the end
  *   6 CLAIM     varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from      (nothing of this range is for you, or it was sent already)
  *   7 DISCARD   varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from, zigzag time, sized by, sized reason
@@ -58,7 +59,7 @@ struct link_message {
   uint32_t range_count, run_count;
   struct interval ranges[LINK_RANGES_MAX];           /* HELD: rising */
   struct link_run runs[LINK_RUNS_MAX];               /* HELD: oldest first */
-  uint64_t number;                                   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first; HELD_END: the count */
+  uint64_t number;                                   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first; HELD_END: the count; ATTACH: the next */
   uint64_t from, to;                                 /* BLOCK: covers (from 0: none); CLAIM, DISCARD: sequences; ACK, LATER: `to` is the last number */
   uint8_t lane, channel, code, payload_type;
   int64_t time;                                      /* DISCARD */

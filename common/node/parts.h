@@ -70,6 +70,7 @@ struct out_channel {
   uint64_t next_number;
   struct out_stream **missing; size_t missing_count, missing_cap, missing_next;
   bool read_under_way;
+  bool held_back;                   /* telemetry, after LATER: nothing goes until all is answered */
   size_t live_since_backfill;
 };
 
@@ -99,6 +100,7 @@ struct node_peer {
   /* receiving */
   uint64_t expected[CHANNELS];
   size_t receipts_open;             /* of any session: taken, but not yet answered by the store */
+  bool refusing;                    /* telemetry was not stored: what follows is not taken either until the peer begins again there */
   bool held_owed;                   /* HELD waits for them: what it leaves out now could still be stored after it */
   /* figures */
   struct node_peer_status figures;
@@ -117,7 +119,7 @@ struct work {
   struct store_discard *discards;   /* RECEIVE: what peers named as gone, told to the owner once it is durable; texts are owned */
   size_t discard_count;
   uint64_t peer_id, session;        /* BACKFILL, EPOCH: whose hello caused it */
-  enum channel channel;             /* BACKFILL */
+  enum channel channel;             /* BACKFILL, RECEIVE */
   struct out_stream *stream;        /* BACKFILL: valid while peer and session are the same */
   uint64_t from, to;
   enum lane lane;                   /* BACKFILL: in which what was read goes out */

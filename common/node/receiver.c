@@ -67,7 +67,9 @@ static struct inbox *inbox_of(struct node *node, enum channel channel) {
   if (!inbox->batch) {
     inbox->batch = store_batch_new();
     inbox->work = work_new(node, WORK_RECEIVE);
+    inbox->work->channel = channel;
     if (channel == CHANNEL_URGENT) store_batch_urgent(inbox->batch);
+    else store_batch_in_order(inbox->batch);
   }
   return inbox;
 }
@@ -175,20 +177,41 @@ void receiver_message(struct node_peer *peer, enum channel channel, const struct
     return;
   }
   peer->expected[channel]++;
+  if (channel == CHANNEL_TELEMETRY && peer->refusing) {
+    answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_LATER);
+    return;
+  }
   if (m->type == LINK_BLOCK) on_block(peer, channel, m);
   else on_range(peer, channel, m);
 }
 
 /* ---- after the commit ---- */
 
+static void answer_all(struct node *node, const struct work *work, uint8_t type) {
+  for (size_t i = 0; i < work->receipt_count; i++) {
+    struct node_peer *peer = node_peer_of_id(node, work->receipts[i].peer_id);
+    answer(node, &work->receipts[i], type);
+    if (peer && --peer->receipts_open == 0) session_receipts_done(peer);
+  }
+}
+
+/* The store refuses all telemetry that was on its way with what it refused; what waits here follows that, and what its peers still send does too. */
+static void refuse_what_follows(struct node *node) {
+  struct inbox inbox = node->inbox[CHANNEL_TELEMETRY];
+  for (size_t i = 0; i < node->peer_count; i++)
+    if (node->peers[i]->receipts_open > 0) node->peers[i]->refusing = true;
+  if (!inbox.batch) return;
+  node->inbox[CHANNEL_TELEMETRY] = (struct inbox){0};
+  answer_all(node, inbox.work, LINK_LATER);
+  store_batch_free(inbox.batch);
+  work_free(node, inbox.work);
+}
+
 void receiver_done(struct node *node, struct work *work, const struct store_done *done) {
   const struct node_hooks *hooks = &node->options.hooks;
   bool durable = done->kind == STORE_DONE_BATCH;
   if (!durable) log_warning("link", NULL, "%zu runs of messages were not stored (%s): they are asked for again later", work->receipt_count, done->refusal == STORE_REFUSAL_FULL ? "the store is full" : "refused by the store");
-  for (size_t i = 0; i < work->receipt_count; i++) {
-    struct node_peer *peer = node_peer_of_id(node, work->receipts[i].peer_id);
-    answer(node, &work->receipts[i], durable ? LINK_ACK : LINK_LATER);
-    if (peer && --peer->receipts_open == 0) session_receipts_done(peer);
-  }
+  if (!durable && work->channel == CHANNEL_TELEMETRY) refuse_what_follows(node);
+  answer_all(node, work, durable ? LINK_ACK : LINK_LATER);
   if (durable && work->discard_count > 0 && hooks->discarded) hooks->discarded(hooks->ctx, work->discards, work->discard_count);
 }

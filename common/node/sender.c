@@ -189,7 +189,7 @@ void sender_reset(struct node_peer *peer) {
     channel->flights.head = channel->flights.count = 0;
     channel->missing_count = channel->missing_next = 0;
     channel->next_number = 1;
-    channel->read_under_way = false;
+    channel->read_under_way = channel->held_back = false;
     channel->live_since_backfill = 0;
   }
   for (size_t i = 0; i < peer->stream_count; i++) stream_free(peer->streams[i]);
@@ -378,7 +378,7 @@ void sender_offer(struct node_peer *peer, const struct store_item *item, const s
   struct out_stream *stream = sender_stream(peer, block->stream, block->epoch);
   if (!stream->shared) return;
   bool steps_back = item->lane == LANE_LIVE && block->first <= stream->top;   /* an old copy of our store takes in again what the peer has long had */
-  if (item->lane == LANE_BACKFILL || steps_back || is_catching_up(peer, stream)) {
+  if (item->lane == LANE_BACKFILL || steps_back || channel_of(peer, stream)->held_back || is_catching_up(peer, stream)) {
     miss(peer, stream, block->first, block->last);
     return;
   }
@@ -455,7 +455,7 @@ void sender_read_done(struct node_peer *peer, const struct work *work, const str
   channel->read_under_way = false;
   stream->reading = stream->reading_live = false;
   peer_mark(peer);
-  if (done->kind != STORE_DONE_READ) return;
+  if (done->kind != STORE_DONE_READ || channel->held_back) return;
   for (size_t i = 0; i < done->entry_count; i++) {
     struct block block;
     if (!done->entries[i].block || block_open(&block, blob_bytes(done->entries[i].block)) != 0) continue;
@@ -510,9 +510,17 @@ static struct outgoing_queue *pick(struct out_channel *channel, enum channel c) 
   return channel->live_since_backfill >= SENDER_BACKFILL_SHARE * channel->backfill.first->block->len ? &channel->backfill : &channel->live;
 }
 
+/* After LATER: once all that was sent is answered, the peer is told from which number on it is sent again. */
+static bool begin_again(struct node_peer *peer, struct out_channel *channel) {
+  if (channel->flights.count > 0 || channel->read_under_way || node_now(peer->node).mono < peer->retry_at) return false;
+  channel->held_back = !peer_send(peer, CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = peer->session, .number = channel->next_number});
+  return !channel->held_back;
+}
+
 static void pump_channel(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct outgoing_queue *queue;
+  if (channel->held_back && !begin_again(peer, channel)) return;
   while ((queue = pick(channel, c)) && may_send(peer, c, queue->first->block->len)) {
     bool live = queue == &channel->live;
     if (!send_block(peer, c, queue->first)) break;
@@ -569,6 +577,26 @@ void sender_ack(struct node_peer *peer, enum channel c, uint64_t from, uint64_t 
   peer_mark(peer);
 }
 
+/* What is queued or claimed comes after what was refused: all of it is read again, in order. */
+static void hold_back(struct node_peer *peer, enum channel c) {
+  struct out_channel *channel = &peer->channels[c];
+  struct outgoing *out;
+  if (c != CHANNEL_TELEMETRY) return;
+  channel->held_back = true;
+  yield_live(peer, channel, NULL);
+  while ((out = queue_pop(&channel->backfill))) {
+    miss(peer, out->stream, out->from, out->to);
+    outgoing_free(out);
+  }
+  for (size_t i = 0; i < peer->stream_count; i++) {
+    struct out_stream *stream = peer->streams[i];
+    if (stream->urgent || stream->claim_from > stream->claim_to) continue;
+    miss(peer, stream, stream->claim_from, stream->claim_to);
+    stream->claim_from = 1;
+    stream->claim_to = 0;
+  }
+}
+
 void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_t to) {
   struct flights *flights = &peer->channels[c].flights;
   struct flight *end = flights->items + flights->head + flights->count;
@@ -578,6 +606,8 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
     land(peer, c, flight, false);
   }
   flights_drop_front(flights);
+  if (peer->channels[c].held_back) return;   /* all that was on the way is refused one by one: that is one refusal */
+  hold_back(peer, c);
   peer->retry_at = node_now(peer->node).mono + peer->retry_us;
   if (peer->retry_us < 8 * SECOND_US) peer->retry_us *= 2;
 }

@@ -92,6 +92,7 @@ static void begin(struct node_peer *peer, uint64_t session) {
   peer->told = 0;
   peer->figures.round_trip = peer->figures.clock_offset = 0;   /* unknown until this session's first PONG: the clocks may have been set since */
   peer->held_owed = false;
+  peer->refusing = false;
   peer->expected[0] = peer->expected[1] = 1;
   window_init(&peer->window, peer->config.window_bytes, now);
 }
@@ -326,10 +327,11 @@ static void on_pong(struct node_peer *peer, const struct link_message *m) {
 
 /* ---- dispatch ---- */
 
-static void on_attach(struct node_peer *peer, uint64_t conn, enum channel channel) {
+static void on_attach(struct node_peer *peer, uint64_t conn, enum channel channel, uint64_t number) {
   if (channel != CHANNEL_TELEMETRY) return;
   set_conn(peer, CHANNEL_TELEMETRY, conn);
   peer->attached = true;
+  if (number == peer->expected[channel]) peer->refusing = false;
   peer_mark(peer);
 }
 
@@ -343,7 +345,7 @@ static void in_session(struct node_peer *peer, uint64_t conn, enum channel chann
     case LINK_HELLO: on_answer(peer, m); break;
     case LINK_HELD: on_held(peer, m); break;
     case LINK_HELD_END: on_held_end(peer, m); break;
-    case LINK_ATTACH: on_attach(peer, conn, channel); break;
+    case LINK_ATTACH: on_attach(peer, conn, channel, m->number); break;
     case LINK_BLOCK:
     case LINK_CLAIM:
     case LINK_DISCARD: receiver_message(peer, channel, m); break;

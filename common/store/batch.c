@@ -111,6 +111,8 @@ size_t store_batch_new_epoch(struct store_batch *batch, struct bytes stream, uin
 
 void store_batch_urgent(struct store_batch *batch) { batch->urgent = true; }
 
+void store_batch_in_order(struct store_batch *batch) { batch->in_order = true; }
+
 bool store_batch_is_empty(const struct store_batch *batch) { return batch->count == 0; }
 
 bool block_summarise(struct block_summary *summary, struct bytes bytes) {

@@ -44,6 +44,9 @@ struct store_batch {
   void *cookie;
   size_t bytes;              /* of blocks, keys and values, with a flat share for each item */
   bool urgent;
+  bool in_order;
+  uint64_t refusals_known;   /* in_order: when it was submitted */
+  uint64_t refusals;         /* in_order, when it is refused: so many up to here */
   bool deletes_only;         /* it can only free space */
   bool has_new_epoch;
   bool too_large;            /* a key or value beyond its limit */

@@ -39,10 +39,16 @@ struct store {
   int64_t created;
   struct coverage view;      /* touched by the core's thread only */
   size_t queued_batches, queued_bytes, queued_reads;
+  uint64_t refusals_known;   /* of batches in order; as the completions say */
+  uint64_t refusals;         /* touched by the writer only */
 };
 /* Sets what is common; the view is still empty. */
 void store_setup(struct store *store, const struct store_ops *ops, const struct store_options *options, uint64_t run, int64_t created);
 void store_teardown(struct store *store);
+
+/* The order of batches, on the writer's side: whether one before it was refused; and that it is refused itself. */
+bool order_is_broken(const struct store *store, const struct store_batch *batch);
+void order_break(struct store *store, struct store_batch *batch);
 
 /* Space. A store takes batches up to 85 % of its size: what LMDB's copies of pages and its list of free ones need is in the rest. Of that
  * an eighth is kept back for batches that are urgent; batches that only delete go up to 92 %. size 0: without limit. */

@@ -241,6 +241,7 @@ static void group_gather(struct group *group) {
 static void refuse(struct lmdb *lmdb, struct done *done, int refusal) {
   done->face.kind = STORE_DONE_REFUSED;
   done->face.refusal = (enum store_refusal)refusal;
+  order_break(&lmdb->store, done->batch);
   if (refusal != STORE_REFUSAL_FULL) return;
   pthread_mutex_lock(&lmdb->lock);
   lmdb->figures.refused_full++;
@@ -255,6 +256,7 @@ static int group_plan(struct group *group, struct plan *plan, uint64_t used) {
     group->planned[i] = false;
     if (done->face.kind == STORE_DONE_REFUSED) continue;
     int refusal = batch_check(batch);
+    if (refusal == BATCH_GOOD && order_is_broken(&lmdb->store, batch)) refusal = STORE_REFUSAL_FULL;
     if (refusal == BATCH_GOOD && batch->bytes > group_limit(lmdb)) refusal = STORE_REFUSAL_TOO_LARGE;
     if (refusal == BATCH_GOOD && !space_fits(lmdb->store.max_size, used, batch)) refusal = STORE_REFUSAL_FULL;
     if (refusal != BATCH_GOOD) {

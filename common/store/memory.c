@@ -119,11 +119,13 @@ static void memory_commit(struct memory *memory, struct store_batch *batch) {
   done->batch = batch;
   done->charge = batch->bytes;
   int refusal = batch_check(batch);
+  if (refusal == BATCH_GOOD && order_is_broken(&memory->store, batch)) refusal = STORE_REFUSAL_FULL;
   if (refusal == BATCH_GOOD && !memory_has_room(memory, batch)) {
     refusal = STORE_REFUSAL_FULL;
     memory->counts.refused_full++;
   }
   if (refusal != BATCH_GOOD) {
+    order_break(&memory->store, batch);
     done->face.kind = STORE_DONE_REFUSED;
     done->face.refusal = (enum store_refusal)refusal;
   } else {

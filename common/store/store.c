@@ -78,10 +78,19 @@ void store_discards(struct store *store, struct bytes name, void (*visit)(void *
 
 /* ---- what is on its way ---- */
 
+bool order_is_broken(const struct store *store, const struct store_batch *batch) { return batch->in_order && batch->refusals_known < store->refusals; }
+
+void order_break(struct store *store, struct store_batch *batch) {
+  if (!batch->in_order) return;
+  if (!order_is_broken(store, batch)) store->refusals++;
+  batch->refusals = store->refusals;
+}
+
 int store_submit(struct store *store, struct store_batch *batch, void *cookie) {
   bool full = store->queued_batches >= STORE_QUEUE_BATCHES || store->queued_bytes + batch->bytes > STORE_QUEUE_BYTES;
   if (full && store->queued_batches > 0) return STORE_BUSY;
   batch->cookie = cookie;
+  batch->refusals_known = store->refusals_known;
   store->queued_batches++;
   store->queued_bytes += batch->bytes;
   store->ops->submit(store, batch);
@@ -118,6 +127,7 @@ struct store_done *store_next(struct store *store) {
   if (done->face.kind == STORE_DONE_BATCH || done->face.kind == STORE_DONE_REFUSED) {
     store->queued_batches--;
     store->queued_bytes -= done->charge;
+    if (done->batch->refusals > store->refusals_known) store->refusals_known = done->batch->refusals;
   }
   if (done->face.kind == STORE_DONE_READ) store->queued_reads--;
   return &done->face;

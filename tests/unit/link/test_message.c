@@ -13,7 +13,7 @@ static const struct link_message samples[] = {
     {.type = LINK_HELD, .session = 2, .stream = TEXT("a/b!urgent"), .epoch = EPOCH, .last = 900, .range_count = 3, .ranges = {{1, 5}, {7, 7}, {300, UINT64_MAX}}, .run_count = 2, .runs = {{11, 1}, {UINT64_MAX, 400}}, .number = 1},
     {.type = LINK_HELD, .session = 2, .stream = TEXT("a/b"), .epoch = EPOCH, .number = 2},
     {.type = LINK_HELD_END, .session = 2, .number = 2},
-    {.type = LINK_ATTACH, .session = UINT64_MAX},
+    {.type = LINK_ATTACH, .session = UINT64_MAX, .number = 300},
     {.type = LINK_BLOCK, .session = 2, .number = 1, .lane = LANE_BACKFILL, .scope = 3, .from = 5, .to = 500, .body = TEXT("block")},
     {.type = LINK_CLAIM, .session = 2, .number = 2, .scope = 3, .stream = TEXT("a/b"), .epoch = EPOCH, .from = 1, .to = UINT64_MAX},
     {.type = LINK_DISCARD, .session = 2, .number = 3, .scope = 3, .stream = TEXT("a/b"), .epoch = EPOCH, .from = 4, .to = 4, .time = 1790000000000000, .by = TEXT("a/b"), .reason = TEXT("keep")},

@@ -336,6 +336,32 @@ static void say_block(struct pipe *p, uint64_t number, const char *stream, const
   blob_unref(blob);
 }
 
+/* What came after a refused block is not stored before it, though it would fit. */
+static void after_later_nothing_is_taken_until_it_begins_again(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = true});
+  say_block(p, 1, "p/s", "p/s/g/level");
+  say_block(p, 2, "p/s", "p/s/g/level");                 /* on its way into the store when the first is refused */
+  assert_int_equal(store_memory_pending(p->sides[BROKER].store), 3);   /* with the broker's own heads */
+  store_memory_run(p->sides[BROKER].store, 2);
+  store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = false});
+  commit(p, BROKER);
+  say_block(p, 3, "p/s", "p/s/g/level");
+  commit(p, BROKER);
+  assert_null(last_to(p, CONN_STRANGER, LINK_ACK));
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_LATER)->number, 3);
+  assert_int_equal(at_broker(p, 5).times, 0);
+  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = 99, .number = 3});   /* one that came late */
+  say_block(p, 4, "p/s", "p/s/g/level");
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_LATER)->number, 4);
+  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = 99, .number = 5});
+  say_block(p, 5, "p/s", "p/s/g/level");
+  commit(p, BROKER);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->number, 5);
+  assert_int_equal(at_broker(p, 5).times, 1);
+}
+
 static void another_name_is_refused(void **state) {
   struct pipe *p = *state;
   greet_as(p, "p/other");
@@ -441,6 +467,7 @@ int main(void) {
       NODE_TEST(another_name_is_refused),
       NODE_TEST(foreign_streams_and_addresses_are_refused),
       NODE_TEST(a_gap_ends_the_session),
+      NODE_TEST(after_later_nothing_is_taken_until_it_begins_again),
       NODE_TEST(a_clone_is_refused_while_the_old_one_answers),
       NODE_TEST(the_newcomer_is_taken_when_the_old_one_is_silent),
       NODE_TEST(the_newcomer_is_taken_when_the_old_connection_is_gone),

@@ -67,6 +67,40 @@ static void too_large_values_are_refused(void **state) {
   fixture_commit_good(f, batch);
 }
 
+static struct store_batch *ordered(struct bytes key) {
+  struct store_batch *batch = store_batch_new();
+  store_batch_put(batch, STORE_META, key, TEXT("v"));
+  store_batch_in_order(batch);
+  return batch;
+}
+
+static enum store_done_kind next_kind(struct fixture *f) {
+  struct store_done *done = fixture_next(f);
+  enum store_done_kind kind = done->kind;
+  store_done_free(done);
+  return kind;
+}
+
+static void what_follows_a_refused_batch_in_order_is_refused(void **state) {
+  struct fixture *f = *state;
+  char key[STORE_KEY_MAX + 1];
+  memset(key, 'k', sizeof key);
+  struct store_batch *apart = store_batch_new();
+  store_batch_put(apart, STORE_META, TEXT("apart"), TEXT("v"));
+  assert_int_equal(store_submit(f->store, ordered(TEXT("before")), NULL), 0);
+  assert_int_equal(store_submit(f->store, ordered(bytes_of(key, sizeof key)), NULL), 0);
+  assert_int_equal(store_submit(f->store, apart, NULL), 0);
+  assert_int_equal(store_submit(f->store, ordered(TEXT("after")), NULL), 0);
+  assert_int_equal(next_kind(f), STORE_DONE_BATCH);
+  assert_int_equal(next_kind(f), STORE_DONE_REFUSED);
+  assert_int_equal(next_kind(f), STORE_DONE_BATCH);
+  assert_int_equal(next_kind(f), STORE_DONE_REFUSED);
+  for (int i = 0; i < 2; i++) { /* the refusal is known now: what is submitted from here on is a new beginning */
+    assert_int_equal(store_submit(f->store, ordered(TEXT("anew")), NULL), 0);
+    assert_int_equal(next_kind(f), STORE_DONE_BATCH);
+  }
+}
+
 static void duplicates_are_taken_out(void **state) {
   struct fixture *f = *state;
   assert_int_equal(fixture_commit_good(f, batch_with(LANE_LIVE, block_of("q/s", E1, 1, 10))), STORE_STORED);
@@ -384,6 +418,7 @@ int main(void) {
       BOTH(own_streams_are_numbered_without_holes),
       BOTH(a_refused_batch_changes_nothing),
       BOTH(too_large_values_are_refused),
+      BOTH(what_follows_a_refused_batch_in_order_is_refused),
       BOTH(duplicates_are_taken_out),
       BOTH(filtered_blocks_of_one_range_do_not_displace_each_other),
       BOTH(epochs_are_apart),
