@@ -20,6 +20,7 @@
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_UP };
 
 #define SESSION_GREET_US (500 * MILLISECOND_US)    /* HELLO and ATTACH are repeated so often until answered */
+#define SESSION_TOLD_MAX 65536                     /* HELD messages of one greeting: 10,000 stations with two streams and some epochs each */
 #define SESSION_SHORT_US (2 * SECOND_US)           /* an outage up to this is made good in the live lane (architecture: live goes on from now after more) */
 #define SENDER_CLAIM_US SECOND_US                  /* a claim without a block waits so long for company */
 #define SENDER_RETRY_US (500 * MILLISECOND_US)     /* after LATER; doubles up to 8 s */

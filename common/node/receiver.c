@@ -160,7 +160,9 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
     return;
   }
   struct inbox *inbox = inbox_of(peer->node, channel);
-  store_batch_claim(inbox->batch, bytes_text(peer->principal), peer->peer_scope, m->stream, m->epoch, m->from, m->to);
+  /* What a relay merely does not have may come to it later: noted, but asked for again. */
+  bool claims = m->type == LINK_CLAIM || !bytes_equal(m->reason, bytes_text("not-held"));
+  if (claims) store_batch_claim(inbox->batch, bytes_text(peer->principal), peer->peer_scope, m->stream, m->epoch, m->from, m->to);
   if (m->type == LINK_DISCARD) {
     struct store_discard discard = {.stream = m->stream, .epoch = m->epoch, .from = m->from, .to = m->to, .by = m->by, .reason = m->reason, .time = m->time};
     store_batch_discard(inbox->batch, &discard);

@@ -167,8 +167,12 @@ void session_receipts_done(struct node_peer *peer) {
 
 static void on_held(struct node_peer *peer, const struct link_message *m) {
   if (peer->state != SESSION_RESUMING) return;
-  struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
   if (m->number != peer->told + 1) return;   /* doubled, or one before it was lost, which HELD_END will show */
+  if (peer->told == SESSION_TOLD_MAX) {
+    session_end(peer, "it tells of more streams than a node can have");
+    return;
+  }
+  struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
   peer->told++;
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
   stream->peer_last = m->last;
