@@ -20,7 +20,8 @@ struct listing {
 struct listing_kind {
   const char *member;
   size_t (*count)(struct broker *broker);
-  void (*put)(struct listing *listing, struct request *request, size_t index, struct buffer *out); /* puts one object or nothing */
+  void (*put)(struct listing *listing, struct request *request, size_t index,
+      struct buffer *out); /* puts one object or nothing */
 };
 
 static void listing_put(struct listing *listing, struct request *request, size_t end, struct buffer *rows) {
@@ -50,7 +51,8 @@ static void listing_more(void *ctx, struct request *request) {
     size_t before = listing->at;
     buffer_clear(&rows);
     listing_put(listing, request, end, &rows);
-    sent = !rows.len || rows.len > REQUEST_JSON_MAX || request_rows(request, buffer_bytes(&rows)); /* a row that fits no reply is left out */
+    sent = !rows.len || rows.len > REQUEST_JSON_MAX ||
+           request_rows(request, buffer_bytes(&rows)); /* a row that fits no reply is left out */
     if (!sent) listing->at = before;
   }
   buffer_deinit(&rows);
@@ -80,7 +82,8 @@ static struct listing *listing_new(struct broker *broker, struct request *reques
 static size_t count_points(struct broker *broker) { return broker->catalogue.count; }
 
 static bool is_asked(const struct listing *listing, const struct request *request, const struct point *point) {
-  return patterns_match(&listing->patterns, point->address) && patterns_match(request_requester(request)->read, point->address);
+  return patterns_match(&listing->patterns, point->address) &&
+         patterns_match(request_requester(request)->read, point->address);
 }
 
 static void put_last(struct listing *listing, struct request *request, size_t index, struct buffer *out) {
@@ -110,7 +113,8 @@ static bool answer_exact(struct broker *broker, struct listing *listing, struct 
   return true;
 }
 
-static void start_points(struct broker *broker, struct request *request, const json_t *body, const struct listing_kind *kind) {
+static void start_points(
+    struct broker *broker, struct request *request, const json_t *body, const struct listing_kind *kind) {
   struct patterns patterns = PATTERNS_NULL;
   if (!request_patterns(request, body, &patterns)) {
     patterns_deinit(&patterns);
@@ -122,8 +126,12 @@ static void start_points(struct broker *broker, struct request *request, const j
   listing_more(broker, request);
 }
 
-static void start_last(void *ctx, struct request *request, const json_t *body) { start_points(ctx, request, body, &last_kind); }
-static void start_points_verb(void *ctx, struct request *request, const json_t *body) { start_points(ctx, request, body, &points_kind); }
+static void start_last(void *ctx, struct request *request, const json_t *body) {
+  start_points(ctx, request, body, &last_kind);
+}
+static void start_points_verb(void *ctx, struct request *request, const json_t *body) {
+  start_points(ctx, request, body, &points_kind);
+}
 
 /* ---- status, peers ---- */
 
@@ -131,7 +139,8 @@ static size_t count_links(struct broker *broker) { return broker->links.count; }
 
 static json_t *lane_counts(const uint64_t counts[LANES]) {
   json_t *out = json_object();
-  for (int lane = 0; lane < LANES; lane++) json_object_set_new(out, lane_name((enum lane)lane), json_integer((json_int_t)counts[lane]));
+  for (int lane = 0; lane < LANES; lane++)
+    json_object_set_new(out, lane_name((enum lane)lane), json_integer((json_int_t)counts[lane]));
   return out;
 }
 
@@ -147,10 +156,13 @@ static json_t *time_or_null(int64_t us) {
 static json_t *link_status(struct broker *broker, struct link *link) {
   struct node_peer_status s;
   node_peer_status(broker->node, link->peer, &s);
-  return json_pack("{s:s,s:s,s:s,s:b,s:o,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "name", link->node, "kind", link->is_peer ? "peer" : "station", "state", s.state ? s.state : "down",
-                   "up", (int)s.up, "since", time_or_null(s.since), "round_trip_us", (json_int_t)s.round_trip, "clock_offset_us", (json_int_t)s.clock_offset, "received",
-                   lane_counts(s.received_records), "sent", lane_counts(s.sent_records), "acked", (json_int_t)s.acked_records, "duplicates", (json_int_t)s.duplicates,
-                   "refused_blocks", (json_int_t)s.refused_blocks, "backlog", (json_int_t)s.backlog_records, "in_flight_bytes", (json_int_t)s.in_flight_bytes);
+  return json_pack("{s:s,s:s,s:s,s:b,s:o,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "name", link->node, "kind",
+      link->is_peer ? "peer" : "station", "state", s.state ? s.state : "down", "up", (int)s.up, "since",
+      time_or_null(s.since), "round_trip_us", (json_int_t)s.round_trip, "clock_offset_us", (json_int_t)s.clock_offset,
+      "received", lane_counts(s.received_records), "sent", lane_counts(s.sent_records), "acked",
+      (json_int_t)s.acked_records, "duplicates", (json_int_t)s.duplicates, "refused_blocks",
+      (json_int_t)s.refused_blocks, "backlog", (json_int_t)s.backlog_records, "in_flight_bytes",
+      (json_int_t)s.in_flight_bytes);
 }
 
 static void put_json(struct buffer *out, json_t *object) {
@@ -204,45 +216,53 @@ static void start_peers(void *ctx, struct request *request, const json_t *body) 
 static json_t *lanes_status(struct broker *broker, const struct store_stats *s) {
   json_t *lanes = json_array();
   for (int lane = 0; lane < LANES; lane++)
-    json_array_append_new(lanes, json_pack("{s:s,s:I,s:I,s:I}", "lane", lane_name((enum lane)lane), "first", (json_int_t)s->logs[lane].first, "last",
-                                           (json_int_t)node_log_last(broker->node, (enum lane)lane), "bytes", (json_int_t)s->logs[lane].bytes));
+    json_array_append_new(
+        lanes, json_pack("{s:s,s:I,s:I,s:I}", "lane", lane_name((enum lane)lane), "first",
+                   (json_int_t)s->logs[lane].first, "last", (json_int_t)node_log_last(broker->node, (enum lane)lane),
+                   "bytes", (json_int_t)s->logs[lane].bytes));
   return lanes;
 }
 
 static json_t *store_status(const struct store_stats *s) {
   double per_thousand = s->records ? 1000.0 * (double)s->fsyncs / (double)s->records : 0;
-  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I}", "commits", (json_int_t)s->commits, "fsyncs", (json_int_t)s->fsyncs, "records",
-                   (json_int_t)s->records, "blocks", (json_int_t)s->blocks, "duplicates", (json_int_t)s->duplicates, "late", (json_int_t)s->late, "damaged", (json_int_t)s->damaged,
-                   "refused_full", (json_int_t)s->refused_full, "discarded", (json_int_t)s->discarded_records, "used_bytes", (json_int_t)s->used_bytes, "max_bytes",
-                   (json_int_t)s->max_bytes, "fsyncs_per_1000_records", per_thousand, "commit_us", (json_int_t)s->commit_us_last, "commit_us_max", (json_int_t)s->commit_us_max);
+  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I}", "commits", (json_int_t)s->commits,
+      "fsyncs", (json_int_t)s->fsyncs, "records", (json_int_t)s->records, "blocks", (json_int_t)s->blocks, "duplicates",
+      (json_int_t)s->duplicates, "late", (json_int_t)s->late, "damaged", (json_int_t)s->damaged, "refused_full",
+      (json_int_t)s->refused_full, "discarded", (json_int_t)s->discarded_records, "used_bytes",
+      (json_int_t)s->used_bytes, "max_bytes", (json_int_t)s->max_bytes, "fsyncs_per_1000_records", per_thousand,
+      "commit_us", (json_int_t)s->commit_us_last, "commit_us_max", (json_int_t)s->commit_us_max);
 }
 
 static json_t *orders_status(struct broker *broker) {
   struct orders_stats s;
   orders_stats(broker->orders, &s);
-  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "taken", (json_int_t)s.taken, "refused", (json_int_t)s.refused, "reports", (json_int_t)s.reports,
-                          "forged", (json_int_t)s.forged);
+  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "taken", (json_int_t)s.taken, "refused",
+      (json_int_t)s.refused, "reports", (json_int_t)s.reports, "forged", (json_int_t)s.forged);
   for (int state = STATE_EXECUTED; state < STATE_STATES; state++)
-    if (s.ended[state]) json_object_set_new(out, state_name((enum state)state), json_integer((json_int_t)s.ended[state]));
+    if (s.ended[state])
+      json_object_set_new(out, state_name((enum state)state), json_integer((json_int_t)s.ended[state]));
   return out;
 }
 
 static json_t *net_status(struct broker *broker) {
   struct net_stats s;
   net_stats(broker->net, &s);
-  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "connections", (json_int_t)s.connections, "messages_in", (json_int_t)s.messages_in, "messages_out", (json_int_t)s.messages_out,
-                   "bytes_in", (json_int_t)s.bytes_in, "bytes_out", (json_int_t)s.bytes_out, "refused_handshakes", (json_int_t)s.refused_handshakes, "refused_messages",
-                   (json_int_t)s.refused_messages);
+  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "connections", (json_int_t)s.connections, "messages_in",
+      (json_int_t)s.messages_in, "messages_out", (json_int_t)s.messages_out, "bytes_in", (json_int_t)s.bytes_in,
+      "bytes_out", (json_int_t)s.bytes_out, "refused_handshakes", (json_int_t)s.refused_handshakes, "refused_messages",
+      (json_int_t)s.refused_messages);
 }
 
 json_t *broker_status(struct broker *broker) {
   struct store_stats s;
   struct instant now = world_now(broker->world);
   store_stats(broker->store, &s);
-  return json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version", RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT],
-                   "clock", time_or_null(now.wall), "uptime_us", (json_int_t)(now.mono - broker->started), "points", (json_int_t)broker->catalogue.count, "sessions",
-                   (json_int_t)requests_sessions(broker->requests), "subscribers", (json_int_t)subscribers_count(broker->subscribers), "store", store_status(&s), "lanes",
-                   lanes_status(broker, &s), "commands", orders_status(broker), "net", net_status(broker));
+  return json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version",
+      RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT], "clock", time_or_null(now.wall), "uptime_us",
+      (json_int_t)(now.mono - broker->started), "points", (json_int_t)broker->catalogue.count, "sessions",
+      (json_int_t)requests_sessions(broker->requests), "subscribers",
+      (json_int_t)subscribers_count(broker->subscribers), "store", store_status(&s), "lanes", lanes_status(broker, &s),
+      "commands", orders_status(broker), "net", net_status(broker));
 }
 
 /* ---- durable readers ---- */
@@ -259,8 +279,9 @@ static void start_readers(void *ctx, struct request *request, const json_t *body
       uint64_t last = node_log_last(broker->node, (enum lane)lane), at = place->positions[lane];
       json_object_set_new(behind, lane_name((enum lane)lane), json_integer((json_int_t)(last > at ? last - at : 0)));
     }
-    json_t *row = json_pack("{s:s,s:s,s:s,s:o,s:o,s:b,s:o}", "name", place->name, "operator", place->operator_name, "patterns", place->patterns, "created",
-                            time_or_null(place->created), "seen", time_or_null(place->seen), "connected", place->user != NULL, "behind", behind);
+    json_t *row = json_pack("{s:s,s:s,s:s,s:o,s:o,s:b,s:o}", "name", place->name, "operator", place->operator_name,
+        "patterns", place->patterns, "created", time_or_null(place->created), "seen", time_or_null(place->seen),
+        "connected", place->user != NULL, "behind", behind);
     request_reply(request, json_pack("{s:[o]}", "readers", row), false);
   }
   request_reply(request, json_pack("{s:b}", "end", 1), true);
@@ -275,8 +296,9 @@ static void start_readers_remove(void *ctx, struct request *request, const json_
     return;
   }
   if (strcmp(place->operator_name, request_requester(request)->name) != 0 || place->user) {
-    request_refuse(request, place->user ? "busy" : "authority", place->user ? "that reader is connected now" : "that reader belongs to another operator",
-                   place->user ? "End its run first." : "Only its owner can remove it.");
+    request_refuse(request, place->user ? "busy" : "authority",
+        place->user ? "that reader is connected now" : "that reader belongs to another operator",
+        place->user ? "End its run first." : "Only its owner can remove it.");
     return;
   }
   readers_remove(&broker->readers, place);
@@ -285,18 +307,32 @@ static void start_readers_remove(void *ctx, struct request *request, const json_
 
 /* ---- tail, commands ---- */
 
-static void start_tail(void *ctx, struct request *request, const json_t *body) { subscriber_start(((struct broker *)ctx)->subscribers, request, body); }
-static void more_tail(void *ctx, struct request *request) { subscriber_more(((struct broker *)ctx)->subscribers, request); }
-static void ack_tail(void *ctx, struct request *request, const struct request_message *ack) { subscriber_ack(((struct broker *)ctx)->subscribers, request, ack); }
-static void cancel_tail(void *ctx, struct request *request) { subscriber_cancel(((struct broker *)ctx)->subscribers, request); }
-static void end_tail(void *ctx, struct request *request) { subscriber_end(((struct broker *)ctx)->subscribers, request); }
+static void start_tail(void *ctx, struct request *request, const json_t *body) {
+  subscriber_start(((struct broker *)ctx)->subscribers, request, body);
+}
+static void more_tail(void *ctx, struct request *request) {
+  subscriber_more(((struct broker *)ctx)->subscribers, request);
+}
+static void ack_tail(void *ctx, struct request *request, const struct request_message *ack) {
+  subscriber_ack(((struct broker *)ctx)->subscribers, request, ack);
+}
+static void cancel_tail(void *ctx, struct request *request) {
+  subscriber_cancel(((struct broker *)ctx)->subscribers, request);
+}
+static void end_tail(void *ctx, struct request *request) {
+  subscriber_end(((struct broker *)ctx)->subscribers, request);
+}
 
 static void start_command(void *ctx, struct request *request, const json_t *body) {
   (void)body;
   orders_take(((struct broker *)ctx)->orders, request);
 }
-static void start_follow(void *ctx, struct request *request, const json_t *body) { orders_follow(((struct broker *)ctx)->orders, request, body); }
-static void start_commands(void *ctx, struct request *request, const json_t *body) { orders_list(((struct broker *)ctx)->orders, request, body); }
+static void start_follow(void *ctx, struct request *request, const json_t *body) {
+  orders_follow(((struct broker *)ctx)->orders, request, body);
+}
+static void start_commands(void *ctx, struct request *request, const json_t *body) {
+  orders_list(((struct broker *)ctx)->orders, request, body);
+}
 static void more_commands(void *ctx, struct request *request) {
   (void)ctx;
   orders_list_more(request);

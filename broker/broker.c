@@ -40,14 +40,14 @@ static int open_store(struct broker *broker) {
   const struct config_store *config = &broker->config->store;
   struct store_problem problem;
   struct store_options options = {.path = config->path,
-                                  .max_size = config->max_size,
-                                  .keep_us = config->keep_us,
-                                  .when_full = (enum store_full)config->when_full,
-                                  .linger_us = config->linger_us,
-                                  .pace_us = 8 * MILLISECOND_US, /* nobody waits for our commit but windows, which follow it */
-                                  .world = broker->world,
-                                  .fatal = store_failed,
-                                  .test_commit_delay_us = test_commit_delay()};
+      .max_size = config->max_size,
+      .keep_us = config->keep_us,
+      .when_full = (enum store_full)config->when_full,
+      .linger_us = config->linger_us,
+      .pace_us = 8 * MILLISECOND_US, /* nobody waits for our commit but windows, which follow it */
+      .world = broker->world,
+      .fatal = store_failed,
+      .test_commit_delay_us = test_commit_delay()};
   int outcome = store_open_lmdb(&broker->store, &options, &problem);
   if (outcome == 0) return 0;
   log_error("store", NULL, "%s", problem.text);
@@ -104,7 +104,8 @@ static int load(struct broker *broker) {
   if (outcome)
     log_error("store", NULL, "%s: %s", broker->config->store.path, strerror(-outcome));
   else
-    log_info("broker", NULL, "%zu points known, read in %lld ms", broker->catalogue.count, (long long)((mono(broker) - began) / MILLISECOND_US));
+    log_info("broker", NULL, "%zu points known, read in %lld ms", broker->catalogue.count,
+        (long long)((mono(broker) - began) / MILLISECOND_US));
   return outcome ? BROKER_FAILED : 0;
 }
 
@@ -126,8 +127,10 @@ static int listen_all(struct broker *broker) {
   return outcome;
 }
 
-int broker_init(struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world) {
-  *broker = (struct broker){.config_path = mem_text(config_path, strlen(config_path)), .config = config, .world = world, .signals = -1};
+int broker_init(
+    struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world) {
+  *broker = (struct broker){
+      .config_path = mem_text(config_path, strlen(config_path)), .config = config, .world = world, .signals = -1};
   broker->started = mono(broker);
   broker->refused_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   catalogue_init(&broker->catalogue);
@@ -177,7 +180,8 @@ void broker_deinit(struct broker *broker) {
 /* ---- reload ---- */
 
 static void keep_what_needs_a_restart(const struct broker_config *old, const struct broker_config *fresh) {
-  if (broker_config_changed(old, fresh) & CONFIG_REDO_RESTART) log_warning("broker", NULL, "what changed in node, identity, listen, http or store takes effect at the next start");
+  if (broker_config_changed(old, fresh) & CONFIG_REDO_RESTART)
+    log_warning("broker", NULL, "what changed in node, identity, listen, http or store takes effect at the next start");
 }
 
 /* A log line for each. */
@@ -212,7 +216,8 @@ void broker_reload(struct broker *broker) {
   links_configure(&broker->links, fresh);
   principals_deinit(&stale);
   broker_config_free(old);
-  log_notice("broker", NULL, "configuration reloaded: %zu stations, %zu operators, %zu peers", fresh->station_count, fresh->operator_count, fresh->peer_count);
+  log_notice("broker", NULL, "configuration reloaded: %zu stations, %zu operators, %zu peers", fresh->station_count,
+      fresh->operator_count, fresh->peer_count);
 }
 
 /* ---- the loop ---- */
@@ -266,12 +271,13 @@ static int turn(struct broker *broker, struct pollfd *extra) {
 
 int broker_run(struct broker *broker) {
   struct pollfd extra[EXTRAS] = {[EXTRA_STORE] = {.fd = store_fd(broker->store), .events = POLLIN},
-                                 [EXTRA_SIGNALS] = {.fd = broker->signals, .events = POLLIN},
-                                 [EXTRA_HTTP] = {.fd = broker->http ? http_fd(broker->http) : -1, .events = POLLIN}};
+      [EXTRA_SIGNALS] = {.fd = broker->signals, .events = POLLIN},
+      [EXTRA_HTTP] = {.fd = broker->http ? http_fd(broker->http) : -1, .events = POLLIN}};
   uint64_t watchdog = 0;
   if (sd_watchdog_enabled(0, &watchdog) > 0) broker->watchdog_us = (int64_t)watchdog;
   sd_notify(0, "READY=1");
-  log_notice("broker", NULL, "ready %s on %s and %s%s%s", broker->config->node, broker->endpoints[0], broker->endpoints[1], broker->http ? ", " : "", broker->http_endpoint);
+  log_notice("broker", NULL, "ready %s on %s and %s%s%s", broker->config->node, broker->endpoints[0],
+      broker->endpoints[1], broker->http ? ", " : "", broker->http_endpoint);
   int outcome = 0;
   while (!broker->ends && outcome == 0) outcome = turn(broker, extra);
   sd_notify(0, "STOPPING=1");

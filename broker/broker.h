@@ -1,8 +1,8 @@
 #ifndef RIVERBUS_BROKER_BROKER_H
 #define RIVERBUS_BROKER_BROKER_H
 /*
- * A province's broker: store, node, network and everything above them, put together. One thread, that of broker_run, does all of it; the store
- * has its own. Nothing here decides: see links, orders, subscribers, catalogue.
+ * A province's broker: store, node, network and everything above them, put together. One thread, that of broker_run,
+ * does all of it; the store has its own. Nothing here decides: see links, orders, subscribers, catalogue.
  */
 #include "broker/catalogue.h"
 #include "broker/checkpoint.h"
@@ -43,7 +43,8 @@ struct broker {
 
 /* Opens everything; the problem has been logged where the outcome is not 0. config is consumed. May block. */
 enum { BROKER_FAILED = 1 };
-int broker_init(struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world);
+int broker_init(
+    struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world);
 void broker_deinit(struct broker *broker);
 /* Until SIGTERM or SIGINT: 0. <0: fatal. */
 int broker_run(struct broker *broker);

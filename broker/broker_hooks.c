@@ -1,4 +1,5 @@
-/* Where the broker's parts meet: what node, orders, requests and network ask their owner. Each hook finds the part that knows and asks it. */
+/* Where the broker's parts meet: what node, orders, requests and network ask their owner. Each hook finds the part that
+ * knows and asks it. */
 #include "broker/broker.h"
 
 /* ---- hooks of the node ---- */
@@ -18,14 +19,17 @@ static void order_station_of(struct broker *broker, const struct link *link, str
   struct buffer stream = BUFFER_NULL;
   struct store_stream held;
   node_peer_status(broker->node, link->peer, &status);
-  *out = (struct order_station){.node = bytes_text(link->node), .keys = link->station->keys.items, .key_count = link->station->keys.count, .up = status.up};
+  *out = (struct order_station){.node = bytes_text(link->node),
+      .keys = link->station->keys.items,
+      .key_count = link->station->keys.count,
+      .up = status.up};
   buffer_printf(&stream, "%s!urgent", link->node);
   if (store_stream_get(broker->store, buffer_bytes(&stream), &held)) out->epoch = held.epoch;
   buffer_deinit(&stream);
 }
 
-static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block, struct store_batch *batch, struct blob **replace, bool *drop,
-                                  const char **reason) {
+static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block,
+    struct store_batch *batch, struct blob **replace, bool *drop, const char **reason) {
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
   struct order_station station;
@@ -54,11 +58,13 @@ static struct blob *node_share(void *ctx, struct node_peer *peer, struct blob *f
 static void node_committed(void *ctx, const struct store_item *item, struct node_peer *from) {
   struct broker *broker = ctx;
   struct block block;
-  if (item->position) checkpoint_applied(&broker->checkpoint, item->lane, item->position, item->block ? item->block->len : 0);
+  if (item->position)
+    checkpoint_applied(&broker->checkpoint, item->lane, item->position, item->block ? item->block->len : 0);
   if (!item->block || block_open(&block, blob_bytes(item->block))) return;
   catalogue_apply(&broker->catalogue, &block, item->lane);
   struct link *link = from ? node_peer_owner(from) : NULL;
-  if (link && !link->is_peer && stream_owner(block.stream).len != block.stream.len) orders_committed(broker->orders, &block);
+  if (link && !link->is_peer && stream_owner(block.stream).len != block.stream.len)
+    orders_committed(broker->orders, &block);
 }
 
 static void node_discarded(void *ctx, const struct store_discard *discards, size_t count) {
@@ -93,7 +99,8 @@ static void node_batch_done(void *ctx, void *cookie, const struct store_done *do
 
 static void event_done(void *ctx, void *cookie, const struct store_done *done) {
   (void)ctx, (void)cookie;
-  if (done->kind == STORE_DONE_REFUSED) log_warning("broker", NULL, "the store is full: an event of this node was not recorded");
+  if (done->kind == STORE_DONE_REFUSED)
+    log_warning("broker", NULL, "the store is full: an event of this node was not recorded");
 }
 
 /* An event of this node itself, on its urgent stream: chongqing/riverbus/NAME. */
@@ -103,13 +110,15 @@ static void node_event(void *ctx, const char *name, struct bytes text) {
   struct block_builder *builder = block_builder_new();
   buffer_printf(&address, "%s/riverbus/%s", broker->config->node, name);
   buffer_printf(&stream, "%s!urgent", broker->config->node);
-  struct record record = {.kind = RECORD_EVENT, .address = buffer_bytes(&address), .value = {.type = VALUE_TEXT, .bytes = text}};
+  struct record record = {
+      .kind = RECORD_EVENT, .address = buffer_bytes(&address), .value = {.type = VALUE_TEXT, .bytes = text}};
   record.received = node_received(broker->node);
   record.time = record.received;
   log_notice("broker", NULL, "event %s: " BYTES_FMT, name, BYTES_ARG(text));
   if (block_builder_add(builder, &record, BLOCK_MAX) == 0) {
     struct store_batch *batch = store_batch_new();
-    store_batch_own(batch, LANE_URGENT, buffer_bytes(&stream), block_builder_finish(builder, buffer_bytes(&stream), node_run(broker->node)));
+    store_batch_own(batch, LANE_URGENT, buffer_bytes(&stream),
+        block_builder_finish(builder, buffer_bytes(&stream), node_run(broker->node)));
     store_batch_urgent(batch);
     errands_submit(&broker->errands, batch, event_done, NULL, NULL);
   }
@@ -124,7 +133,8 @@ static void orders_commit(void *ctx, struct store_batch *batch, errand_fn *done,
   errands_submit(&((struct broker *)ctx)->errands, batch, done, done_ctx, cookie);
 }
 
-static struct errand *orders_read(void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
+static struct errand *orders_read(
+    void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
   return errands_read(&((struct broker *)ctx)->errands, read, done, done_ctx, cookie);
 }
 
@@ -148,7 +158,9 @@ static const struct check_operators *orders_operators(void *ctx) {
   return &operators;
 }
 
-static const struct point *orders_point(void *ctx, struct bytes address) { return catalogue_find(&((struct broker *)ctx)->catalogue, address); }
+static const struct point *orders_point(void *ctx, struct bytes address) {
+  return catalogue_find(&((struct broker *)ctx)->catalogue, address);
+}
 
 /* ---- hooks of the requests ---- */
 
@@ -169,7 +181,8 @@ static enum requests_send session_send(void *ctx, uint64_t conn, struct bytes me
 static void close_session(void *ctx, uint64_t conn) { net_close(((struct broker *)ctx)->net, conn); }
 
 /* ["address","unit"] of the points that have one. */
-static bool put_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address), void *wanted_ctx, struct buffer *out) {
+static bool put_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address),
+    void *wanted_ctx, struct buffer *out) {
   const struct catalogue *catalogue = &((struct broker *)ctx)->catalogue;
   size_t begin = out->len;
   for (; *cursor < catalogue->count && out->len - begin < room; ++*cursor) {
@@ -220,37 +233,45 @@ static void net_refused(void *ctx, const char *address, const char *reason) {
 
 void broker_make_node(struct broker *broker) {
   struct node_options options = {.name = broker->config->node,
-                                 .world = broker->world,
-                                 .store = broker->store,
-                                 .hooks = {.ctx = broker,
-                                           .send = node_send,
-                                           .close = node_close,
-                                           .admit = node_admit,
-                                           .share_stream = node_share_stream,
-                                           .share = node_share,
-                                           .committed = node_committed,
-                                           .discarded = node_discarded,
-                                           .session = node_session,
-                                           .message = node_message_in,
-                                           .submitted = node_batch_done,
-                                           .read = node_batch_done,
-                                           .event = node_event}};
+      .world = broker->world,
+      .store = broker->store,
+      .hooks = {.ctx = broker,
+          .send = node_send,
+          .close = node_close,
+          .admit = node_admit,
+          .share_stream = node_share_stream,
+          .share = node_share,
+          .committed = node_committed,
+          .discarded = node_discarded,
+          .session = node_session,
+          .message = node_message_in,
+          .submitted = node_batch_done,
+          .read = node_batch_done,
+          .event = node_event}};
   broker->node = node_new(&options);
 }
 
 void broker_make_orders(struct broker *broker) {
-  struct orders_hooks hooks = {broker, orders_commit, orders_read, orders_station, orders_send, orders_operators, orders_point};
+  struct orders_hooks hooks = {
+      broker, orders_commit, orders_read, orders_station, orders_send, orders_operators, orders_point};
   broker->orders = orders_new(broker->config->node, broker->world, &hooks);
   orders_set_deadline(broker->orders, broker->config->max_deadline_us);
 }
 
 void broker_make_requests(struct broker *broker) {
-  struct subscribers_options followed = {broker->node, broker->store, &broker->errands, &broker->readers, put_units, broker};
-  struct requests_hooks hooks = {broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
+  struct subscribers_options followed = {
+      broker->node, broker->store, &broker->errands, &broker->readers, put_units, broker};
+  struct requests_hooks hooks = {
+      broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
   broker->subscribers = subscribers_new(&followed);
   broker->requests = requests_new(broker->config->node, broker->world, &hooks);
 }
 
 struct net_events broker_net_events(struct broker *broker) {
-  return (struct net_events){.ctx = broker, .principal = net_principal, .message = net_message, .opened = net_opened, .closed = net_closed, .refused = net_refused};
+  return (struct net_events){.ctx = broker,
+      .principal = net_principal,
+      .message = net_message,
+      .opened = net_opened,
+      .closed = net_closed,
+      .refused = net_refused};
 }

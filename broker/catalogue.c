@@ -18,7 +18,9 @@ int rank_compare(const struct rank *a, const struct rank *b) {
 
 void catalogue_init(struct catalogue *catalogue) { *catalogue = (struct catalogue){0}; }
 
-static bool value_is_owned(const struct value *value) { return value->type == VALUE_TEXT || value->type == VALUE_BYTES; }
+static bool value_is_owned(const struct value *value) {
+  return value->type == VALUE_TEXT || value->type == VALUE_BYTES;
+}
 
 static void value_drop(struct value *value) {
   if (value_is_owned(value)) free((void *)(uintptr_t)value->bytes.data);
@@ -48,7 +50,9 @@ void catalogue_deinit(struct catalogue *catalogue) {
   catalogue_init(catalogue);
 }
 
-const struct point *catalogue_find(const struct catalogue *catalogue, struct bytes address) { return table_get(&catalogue->by_address, address); }
+const struct point *catalogue_find(const struct catalogue *catalogue, struct bytes address) {
+  return table_get(&catalogue->by_address, address);
+}
 
 struct bytes point_unit(const struct point *point) {
   return point && point->unit ? bytes_text(point->unit) : BYTES_NULL;
@@ -101,7 +105,8 @@ static char *member_text(const json_t *object, const char *name) {
   return text && *text ? mem_text(text, strlen(text)) : NULL;
 }
 
-/* Reads what is asked often out of a descriptor; the rest stays in its text. A descriptor that is no object says nothing. */
+/* Reads what is asked often out of a descriptor; the rest stays in its text. A descriptor that is no object says
+ * nothing. */
 static void describe(struct point *point, struct bytes text) {
   json_t *object = json_loadb((const char *)text.data, text.len, 0, NULL);
   free(point->descriptor);
@@ -122,7 +127,8 @@ static bool take_descriptor(struct point *point, const struct record *record, co
   return true;
 }
 
-static bool take_last(struct catalogue *catalogue, struct point *point, const struct record *record, const struct rank *rank, struct bytes stream, enum lane lane) {
+static bool take_last(struct catalogue *catalogue, struct point *point, const struct record *record,
+    const struct rank *rank, struct bytes stream, enum lane lane) {
   if (point->has_last && rank_compare(rank, &point->rank) <= 0) return false;
   if (!point->stream || !bytes_equal(bytes_text(point->stream), stream)) point->stream = intern(catalogue, stream);
   point->has_last = true;
@@ -137,21 +143,27 @@ static bool take_last(struct catalogue *catalogue, struct point *point, const st
   return true;
 }
 
-static void take(struct catalogue *catalogue, struct point *point, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane) {
+static void take(struct catalogue *catalogue, struct point *point, const struct record *record, struct bytes stream,
+    struct epoch epoch, enum lane lane) {
   struct rank rank = rank_of(record, epoch);
-  bool changed = record->kind == RECORD_DESCRIPTOR ? take_descriptor(point, record, &rank) : take_last(catalogue, point, record, &rank, stream, lane);
+  bool changed = record->kind == RECORD_DESCRIPTOR ? take_descriptor(point, record, &rank)
+                                                   : take_last(catalogue, point, record, &rank, stream, lane);
   catalogue->applied++;
   if (changed) mark_dirty(catalogue, point->index);
 }
 
-static bool is_taken(enum record_kind kind) { return kind == RECORD_READING || kind == RECORD_EVENT || kind == RECORD_DESCRIPTOR; }
+static bool is_taken(enum record_kind kind) {
+  return kind == RECORD_READING || kind == RECORD_EVENT || kind == RECORD_DESCRIPTOR;
+}
 
-void catalogue_take(struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane) {
+void catalogue_take(
+    struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane) {
   struct point *point = is_taken(record->kind) ? point_get(catalogue, record->address) : NULL;
   if (point) take(catalogue, point, record, stream, epoch, lane);
 }
 
-/* Records of a block mostly come in the order of its dictionary, so the place of an address there is guessed before it is searched for. */
+/* Records of a block mostly come in the order of its dictionary, so the place of an address there is guessed before it
+ * is searched for. */
 struct guess {
   const struct bytes *addresses;
   struct point **points;
@@ -188,19 +200,20 @@ void catalogue_apply(struct catalogue *catalogue, const struct block *block, enu
 
 static void point_record(const struct point *point, struct record *record) {
   *record = (struct record){.kind = (enum record_kind)point->kind,
-                            .quality = (enum record_quality)point->quality,
-                            .reason = (enum record_reason)point->reason,
-                            .address = point->address,
-                            .time = point->time,
-                            .received = point->received,
-                            .sequence = point->rank.sequence,
-                            .value = point->value};
+      .quality = (enum record_quality)point->quality,
+      .reason = (enum record_reason)point->reason,
+      .address = point->address,
+      .time = point->time,
+      .received = point->received,
+      .sequence = point->rank.sequence,
+      .value = point->value};
 }
 
 void point_put_json(struct buffer *out, const struct point *point) {
   struct record record;
   point_record(point, &record);
-  record_put_json(out, &record, point_unit(point), bytes_text(point->stream), point->rank.epoch, (enum lane)point->lane);
+  record_put_json(
+      out, &record, point_unit(point), bytes_text(point->stream), point->rank.epoch, (enum lane)point->lane);
 }
 
 void point_put_description(struct buffer *out, const struct point *point) {
@@ -257,7 +270,9 @@ static void point_write(struct writer *w, const struct point *point) {
   value_write(w, &point->value);
 }
 
-size_t catalogue_pieces(const struct catalogue *catalogue) { return (catalogue->count + CATALOGUE_PIECE - 1) / CATALOGUE_PIECE; }
+size_t catalogue_pieces(const struct catalogue *catalogue) {
+  return (catalogue->count + CATALOGUE_PIECE - 1) / CATALOGUE_PIECE;
+}
 
 bool catalogue_take_dirty(struct catalogue *catalogue, size_t piece) {
   if (piece / 8 >= catalogue->dirty_cap) return false;
@@ -271,7 +286,8 @@ void catalogue_mark_all(struct catalogue *catalogue) {
   for (size_t i = 0; i < catalogue->count; i += CATALOGUE_PIECE) mark_dirty(catalogue, i);
 }
 
-void catalogue_encode(const struct catalogue *catalogue, size_t piece, void (*put)(void *ctx, size_t piece, size_t part, struct bytes value), void *ctx) {
+void catalogue_encode(const struct catalogue *catalogue, size_t piece,
+    void (*put)(void *ctx, size_t piece, size_t part, struct bytes value), void *ctx) {
   struct buffer part = BUFFER_NULL, one = BUFFER_NULL;
   struct writer w;
   size_t parts = 0, end = (piece + 1) * CATALOGUE_PIECE;
@@ -312,7 +328,8 @@ static void decode_last(struct reader *r, struct bytes address, struct catalogue
   record.time = reader_zigzag(r);
   record.received = reader_zigzag(r);
   value_read(r, &record.value);
-  if (!is_taken(record.kind) || record.quality > QUALITY_BAD || record.reason >= REASON_REASONS || lane >= LANES) reader_fail(r);
+  if (!is_taken(record.kind) || record.quality > QUALITY_BAD || record.reason >= REASON_REASONS || lane >= LANES)
+    reader_fail(r);
   struct point *point = r->failed ? NULL : point_get(catalogue, address);
   if (point) take_last(catalogue, point, &record, &rank, stream, (enum lane)lane);
 }

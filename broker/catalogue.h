@@ -1,11 +1,13 @@
 #ifndef RIVERBUS_BROKER_CATALOGUE_H
 #define RIVERBUS_BROKER_CATALOGUE_H
 /*
- * What points there are and what each was worth last. Derived wholly from the records that are stored here, so it is no part of any commit:
- * it is fed with committed blocks, checkpointed now and then (catalogue_checkpoint.h) and rebuilt from the log's tail. Pure.
+ * What points there are and what each was worth last. Derived wholly from the records that are stored here, so it is no
+ * part of any commit: it is fed with committed blocks, checkpointed now and then (catalogue_checkpoint.h) and rebuilt
+ * from the log's tail. Pure.
  *
- * The last value of an address is the record with the greatest (min(time, received), epoch, sequence); a record whose reason is `clock` ranks below
- * all others, since its time means nothing. Feeding a block again, or blocks in another order, gives the same catalogue.
+ * The last value of an address is the record with the greatest (min(time, received), epoch, sequence); a record whose
+ * reason is `clock` ranks below all others, since its time means nothing. Feeding a block again, or blocks in another
+ * order, gives the same catalogue.
  */
 #include "common/base/table.h"
 #include "common/command/control.h"
@@ -58,7 +60,8 @@ void catalogue_deinit(struct catalogue *catalogue);
 
 /* Takes the records of a stored block. A malformed block is passed over. */
 void catalogue_apply(struct catalogue *catalogue, const struct block *block, enum lane lane);
-void catalogue_take(struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane);
+void catalogue_take(
+    struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane);
 const struct point *catalogue_find(const struct catalogue *catalogue, struct bytes address);
 /* Puts the last record of a point as record_put_json has it, with "unit". */
 void point_put_json(struct buffer *out, const struct point *point);
@@ -67,9 +70,12 @@ void point_put_description(struct buffer *out, const struct point *point);
 struct bytes point_unit(const struct point *point);
 
 /* ---- the checkpoint ---- */
-/* Appends the pieces of the encoded points [from, from + CATALOGUE_PIECE) as one or more values: calls put for each, at most 120 KiB. */
-void catalogue_encode(const struct catalogue *catalogue, size_t piece, void (*put)(void *ctx, size_t piece, size_t part, struct bytes value), void *ctx);
-/* Merges an encoded piece: the greater rank wins, so that stale parts do no harm. False: malformed from some point on. */
+/* Appends the pieces of the encoded points [from, from + CATALOGUE_PIECE) as one or more values: calls put for each, at
+ * most 120 KiB. */
+void catalogue_encode(const struct catalogue *catalogue, size_t piece,
+    void (*put)(void *ctx, size_t piece, size_t part, struct bytes value), void *ctx);
+/* Merges an encoded piece: the greater rank wins, so that stale parts do no harm. False: malformed from some point on.
+ */
 bool catalogue_decode(struct catalogue *catalogue, struct bytes value);
 size_t catalogue_pieces(const struct catalogue *catalogue);
 /* Whether the piece changed since it was last asked; clears the mark. */

@@ -33,14 +33,16 @@ static bool load_piece(void *ctx, struct bytes key, struct bytes value) {
 static bool replay_entry(void *ctx, const struct store_entry *entry) {
   struct checkpoint *checkpoint = ctx;
   struct block block;
-  if (entry->block && block_open(&block, blob_bytes(entry->block)) == 0) catalogue_apply(checkpoint->catalogue, &block, entry->lane);
+  if (entry->block && block_open(&block, blob_bytes(entry->block)) == 0)
+    catalogue_apply(checkpoint->catalogue, &block, entry->lane);
   checkpoint_applied(checkpoint, entry->lane, entry->position, entry->block ? entry->block->len : 0);
   return true;
 }
 
 int checkpoint_load(struct checkpoint *checkpoint, struct store *store) {
   int outcome = store_scan(store, STORE_CHECKPOINT, load_piece, checkpoint);
-  for (int lane = 0; lane < LANES && outcome == 0; lane++) outcome = store_replay(store, (enum lane)lane, checkpoint->applied[lane] + 1, replay_entry, checkpoint);
+  for (int lane = 0; lane < LANES && outcome == 0; lane++)
+    outcome = store_replay(store, (enum lane)lane, checkpoint->applied[lane] + 1, replay_entry, checkpoint);
   return outcome;
 }
 
@@ -51,7 +53,8 @@ static void wrote(void *ctx, void *cookie, const struct store_done *done) {
   (void)cookie;
   checkpoint->writing = false;
   if (done->kind != STORE_DONE_REFUSED) return;
-  catalogue_mark_all(checkpoint->catalogue); /* the store is full: the old positions stay, a later round writes everything */
+  catalogue_mark_all(
+      checkpoint->catalogue); /* the store is full: the old positions stay, a later round writes everything */
   checkpoint->running = false;
 }
 
@@ -98,8 +101,10 @@ static void write_more(struct checkpoint *checkpoint) {
 
 /* Large catalogues are written less often, so that a checkpoint never costs more than the log itself. */
 static bool is_due(const struct checkpoint *checkpoint, int64_t now) {
-  uint64_t bytes = checkpoint->last_round_bytes > CHECKPOINT_LOG_BYTES ? checkpoint->last_round_bytes : CHECKPOINT_LOG_BYTES;
-  return checkpoint->log_bytes >= bytes || (checkpoint->catalogue->any_dirty && now - checkpoint->began >= CHECKPOINT_EVERY_US);
+  uint64_t bytes =
+      checkpoint->last_round_bytes > CHECKPOINT_LOG_BYTES ? checkpoint->last_round_bytes : CHECKPOINT_LOG_BYTES;
+  return checkpoint->log_bytes >= bytes ||
+         (checkpoint->catalogue->any_dirty && now - checkpoint->began >= CHECKPOINT_EVERY_US);
 }
 
 static void begin(struct checkpoint *checkpoint, int64_t now) {

@@ -1,9 +1,10 @@
 #ifndef RIVERBUS_BROKER_CHECKPOINT_H
 #define RIVERBUS_BROKER_CHECKPOINT_H
 /*
- * The catalogue's checkpoint: what is in memory goes to the store's table STORE_CHECKPOINT in small pieces, so that a start replays the logs'
- * tails only. A round notes how far each log was applied, writes the pieces that changed, a few at a time, and at its end the noted positions under the
- * key "at". A crash in between leaves newer pieces beside older positions, which is harmless: applying a record twice changes nothing.
+ * The catalogue's checkpoint: what is in memory goes to the store's table STORE_CHECKPOINT in small pieces, so that a
+ * start replays the logs' tails only. A round notes how far each log was applied, writes the pieces that changed, a few
+ * at a time, and at its end the noted positions under the key "at". A crash in between leaves newer pieces beside older
+ * positions, which is harmless: applying a record twice changes nothing.
  */
 #include "broker/catalogue.h"
 #include "broker/errands.h"

@@ -6,36 +6,87 @@
 #include <stdlib.h>
 
 static const struct field rule_fields[] = {
-    {.key = "match", .type = FIELD_PATTERN, .offset = offsetof(struct broker_rule, match), .required = true, .help = "a pattern of addresses"},
-    {.key = "every", .type = FIELD_LATER}, {.key = "delay", .type = FIELD_LATER}, {.key = "until", .type = FIELD_LATER}, {.key = "since", .type = FIELD_LATER}, {.key = "onward", .type = FIELD_LATER},
-    {.key = NULL}};
-static const struct section rule_section = {.name = "a rule", .size = sizeof(struct broker_rule), .fields = rule_fields};
+    {.key = "match",
+        .type = FIELD_PATTERN,
+        .offset = offsetof(struct broker_rule, match),
+        .required = true,
+        .help = "a pattern of addresses"},
+    {.key = "every", .type = FIELD_LATER},
+    {.key = "delay", .type = FIELD_LATER},
+    {.key = "until", .type = FIELD_LATER},
+    {.key = "since", .type = FIELD_LATER},
+    {.key = "onward", .type = FIELD_LATER},
+    {.key = NULL},
+};
+static const struct section rule_section = {
+    .name = "a rule", .size = sizeof(struct broker_rule), .fields = rule_fields};
 
 static void station_deinit(void *object) { free(((struct broker_station *)object)->node); }
 static const struct field station_fields[] = {
-    {.key = "name", .type = FIELD_SEGMENT, .offset = offsetof(struct broker_station, name), .required = true, .help = "the station owns NODE/name and all below"},
-    {.key = "key", .type = FIELD_KEYS, .offset = offsetof(struct broker_station, keys), .required = true, .help = "the gateway's public key; during rotation both"},
-    {.key = NULL}};
-static const struct section station_section = {.name = "a station", .size = sizeof(struct broker_station), .fields = station_fields, .deinit = station_deinit};
+    {.key = "name",
+        .type = FIELD_SEGMENT,
+        .offset = offsetof(struct broker_station, name),
+        .required = true,
+        .help = "the station owns NODE/name and all below"},
+    {.key = "key",
+        .type = FIELD_KEYS,
+        .offset = offsetof(struct broker_station, keys),
+        .required = true,
+        .help = "the gateway's public key; during rotation both"},
+    {.key = NULL},
+};
+static const struct section station_section = {
+    .name = "a station", .size = sizeof(struct broker_station), .fields = station_fields, .deinit = station_deinit};
 
 static const struct field peer_fields[] = {
-    {.key = "name", .type = FIELD_SEGMENT, .offset = offsetof(struct broker_peer, name), .required = true, .help = "the neighbour's node name"},
-    {.key = "key", .type = FIELD_KEYS, .offset = offsetof(struct broker_peer, keys), .required = true, .help = "the neighbour's public key; during rotation both"},
-    {.key = "connect", .type = FIELD_ENDPOINT, .offset = offsetof(struct broker_peer, connect), .second = "connect-telemetry", .help = "where the neighbour listens; without it the neighbour connects"},
-    {.key = "connect-telemetry", .type = FIELD_COMPANION, .help = "the neighbour's telemetry port, where it is not the next one"},
-    {.key = "share", .type = FIELD_SECTIONS, .offset = offsetof(struct broker_peer, share), .count_offset = offsetof(struct broker_peer, share_count), .section = &rule_section, .help = "what is sent to it"},
-    {.key = "accept", .type = FIELD_SECTIONS, .offset = offsetof(struct broker_peer, accept), .count_offset = offsetof(struct broker_peer, accept_count), .section = &rule_section, .help = "what is taken from it"},
-    {.key = "transit", .type = FIELD_LATER}, {.key = "requests", .type = FIELD_LATER}, {.key = "quota", .type = FIELD_LATER},
-    {.key = NULL}};
-static const struct section peer_section = {.name = "a peer", .size = sizeof(struct broker_peer), .fields = peer_fields};
+    {.key = "name",
+        .type = FIELD_SEGMENT,
+        .offset = offsetof(struct broker_peer, name),
+        .required = true,
+        .help = "the neighbour's node name"},
+    {.key = "key",
+        .type = FIELD_KEYS,
+        .offset = offsetof(struct broker_peer, keys),
+        .required = true,
+        .help = "the neighbour's public key; during rotation both"},
+    {.key = "connect",
+        .type = FIELD_ENDPOINT,
+        .offset = offsetof(struct broker_peer, connect),
+        .second = "connect-telemetry",
+        .help = "where the neighbour listens; without it the neighbour connects"},
+    {.key = "connect-telemetry",
+        .type = FIELD_COMPANION,
+        .help = "the neighbour's telemetry port, where it is not the next one"},
+    {.key = "share",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct broker_peer, share),
+        .count_offset = offsetof(struct broker_peer, share_count),
+        .section = &rule_section,
+        .help = "what is sent to it"},
+    {.key = "accept",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct broker_peer, accept),
+        .count_offset = offsetof(struct broker_peer, accept_count),
+        .section = &rule_section,
+        .help = "what is taken from it"},
+    {.key = "transit", .type = FIELD_LATER},
+    {.key = "requests", .type = FIELD_LATER},
+    {.key = "quota", .type = FIELD_LATER},
+    {.key = NULL},
+};
+static const struct section peer_section = {
+    .name = "a peer", .size = sizeof(struct broker_peer), .fields = peer_fields};
 
 static void twice(struct document *d, yaml_node_t *list, size_t i, const char *kind, const char *name) {
   document_problem(d, document_node(d, list->data.sequence.items.start[i]), "the %s '%s' stands twice", kind, name);
 }
 
-static yaml_node_t *item_node(struct document *d, yaml_node_t *list, size_t i) { return document_node(d, list->data.sequence.items.start[i]); }
+static yaml_node_t *item_node(struct document *d, yaml_node_t *list, size_t i) {
+  return document_node(d, list->data.sequence.items.start[i]);
+}
 
-static void finish_stations(struct document *d, yaml_node_t *list, struct broker_config *config, struct key_book *book) {
+static void finish_stations(
+    struct document *d, yaml_node_t *list, struct broker_config *config, struct key_book *book) {
   for (size_t i = 0; i < config->station_count; i++) {
     struct broker_station *station = &config->stations[i];
     struct buffer node = BUFFER_NULL;
@@ -45,21 +96,25 @@ static void finish_stations(struct document *d, yaml_node_t *list, struct broker
     buffer_printf(&node, "%s/%s", config->node ? config->node : "?", station->name);
     buffer_text(&node);
     station->node = (char *)node.data;
-    if (address_check(bytes_text(station->node), &why) != 0) document_problem(d, item_node(d, list, i), "the station's address '%s': %s", station->node, why);
+    if (address_check(bytes_text(station->node), &why) != 0)
+      document_problem(d, item_node(d, list, i), "the station's address '%s': %s", station->node, why);
     for (size_t j = 0; j < i; j++)
-      if (config->stations[j].name && strcmp(config->stations[j].name, station->name) == 0) twice(d, list, i, "station", station->name);
+      if (config->stations[j].name && strcmp(config->stations[j].name, station->name) == 0)
+        twice(d, list, i, "station", station->name);
     snprintf(owner, sizeof owner, "station %s", station->name);
     key_book_add(book, d, item_node(d, list, i), &station->keys, owner);
   }
 }
 
-static void finish_operators(struct document *d, yaml_node_t *list, struct broker_config *config, struct key_book *book) {
+static void finish_operators(
+    struct document *d, yaml_node_t *list, struct broker_config *config, struct key_book *book) {
   for (size_t i = 0; i < config->operator_count; i++) {
-    struct config_operator *operator= &config->operators[i];
+    struct config_operator *operator= & config->operators[i];
     char owner[128];
     if (!operator->name) continue;
     for (size_t j = 0; j < i; j++)
-      if (config->operators[j].name && strcmp(config->operators[j].name, operator->name) == 0) twice(d, list, i, "operator", operator->name);
+      if (config->operators[j].name && strcmp(config->operators[j].name, operator->name) == 0)
+        twice(d, list, i, "operator", operator->name);
     snprintf(owner, sizeof owner, "operator %s", operator->name);
     key_book_add(book, d, item_node(d, list, i), &operator->keys, owner);
   }
@@ -70,16 +125,19 @@ static void finish_peers(struct document *d, yaml_node_t *list, struct broker_co
     struct broker_peer *peer = &config->peers[i];
     char owner[128];
     if (!peer->name) continue;
-    if (config->node && strcmp(peer->name, config->node) == 0) document_problem(d, item_node(d, list, i), "the peer '%s' has the name of this node", peer->name);
+    if (config->node && strcmp(peer->name, config->node) == 0)
+      document_problem(d, item_node(d, list, i), "the peer '%s' has the name of this node", peer->name);
     for (size_t j = 0; j < i; j++)
-      if (config->peers[j].name && strcmp(config->peers[j].name, peer->name) == 0) twice(d, list, i, "peer", peer->name);
+      if (config->peers[j].name && strcmp(config->peers[j].name, peer->name) == 0)
+        twice(d, list, i, "peer", peer->name);
     snprintf(owner, sizeof owner, "peer %s", peer->name);
     key_book_add(book, d, item_node(d, list, i), &peer->keys, owner);
   }
 }
 
 /* This node's own key may not be given to anybody else. */
-static void note_own_key(struct document *d, yaml_node_t *node, const struct broker_config *config, struct key_book *book) {
+static void note_own_key(
+    struct document *d, yaml_node_t *node, const struct broker_config *config, struct key_book *book) {
   struct identity *identity = NULL;
   struct public_key key;
   if (!config->identity || identity_load(&identity, config->identity, NULL) != 0) return;
@@ -92,7 +150,8 @@ static void note_own_key(struct document *d, yaml_node_t *node, const struct bro
 static void finish(struct document *d, yaml_node_t *node, void *object) {
   struct broker_config *config = object;
   struct key_book book = {NULL, 0};
-  yaml_node_t *stations = schema_find(d, node, "stations"), *operators = schema_find(d, node, "operators"), *peers = schema_find(d, node, "peers");
+  yaml_node_t *stations = schema_find(d, node, "stations"), *operators = schema_find(d, node, "operators"),
+              *peers = schema_find(d, node, "peers");
   note_own_key(d, node, config, &book);
   if (stations) finish_stations(d, stations, config, &book);
   if (operators) finish_operators(d, operators, config, &book);
@@ -101,21 +160,74 @@ static void finish(struct document *d, yaml_node_t *node, void *object) {
 }
 
 static const struct field fields[] = {
-    {.key = "node", .type = FIELD_SEGMENT, .offset = offsetof(struct broker_config, node), .required = true, .help = "first segment of every address that this broker owns"},
-    {.key = "identity", .type = FIELD_IDENTITY, .offset = offsetof(struct broker_config, identity), .required = true, .help = "this broker's secret key (`riverbus keys new`)"},
-    {.key = "time-zone", .type = FIELD_ZONE, .offset = offsetof(struct broker_config, zone_s), .fallback = "Z", .help = "for dates in this file and for tables"},
-    {.key = "listen", .type = FIELD_ENDPOINT, .offset = offsetof(struct broker_config, listen), .second = "listen-telemetry", .listens = true, .required = true, .help = "urgent lane; telemetry is on the next port"},
+    {.key = "node",
+        .type = FIELD_SEGMENT,
+        .offset = offsetof(struct broker_config, node),
+        .required = true,
+        .help = "first segment of every address that this broker owns"},
+    {.key = "identity",
+        .type = FIELD_IDENTITY,
+        .offset = offsetof(struct broker_config, identity),
+        .required = true,
+        .help = "this broker's secret key (`riverbus keys new`)"},
+    {.key = "time-zone",
+        .type = FIELD_ZONE,
+        .offset = offsetof(struct broker_config, zone_s),
+        .fallback = "Z",
+        .help = "for dates in this file and for tables"},
+    {.key = "listen",
+        .type = FIELD_ENDPOINT,
+        .offset = offsetof(struct broker_config, listen),
+        .second = "listen-telemetry",
+        .listens = true,
+        .required = true,
+        .help = "urgent lane; telemetry is on the next port"},
     {.key = "listen-telemetry", .type = FIELD_COMPANION, .help = "the telemetry port, where it is not the next one"},
     {.key = "listen-next", .type = FIELD_LATER},
-    {.key = "http", .type = FIELD_HTTP, .offset = offsetof(struct broker_config, http), .help = "metrics and health; omit for none"},
-    {.key = "store", .type = FIELD_SECTION, .offset = offsetof(struct broker_config, store), .section = &config_store_section, .required = true, .help = "the durable store"},
-    {.key = "max-deadline", .type = FIELD_DURATION, .offset = offsetof(struct broker_config, max_deadline_us), .fallback = "5m", .low = 1e7, .high = 8.64e10, .redo = CONFIG_REDO_LIMITS, .help = "a command whose deadline is further away is rejected"},
-    {.key = "stations", .type = FIELD_SECTIONS, .offset = offsetof(struct broker_config, stations), .count_offset = offsetof(struct broker_config, station_count), .section = &station_section, .redo = CONFIG_REDO_PRINCIPALS, .help = "the gateways of this province"},
-    {.key = "operators", .type = FIELD_SECTIONS, .offset = offsetof(struct broker_config, operators), .count_offset = offsetof(struct broker_config, operator_count), .section = &config_operator_section, .redo = CONFIG_REDO_PRINCIPALS, .help = "who may read and command here"},
+    {.key = "http",
+        .type = FIELD_HTTP,
+        .offset = offsetof(struct broker_config, http),
+        .help = "metrics and health; omit for none"},
+    {.key = "store",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct broker_config, store),
+        .section = &config_store_section,
+        .required = true,
+        .help = "the durable store"},
+    {.key = "max-deadline",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct broker_config, max_deadline_us),
+        .fallback = "5m",
+        .low = 1e7,
+        .high = 8.64e10,
+        .redo = CONFIG_REDO_LIMITS,
+        .help = "a command whose deadline is further away is rejected"},
+    {.key = "stations",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct broker_config, stations),
+        .count_offset = offsetof(struct broker_config, station_count),
+        .section = &station_section,
+        .redo = CONFIG_REDO_PRINCIPALS,
+        .help = "the gateways of this province"},
+    {.key = "operators",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct broker_config, operators),
+        .count_offset = offsetof(struct broker_config, operator_count),
+        .section = &config_operator_section,
+        .redo = CONFIG_REDO_PRINCIPALS,
+        .help = "who may read and command here"},
     {.key = "authority", .type = FIELD_LATER},
-    {.key = "peers", .type = FIELD_SECTIONS, .offset = offsetof(struct broker_config, peers), .count_offset = offsetof(struct broker_config, peer_count), .section = &peer_section, .redo = CONFIG_REDO_LINKS | CONFIG_REDO_RULES, .help = "the neighbouring provinces' brokers"},
-    {.key = NULL}};
-static const struct section root = {.name = "this file", .size = sizeof(struct broker_config), .fields = fields, .finish = finish};
+    {.key = "peers",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct broker_config, peers),
+        .count_offset = offsetof(struct broker_config, peer_count),
+        .section = &peer_section,
+        .redo = CONFIG_REDO_LINKS | CONFIG_REDO_RULES,
+        .help = "the neighbouring provinces' brokers"},
+    {.key = NULL},
+};
+static const struct section root = {
+    .name = "this file", .size = sizeof(struct broker_config), .fields = fields, .finish = finish};
 
 int broker_config_load(struct broker_config **out, const char *path, struct buffer *problems) {
   struct broker_config *config = mem_alloc(sizeof *config);
@@ -130,4 +242,6 @@ struct broker_config *broker_config_free(struct broker_config *config) {
   return NULL;
 }
 
-unsigned broker_config_changed(const struct broker_config *old, const struct broker_config *fresh) { return schema_changed(&root, old, fresh); }
+unsigned broker_config_changed(const struct broker_config *old, const struct broker_config *fresh) {
+  return schema_changed(&root, old, fresh);
+}

@@ -1,8 +1,9 @@
 #ifndef RIVERBUS_BROKER_CONFIG_H
 #define RIVERBUS_BROKER_CONFIG_H
 /*
- * The broker's configuration file as plain structs: what stands in riverbus-broker.yaml(5), defaults filled in, everything checked (names, keys given once, also by their
- * transport form, patterns, endpoints, the identity). What a later version brings is refused by name, never ignored.
+ * The broker's configuration file as plain structs: what stands in riverbus-broker.yaml(5), defaults filled in,
+ * everything checked (names, keys given once, also by their transport form, patterns, endpoints, the identity). What a
+ * later version brings is refused by name, never ignored.
  */
 #include "common/config/values.h"
 
@@ -23,7 +24,7 @@ struct broker_peer {
   struct config_endpoint connect; /* urgent NULL: wait for the peer */
   struct broker_rule *share;      /* what we send; empty: nothing */
   size_t share_count;
-  struct broker_rule *accept;     /* what we take; empty: nothing */
+  struct broker_rule *accept; /* what we take; empty: nothing */
   size_t accept_count;
 };
 
@@ -43,8 +44,9 @@ struct broker_config {
   size_t peer_count;
 };
 
-/* Reads and checks the file at path. 0, or CONFIG_WRONG with one line for each problem (each ends with a newline) in *problems. Relative paths inside the file are
- * relative to the file's folder and stand resolved in the structs. Reads files: may block. */
+/* Reads and checks the file at path. 0, or CONFIG_WRONG with one line for each problem (each ends with a newline) in
+ * *problems. Relative paths inside the file are relative to the file's folder and stand resolved in the structs. Reads
+ * files: may block. */
 int broker_config_load(struct broker_config **out, const char *path, struct buffer *problems);
 struct broker_config *broker_config_free(struct broker_config *config);
 /* What a reload from `old` to `fresh` has to do: a mask of enum config_redo; 0: nothing changed. */

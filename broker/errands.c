@@ -12,7 +12,9 @@ struct errand {
   void *ctx, *cookie;
 };
 
-void errands_init(struct errands *errands, struct node *node) { *errands = (struct errands){node, NULL, &errands->first, NULL}; }
+void errands_init(struct errands *errands, struct node *node) {
+  *errands = (struct errands){node, NULL, &errands->first, NULL};
+}
 
 static void errand_free(struct errand *errand) {
   if (errand->batch) store_batch_free(errand->batch);
@@ -54,7 +56,9 @@ void errands_deinit(struct errands *errands) {
 
 static bool ask(struct errands *errands, struct errand *errand) {
   struct errand *next = errand->next;
-  if (errand->batch ? node_submit(errands->node, errand->batch, errand) : node_read(errands->node, &errand->read, errand)) return false;
+  if (errand->batch ? node_submit(errands->node, errand->batch, errand)
+                    : node_read(errands->node, &errand->read, errand))
+    return false;
   errand->batch = NULL; /* the store's now */
   list_add(errands, errand);
   if (errands->first == errand) errands->first = next;
@@ -82,7 +86,8 @@ void errands_submit(struct errands *errands, struct store_batch *batch, errand_f
   start(errands, errand);
 }
 
-struct errand *errands_read(struct errands *errands, const struct store_read *read, errand_fn *done, void *ctx, void *cookie) {
+struct errand *errands_read(
+    struct errands *errands, const struct store_read *read, errand_fn *done, void *ctx, void *cookie) {
   struct errand *errand = errand_new(done, ctx, cookie);
   errand->read = *read;
   if (read->key.len) {

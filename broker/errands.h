@@ -1,9 +1,9 @@
 #ifndef RIVERBUS_BROKER_ERRANDS_H
 #define RIVERBUS_BROKER_ERRANDS_H
 /*
- * What the broker asks of the store through its node, each with a function to call when it is done. Where the store's queue is full the
- * errand waits here in order; what may be asked is bounded by those who ask (one flush per reader, one page per lane of a subscriber, the open
- * commands).
+ * What the broker asks of the store through its node, each with a function to call when it is done. Where the store's
+ * queue is full the errand waits here in order; what may be asked is bounded by those who ask (one flush per reader,
+ * one page per lane of a subscriber, the open commands).
  */
 #include "common/node/node.h"
 
@@ -18,10 +18,13 @@ struct errands {
 };
 
 void errands_init(struct errands *errands, struct node *node);
-/* At the end of the process, after node and store: whatever is still open is answered as refused, so that everybody frees what is theirs. */
+/* At the end of the process, after node and store: whatever is still open is answered as refused, so that everybody
+ * frees what is theirs. */
 void errands_deinit(struct errands *errands);
-void errands_submit(struct errands *errands, struct store_batch *batch, errand_fn *done, void *ctx, void *cookie); /* takes the batch */
-struct errand *errands_read(struct errands *errands, const struct store_read *read, errand_fn *done, void *ctx, void *cookie);
+void errands_submit(
+    struct errands *errands, struct store_batch *batch, errand_fn *done, void *ctx, void *cookie); /* takes the batch */
+struct errand *errands_read(
+    struct errands *errands, const struct store_read *read, errand_fn *done, void *ctx, void *cookie);
 /* Whoever asked is gone: the function is not called any more. NULL is allowed. */
 void errand_forget(struct errand *errand);
 /* For the node's hooks `submitted` and `read`: `errand` is the cookie. */

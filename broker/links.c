@@ -34,7 +34,8 @@ static void connect_now(struct links *links, struct link *link) {
   link->connect_at = 0;
   bool good = public_key_transport(&link->first_key, key) == 0;
   for (int channel = 0; channel < CHANNELS && good; channel++)
-    good = net_connect(links->net, link->endpoints[channel], key, channel, link->principal, &link->conns[channel], &why) == 0;
+    good = net_connect(
+               links->net, link->endpoints[channel], key, channel, link->principal, &link->conns[channel], &why) == 0;
   if (good) return;
   log_warning("links", link->principal, "cannot connect to %s: %s", link->endpoints[0], why);
   disconnect(links, link);
@@ -53,7 +54,8 @@ void links_opened(struct links *links, uint64_t conn) {
   struct link *link = link_of_conn(links, conn, &channel);
   if (!link) return;
   link->stands[channel] = true;
-  if (link->stands[CHANNEL_URGENT] && link->stands[CHANNEL_TELEMETRY]) node_opened(links->node, link->peer, link->conns[CHANNEL_URGENT], link->conns[CHANNEL_TELEMETRY]);
+  if (link->stands[CHANNEL_URGENT] && link->stands[CHANNEL_TELEMETRY])
+    node_opened(links->node, link->peer, link->conns[CHANNEL_URGENT], link->conns[CHANNEL_TELEMETRY]);
 }
 
 void links_closed(struct links *links, uint64_t conn) {
@@ -98,7 +100,8 @@ struct link *links_find(const struct links *links, const char *principal) {
 struct link *links_of_address(const struct links *links, struct bytes address) {
   struct bytes station = address_segment(address, 1);
   if (!station.len) return NULL;
-  struct link *link = table_get(&links->by_node, bytes_of(address.data, (size_t)(station.data - address.data) + station.len));
+  struct link *link =
+      table_get(&links->by_node, bytes_of(address.data, (size_t)(station.data - address.data) + station.len));
   return link && !link->is_peer ? link : NULL;
 }
 
@@ -148,12 +151,12 @@ static struct link *link_get(struct links *links, const char *kind, const char *
 
 static void add_to_node(struct links *links, struct link *link, bool connects) {
   struct node_peer_config config = {.principal = link->principal,
-                                    .node = link->node,
-                                    .role = link->is_peer ? NODE_PEER_NEIGHBOUR : NODE_PEER_STATION,
-                                    .connects = connects,
-                                    .scope = link->scope,
-                                    .compress = link->is_peer,
-                                    .owner = link};
+      .node = link->node,
+      .role = link->is_peer ? NODE_PEER_NEIGHBOUR : NODE_PEER_STATION,
+      .connects = connects,
+      .scope = link->scope,
+      .compress = link->is_peer,
+      .owner = link};
   link->peer = node_peer_add(links->node, &config);
 }
 
@@ -167,13 +170,15 @@ static void configure_station(struct links *links, const struct broker_station *
 static void read_rules(struct peer_rules *rules, const char *node, const struct broker_peer *peer) {
   *rules = (struct peer_rules){.node = node};
   for (size_t i = 0; i < peer->share_count; i++) patterns_add(&rules->share, pattern_text(peer->share[i].match), NULL);
-  for (size_t i = 0; i < peer->accept_count; i++) patterns_add(&rules->accept, pattern_text(peer->accept[i].match), NULL);
+  for (size_t i = 0; i < peer->accept_count; i++)
+    patterns_add(&rules->accept, pattern_text(peer->accept[i].match), NULL);
 }
 
 static bool text_same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
 static bool connection_changed(const struct link *link, const struct broker_peer *peer) {
-  return !text_same(link->endpoints[0], peer->connect.urgent) || !text_same(link->endpoints[1], peer->connect.telemetry) ||
+  return !text_same(link->endpoints[0], peer->connect.urgent) ||
+         !text_same(link->endpoints[1], peer->connect.telemetry) ||
          memcmp(&link->first_key, &peer->keys.items[0], sizeof link->first_key) != 0;
 }
 
@@ -209,7 +214,8 @@ static void configure_peer(struct links *links, const struct broker_peer *peer) 
   if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
 }
 
-/* Those that go leave the list before they are freed: the node closes their connections, and these are looked up in it. */
+/* Those that go leave the list before they are freed: the node closes their connections, and these are looked up in it.
+ */
 static void drop_unwanted(struct links *links) {
   struct link **gone = mem_alloc((links->count + 1) * sizeof *gone);
   size_t kept = 0, gone_count = 0;

@@ -1,15 +1,17 @@
 #ifndef RIVERBUS_BROKER_LINKS_H
 #define RIVERBUS_BROKER_LINKS_H
 /*
- * The links of this broker: one for each station and each neighbour of the configuration, with its place in the node and, for a neighbour that we
- * connect to, its two connections. A reload adds, removes and changes them without touching the others.
+ * The links of this broker: one for each station and each neighbour of the configuration, with its place in the node
+ * and, for a neighbour that we connect to, its two connections. A reload adds, removes and changes them without
+ * touching the others.
  */
 #include "broker/peers.h"
 #include "broker/principals.h"
 #include "common/net/net.h"
 #include "common/node/node.h"
 
-#define LINK_RECONNECT_US SECOND_US /* after a session that was refused or died; what ZeroMQ reconnects by itself is not waited for */
+#define LINK_RECONNECT_US                                                                                              \
+  SECOND_US /* after a session that was refused or died; what ZeroMQ reconnects by itself is not waited for */
 
 struct link {
   char *principal;

@@ -5,14 +5,15 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-static const char usage[] = "Usage: riverbus-broker --config FILE [--check]\n"
-                            "\n"
-                            "The broker of a province. It runs in the foreground and ends on SIGTERM; SIGHUP reads the configuration again.\n"
-                            "\n"
-                            "  --config FILE   the configuration, see riverbus-broker.yaml(5)\n"
-                            "  --check         only check the configuration: exit 0 where it is good, else 1\n"
-                            "  --version       print the version\n"
-                            "  --help          print this\n";
+static const char usage[] =
+    "Usage: riverbus-broker --config FILE [--check]\n"
+    "\n"
+    "The broker of a province. It runs in the foreground and ends on SIGTERM; SIGHUP reads the configuration again.\n"
+    "\n"
+    "  --config FILE   the configuration, see riverbus-broker.yaml(5)\n"
+    "  --check         only check the configuration: exit 0 where it is good, else 1\n"
+    "  --version       print the version\n"
+    "  --help          print this\n";
 
 struct arguments {
   const char *config;
@@ -22,8 +23,8 @@ struct arguments {
 enum { ARGUMENTS_DONE = 1, ARGUMENTS_WRONG = 2 };
 
 static int parse_arguments(struct arguments *arguments, int argc, char **argv) {
-  static const struct option options[] = {
-      {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'}, {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+      {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
   int option;
   while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
     switch (option) {
@@ -35,7 +36,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv) {
     }
   }
   if (arguments->config && optind == argc) return 0;
-  fputs(arguments->config ? "riverbus-broker: no arguments are expected beside the options\n" : "riverbus-broker: --config FILE is missing\n", stderr);
+  fputs(arguments->config ? "riverbus-broker: no arguments are expected beside the options\n"
+                          : "riverbus-broker: --config FILE is missing\n",
+      stderr);
   return ARGUMENTS_WRONG;
 }
 

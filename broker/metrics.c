@@ -9,7 +9,8 @@ struct figure {
 
 static void put_figures(struct buffer *out, const struct figure *figures, size_t count) {
   for (size_t i = 0; i < count; i++)
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help, figures[i].name, figures[i].type, figures[i].name, figures[i].value);
+    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help,
+        figures[i].name, figures[i].type, figures[i].name, figures[i].value);
 }
 
 static void put_node(struct broker *broker, struct buffer *out) {
@@ -32,7 +33,8 @@ static void put_node(struct broker *broker, struct buffer *out) {
       {"riverbus_store_max_bytes", "gauge", "Size of the store.", s.max_bytes},
       {"riverbus_store_commit_microseconds", "gauge", "Duration of the last commit.", (uint64_t)s.commit_us_last},
       {"riverbus_points", "gauge", "Points in the catalogue.", broker->catalogue.count},
-      {"riverbus_points_left_out_total", "counter", "Records of points beyond the catalogue's limit.", broker->catalogue.left_out},
+      {"riverbus_points_left_out_total", "counter", "Records of points beyond the catalogue's limit.",
+          broker->catalogue.left_out},
       {"riverbus_commands_open", "gauge", "Commands without a final state, and unknown ones.", o.open},
       {"riverbus_commands_taken_total", "counter", "Commands accepted.", o.taken},
       {"riverbus_commands_refused_total", "counter", "Commands refused by this broker.", o.refused},
@@ -45,8 +47,10 @@ static void put_node(struct broker *broker, struct buffer *out) {
       {"riverbus_bytes_in_total", "counter", "Bytes received.", n.bytes_in},
       {"riverbus_bytes_out_total", "counter", "Bytes sent.", n.bytes_out},
       {"riverbus_refused_handshakes_total", "counter", "Strangers and wrong keys.", n.refused_handshakes},
-      {"riverbus_refused_messages_total", "counter", "Messages without a principal that is obeyed.", n.refused_messages},
-      {"riverbus_malformed_requests_total", "counter", "Malformed messages of operators.", requests_malformed(broker->requests)},
+      {"riverbus_refused_messages_total", "counter", "Messages without a principal that is obeyed.",
+          n.refused_messages},
+      {"riverbus_malformed_requests_total", "counter", "Malformed messages of operators.",
+          requests_malformed(broker->requests)},
   };
   put_figures(out, figures, sizeof figures / sizeof figures[0]);
 }
@@ -60,9 +64,12 @@ static int64_t link_up(const struct node_peer_status *s) { return s->up; }
 static int64_t link_round_trip(const struct node_peer_status *s) { return s->round_trip; }
 static int64_t link_offset(const struct node_peer_status *s) { return s->clock_offset; }
 static int64_t link_received(const struct node_peer_status *s) {
-  return (int64_t)(s->received_records[LANE_URGENT] + s->received_records[LANE_LIVE] + s->received_records[LANE_BACKFILL]);
+  return (
+      int64_t)(s->received_records[LANE_URGENT] + s->received_records[LANE_LIVE] + s->received_records[LANE_BACKFILL]);
 }
-static int64_t link_sent(const struct node_peer_status *s) { return (int64_t)(s->sent_records[LANE_URGENT] + s->sent_records[LANE_LIVE] + s->sent_records[LANE_BACKFILL]); }
+static int64_t link_sent(const struct node_peer_status *s) {
+  return (int64_t)(s->sent_records[LANE_URGENT] + s->sent_records[LANE_LIVE] + s->sent_records[LANE_BACKFILL]);
+}
 static int64_t link_backlog(const struct node_peer_status *s) { return (int64_t)s->backlog_records; }
 static int64_t link_refused(const struct node_peer_status *s) { return (int64_t)s->refused_blocks; }
 static int64_t link_refused_greetings(const struct node_peer_status *s) { return (int64_t)s->refused_greetings; }
@@ -75,7 +82,8 @@ static const struct link_figure link_figures[] = {
     {"riverbus_link_sent_records_total", "counter", "Records sent.", link_sent},
     {"riverbus_link_backlog_records", "gauge", "Records known to be missing there.", link_backlog},
     {"riverbus_link_refused_blocks_total", "counter", "Blocks and malformed messages refused.", link_refused},
-    {"riverbus_link_refused_greetings_total", "counter", "Greetings refused: a wrong name, a copied key, another version.", link_refused_greetings},
+    {"riverbus_link_refused_greetings_total", "counter",
+        "Greetings refused: a wrong name, a copied key, another version.", link_refused_greetings},
 };
 
 static void put_link_figure(struct broker *broker, const struct link_figure *figure, struct buffer *out) {
@@ -85,14 +93,16 @@ static void put_link_figure(struct broker *broker, const struct link_figure *fig
     const struct link *link = broker->links.items[i];
     node_peer_status(broker->node, link->peer, &status);
     buffer_printf(out, "%s{node=", figure->name);
-    json_put_text(out, bytes_text(link->node)); /* Prometheus escapes a label as JSON does for the characters a name can have */
+    json_put_text(
+        out, bytes_text(link->node)); /* Prometheus escapes a label as JSON does for the characters a name can have */
     buffer_printf(out, "} %" PRId64 "\n", figure->value(&status));
   }
 }
 
 void broker_metrics(struct broker *broker, struct buffer *out) {
   put_node(broker, out);
-  for (size_t i = 0; i < sizeof link_figures / sizeof link_figures[0]; i++) put_link_figure(broker, &link_figures[i], out);
+  for (size_t i = 0; i < sizeof link_figures / sizeof link_figures[0]; i++)
+    put_link_figure(broker, &link_figures[i], out);
 }
 
 const char *broker_health(struct broker *broker) {

@@ -155,7 +155,8 @@ static void tell(struct order *order, struct saying *saying) {
   saying->text = NULL; /* consumed */
 }
 
-static bool is_released(const struct order *order, const struct saying *saying, bool by_report, struct epoch epoch, uint64_t sequence) {
+static bool is_released(
+    const struct order *order, const struct saying *saying, bool by_report, struct epoch epoch, uint64_t sequence) {
   if (saying->by_report != by_report) return false;
   if (!by_report) return !order->again && saying->gate <= order->committed;
   int order_of_epochs = epoch_compare(saying->epoch, epoch);
@@ -179,4 +180,6 @@ static void release(struct order *order, bool by_report, struct epoch epoch, uin
 }
 
 void order_release_own(struct order *order) { release(order, false, (struct epoch){0, 0}, 0); }
-void order_release_reports(struct order *order, struct epoch epoch, uint64_t sequence) { release(order, true, epoch, sequence); }
+void order_release_reports(struct order *order, struct epoch epoch, uint64_t sequence) {
+  release(order, true, epoch, sequence);
+}

@@ -1,6 +1,7 @@
 #ifndef RIVERBUS_BROKER_ORDER_H
 #define RIVERBUS_BROKER_ORDER_H
-/* One open command: its ledger entry, what is to be said about it once it is committed, and who listens. Inside of orders*.c. */
+/* One open command: its ledger entry, what is to be said about it once it is committed, and who listens. Inside of
+ * orders*.c. */
 #include "broker/orders.h"
 #include "common/base/log.h"
 #include "common/base/table.h"
@@ -59,7 +60,7 @@ struct orders {
 };
 
 struct order *order_new(struct orders *orders, struct bytes id); /* in the table, entry empty but for nothing */
-void order_free(struct order *order);                            /* out of the table; its followers' requests must be gone */
+void order_free(struct order *order); /* out of the table; its followers' requests must be gone */
 /* The entry changed: encode it, hold back the saying, commit. */
 void order_say(struct order *order); /* own transition */
 void order_say_by_report(struct order *order, struct epoch epoch, uint64_t sequence);

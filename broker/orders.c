@@ -51,7 +51,8 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   struct command command;
   if (!key.len || key.data[0] != '!') return false; /* the open ones stand first */
   if (ledger_load(&ledger, value) || command_read(&command, ledger.entry.command)) {
-    log_error("commands", NULL, "the entry of command " BYTES_FMT " cannot be read: it is left as it is", (int)key.len - 1, (const char *)key.data + 1);
+    log_error("commands", NULL, "the entry of command " BYTES_FMT " cannot be read: it is left as it is",
+        (int)key.len - 1, (const char *)key.data + 1);
     ledger_deinit(&ledger);
     return true;
   }
@@ -64,7 +65,9 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   return true;
 }
 
-int orders_load(struct orders *orders, struct store *store) { return store_scan(store, STORE_COMMANDS, load_one, orders); }
+int orders_load(struct orders *orders, struct store *store) {
+  return store_scan(store, STORE_COMMANDS, load_one, orders);
+}
 
 /* ---- handing over ---- */
 
@@ -72,7 +75,8 @@ static void send_command(struct order *order) {
   struct orders *orders = order->owner;
   struct buffer body = BUFFER_NULL;
   settle_put_command(&body, order->ledger.entry.command);
-  if (orders->hooks.send(orders->hooks.ctx, order->ledger.entry.station, SETTLE_COMMAND, buffer_bytes(&body))) order->told = wall(orders);
+  if (orders->hooks.send(orders->hooks.ctx, order->ledger.entry.station, SETTLE_COMMAND, buffer_bytes(&body)))
+    order->told = wall(orders);
   buffer_deinit(&body);
 }
 
@@ -81,13 +85,17 @@ void order_hand_over(struct order *order) {
   struct orders *orders = order->owner;
   bool durable = order->accepted && order->committed == order->commits && !order->again;
   if (!durable || order->told || order->ledger.entry.state != STATE_SENT) return;
-  if (orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) && station.up) send_command(order);
+  if (orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) && station.up)
+    send_command(order);
 }
 
-static bool is_carried_out_by_station(const struct order *order, int64_t now) { return order->ledger.entry.state == STATE_SENT && now < order->deadline; }
+static bool is_carried_out_by_station(const struct order *order, int64_t now) {
+  return order->ledger.entry.state == STATE_SENT && now < order->deadline;
+}
 
 static bool is_unsettled_there(const struct order *order) {
-  return order->ledger.entry.custody == LEDGER_NEXT && (state_is_open(order->ledger.entry.state) || order->ledger.entry.state == STATE_UNKNOWN);
+  return order->ledger.entry.custody == LEDGER_NEXT &&
+         (state_is_open(order->ledger.entry.state) || order->ledger.entry.state == STATE_UNKNOWN);
 }
 
 /* From accepted to sent; the station is told when that is durable. */
@@ -159,12 +167,15 @@ static void note_forged(struct orders *orders, struct bytes station, struct byte
   uint64_t suppressed;
   orders->stats.forged++;
   if (!log_allow(&orders->limit, world_now(orders->world).mono, &suppressed)) return;
-  log_warning("commands", NULL, "a report about " BYTES_FMT " that is not signed by " BYTES_FMT " is not believed", BYTES_ARG(address), BYTES_ARG(station));
+  log_warning("commands", NULL, "a report about " BYTES_FMT " that is not signed by " BYTES_FMT " is not believed",
+      BYTES_ARG(address), BYTES_ARG(station));
 }
 
-static void admit_report(struct orders *orders, const struct order_station *station, const struct block *block, const struct record *record, struct store_batch *batch) {
+static void admit_report(struct orders *orders, const struct order_station *station, const struct block *block,
+    const struct record *record, struct store_batch *batch) {
   struct report report;
-  if (record->value.type != VALUE_BYTES || report_open(&report, record->value.bytes) || !is_key_of(station, &report.key)) {
+  if (record->value.type != VALUE_BYTES || report_open(&report, record->value.bytes) ||
+      !is_key_of(station, &report.key)) {
     note_forged(orders, station->node, record->address);
     return;
   }
@@ -182,7 +193,8 @@ static void admit_report(struct orders *orders, const struct order_station *stat
   order_put(order, batch); /* also for one that came before: the batch that held it then may have been refused */
 }
 
-void orders_admit(struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch) {
+void orders_admit(
+    struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch) {
   struct block_reader *reader = NULL;
   struct record record;
   if (!orders->open.count || block_reader_new(&reader, block)) return;
@@ -197,7 +209,8 @@ void orders_committed(struct orders *orders, const struct block *block) {
   struct report report;
   if (!orders->open.count || block_reader_new(&reader, block)) return;
   while (block_reader_next(reader, &record) == 0) {
-    if (record.kind != RECORD_REPORT || record.value.type != VALUE_BYTES || report_read(&report, record.value.bytes)) continue;
+    if (record.kind != RECORD_REPORT || record.value.type != VALUE_BYTES || report_read(&report, record.value.bytes))
+      continue;
     struct order *order = table_get(&orders->open, report.id);
     if (order) order_release_reports(order, block->epoch, record.sequence);
   }
@@ -219,7 +232,8 @@ void orders_message(struct orders *orders, const struct order_station *station, 
   struct epoch epoch;
   struct settle_ids ids;
   if (type != SETTLE_NEVER || settle_get_never(body, &epoch, &ids)) {
-    log_warning("commands", NULL, BYTES_FMT " sent a message of type %u that is not understood", BYTES_ARG(station->node), type);
+    log_warning("commands", NULL, BYTES_FMT " sent a message of type %u that is not understood",
+        BYTES_ARG(station->node), type);
     return;
   }
   for (uint32_t i = 0; i < ids.count; i++) {
@@ -236,7 +250,8 @@ static void expire(struct order *order, int64_t now) {
   char message[2 * ADDRESS_MAX];
   if (ledger_move(entry, ACTOR_BROKER, STATE_EXPIRED, now)) return;
   entry->code = CODE_EXPIRED;
-  snprintf(message, sizeof message, "the station " BYTES_FMT " was not connected until the deadline passed", BYTES_ARG(entry->station));
+  snprintf(message, sizeof message, "the station " BYTES_FMT " was not connected until the deadline passed",
+      BYTES_ARG(entry->station));
   entry->message = bytes_text(message);
   order_say(order);
   order_commit(order);
@@ -268,7 +283,8 @@ static int64_t order_tick(struct order *order, int64_t now) {
     return now + SECOND_US;
   }
   if (!is_unsettled_there(order)) return now + 60 * SECOND_US;
-  if (entry->state == STATE_UNKNOWN && order->told) return now + 60 * SECOND_US; /* asked in this session: who does not know will not learn it */
+  if (entry->state == STATE_UNKNOWN && order->told)
+    return now + 60 * SECOND_US; /* asked in this session: who does not know will not learn it */
   bool carried_out = is_carried_out_by_station(order, now);
   if (!carried_out && now < order->deadline) return order->deadline;
   int64_t due = order->told ? order->told + (carried_out ? ORDERS_RESEND_US : ORDERS_ASK_US) : now;

@@ -1,17 +1,18 @@
 #ifndef RIVERBUS_BROKER_ORDERS_H
 #define RIVERBUS_BROKER_ORDERS_H
 /*
- * The broker's part in the life of a command (common/command/state.h has the states). Pure but for the requests it answers: what it needs of
- * the world comes by hooks. Its rules:
+ * The broker's part in the life of a command (common/command/state.h has the states). Pure but for the requests it
+ * answers: what it needs of the world comes by hooks. Its rules:
  *
  *   - nothing is said to an operator before it is committed here;
- *   - `sent` is committed before the command is handed to the station; from then on only the station's signed reports, its word that it never had
- *     the command, or the timer (only `unknown`) change the state;
+ *   - `sent` is committed before the command is handed to the station; from then on only the station's signed reports,
+ * its word that it never had the command, or the timer (only `unknown`) change the state;
  *   - a station that is not connected: the command waits as accepted until its deadline, then it is expired;
- *   - when a station's session comes up: commands that it can still carry out are handed over (again), all other unsettled ones are asked for.
+ *   - when a station's session comes up: commands that it can still carry out are handed over (again), all other
+ * unsettled ones are asked for.
  *
- * In the store an open command stands under "!ID", a finished one under "ID" (`unknown` counts as open: it may change once). So the start reads the
- * open ones only, however long the history is.
+ * In the store an open command stands under "!ID", a finished one under "ID" (`unknown` counts as open: it may change
+ * once). So the start reads the open ones only, however long the history is.
  */
 #include "broker/catalogue.h"
 #include "broker/errands.h"
@@ -36,7 +37,8 @@ struct orders_hooks {
   void *ctx;
   void (*commit)(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie);
   struct errand *(*read)(void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie);
-  bool (*station)(void *ctx, struct bytes address, struct order_station *out);    /* whose the address is; false: nobody's here */
+  bool (*station)(
+      void *ctx, struct bytes address, struct order_station *out); /* whose the address is; false: nobody's here */
   bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body); /* node_message */
   const struct check_operators *(*operators)(void *ctx);
   const struct point *(*point)(void *ctx, struct bytes address);
@@ -49,14 +51,16 @@ int orders_load(struct orders *orders, struct store *store);       /* at the sta
 void orders_set_deadline(struct orders *orders, int64_t ahead_us); /* how far a deadline may be away */
 
 /* The node's hooks. */
-void orders_admit(struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch);
+void orders_admit(
+    struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch);
 void orders_committed(struct orders *orders, const struct block *block);
 void orders_session(struct orders *orders, const struct order_station *station); /* came up */
 void orders_message(struct orders *orders, const struct order_station *station, uint8_t type, struct bytes body);
 /* Returns when to call again at the latest, µs wall. */
 int64_t orders_tick(struct orders *orders);
 
-/* Verbs. `take` is for COMMAND messages; follow: {"id"}; list: {"id"}, or {"open", "since"}, answered by {"commands":[...]} pieces and a last
+/* Verbs. `take` is for COMMAND messages; follow: {"id"}; list: {"id"}, or {"open", "since"}, answered by
+ * {"commands":[...]} pieces and a last
  * {"end":true}. `end` is for all three. */
 void orders_take(struct orders *orders, struct request *request);
 void orders_follow(struct orders *orders, struct request *request, const json_t *body);

@@ -38,11 +38,13 @@ static void look_up(struct inquiry *inquiry, struct bytes id, errand_fn *done) {
 }
 
 static bool looked_up_entry(const struct store_done *done, struct bytes id, struct ledger_entry *entry) {
-  return done->kind == STORE_DONE_READ && done->keyed_count && bytes_equal(done->keyed[0].key, id) && ledger_read(entry, done->keyed[0].value) == 0;
+  return done->kind == STORE_DONE_READ && done->keyed_count && bytes_equal(done->keyed[0].key, id) &&
+         ledger_read(entry, done->keyed[0].value) == 0;
 }
 
 /* The refusal as the state that it is; nothing of it is kept. */
-static void reject(struct orders *orders, struct request *request, const struct command *command, const struct refusal *refusal) {
+static void reject(
+    struct orders *orders, struct request *request, const struct command *command, const struct refusal *refusal) {
   struct ledger_entry entry = LEDGER_ENTRY_NULL;
   struct buffer text = BUFFER_NULL;
   entry.id = command->id;
@@ -62,12 +64,15 @@ static void reject(struct orders *orders, struct request *request, const struct 
 static bool check_province(const struct orders *orders, const struct command *command, struct refusal *refusal) {
   struct bytes province = address_segment(command->address, 0);
   if (bytes_equal(province, bytes_text(orders->node))) return true;
-  refusal_set(refusal, CODE_UNSUPPORTED, "Ask the province's own broker; commands across provinces are not supported yet.",
-              "the address " BYTES_FMT " belongs to the province " BYTES_FMT ", this broker is %s", BYTES_ARG(command->address), BYTES_ARG(province), orders->node);
+  refusal_set(refusal, CODE_UNSUPPORTED,
+      "Ask the province's own broker; commands across provinces are not supported yet.",
+      "the address " BYTES_FMT " belongs to the province " BYTES_FMT ", this broker is %s", BYTES_ARG(command->address),
+      BYTES_ARG(province), orders->node);
   return false;
 }
 
-static bool check_point(struct orders *orders, const struct command *command, int64_t *confirm_us, struct refusal *refusal) {
+static bool check_point(
+    struct orders *orders, const struct command *command, int64_t *confirm_us, struct refusal *refusal) {
   const struct point *point = orders->hooks.point(orders->hooks.ctx, command->address);
   bool known = point && point->descriptor;
   struct control control;
@@ -77,7 +82,8 @@ static bool check_point(struct orders *orders, const struct command *command, in
   return check_value(command, known, writable ? &control : NULL, refusal);
 }
 
-static void order_fill(struct order *order, const struct inquiry *inquiry, const struct order_station *station, int64_t confirm_us) {
+static void order_fill(
+    struct order *order, const struct inquiry *inquiry, const struct order_station *station, int64_t confirm_us) {
   struct ledger_entry *entry = &order->ledger.entry;
   entry->id = inquiry->command.id;
   entry->command = inquiry->command.bytes;
@@ -112,9 +118,11 @@ static void decide(struct inquiry *inquiry) {
   struct refusal refusal;
   struct order_station station;
   int64_t confirm_us = 0;
-  bool passed = check_deadline(command, world_now(orders->world).wall, orders->ahead_us, &refusal) && check_point(orders, command, &confirm_us, &refusal);
+  bool passed = check_deadline(command, world_now(orders->world).wall, orders->ahead_us, &refusal) &&
+                check_point(orders, command, &confirm_us, &refusal);
   if (passed && !orders->hooks.station(orders->hooks.ctx, command->address, &station)) {
-    refusal_set(&refusal, CODE_UNKNOWN_POINT, NULL, "no station of this broker owns the address " BYTES_FMT, BYTES_ARG(command->address));
+    refusal_set(&refusal, CODE_UNKNOWN_POINT, NULL, "no station of this broker owns the address " BYTES_FMT,
+        BYTES_ARG(command->address));
     passed = false;
   }
   if (passed && orders->open.count >= ORDERS_MAX) {
@@ -179,8 +187,10 @@ void orders_take(struct orders *orders, struct request *request) {
   const struct check_operator *by = NULL;
   struct buffer where = BUFFER_NULL;
   buffer_printf(&where, "the broker %s", orders->node);
-  bool passed = check_open(&command, request_command(request), &refusal) && check_understood(&command, &refusal) && check_province(orders, &command, &refusal) &&
-                check_authority(&command, orders->hooks.operators(orders->hooks.ctx), buffer_text(&where), &by, &refusal);
+  bool passed =
+      check_open(&command, request_command(request), &refusal) && check_understood(&command, &refusal) &&
+      check_province(orders, &command, &refusal) &&
+      check_authority(&command, orders->hooks.operators(orders->hooks.ctx), buffer_text(&where), &by, &refusal);
   buffer_deinit(&where);
   if (passed)
     take_start(orders, request, by);
@@ -192,10 +202,13 @@ void orders_take(struct orders *orders, struct request *request) {
 
 static bool may_read(const struct request *request, const struct ledger_entry *entry) {
   struct command command;
-  return command_read(&command, entry->command) == 0 && patterns_match(request_requester(request)->read, command.address);
+  return command_read(&command, entry->command) == 0 &&
+         patterns_match(request_requester(request)->read, command.address);
 }
 
-static void no_such(struct request *request) { request_refuse(request, "not-found", "no command of that id is known here", "List them with: riverbus commands"); }
+static void no_such(struct request *request) {
+  request_refuse(request, "not-found", "no command of that id is known here", "List them with: riverbus commands");
+}
 
 static void follow_looked_up(void *ctx, void *cookie, const struct store_done *done) {
   struct inquiry *inquiry = ctx;
@@ -233,10 +246,13 @@ void orders_follow(struct orders *orders, struct request *request, const json_t 
 
 static bool is_listed(const struct inquiry *inquiry, const struct ledger_entry *entry) {
   struct command command;
-  return command_read(&command, entry->command) == 0 && command.issued >= inquiry->since && patterns_match(request_requester(inquiry->request)->read, command.address);
+  return command_read(&command, entry->command) == 0 && command.issued >= inquiry->since &&
+         patterns_match(request_requester(inquiry->request)->read, command.address);
 }
 
-static void row_begin(struct inquiry *inquiry) { buffer_printf(&inquiry->rows, "%s", inquiry->rows.len ? "," : "{\"commands\":["); }
+static void row_begin(struct inquiry *inquiry) {
+  buffer_printf(&inquiry->rows, "%s", inquiry->rows.len ? "," : "{\"commands\":[");
+}
 
 static void collect_open(struct inquiry *inquiry) {
   struct orders *orders = inquiry->owner;
@@ -289,7 +305,8 @@ static void list_step(struct inquiry *inquiry) {
     request_reply(inquiry->request, json_pack("{s:b}", "end", 1), true);
     return;
   }
-  struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = buffer_bytes(&inquiry->bytes), .max_bytes = LIST_BYTES};
+  struct store_read read = {
+      .what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = buffer_bytes(&inquiry->bytes), .max_bytes = LIST_BYTES};
   inquiry->reading = inquiry->owner->hooks.read(inquiry->owner->hooks.ctx, &read, list_page, inquiry, NULL);
 }
 
@@ -299,7 +316,8 @@ static void list_page(void *ctx, void *cookie, const struct store_done *done) {
   (void)cookie;
   inquiry->reading = NULL;
   for (size_t i = 0; done->kind == STORE_DONE_READ && i < done->keyed_count; i++) {
-    if (done->keyed[i].key.data[0] == '!' || ledger_read(&entry, done->keyed[i].value) || !is_listed(inquiry, &entry)) continue;
+    if (done->keyed[i].key.data[0] == '!' || ledger_read(&entry, done->keyed[i].value) || !is_listed(inquiry, &entry))
+      continue;
     row_begin(inquiry);
     ledger_put_json(&inquiry->rows, &entry);
   }

@@ -9,7 +9,9 @@ void peer_rules_deinit(struct peer_rules *rules) {
   *rules = PEER_RULES_NULL;
 }
 
-static int by_text(const void *a, const void *b) { return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b); }
+static int by_text(const void *a, const void *b) {
+  return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
+}
 
 uint64_t peer_rules_scope(const struct peer_rules *rules) {
   size_t count = rules->share.count;
@@ -32,7 +34,9 @@ uint64_t peer_rules_scope(const struct peer_rules *rules) {
 
 /* ---- share ---- */
 
-static bool stream_is_ours(const struct peer_rules *rules, struct bytes stream) { return address_below(stream_owner(stream), bytes_text(rules->node)); }
+static bool stream_is_ours(const struct peer_rules *rules, struct bytes stream) {
+  return address_below(stream_owner(stream), bytes_text(rules->node));
+}
 
 bool peer_shares_stream(const struct peer_rules *rules, struct bytes stream) {
   return stream_is_ours(rules, stream) && patterns_extent(&rules->share, stream_owner(stream)) != SELECTION_NONE;

@@ -1,12 +1,16 @@
 #ifndef RIVERBUS_BROKER_PEERS_H
 #define RIVERBUS_BROKER_PEERS_H
 /*
- * What passes between this broker and a neighbour: the rules `share` (what we send) and `accept` (what we take). Pure; the hooks of the
- * node (common/node) ask here. Fail closed: what no rule names, what cannot be read, and what belongs to a third province goes nowhere.
+ * What passes between this broker and a neighbour: the rules `share` (what we send) and `accept` (what we take). Pure;
+ * the hooks of the node (common/node) ask here. Fail closed: what no rule names, what cannot be read, and what belongs
+ * to a third province goes nowhere.
  *
- *   - We share only what this province originates (a later version adds transit), and of that the addresses that a rule matches.
- *   - Reports about commands stay in the province: they name operators and orders; what a neighbour may see of them needs a rule of its own.
- *   - Heads of a stream of which anything is shared pass: without them a neighbour could not know what it misses. They name the station only.
+ *   - We share only what this province originates (a later version adds transit), and of that the addresses that a rule
+ * matches.
+ *   - Reports about commands stay in the province: they name operators and orders; what a neighbour may see of them
+ * needs a rule of its own.
+ *   - Heads of a stream of which anything is shared pass: without them a neighbour could not know what it misses. They
+ * name the station only.
  *   - Of what a neighbour sends we take what `accept` matches, never a stream of our own province.
  */
 #include "broker/selection.h"

@@ -1,8 +1,8 @@
 #ifndef RIVERBUS_BROKER_PRINCIPALS_H
 #define RIVERBUS_BROKER_PRINCIPALS_H
 /*
- * Who may connect: from a transport key to a principal, and from a principal's name to its place in the configuration. Made anew at every
- * reload. Names: "station chongqing/cuntan", "peer hubei", "operator duty".
+ * Who may connect: from a transport key to a principal, and from a principal's name to its place in the configuration.
+ * Made anew at every reload. Names: "station chongqing/cuntan", "peer hubei", "operator duty".
  */
 #include "broker/config.h"
 #include "broker/requests.h"
@@ -22,7 +22,8 @@ struct principals {
   struct check_operator *operators; /* a row for each key of each operator */
   size_t operator_count;
 };
-void principals_init(struct principals *principals, const struct broker_config *config); /* the configuration outlives it */
+void principals_init(
+    struct principals *principals, const struct broker_config *config); /* the configuration outlives it */
 void principals_deinit(struct principals *principals);
 const struct principal *principals_by_key(const struct principals *principals, const uint8_t transport_key[32]);
 const struct principal *principals_by_name(const struct principals *principals, const char *name);

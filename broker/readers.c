@@ -5,7 +5,9 @@
 
 enum { PLACE_VERSION = 1 };
 
-void readers_init(struct readers *readers, struct errands *errands, const struct world *world) { *readers = (struct readers){errands, world, mem_alloc(sizeof(struct table))}; }
+void readers_init(struct readers *readers, struct errands *errands, const struct world *world) {
+  *readers = (struct readers){errands, world, mem_alloc(sizeof(struct table))};
+}
 
 static void place_free(void *value) {
   struct reader_place *place = value;
@@ -71,7 +73,9 @@ static bool place_read(void *ctx, struct bytes key, struct bytes value) {
   return true;
 }
 
-int readers_load(struct readers *readers, struct store *store) { return store_scan(store, STORE_READERS, place_read, readers); }
+int readers_load(struct readers *readers, struct store *store) {
+  return store_scan(store, STORE_READERS, place_read, readers);
+}
 
 static void flush(struct readers *readers, struct reader_place *place);
 
@@ -103,7 +107,8 @@ static void flush(struct readers *readers, struct reader_place *place) {
   errands_submit(readers->errands, batch, flush_done, readers, place);
 }
 
-struct reader_place *readers_add(struct readers *readers, const char *name, const char *operator_name, const char *patterns, const uint64_t positions[LANES]) {
+struct reader_place *readers_add(struct readers *readers, const char *name, const char *operator_name,
+    const char *patterns, const uint64_t positions[LANES]) {
   if (readers->by_name->count >= READERS_MAX) return NULL;
   struct reader_place *place = mem_alloc(sizeof *place);
   place->name = text_of(bytes_text(name));
@@ -116,7 +121,8 @@ struct reader_place *readers_add(struct readers *readers, const char *name, cons
   return place;
 }
 
-void readers_ack(struct readers *readers, struct reader_place *place, enum lane lane, uint64_t position, uint64_t within) {
+void readers_ack(
+    struct readers *readers, struct reader_place *place, enum lane lane, uint64_t position, uint64_t within) {
   uint64_t known = place->positions[lane];
   if (position < known || (position == known && within <= place->within[lane])) return;
   place->positions[lane] = position;

@@ -167,7 +167,9 @@ static json_t *error_body(const char *code, const char *message, const char *hin
   return json_pack("{s:{s:s,s:s,s:s?}}", "error", "code", code, "message", message, "hint", hint);
 }
 
-void request_refuse(struct request *request, const char *code, const char *message, const char *hint) { request_reply(request, error_body(code, message, hint), true); }
+void request_refuse(struct request *request, const char *code, const char *message, const char *hint) {
+  request_reply(request, error_body(code, message, hint), true);
+}
 
 /* The last bytes of a window are lent generously: it never goes below zero for the next one. */
 static bool send_charged(struct request *request, const struct request_message *message) {
@@ -181,10 +183,14 @@ static bool send_charged(struct request *request, const struct request_message *
   return true;
 }
 
-bool request_rows(struct request *request, struct bytes text) { return send_charged(request, &(struct request_message){.type = REQUEST_REPLY, .id = request->id, .body = text}); }
+bool request_rows(struct request *request, struct bytes text) {
+  return send_charged(request, &(struct request_message){.type = REQUEST_REPLY, .id = request->id, .body = text});
+}
 
 bool request_records(struct request *request, enum lane lane, uint64_t position, struct bytes block) {
-  return send_charged(request, &(struct request_message){.type = REQUEST_RECORDS, .id = request->id, .lane = lane, .position = position, .body = block});
+  return send_charged(
+      request, &(struct request_message){
+                   .type = REQUEST_RECORDS, .id = request->id, .lane = lane, .position = position, .body = block});
 }
 
 void request_again(struct request *request) { request->session->owner->want_more = true; }
@@ -213,22 +219,25 @@ static void refuse_session(struct session *session, const char *code, const char
 static void take_hello(struct session *session, const struct request_message *m) {
   struct requests *requests = session->owner;
   if (m->version != REQUEST_VERSION) {
-    refuse_session(session, "unsupported", "the command line speaks another version of the protocol than this node", "Install the same version of riverbus on both.");
+    refuse_session(session, "unsupported", "the command line speaks another version of the protocol than this node",
+        "Install the same version of riverbus on both.");
     return;
   }
   session->greeted = true;
   send_or_wait(session, &(struct request_message){.type = REQUEST_WELCOME,
-                                                  .version = REQUEST_VERSION,
-                                                  .clock = world_now(requests->world).wall,
-                                                  .node = bytes_text(requests->node),
-                                                  .name = bytes_text(session->who->name)});
+                            .version = REQUEST_VERSION,
+                            .clock = world_now(requests->world).wall,
+                            .node = bytes_text(requests->node),
+                            .name = bytes_text(session->who->name)});
 }
 
 static void take_ping(struct session *session, const struct request_message *m) {
-  send_or_wait(session, &(struct request_message){.type = REQUEST_PONG, .token = m->token, .clock = world_now(session->owner->world).wall});
+  send_or_wait(session, &(struct request_message){
+                            .type = REQUEST_PONG, .token = m->token, .clock = world_now(session->owner->world).wall});
 }
 
-static struct request *request_new(struct session *session, const struct request_message *m, const struct request_verb *verb) {
+static struct request *request_new(
+    struct session *session, const struct request_message *m, const struct request_verb *verb) {
   struct request *request = mem_alloc(sizeof *request);
   request->session = session;
   request->id = m->id;
@@ -242,7 +251,8 @@ static struct request *request_new(struct session *session, const struct request
 
 static void no_start(void *ctx, struct request *request, const json_t *body) {
   (void)ctx, (void)body;
-  request_refuse(request, "malformed", "this node does not know that request", "Install the same version of riverbus on both.");
+  request_refuse(
+      request, "malformed", "this node does not know that request", "Install the same version of riverbus on both.");
 }
 static const struct request_verb unknown_verb = {.name = "", .start = no_start};
 
@@ -261,7 +271,8 @@ static bool request_may_start(struct session *session, const struct request_mess
   if (session->request_count < SESSION_REQUESTS_MAX) return true;
   json_t *body = error_body("full", "too many requests are open in this session", "End some of them first.");
   char *json = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
-  send_or_wait(session, &(struct request_message){.type = REQUEST_REPLY, .id = m->id, .last = true, .body = bytes_text(json)});
+  send_or_wait(
+      session, &(struct request_message){.type = REQUEST_REPLY, .id = m->id, .last = true, .body = bytes_text(json)});
   free(json);
   json_decref(body);
   return false;
@@ -307,16 +318,22 @@ static void take_cancel(struct session *session, const struct request_message *m
     request_reply(request, json_pack("{s:b}", "cancelled", 1), true);
 }
 
-static void (*const takers[REQUEST_TYPES_END - REQUEST_HELLO])(struct session *session, const struct request_message *m) = {
-    [REQUEST_HELLO - REQUEST_HELLO] = take_hello,     [REQUEST_PING - REQUEST_HELLO] = take_ping,     [REQUEST_REQUEST - REQUEST_HELLO] = take_request,
-    [REQUEST_COMMAND - REQUEST_HELLO] = take_command, [REQUEST_CREDIT - REQUEST_HELLO] = take_credit, [REQUEST_ACK - REQUEST_HELLO] = take_ack,
+static void (*const takers[REQUEST_TYPES_END - REQUEST_HELLO])(
+    struct session *session, const struct request_message *m) = {
+    [REQUEST_HELLO - REQUEST_HELLO] = take_hello,
+    [REQUEST_PING - REQUEST_HELLO] = take_ping,
+    [REQUEST_REQUEST - REQUEST_HELLO] = take_request,
+    [REQUEST_COMMAND - REQUEST_HELLO] = take_command,
+    [REQUEST_CREDIT - REQUEST_HELLO] = take_credit,
+    [REQUEST_ACK - REQUEST_HELLO] = take_ack,
     [REQUEST_CANCEL - REQUEST_HELLO] = take_cancel,
 };
 
 static void note_malformed(struct requests *requests, const char *principal) {
   uint64_t suppressed;
   requests->malformed++;
-  if (log_allow(&requests->limit, world_now(requests->world).mono, &suppressed)) log_warning("requests", principal, "sent a malformed or unexpected message: dropped");
+  if (log_allow(&requests->limit, world_now(requests->world).mono, &suppressed))
+    log_warning("requests", principal, "sent a malformed or unexpected message: dropped");
 }
 
 /* It was forgotten here, or never greeted: told once, so that it does not wait for answers that cannot come. */

@@ -1,8 +1,8 @@
 #ifndef RIVERBUS_BROKER_SELECTION_H
 #define RIVERBUS_BROKER_SELECTION_H
 /*
- * What some patterns select of a stream, decided without opening its blocks where that is possible: all addresses of a stream lie below its
- * node, so a pattern may take everything of it, or nothing. Pure.
+ * What some patterns select of a stream, decided without opening its blocks where that is possible: all addresses of a
+ * stream lie below its node, so a pattern may take everything of it, or nothing. Pure.
  */
 #include "common/record/block.h"
 
@@ -14,10 +14,11 @@ struct bytes stream_owner(struct bytes stream);
 enum selection_extent pattern_extent(struct bytes pattern, struct bytes node);
 enum selection_extent patterns_extent(const struct patterns *patterns, struct bytes node);
 
-/* The part of a block that `keep` wants, opening it only as far as needed: first the dictionary by `address`, then the records. Gives a new
- * reference to `from` (all of it), a new block (some), or NULL (nothing, or the block is malformed: fail closed). */
+/* The part of a block that `keep` wants, opening it only as far as needed: first the dictionary by `address`, then the
+ * records. Gives a new reference to `from` (all of it), a new block (some), or NULL (nothing, or the block is
+ * malformed: fail closed). */
 struct selection {
-  bool (*address)(void *ctx, struct bytes address);       /* what may be in the dictionary; heads are always looked at */
+  bool (*address)(void *ctx, struct bytes address); /* what may be in the dictionary; heads are always looked at */
   bool (*record)(void *ctx, const struct record *record); /* the decision for one record */
   void *ctx;
 };

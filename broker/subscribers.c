@@ -62,7 +62,8 @@ size_t subscribers_count(const struct subscribers *subscribers) { return subscri
 
 static bool wants_address(void *ctx, struct bytes address) {
   const struct subscriber *subscriber = ctx;
-  return patterns_match(&subscriber->patterns, address) && patterns_match(request_requester(subscriber->request)->read, address);
+  return patterns_match(&subscriber->patterns, address) &&
+         patterns_match(request_requester(subscriber->request)->read, address);
 }
 
 static bool wants_record(void *ctx, const struct record *record) {
@@ -95,7 +96,9 @@ static void place_clear(struct place *place) {
 }
 
 static void tell_lost(struct subscriber *subscriber, enum lane lane, uint64_t from, uint64_t to) {
-  request_reply(subscriber->request, json_pack("{s:{s:s,s:I,s:I}}", "lost", "lane", lane_name(lane), "from", (json_int_t)from, "to", (json_int_t)to), false);
+  request_reply(subscriber->request,
+      json_pack("{s:{s:s,s:I,s:I}}", "lost", "lane", lane_name(lane), "from", (json_int_t)from, "to", (json_int_t)to),
+      false);
 }
 
 /* Positions have no holes but where retention cut the front or a damaged entry was set aside. */
@@ -114,7 +117,8 @@ static void page_read(void *ctx, void *cookie, const struct store_done *done) {
   place_clear(place);
   if (done->kind == STORE_DONE_READ && done->entry_count) {
     place->page = mem_alloc(done->entry_count * sizeof *place->page);
-    for (size_t i = 0; i < done->entry_count; i++) place->page[i] = (struct page_entry){done->entries[i].position, blob_ref(done->entries[i].block)};
+    for (size_t i = 0; i < done->entry_count; i++)
+      place->page[i] = (struct page_entry){done->entries[i].position, blob_ref(done->entries[i].block)};
     place->page_count = done->entry_count;
   } else if (done->kind == STORE_DONE_READ) { /* trimmed meanwhile, or damaged and set aside */
     note_gap(subscriber, lane, done->next ? done->next : place->reading_to + 1);
@@ -125,7 +129,11 @@ static void page_read(void *ctx, void *cookie, const struct store_done *done) {
 static void start_read(struct subscriber *subscriber, enum lane lane) {
   struct place *place = &subscriber->places[lane];
   struct subscribers_options *o = &subscriber->owner->options;
-  struct store_read read = {.what = STORE_READ_LOG, .lane = lane, .from = place->next, .to = node_log_last(o->node, lane), .max_bytes = PAGE_BYTES};
+  struct store_read read = {.what = STORE_READ_LOG,
+      .lane = lane,
+      .from = place->next,
+      .to = node_log_last(o->node, lane),
+      .max_bytes = PAGE_BYTES};
   place->reading_to = read.to;
   place->reading = errands_read(o->errands, &read, page_read, subscriber, place);
 }
@@ -222,9 +230,12 @@ bool request_patterns(struct request *request, const json_t *body, struct patter
   bool good = json_array_size(list) >= 1 && json_array_size(list) <= PATTERNS_MAX;
   for (size_t i = 0; good && i < json_array_size(list); i++) {
     const json_t *text = json_array_get(list, i);
-    good = json_is_string(text) && !patterns_add(patterns, bytes_of(json_string_value(text), json_string_length(text)), &why);
+    good = json_is_string(text) &&
+           !patterns_add(patterns, bytes_of(json_string_value(text), json_string_length(text)), &why);
   }
-  if (!good) request_refuse(request, "malformed", why, "A pattern is an address in which a segment may be + and the last may be #.");
+  if (!good)
+    request_refuse(
+        request, "malformed", why, "A pattern is an address in which a segment may be + and the last may be #.");
   return good;
 }
 
@@ -243,11 +254,13 @@ static bool read_lanes(struct subscriber *subscriber, const json_t *body) {
 static void begin_at_front(struct subscriber *subscriber) {
   struct store_stats stats;
   store_stats(subscriber->owner->options.store, &stats);
-  for (int lane = 0; lane < LANES; lane++) subscriber->places[lane].next = stats.logs[lane].first ? stats.logs[lane].first : 1;
+  for (int lane = 0; lane < LANES; lane++)
+    subscriber->places[lane].next = stats.logs[lane].first ? stats.logs[lane].first : 1;
 }
 
 static void begin_now(struct subscriber *subscriber) {
-  for (int lane = 0; lane < LANES; lane++) subscriber->places[lane].next = node_log_last(subscriber->owner->options.node, (enum lane)lane) + 1;
+  for (int lane = 0; lane < LANES; lane++)
+    subscriber->places[lane].next = node_log_last(subscriber->owner->options.node, (enum lane)lane) + 1;
 }
 
 static char *joined_patterns(const struct patterns *patterns) {
@@ -266,10 +279,13 @@ static void durable_flushed(void *user) {
   if (subscriber->closing) request_reply(subscriber->request, json_pack("{s:b}", "cancelled", 1), true);
 }
 
-/* Another run under the same name has taken over: the older one ends, so that a killed client does not block its successor. */
+/* Another run under the same name has taken over: the older one ends, so that a killed client does not block its
+ * successor. */
 static void displace(struct reader_place *place) {
   struct subscriber *older = place->user;
-  if (older) request_refuse(older->request, "busy", "another run reads under the same durable name", "Give each run a --durable name of its own.");
+  if (older)
+    request_refuse(older->request, "busy", "another run reads under the same durable name",
+        "Give each run a --durable name of its own.");
 }
 
 static bool begin_durable(struct subscriber *subscriber, const char *name, bool *resumed) {
@@ -278,7 +294,8 @@ static bool begin_durable(struct subscriber *subscriber, const char *name, bool 
   struct reader_place *place = readers_find(readers, name);
   *resumed = place != NULL;
   if (place && strcmp(place->operator_name, who) != 0) {
-    request_refuse(subscriber->request, "authority", "a durable reader of that name belongs to another operator", "Choose another name.");
+    request_refuse(subscriber->request, "authority", "a durable reader of that name belongs to another operator",
+        "Choose another name.");
     return false;
   }
   uint64_t positions[LANES];
@@ -290,7 +307,8 @@ static bool begin_durable(struct subscriber *subscriber, const char *name, bool 
     place = readers_add(readers, name, who, patterns, positions);
   free(patterns);
   if (!place) {
-    request_refuse(subscriber->request, "full", "there are too many durable readers", "Remove one with: riverbus readers remove NAME");
+    request_refuse(subscriber->request, "full", "there are too many durable readers",
+        "Remove one with: riverbus readers remove NAME");
     return false;
   }
   for (int lane = 0; lane < LANES; lane++) subscriber->places[lane].next = place->positions[lane] + 1;
@@ -307,7 +325,8 @@ static bool subscriber_init(struct subscriber *subscriber, const json_t *body, b
   const char *durable = json_string_value(json_object_get(body, "durable"));
   if (!request_patterns(request, body, &subscriber->patterns)) return false;
   if (!read_lanes(subscriber, body) || (durable && !reader_name_is_good(durable))) {
-    request_refuse(request, "malformed", "no such lane, or not a name for a durable reader", "Lanes are urgent, live and backfill.");
+    request_refuse(request, "malformed", "no such lane, or not a name for a durable reader",
+        "Lanes are urgent, live and backfill.");
     return false;
   }
   subscriber->has_since = json_is_integer(since);
@@ -324,9 +343,12 @@ static void tell_start(struct subscriber *subscriber, bool resumed) {
   json_t *positions = json_array(), *within = json_array();
   for (int lane = 0; lane < LANES; lane++) {
     json_array_append_new(positions, json_integer((json_int_t)subscriber->places[lane].next));
-    json_array_append_new(within, json_integer(subscriber->durable ? (json_int_t)subscriber->durable->within[lane] : 0));
+    json_array_append_new(
+        within, json_integer(subscriber->durable ? (json_int_t)subscriber->durable->within[lane] : 0));
   }
-  request_reply(subscriber->request, json_pack("{s:{s:o,s:o,s:b}}", "start", "positions", positions, "within", within, "resumed", (int)resumed), false);
+  request_reply(subscriber->request,
+      json_pack("{s:{s:o,s:o,s:b}}", "start", "positions", positions, "within", within, "resumed", (int)resumed),
+      false);
 }
 
 void subscriber_start(struct subscribers *subscribers, struct request *request, const json_t *body) {
@@ -360,7 +382,8 @@ void subscriber_cancel(struct subscribers *subscribers, struct request *request)
   (void)subscribers;
   struct subscriber *subscriber = request->state;
   subscriber->closing = true;
-  if (!subscriber->durable || reader_is_durable(subscriber->durable)) request_reply(request, json_pack("{s:b}", "cancelled", 1), true);
+  if (!subscriber->durable || reader_is_durable(subscriber->durable))
+    request_reply(request, json_pack("{s:b}", "cancelled", 1), true);
 }
 
 void subscriber_end(struct subscribers *subscribers, struct request *request) {

@@ -1,12 +1,15 @@
 #ifndef RIVERBUS_BROKER_SUBSCRIBERS_H
 #define RIVERBUS_BROKER_SUBSCRIBERS_H
 /*
- * Who follows records: the verb `tail`. A subscriber has a place in each of the three logs and is served from there, urgent first, live before
- * backfill: what is young comes from the node's ring, the rest in pages through the store's reader. It costs its window and at most one page a lane,
- * however slow it is. Passing subscribers begin now (or at the front of the logs, or at a time); durable ones at what they acknowledged (readers.h).
+ * Who follows records: the verb `tail`. A subscriber has a place in each of the three logs and is served from there,
+ * urgent first, live before backfill: what is young comes from the node's ring, the rest in pages through the store's
+ * reader. It costs its window and at most one page a lane, however slow it is. Passing subscribers begin now (or at the
+ * front of the logs, or at a time); durable ones at what they acknowledged (readers.h).
  *
- * Request  {"verb":"tail","patterns":["..."],"lanes":["urgent","live","backfill"],"since":µs,"from_start":bool,"durable":"NAME"}
- * Replies  {"start":{"positions":[u,l,b],"within":[u,l,b],"resumed":bool}}, then {"units":[["address","m"],...]} until all are told, then RECORDS;
+ * Request
+ * {"verb":"tail","patterns":["..."],"lanes":["urgent","live","backfill"],"since":µs,"from_start":bool,"durable":"NAME"}
+ * Replies  {"start":{"positions":[u,l,b],"within":[u,l,b],"resumed":bool}}, then {"units":[["address","m"],...]} until
+ * all are told, then RECORDS;
  *          {"lost":{"lane":"live","from":p,"to":p}} where retention was faster than the subscriber.
  */
 #include "broker/readers.h"
@@ -18,8 +21,10 @@ struct subscribers_options {
   struct store *store;
   struct errands *errands;
   struct readers *readers;
-  /* Appends rows ["address","unit"] from *cursor on, separated by commas, up to about `room` bytes, for addresses that `wanted` takes; false at the end. */
-  bool (*units)(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address), void *wanted_ctx, struct buffer *out);
+  /* Appends rows ["address","unit"] from *cursor on, separated by commas, up to about `room` bytes, for addresses that
+   * `wanted` takes; false at the end. */
+  bool (*units)(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address),
+      void *wanted_ctx, struct buffer *out);
   void *units_ctx;
 };
 struct subscribers *subscribers_new(const struct subscribers_options *options);

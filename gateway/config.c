@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CUSTOM(place_type, member, read, release, same) \
-  .type = FIELD_CUSTOM, .offset = offsetof(place_type, member), .custom = read, .custom_free = release, .custom_same = same
+#define CUSTOM(place_type, member, read, release, same)                                                                \
+  .type = FIELD_CUSTOM, .offset = offsetof(place_type, member), .custom = read, .custom_free = release,                \
+  .custom_same = same
 
 static const char *const device_kinds[] = {"sensor", "sluice", "pump", NULL};
 static const char *const point_kinds[] = {"reading", "event", NULL};
@@ -27,14 +28,20 @@ static void read_later(struct document *document, yaml_node_t *node, void *place
 
 static void finish_point(struct document *d, yaml_node_t *node, void *object) {
   struct gateway_point *point = object;
-  yaml_node_t *map = schema_find(d, node, "map"), *type = schema_find(d, node, "type"), *scale = schema_find(d, node, "scale"), *offset = schema_find(d, node, "offset"), *range = schema_find(d, node, "range");
+  yaml_node_t *map = schema_find(d, node, "map"), *type = schema_find(d, node, "type"),
+              *scale = schema_find(d, node, "scale"), *offset = schema_find(d, node, "offset"),
+              *range = schema_find(d, node, "range");
   bool numeric = point->type == VALUE_NUMBER || point->type == VALUE_INTEGER;
-  if (type && point->type == VALUE_NONE) document_problem(d, type, "type: 'none' is not known (allowed: number, integer, boolean, text, bytes)");
+  if (type && point->type == VALUE_NONE)
+    document_problem(d, type, "type: 'none' is not known (allowed: number, integer, boolean, text, bytes)");
   if (map) part_map(d, map, (enum value_type)point->type, &point->map, &point->map_count);
-  if (!numeric && (scale || offset)) document_problem(d, scale ? scale : offset, "scale and offset are for points of type number or integer");
+  if (!numeric && (scale || offset))
+    document_problem(d, scale ? scale : offset, "scale and offset are for points of type number or integer");
   if (!numeric && range) document_problem(d, range, "range is for points of type number or integer");
   if (point->scale == 0) document_problem(d, scale ? scale : node, "scale: 0 would make every value 0");
-  if (schema_find(d, node, "time-format") && !point->time.given) document_problem(d, schema_find(d, node, "time-format"), "time-format needs `time:`, the place of the time in the payload");
+  if (schema_find(d, node, "time-format") && !point->time.given)
+    document_problem(
+        d, schema_find(d, node, "time-format"), "time-format needs `time:`, the place of the time in the payload");
 }
 
 static void deinit_point(void *object) {
@@ -44,7 +51,8 @@ static void deinit_point(void *object) {
 }
 
 /* A custom row is given the place of its member; what stands beside it is found from there. */
-#define OWNER(owner_type, member, place) ((const owner_type *)(const void *)((const uint8_t *)(place)-offsetof(owner_type, member)))
+#define OWNER(owner_type, member, place)                                                                               \
+  ((const owner_type *)(const void *)((const uint8_t *)(place)-offsetof(owner_type, member)))
 
 static bool map_same(const void *a, const void *b) {
   const struct gateway_point *x = OWNER(struct gateway_point, map, a), *y = OWNER(struct gateway_point, map, b);
@@ -52,37 +60,120 @@ static bool map_same(const void *a, const void *b) {
 }
 
 static const struct field point_fields[] = {
-    {.key = "name", .type = FIELD_SEGMENT, .offset = offsetof(struct gateway_point, name), .required = true, .help = "the address is station/device/name"},
-    {.key = "kind", .type = FIELD_ENUM, .offset = offsetof(struct gateway_point, kind), .names = point_kinds, .fallback = "reading", .help = "an event goes by the urgent lane"},
-    {.key = "description", .type = FIELD_TEXT, .offset = offsetof(struct gateway_point, description), .help = "what it is, for people"},
-    {.key = "code", .type = FIELD_TEXT, .offset = offsetof(struct gateway_point, code), .help = "the bureau's code of the station or point"},
+    {.key = "name",
+        .type = FIELD_SEGMENT,
+        .offset = offsetof(struct gateway_point, name),
+        .required = true,
+        .help = "the address is station/device/name"},
+    {.key = "kind",
+        .type = FIELD_ENUM,
+        .offset = offsetof(struct gateway_point, kind),
+        .names = point_kinds,
+        .fallback = "reading",
+        .help = "an event goes by the urgent lane"},
+    {.key = "description",
+        .type = FIELD_TEXT,
+        .offset = offsetof(struct gateway_point, description),
+        .help = "what it is, for people"},
+    {.key = "code",
+        .type = FIELD_TEXT,
+        .offset = offsetof(struct gateway_point, code),
+        .help = "the bureau's code of the station or point"},
     {.key = "unit", .type = FIELD_TEXT, .offset = offsetof(struct gateway_point, unit), .help = "unit of the value"},
-    {.key = "type", .type = FIELD_ENUM, .offset = offsetof(struct gateway_point, type), .names = value_types, .fallback = "number", .help = "type of the value"},
-    {.key = "topic", CUSTOM(struct gateway_point, topic, part_topic, part_text_free, part_text_same), .required = true, .help = "MQTT topic of the device"},
-    {.key = "qos", .type = FIELD_INTEGER, .offset = offsetof(struct gateway_point, qos), .fallback = "1", .low = 0, .high = 2, .help = "MQTT quality of service of the subscription; only from 1 on is nothing lost"},
-    {.key = "value", CUSTOM(struct gateway_point, value, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of the value; omit: the payload is the value itself"},
-    {.key = "map", CUSTOM(struct gateway_point, map, read_later, NULL, map_same), .help = "what the device's values mean; one that is not listed is bad"},
-    {.key = "scale", .type = FIELD_NUMBER, .offset = offsetof(struct gateway_point, scale), .fallback = "1", .help = "worth = payload * scale + offset"},
-    {.key = "offset", .type = FIELD_NUMBER, .offset = offsetof(struct gateway_point, offset), .fallback = "0", .help = "see scale"},
-    {.key = "time", CUSTOM(struct gateway_point, time, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of the time; omit: time of receipt"},
-    {.key = "time-format", CUSTOM(struct gateway_point, time_format, part_time, part_time_free, part_time_same), .help = "rfc3339 (default), epoch-s, epoch-ms, or a pattern; without an offset time-zone applies"},
-    {.key = "max-future", .type = FIELD_DURATION, .offset = offsetof(struct gateway_point, max_future_us), .fallback = "5m", .help = "a time further ahead makes quality bad, reason clock"},
-    {.key = "range", .type = FIELD_RANGE, .offset = offsetof(struct gateway_point, range), .help = "outside: quality bad, reason out-of-range; never dropped"},
-    {.key = "stale-after", .type = FIELD_DURATION, .offset = offsetof(struct gateway_point, stale_after_us), .fallback = "0", .help = "after so much silence the last value comes once more, quality uncertain, reason stale; 0: never"},
-    {.key = NULL}};
-static const struct section point_section = {.name = "a point", .size = sizeof(struct gateway_point), .fields = point_fields, .finish = finish_point, .deinit = deinit_point};
+    {.key = "type",
+        .type = FIELD_ENUM,
+        .offset = offsetof(struct gateway_point, type),
+        .names = value_types,
+        .fallback = "number",
+        .help = "type of the value"},
+    {.key = "topic",
+        CUSTOM(struct gateway_point, topic, part_topic, part_text_free, part_text_same),
+        .required = true,
+        .help = "MQTT topic of the device"},
+    {.key = "qos",
+        .type = FIELD_INTEGER,
+        .offset = offsetof(struct gateway_point, qos),
+        .fallback = "1",
+        .low = 0,
+        .high = 2,
+        .help = "MQTT quality of service of the subscription; only from 1 on is nothing lost"},
+    {.key = "value",
+        CUSTOM(struct gateway_point, value, part_pointer, part_pointer_free, part_pointer_same),
+        .help = "JSON pointer of the value; omit: the payload is the value itself"},
+    {.key = "map",
+        CUSTOM(struct gateway_point, map, read_later, NULL, map_same),
+        .help = "what the device's values mean; one that is not listed is bad"},
+    {.key = "scale",
+        .type = FIELD_NUMBER,
+        .offset = offsetof(struct gateway_point, scale),
+        .fallback = "1",
+        .help = "worth = payload * scale + offset"},
+    {.key = "offset",
+        .type = FIELD_NUMBER,
+        .offset = offsetof(struct gateway_point, offset),
+        .fallback = "0",
+        .help = "see scale"},
+    {.key = "time",
+        CUSTOM(struct gateway_point, time, part_pointer, part_pointer_free, part_pointer_same),
+        .help = "JSON pointer of the time; omit: time of receipt"},
+    {.key = "time-format",
+        CUSTOM(struct gateway_point, time_format, part_time, part_time_free, part_time_same),
+        .help = "rfc3339 (default), epoch-s, epoch-ms, or a pattern; without an offset time-zone applies"},
+    {.key = "max-future",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct gateway_point, max_future_us),
+        .fallback = "5m",
+        .help = "a time further ahead makes quality bad, reason clock"},
+    {.key = "range",
+        .type = FIELD_RANGE,
+        .offset = offsetof(struct gateway_point, range),
+        .help = "outside: quality bad, reason out-of-range; never dropped"},
+    {.key = "stale-after",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct gateway_point, stale_after_us),
+        .fallback = "0",
+        .help = "after so much silence the last value comes once more, quality uncertain, reason stale; 0: never"},
+    {.key = NULL},
+};
+static const struct section point_section = {.name = "a point",
+    .size = sizeof(struct gateway_point),
+    .fields = point_fields,
+    .finish = finish_point,
+    .deinit = deinit_point};
 
 /* ---- controls ---- */
 
 static const struct field reply_fields[] = {
-    {.key = "topic", CUSTOM(struct gateway_reply, topic, part_topic, part_text_free, part_text_same), .required = true, .help = "where the device answers"},
-    {.key = "qos", .type = FIELD_INTEGER, .offset = offsetof(struct gateway_reply, qos), .fallback = "1", .low = 0, .high = 2, .help = "MQTT quality of service of the subscription"},
-    {.key = "id", CUSTOM(struct gateway_reply, id, part_pointer, part_pointer_free, part_pointer_same), .required = true, .help = "JSON pointer of the command's id"},
-    {.key = "ok", CUSTOM(struct gateway_reply, ok, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of true or false; omit: every answer means done"},
-    {.key = "reason", CUSTOM(struct gateway_reply, reason, part_pointer, part_pointer_free, part_pointer_same), .help = "JSON pointer of the device's words where it is not ok"},
-    {.key = "timeout", .type = FIELD_DURATION, .offset = offsetof(struct gateway_reply, timeout_us), .fallback = "10s", .help = "how long the device may take to answer"},
-    {.key = NULL}};
-static const struct section reply_section = {.name = "reply", .size = sizeof(struct gateway_reply), .fields = reply_fields};
+    {.key = "topic",
+        CUSTOM(struct gateway_reply, topic, part_topic, part_text_free, part_text_same),
+        .required = true,
+        .help = "where the device answers"},
+    {.key = "qos",
+        .type = FIELD_INTEGER,
+        .offset = offsetof(struct gateway_reply, qos),
+        .fallback = "1",
+        .low = 0,
+        .high = 2,
+        .help = "MQTT quality of service of the subscription"},
+    {.key = "id",
+        CUSTOM(struct gateway_reply, id, part_pointer, part_pointer_free, part_pointer_same),
+        .required = true,
+        .help = "JSON pointer of the command's id"},
+    {.key = "ok",
+        CUSTOM(struct gateway_reply, ok, part_pointer, part_pointer_free, part_pointer_same),
+        .help = "JSON pointer of true or false; omit: every answer means done"},
+    {.key = "reason",
+        CUSTOM(struct gateway_reply, reason, part_pointer, part_pointer_free, part_pointer_same),
+        .help = "JSON pointer of the device's words where it is not ok"},
+    {.key = "timeout",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct gateway_reply, timeout_us),
+        .fallback = "10s",
+        .help = "how long the device may take to answer"},
+    {.key = NULL},
+};
+static const struct section reply_section = {
+    .name = "reply", .size = sizeof(struct gateway_reply), .fields = reply_fields};
 
 static void finish_confirm(struct document *d, yaml_node_t *node, void *object) {
   (void)d;
@@ -90,10 +181,22 @@ static void finish_confirm(struct document *d, yaml_node_t *node, void *object) 
   ((struct gateway_confirm *)object)->set = true;
 }
 static const struct field confirm_fields[] = {
-    {.key = "within", .type = FIELD_NUMBER, .offset = offsetof(struct gateway_confirm, within), .fallback = "0", .low = 0, .high = 1e12, .help = "how near the measured value must come, in the point's unit"},
-    {.key = "timeout", .type = FIELD_DURATION, .offset = offsetof(struct gateway_confirm, timeout_us), .fallback = "1m", .help = "how long the movement may take"},
-    {.key = NULL}};
-static const struct section confirm_section = {.name = "confirm", .size = sizeof(struct gateway_confirm), .fields = confirm_fields, .finish = finish_confirm};
+    {.key = "within",
+        .type = FIELD_NUMBER,
+        .offset = offsetof(struct gateway_confirm, within),
+        .fallback = "0",
+        .low = 0,
+        .high = 1e12,
+        .help = "how near the measured value must come, in the point's unit"},
+    {.key = "timeout",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct gateway_confirm, timeout_us),
+        .fallback = "1m",
+        .help = "how long the movement may take"},
+    {.key = NULL},
+};
+static const struct section confirm_section = {
+    .name = "confirm", .size = sizeof(struct gateway_confirm), .fields = confirm_fields, .finish = finish_confirm};
 
 static void deinit_control(void *object) {
   struct gateway_control *control = object;
@@ -101,39 +204,81 @@ static void deinit_control(void *object) {
   free(control->address);
 }
 static bool allowed_same(const void *a, const void *b) {
-  const struct gateway_control *x = OWNER(struct gateway_control, allowed, a), *y = OWNER(struct gateway_control, allowed, b);
+  const struct gateway_control *x = OWNER(struct gateway_control, allowed, a),
+                               *y = OWNER(struct gateway_control, allowed, b);
   return part_values_same(x->allowed, x->allowed_count, y->allowed, y->allowed_count);
 }
 static const struct field control_fields[] = {
-    {.key = "point", .type = FIELD_SEGMENT, .offset = offsetof(struct gateway_control, point), .required = true, .help = "the point of the same device that is set"},
-    {.key = "topic", CUSTOM(struct gateway_control, topic, part_topic, part_text_free, part_text_same), .required = true, .help = "where the device takes commands"},
-    {.key = "qos", .type = FIELD_INTEGER, .offset = offsetof(struct gateway_control, qos), .fallback = "1", .low = 1, .high = 1, .help = "MQTT quality of service; 1, since its acknowledgement tells whether anybody listens"},
-    {.key = "payload", CUSTOM(struct gateway_control, payload, part_template, part_template_free, part_template_same), .required = true, .help = "template of the message: ${id} ${value} ${deadline} ${deadline-s} ${deadline-ms} ${fence} ${address}"},
-    {.key = "reply", .type = FIELD_SECTION, .offset = offsetof(struct gateway_control, reply), .section = &reply_section, .help = "the device's own answer"},
-    {.key = "confirm", .type = FIELD_SECTION, .offset = offsetof(struct gateway_control, confirm), .section = &confirm_section, .help = "the measured point follows"},
-    {.key = "range", .type = FIELD_RANGE, .offset = offsetof(struct gateway_control, range), .help = "what may be commanded"},
-    {.key = "allowed", CUSTOM(struct gateway_control, allowed, read_later, NULL, allowed_same), .help = "list of the values that may be commanded"},
-    {.key = "stop", .type = FIELD_LATER}, {.key = "max-step", .type = FIELD_LATER}, {.key = "min-interval", .type = FIELD_LATER}, {.key = "approval", .type = FIELD_LATER}, {.key = "select", .type = FIELD_LATER},
+    {.key = "point",
+        .type = FIELD_SEGMENT,
+        .offset = offsetof(struct gateway_control, point),
+        .required = true,
+        .help = "the point of the same device that is set"},
+    {.key = "topic",
+        CUSTOM(struct gateway_control, topic, part_topic, part_text_free, part_text_same),
+        .required = true,
+        .help = "where the device takes commands"},
+    {.key = "qos",
+        .type = FIELD_INTEGER,
+        .offset = offsetof(struct gateway_control, qos),
+        .fallback = "1",
+        .low = 1,
+        .high = 1,
+        .help = "MQTT quality of service; 1, since its acknowledgement tells whether anybody listens"},
+    {.key = "payload",
+        CUSTOM(struct gateway_control, payload, part_template, part_template_free, part_template_same),
+        .required = true,
+        .help = "template of the message: ${id} ${value} ${deadline} ${deadline-s} ${deadline-ms} ${fence} ${address}"},
+    {.key = "reply",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct gateway_control, reply),
+        .section = &reply_section,
+        .help = "the device's own answer"},
+    {.key = "confirm",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct gateway_control, confirm),
+        .section = &confirm_section,
+        .help = "the measured point follows"},
+    {.key = "range",
+        .type = FIELD_RANGE,
+        .offset = offsetof(struct gateway_control, range),
+        .help = "what may be commanded"},
+    {.key = "allowed",
+        CUSTOM(struct gateway_control, allowed, read_later, NULL, allowed_same),
+        .help = "list of the values that may be commanded"},
+    {.key = "stop", .type = FIELD_LATER},
+    {.key = "max-step", .type = FIELD_LATER},
+    {.key = "min-interval", .type = FIELD_LATER},
+    {.key = "approval", .type = FIELD_LATER},
+    {.key = "select", .type = FIELD_LATER},
     {.key = "refuse-when", .type = FIELD_LATER},
-    {.key = NULL}};
-static const struct section control_section = {.name = "a control", .size = sizeof(struct gateway_control), .fields = control_fields, .deinit = deinit_control};
+    {.key = NULL},
+};
+static const struct section control_section = {
+    .name = "a control", .size = sizeof(struct gateway_control), .fields = control_fields, .deinit = deinit_control};
 
 static void boolean_allowed(struct gateway_control *control) {
   static const char *const texts[] = {"true", "false"};
   control->allowed = mem_alloc(2 * sizeof *control->allowed);
   control->allowed_count = 2;
-  for (int i = 0; i < 2; i++) control->allowed[i] = (struct gateway_value){mem_text(texts[i], strlen(texts[i])), {.type = VALUE_BOOLEAN, .boolean = i == 0}};
+  for (int i = 0; i < 2; i++)
+    control->allowed[i] =
+        (struct gateway_value){mem_text(texts[i], strlen(texts[i])), {.type = VALUE_BOOLEAN, .boolean = i == 0}};
 }
 
-static void finish_limits(struct document *d, yaml_node_t *node, struct gateway_control *control, enum value_type type) {
+static void finish_limits(
+    struct document *d, yaml_node_t *node, struct gateway_control *control, enum value_type type) {
   yaml_node_t *allowed = schema_find(d, node, "allowed");
   bool numeric = type == VALUE_NUMBER || type == VALUE_INTEGER;
   if (allowed) part_values(d, allowed, type, &control->allowed, &control->allowed_count);
   if (control->allowed_count > 16) document_problem(d, allowed, "allowed: at most 16 values");
   if (allowed && control->range.set) document_problem(d, allowed, "give either range or allowed, not both");
-  if (control->range.set && !numeric) document_problem(d, schema_find(d, node, "range"), "range is for points of type number or integer; use allowed");
-  if (!allowed && !control->range.set && type == VALUE_BOOLEAN) boolean_allowed(control);
-  else if (!allowed && !control->range.set) document_problem(d, node, "a control needs range or allowed: what may be commanded");
+  if (control->range.set && !numeric)
+    document_problem(d, schema_find(d, node, "range"), "range is for points of type number or integer; use allowed");
+  if (!allowed && !control->range.set && type == VALUE_BOOLEAN)
+    boolean_allowed(control);
+  else if (!allowed && !control->range.set)
+    document_problem(d, node, "a control needs range or allowed: what may be commanded");
 }
 
 static bool template_has(const struct gateway_template *template, enum gateway_piece_kind kind) {
@@ -142,27 +287,37 @@ static bool template_has(const struct gateway_template *template, enum gateway_p
   return false;
 }
 
-/* A message that does not say which value would move the device somewhere else than ordered; an answer without the id answers nothing. */
+/* A message that does not say which value would move the device somewhere else than ordered; an answer without the id
+ * answers nothing. */
 static void check_payload(struct document *d, yaml_node_t *node, const struct gateway_control *control) {
-  const yaml_node_t *payload = schema_find(d, node, "payload"), *allowed = schema_find(d, node, "allowed"), *reply = schema_find(d, node, "reply");
-  bool one_value = allowed && allowed->type == YAML_SEQUENCE_NODE && allowed->data.sequence.items.top - allowed->data.sequence.items.start == 1;
+  const yaml_node_t *payload = schema_find(d, node, "payload"), *allowed = schema_find(d, node, "allowed"),
+                    *reply = schema_find(d, node, "reply");
+  bool one_value = allowed && allowed->type == YAML_SEQUENCE_NODE &&
+                   allowed->data.sequence.items.top - allowed->data.sequence.items.start == 1;
   if (control->payload.count == 0) return;
-  if (!one_value && !template_has(&control->payload, GATEWAY_PIECE_VALUE)) document_problem(d, payload, "payload: needs ${value}, since more than one value may be commanded");
-  if (control->reply.topic && !template_has(&control->payload, GATEWAY_PIECE_ID)) document_problem(d, payload, "payload: needs ${id}, since the reply is known by it");
-  if (control->reply.topic && control->topic && strcmp(control->reply.topic, control->topic) == 0) document_problem(d, reply, "reply: its topic is the topic of the commands themselves");
+  if (!one_value && !template_has(&control->payload, GATEWAY_PIECE_VALUE))
+    document_problem(d, payload, "payload: needs ${value}, since more than one value may be commanded");
+  if (control->reply.topic && !template_has(&control->payload, GATEWAY_PIECE_ID))
+    document_problem(d, payload, "payload: needs ${id}, since the reply is known by it");
+  if (control->reply.topic && control->topic && strcmp(control->reply.topic, control->topic) == 0)
+    document_problem(d, reply, "reply: its topic is the topic of the commands themselves");
 }
 
-static void finish_control(struct document *d, yaml_node_t *node, struct gateway_device *device, struct gateway_control *control) {
+static void finish_control(
+    struct document *d, yaml_node_t *node, struct gateway_device *device, struct gateway_control *control) {
   bool found = false;
   for (size_t i = 0; control->point && i < device->point_count && !found; i++) {
     found = device->points[i].name && strcmp(device->points[i].name, control->point) == 0;
     control->point_index = i;
   }
-  if (control->point && !found) document_problem(d, node, "the control's point '%s' is no point of this device", control->point);
-  if (!control->reply.topic && !control->confirm.set) document_problem(d, node, "a control needs reply or confirm (or both): else no command could ever end as executed");
+  if (control->point && !found)
+    document_problem(d, node, "the control's point '%s' is no point of this device", control->point);
+  if (!control->reply.topic && !control->confirm.set)
+    document_problem(d, node, "a control needs reply or confirm (or both): else no command could ever end as executed");
   check_payload(d, node, control);
   if (found) finish_limits(d, node, control, (enum value_type)device->points[control->point_index].type);
-  if (found && device->points[control->point_index].kind == GATEWAY_EVENT) document_problem(d, node, "the control's point '%s' is an event, which cannot be set", control->point);
+  if (found && device->points[control->point_index].kind == GATEWAY_EVENT)
+    document_problem(d, node, "the control's point '%s' is an event, which cannot be set", control->point);
 }
 
 /* ---- devices ---- */
@@ -171,8 +326,10 @@ static void check_points(struct document *d, yaml_node_t *node, const struct gat
   yaml_node_t *list = schema_find(d, node, "points");
   for (size_t i = 0; list && i < device->point_count; i++)
     for (size_t j = 0; j < i; j++)
-      if (device->points[i].name && device->points[j].name && strcmp(device->points[i].name, device->points[j].name) == 0)
-        document_problem(d, document_node(d, list->data.sequence.items.start[i]), "the point '%s' stands twice", device->points[i].name);
+      if (device->points[i].name && device->points[j].name &&
+          strcmp(device->points[i].name, device->points[j].name) == 0)
+        document_problem(d, document_node(d, list->data.sequence.items.start[i]), "the point '%s' stands twice",
+            device->points[i].name);
 }
 
 static void finish_device(struct document *d, yaml_node_t *node, void *object) {
@@ -183,38 +340,70 @@ static void finish_device(struct document *d, yaml_node_t *node, void *object) {
     yaml_node_t *control = document_node(d, controls->data.sequence.items.start[i]);
     finish_control(d, control, device, &device->controls[i]);
     for (size_t j = 0; j < i; j++)
-      if (device->controls[i].point && device->controls[j].point && strcmp(device->controls[i].point, device->controls[j].point) == 0) document_problem(d, control, "the point '%s' has two controls", device->controls[i].point);
+      if (device->controls[i].point && device->controls[j].point &&
+          strcmp(device->controls[i].point, device->controls[j].point) == 0)
+        document_problem(d, control, "the point '%s' has two controls", device->controls[i].point);
   }
 }
 
 static const struct field device_fields[] = {
-    {.key = "name", .type = FIELD_SEGMENT, .offset = offsetof(struct gateway_device, name), .required = true, .help = "name of the device; `riverbus` is reserved"},
-    {.key = "kind", .type = FIELD_ENUM, .offset = offsetof(struct gateway_device, kind), .names = device_kinds, .required = true, .help = "sensor, sluice or pump"},
-    {.key = "points", .type = FIELD_SECTIONS, .offset = offsetof(struct gateway_device, points), .count_offset = offsetof(struct gateway_device, point_count), .section = &point_section, .required = true, .help = "what is measured"},
-    {.key = "controls", .type = FIELD_SECTIONS, .offset = offsetof(struct gateway_device, controls), .count_offset = offsetof(struct gateway_device, control_count), .section = &control_section, .help = "what can be set"},
-    {.key = NULL}};
-static const struct section device_section = {.name = "a device", .size = sizeof(struct gateway_device), .fields = device_fields, .finish = finish_device};
+    {.key = "name",
+        .type = FIELD_SEGMENT,
+        .offset = offsetof(struct gateway_device, name),
+        .required = true,
+        .help = "name of the device; `riverbus` is reserved"},
+    {.key = "kind",
+        .type = FIELD_ENUM,
+        .offset = offsetof(struct gateway_device, kind),
+        .names = device_kinds,
+        .required = true,
+        .help = "sensor, sluice or pump"},
+    {.key = "points",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct gateway_device, points),
+        .count_offset = offsetof(struct gateway_device, point_count),
+        .section = &point_section,
+        .required = true,
+        .help = "what is measured"},
+    {.key = "controls",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct gateway_device, controls),
+        .count_offset = offsetof(struct gateway_device, control_count),
+        .section = &control_section,
+        .help = "what can be set"},
+    {.key = NULL},
+};
+static const struct section device_section = {
+    .name = "a device", .size = sizeof(struct gateway_device), .fields = device_fields, .finish = finish_device};
 
 /* ---- broker, mqtt ---- */
 
 static void read_endpoints(struct document *d, yaml_node_t *node, void *place) {
-  struct gateway_broker *broker = (struct gateway_broker *)(void *)((uint8_t *)place - offsetof(struct gateway_broker, endpoints));
-  size_t count = node->type == YAML_SEQUENCE_NODE ? (size_t)(node->data.sequence.items.top - node->data.sequence.items.start) : 1;
+  struct gateway_broker *broker =
+      (struct gateway_broker *)(void *)((uint8_t *)place - offsetof(struct gateway_broker, endpoints));
+  size_t count =
+      node->type == YAML_SEQUENCE_NODE ? (size_t)(node->data.sequence.items.top - node->data.sequence.items.start) : 1;
   if (count == 0) document_problem(d, node, "endpoints: the list is empty");
   broker->endpoints = mem_alloc((count + 1) * sizeof *broker->endpoints);
   for (size_t i = 0; i < count; i++) {
     yaml_node_t *item = node->type == YAML_SEQUENCE_NODE ? document_node(d, node->data.sequence.items.start[i]) : node;
-    yaml_node_t *urgent = item->type == YAML_MAPPING_NODE ? schema_find(d, item, "urgent") : item, *telemetry = item->type == YAML_MAPPING_NODE ? schema_find(d, item, "telemetry") : NULL;
-    if (!urgent) document_problem(d, item, "endpoints: needs an endpoint, or {urgent: ..., telemetry: ...}");
-    else if (scalar_endpoint(d, "endpoints", urgent, telemetry, false, &broker->endpoints[broker->endpoint_count])) broker->endpoint_count++;
+    yaml_node_t *urgent = item->type == YAML_MAPPING_NODE ? schema_find(d, item, "urgent") : item,
+                *telemetry = item->type == YAML_MAPPING_NODE ? schema_find(d, item, "telemetry") : NULL;
+    if (!urgent)
+      document_problem(d, item, "endpoints: needs an endpoint, or {urgent: ..., telemetry: ...}");
+    else if (scalar_endpoint(d, "endpoints", urgent, telemetry, false, &broker->endpoints[broker->endpoint_count]))
+      broker->endpoint_count++;
   }
 }
 
 static bool endpoints_same(const void *a, const void *b) {
-  const struct gateway_broker *x = OWNER(struct gateway_broker, endpoints, a), *y = OWNER(struct gateway_broker, endpoints, b);
+  const struct gateway_broker *x = OWNER(struct gateway_broker, endpoints, a),
+                              *y = OWNER(struct gateway_broker, endpoints, b);
   if (x->endpoint_count != y->endpoint_count) return false;
   for (size_t i = 0; i < x->endpoint_count; i++)
-    if (strcmp(x->endpoints[i].urgent, y->endpoints[i].urgent) != 0 || strcmp(x->endpoints[i].telemetry, y->endpoints[i].telemetry) != 0) return false;
+    if (strcmp(x->endpoints[i].urgent, y->endpoints[i].urgent) != 0 ||
+        strcmp(x->endpoints[i].telemetry, y->endpoints[i].telemetry) != 0)
+      return false;
   return true;
 }
 
@@ -227,28 +416,66 @@ static void deinit_broker(void *object) {
   free(broker->endpoints);
 }
 static const struct field broker_fields[] = {
-    {.key = "endpoints", CUSTOM(struct gateway_broker, endpoints, read_endpoints, NULL, endpoints_same), .required = true, .help = "where the province's broker listens; several are tried in turn, one is active"},
-    {.key = "key", .type = FIELD_KEYS, .offset = offsetof(struct gateway_broker, keys), .required = true, .help = "the broker's public key"},
-    {.key = NULL}};
-static const struct section broker_section = {.name = "broker", .size = sizeof(struct gateway_broker), .fields = broker_fields, .deinit = deinit_broker};
+    {.key = "endpoints",
+        CUSTOM(struct gateway_broker, endpoints, read_endpoints, NULL, endpoints_same),
+        .required = true,
+        .help = "where the province's broker listens; several are tried in turn, one is active"},
+    {.key = "key",
+        .type = FIELD_KEYS,
+        .offset = offsetof(struct gateway_broker, keys),
+        .required = true,
+        .help = "the broker's public key"},
+    {.key = NULL},
+};
+static const struct section broker_section = {
+    .name = "broker", .size = sizeof(struct gateway_broker), .fields = broker_fields, .deinit = deinit_broker};
 
 static void finish_mqtt(struct document *d, yaml_node_t *node, void *object) {
   struct gateway_mqtt *mqtt = object;
-  if ((mqtt->cert_file != NULL) != (mqtt->key_file != NULL)) document_problem(d, node, "cert-file and key-file belong together");
+  if ((mqtt->cert_file != NULL) != (mqtt->key_file != NULL))
+    document_problem(d, node, "cert-file and key-file belong together");
   if (mqtt->cert_file && !mqtt->ca_file) document_problem(d, node, "cert-file needs ca-file");
   if (mqtt->password_file && !mqtt->username) document_problem(d, node, "password-file needs username");
 }
 static const struct field mqtt_fields[] = {
-    {.key = "host", .type = FIELD_TEXT, .offset = offsetof(struct gateway_mqtt, host), .fallback = "127.0.0.1", .help = "the station's MQTT broker"},
-    {.key = "port", .type = FIELD_PORT, .offset = offsetof(struct gateway_mqtt, port), .fallback = "1883", .low = 1, .high = 65535, .help = "its port"},
-    {.key = "client-id", .type = FIELD_TEXT, .offset = offsetof(struct gateway_mqtt, client_id), .fallback = "riverbus", .help = "client id of the telemetry client; `-command` is added for the other"},
-    {.key = "username", .type = FIELD_TEXT, .offset = offsetof(struct gateway_mqtt, username), .help = "user name at the MQTT broker"},
-    {.key = "password-file", .type = FIELD_FILE, .offset = offsetof(struct gateway_mqtt, password_file), .help = "its first line is the password"},
-    {.key = "ca-file", .type = FIELD_FILE, .offset = offsetof(struct gateway_mqtt, ca_file), .help = "certificates that are trusted: TLS is used where it is given"},
-    {.key = "cert-file", .type = FIELD_FILE, .offset = offsetof(struct gateway_mqtt, cert_file), .help = "our own certificate"},
+    {.key = "host",
+        .type = FIELD_TEXT,
+        .offset = offsetof(struct gateway_mqtt, host),
+        .fallback = "127.0.0.1",
+        .help = "the station's MQTT broker"},
+    {.key = "port",
+        .type = FIELD_PORT,
+        .offset = offsetof(struct gateway_mqtt, port),
+        .fallback = "1883",
+        .low = 1,
+        .high = 65535,
+        .help = "its port"},
+    {.key = "client-id",
+        .type = FIELD_TEXT,
+        .offset = offsetof(struct gateway_mqtt, client_id),
+        .fallback = "riverbus",
+        .help = "client id of the telemetry client; `-command` is added for the other"},
+    {.key = "username",
+        .type = FIELD_TEXT,
+        .offset = offsetof(struct gateway_mqtt, username),
+        .help = "user name at the MQTT broker"},
+    {.key = "password-file",
+        .type = FIELD_FILE,
+        .offset = offsetof(struct gateway_mqtt, password_file),
+        .help = "its first line is the password"},
+    {.key = "ca-file",
+        .type = FIELD_FILE,
+        .offset = offsetof(struct gateway_mqtt, ca_file),
+        .help = "certificates that are trusted: TLS is used where it is given"},
+    {.key = "cert-file",
+        .type = FIELD_FILE,
+        .offset = offsetof(struct gateway_mqtt, cert_file),
+        .help = "our own certificate"},
     {.key = "key-file", .type = FIELD_FILE, .offset = offsetof(struct gateway_mqtt, key_file), .help = "its key"},
-    {.key = NULL}};
-static const struct section mqtt_section = {.name = "mqtt", .size = sizeof(struct gateway_mqtt), .fields = mqtt_fields, .finish = finish_mqtt};
+    {.key = NULL},
+};
+static const struct section mqtt_section = {
+    .name = "mqtt", .size = sizeof(struct gateway_mqtt), .fields = mqtt_fields, .finish = finish_mqtt};
 
 /* ---- the file ---- */
 
@@ -265,7 +492,8 @@ static void check_address(struct document *d, yaml_node_t *node, const char *add
 }
 
 static void name_points(struct document *d, yaml_node_t *node, const char *station, struct gateway_device *device) {
-  if (strcmp(device->name, "riverbus") == 0) document_problem(d, node, "the device name 'riverbus' is reserved for the gateway's own events");
+  if (strcmp(device->name, "riverbus") == 0)
+    document_problem(d, node, "the device name 'riverbus' is reserved for the gateway's own events");
   for (size_t i = 0; i < device->point_count; i++) {
     if (!device->points[i].name) continue;
     device->points[i].address = join(station, device->name, device->points[i].name);
@@ -281,7 +509,8 @@ static void finish_devices(struct document *d, yaml_node_t *list, struct gateway
     if (!config->devices[i].name) continue;
     name_points(d, node, config->station ? config->station : "?/?", &config->devices[i]);
     for (size_t j = 0; j < i; j++)
-      if (config->devices[j].name && strcmp(config->devices[j].name, config->devices[i].name) == 0) document_problem(d, node, "the device '%s' stands twice", config->devices[i].name);
+      if (config->devices[j].name && strcmp(config->devices[j].name, config->devices[i].name) == 0)
+        document_problem(d, node, "the device '%s' stands twice", config->devices[i].name);
   }
 }
 
@@ -290,8 +519,10 @@ static void finish_operators(struct document *d, yaml_node_t *list, struct gatew
   for (size_t i = 0; i < config->operator_count; i++) {
     char owner[128];
     for (size_t j = 0; j < i; j++)
-      if (config->operators[i].name && config->operators[j].name && strcmp(config->operators[i].name, config->operators[j].name) == 0)
-        document_problem(d, document_node(d, list->data.sequence.items.start[i]), "the operator '%s' stands twice", config->operators[i].name);
+      if (config->operators[i].name && config->operators[j].name &&
+          strcmp(config->operators[i].name, config->operators[j].name) == 0)
+        document_problem(d, document_node(d, list->data.sequence.items.start[i]), "the operator '%s' stands twice",
+            config->operators[i].name);
     snprintf(owner, sizeof owner, "operator %s", config->operators[i].name ? config->operators[i].name : "?");
     key_book_add(&book, d, document_node(d, list->data.sequence.items.start[i]), &config->operators[i].keys, owner);
   }
@@ -300,13 +531,17 @@ static void finish_operators(struct document *d, yaml_node_t *list, struct gatew
 
 static void finish(struct document *d, yaml_node_t *node, void *object) {
   struct gateway_config *config = object;
-  yaml_node_t *station = schema_find(d, node, "station"), *store = schema_find(d, node, "store"), *devices = schema_find(d, node, "devices"), *operators = schema_find(d, node, "operators");
-  if (config->station && (address_segments(bytes_text(config->station)) != 2 || strchr(config->station, '!'))) document_problem(d, station, "station: '%s' needs two segments: province/station", config->station);
+  yaml_node_t *station = schema_find(d, node, "station"), *store = schema_find(d, node, "store"),
+              *devices = schema_find(d, node, "devices"), *operators = schema_find(d, node, "operators");
+  if (config->station && (address_segments(bytes_text(config->station)) != 2 || strchr(config->station, '!')))
+    document_problem(d, station, "station: '%s' needs two segments: province/station", config->station);
   if (config->station) {
     struct bytes province = address_segment(bytes_text(config->station), 0);
     config->province = mem_text(province.data, province.len);
   }
-  if (store && !schema_find(d, store, "when-full")) config->store.when_full = CONFIG_WHEN_FULL_DISCARD_OLDEST;   /* a full gateway that refuses only moves the loss into the MQTT broker, which drops silently */
+  if (store && !schema_find(d, store, "when-full"))
+    config->store.when_full = CONFIG_WHEN_FULL_DISCARD_OLDEST; /* a full gateway that refuses only moves the loss into
+                                                                  the MQTT broker, which drops silently */
   if (devices) finish_devices(d, devices, config);
   if (operators) finish_operators(d, operators, config);
 }
@@ -314,20 +549,74 @@ static void finish(struct document *d, yaml_node_t *node, void *object) {
 static void deinit(void *object) { free(((struct gateway_config *)object)->province); }
 
 static const struct field fields[] = {
-    {.key = "station", .type = FIELD_ADDRESS, .offset = offsetof(struct gateway_config, station), .required = true, .help = "province/station: the first two segments of every address of this station"},
-    {.key = "identity", .type = FIELD_IDENTITY, .offset = offsetof(struct gateway_config, identity), .required = true, .help = "this station's secret key (`riverbus keys new`)"},
-    {.key = "time-zone", .type = FIELD_ZONE, .offset = offsetof(struct gateway_config, zone_s), .fallback = "Z", .redo = CONFIG_REDO_LIMITS, .help = "for device times without an offset"},
-    {.key = "broker", .type = FIELD_SECTION, .offset = offsetof(struct gateway_config, broker), .section = &broker_section, .required = true, .redo = CONFIG_REDO_LINKS, .help = "the province's broker"},
+    {.key = "station",
+        .type = FIELD_ADDRESS,
+        .offset = offsetof(struct gateway_config, station),
+        .required = true,
+        .help = "province/station: the first two segments of every address of this station"},
+    {.key = "identity",
+        .type = FIELD_IDENTITY,
+        .offset = offsetof(struct gateway_config, identity),
+        .required = true,
+        .help = "this station's secret key (`riverbus keys new`)"},
+    {.key = "time-zone",
+        .type = FIELD_ZONE,
+        .offset = offsetof(struct gateway_config, zone_s),
+        .fallback = "Z",
+        .redo = CONFIG_REDO_LIMITS,
+        .help = "for device times without an offset"},
+    {.key = "broker",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct gateway_config, broker),
+        .section = &broker_section,
+        .required = true,
+        .redo = CONFIG_REDO_LINKS,
+        .help = "the province's broker"},
     {.key = "local", .type = FIELD_LATER},
-    {.key = "store", .type = FIELD_SECTION, .offset = offsetof(struct gateway_config, store), .section = &config_store_section, .required = true, .help = "the durable store; when-full is discard-oldest unless said otherwise"},
-    {.key = "http", .type = FIELD_HTTP, .offset = offsetof(struct gateway_config, http), .help = "metrics and health; omit for none"},
-    {.key = "mqtt", .type = FIELD_SECTION, .offset = offsetof(struct gateway_config, mqtt), .section = &mqtt_section, .redo = CONFIG_REDO_MQTT, .help = "the station's MQTT broker"},
-    {.key = "max-deadline", .type = FIELD_DURATION, .offset = offsetof(struct gateway_config, max_deadline_us), .fallback = "5m", .low = 1e7, .high = 8.64e10, .redo = CONFIG_REDO_LIMITS, .help = "a command whose deadline is further away is refused"},
-    {.key = "operators", .type = FIELD_SECTIONS, .offset = offsetof(struct gateway_config, operators), .count_offset = offsetof(struct gateway_config, operator_count), .section = &config_operator_section, .redo = CONFIG_REDO_PRINCIPALS, .help = "whom this station obeys"},
+    {.key = "store",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct gateway_config, store),
+        .section = &config_store_section,
+        .required = true,
+        .help = "the durable store; when-full is discard-oldest unless said otherwise"},
+    {.key = "http",
+        .type = FIELD_HTTP,
+        .offset = offsetof(struct gateway_config, http),
+        .help = "metrics and health; omit for none"},
+    {.key = "mqtt",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct gateway_config, mqtt),
+        .section = &mqtt_section,
+        .redo = CONFIG_REDO_MQTT,
+        .help = "the station's MQTT broker"},
+    {.key = "max-deadline",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct gateway_config, max_deadline_us),
+        .fallback = "5m",
+        .low = 1e7,
+        .high = 8.64e10,
+        .redo = CONFIG_REDO_LIMITS,
+        .help = "a command whose deadline is further away is refused"},
+    {.key = "operators",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct gateway_config, operators),
+        .count_offset = offsetof(struct gateway_config, operator_count),
+        .section = &config_operator_section,
+        .redo = CONFIG_REDO_PRINCIPALS,
+        .help = "whom this station obeys"},
     {.key = "authority", .type = FIELD_LATER},
-    {.key = "devices", .type = FIELD_SECTIONS, .offset = offsetof(struct gateway_config, devices), .count_offset = offsetof(struct gateway_config, device_count), .section = &device_section, .required = true, .redo = CONFIG_REDO_DEVICES, .help = "the devices of the station"},
-    {.key = NULL}};
-static const struct section root = {.name = "this file", .size = sizeof(struct gateway_config), .fields = fields, .finish = finish, .deinit = deinit};
+    {.key = "devices",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct gateway_config, devices),
+        .count_offset = offsetof(struct gateway_config, device_count),
+        .section = &device_section,
+        .required = true,
+        .redo = CONFIG_REDO_DEVICES,
+        .help = "the devices of the station"},
+    {.key = NULL},
+};
+static const struct section root = {
+    .name = "this file", .size = sizeof(struct gateway_config), .fields = fields, .finish = finish, .deinit = deinit};
 
 int gateway_config_load(struct gateway_config **out, const char *path, struct buffer *problems) {
   struct gateway_config *config = mem_alloc(sizeof *config);
@@ -342,4 +631,6 @@ struct gateway_config *gateway_config_free(struct gateway_config *config) {
   return NULL;
 }
 
-unsigned gateway_config_changed(const struct gateway_config *old, const struct gateway_config *fresh) { return schema_changed(&root, old, fresh); }
+unsigned gateway_config_changed(const struct gateway_config *old, const struct gateway_config *fresh) {
+  return schema_changed(&root, old, fresh);
+}

@@ -1,8 +1,9 @@
 #ifndef RIVERBUS_GATEWAY_CONFIG_H
 #define RIVERBUS_GATEWAY_CONFIG_H
 /*
- * The gateway's configuration file as plain structs: what stands in riverbus-gateway.yaml(5), defaults filled in, everything checked (addresses, topics, pointers,
- * templates, that a control's point exists, that files can be read, that the identity is good). What a later version brings is refused by name, never ignored.
+ * The gateway's configuration file as plain structs: what stands in riverbus-gateway.yaml(5), defaults filled in,
+ * everything checked (addresses, topics, pointers, templates, that a control's point exists, that files can be read,
+ * that the identity is good). What a later version brings is refused by name, never ignored.
  */
 #include "common/config/values.h"
 #include "common/record/value.h"
@@ -10,8 +11,8 @@
 /* A JSON pointer (RFC 6901), parsed. given false: the key was omitted. Zero tokens: the whole document. */
 struct gateway_pointer {
   bool given;
-  char *text;     /* as written, "/a~1b/0" */
-  char **tokens;  /* unescaped: "a/b", "0" */
+  char *text;    /* as written, "/a~1b/0" */
+  char **tokens; /* unescaped: "a/b", "0" */
   size_t count;
 };
 
@@ -21,7 +22,8 @@ struct gateway_value {
   struct value value;
 };
 
-/* One line of `map:`: the payload's value, written as text (a JSON string's content; a JSON number, true, false, null as its shortest text), means `to`. */
+/* One line of `map:`: the payload's value, written as text (a JSON string's content; a JSON number, true, false, null
+ * as its shortest text), means `to`. */
 struct gateway_map {
   char *from;
   struct gateway_value to; /* of the point's type */
@@ -29,29 +31,36 @@ struct gateway_map {
 
 enum gateway_point_kind { GATEWAY_READING = 0, GATEWAY_EVENT = 1 }; /* event: urgent lane */
 
-enum gateway_time_format { GATEWAY_TIME_RFC3339 = 0, GATEWAY_TIME_EPOCH_S = 1, GATEWAY_TIME_EPOCH_MS = 2, GATEWAY_TIME_PATTERN = 3 };
+enum gateway_time_format {
+  GATEWAY_TIME_RFC3339 = 0,
+  GATEWAY_TIME_EPOCH_S = 1,
+  GATEWAY_TIME_EPOCH_MS = 2,
+  GATEWAY_TIME_PATTERN = 3
+};
 
-/* How a device writes its time. PATTERN: strftime's letters; zoned: it contains %z, else `time-zone` of the file applies. */
+/* How a device writes its time. PATTERN: strftime's letters; zoned: it contains %z, else `time-zone` of the file
+ * applies. */
 struct gateway_time {
   int format;    /* enum gateway_time_format */
-  char *pattern; /* PATTERN only; made of %Y %m %d %H %M %S %f (fraction, 1 to 6 digits) %z %T %F %% and other characters */
+  char *pattern; /* PATTERN only; made of %Y %m %d %H %M %S %f (fraction, 1 to 6 digits) %z %T %F %% and other
+                    characters */
   bool zoned;
 };
 
 struct gateway_point {
   char *name;
-  char *address;             /* station/device/name */
-  int kind;                  /* enum gateway_point_kind */
-  char *description;         /* or NULL */
-  char *code;                /* the bureau's code of it, or NULL */
-  char *unit;                /* or NULL */
-  int type;                  /* enum value_type, NUMBER to BYTES */
-  char *topic;               /* MQTT topic; no wildcard */
-  int qos;                   /* 0, 1 (default), 2 */
+  char *address;     /* station/device/name */
+  int kind;          /* enum gateway_point_kind */
+  char *description; /* or NULL */
+  char *code;        /* the bureau's code of it, or NULL */
+  char *unit;        /* or NULL */
+  int type;          /* enum value_type, NUMBER to BYTES */
+  char *topic;       /* MQTT topic; no wildcard */
+  int qos;           /* 0, 1 (default), 2 */
   struct gateway_pointer value;
-  struct gateway_map *map;   /* empty: the value is taken as it is; else a value that is not listed is bad (wrong type) */
+  struct gateway_map *map; /* empty: the value is taken as it is; else a value that is not listed is bad (wrong type) */
   size_t map_count;
-  double scale;              /* worth = payload * scale + offset; number and integer points only; 1 and 0 by default */
+  double scale; /* worth = payload * scale + offset; number and integer points only; 1 and 0 by default */
   double offset;
   struct gateway_pointer time; /* not given: time of receipt */
   struct gateway_time time_format;
@@ -60,9 +69,10 @@ struct gateway_point {
   int64_t stale_after_us;    /* 0: never stale */
 };
 
-/* A payload template, cut into pieces. ${id} the command's id; ${value} the value as JSON; ${deadline} RFC 3339 in UTC; ${deadline-s}, ${deadline-ms} the same as whole
- * seconds or milliseconds since 1970; ${fence} the fence, an integer; ${address} the point's address. `$$` is a dollar sign. Texts stand as JSON would escape
- * them, without quotes but for ${value}, which brings its own. */
+/* A payload template, cut into pieces. ${id} the command's id; ${value} the value as JSON; ${deadline} RFC 3339 in UTC;
+ * ${deadline-s}, ${deadline-ms} the same as whole seconds or milliseconds since 1970; ${fence} the fence, an integer;
+ * ${address} the point's address. `$$` is a dollar sign. Texts stand as JSON would escape them, without quotes but for
+ * ${value}, which brings its own. */
 enum gateway_piece_kind {
   GATEWAY_PIECE_LITERAL = 0,
   GATEWAY_PIECE_ID,
@@ -90,27 +100,28 @@ struct gateway_reply {
   struct gateway_pointer id;     /* required: whose command it answers */
   struct gateway_pointer ok;     /* true: done. Not given: every answer with the id means done */
   struct gateway_pointer reason; /* optional: the device's words where ok is not true */
-  int64_t timeout_us;            /* no answer so long after the publish: outcome by measurement, else unknown; default 10s */
+  int64_t timeout_us; /* no answer so long after the publish: outcome by measurement, else unknown; default 10s */
 };
 
 /* Confirmation by measurement; set false: none. */
 struct gateway_confirm {
   bool set;
-  double within;      /* number and integer points: the measured value lies so near, in the point's unit; default 0: equal */
+  double within; /* number and integer points: the measured value lies so near, in the point's unit; default 0: equal */
   int64_t timeout_us; /* default 1m */
 };
 
 struct gateway_control {
-  char *point;                     /* name within the same device */
-  size_t point_index;              /* into the device's points */
-  char *address;                   /* the point's; owned here too */
+  char *point;        /* name within the same device */
+  size_t point_index; /* into the device's points */
+  char *address;      /* the point's; owned here too */
   char *topic;
-  int qos;                         /* 1 by default */
+  int qos; /* 1 by default */
   struct gateway_template payload;
-  struct gateway_reply reply;      /* at least one of reply and confirm is there */
+  struct gateway_reply reply; /* at least one of reply and confirm is there */
   struct gateway_confirm confirm;
-  struct config_range range;       /* number and integer points: at most one of range and allowed; one of the two is required */
-  struct gateway_value *allowed;   /* of the point's type; boolean points: true and false where omitted */
+  struct config_range
+      range; /* number and integer points: at most one of range and allowed; one of the two is required */
+  struct gateway_value *allowed; /* of the point's type; boolean points: true and false where omitted */
   size_t allowed_count;
 };
 
@@ -152,15 +163,16 @@ struct gateway_config {
   struct config_store store;
   struct config_http http;
   struct gateway_mqtt mqtt;
-  int64_t max_deadline_us; /* a command whose deadline is further away at receipt is refused; default 5m */
+  int64_t max_deadline_us;           /* a command whose deadline is further away at receipt is refused; default 5m */
   struct config_operator *operators; /* whom this station obeys */
   size_t operator_count;
   struct gateway_device *devices;
   size_t device_count;
 };
 
-/* Reads and checks the file at path. 0, or CONFIG_WRONG with one line for each problem (each ends with a newline) in *problems. Relative paths inside the file are
- * relative to the file's folder and stand resolved in the structs. Reads files: may block. */
+/* Reads and checks the file at path. 0, or CONFIG_WRONG with one line for each problem (each ends with a newline) in
+ * *problems. Relative paths inside the file are relative to the file's folder and stand resolved in the structs. Reads
+ * files: may block. */
 int gateway_config_load(struct gateway_config **out, const char *path, struct buffer *problems);
 struct gateway_config *gateway_config_free(struct gateway_config *config);
 /* What a reload from `old` to `fresh` has to do: a mask of enum config_redo; 0: nothing changed. */

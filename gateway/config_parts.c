@@ -7,13 +7,17 @@ void part_text_free(void *place) {
   *(char **)place = NULL;
 }
 
-/* ---- MQTT topics (MQTT 5, section 4.7): 1 to 65535 bytes of UTF-8 without NUL; wildcards only in subscriptions ---- */
+/* ---- MQTT topics (MQTT 5, section 4.7): 1 to 65535 bytes of UTF-8 without NUL; wildcards only in subscriptions ----
+ */
 
 void part_topic(struct document *document, yaml_node_t *node, void *place) {
   struct bytes text = node_text(node);
-  if (text.len == 0 || text.len > 65535 || !bytes_is_utf8(text) || memchr(text.data, 0, text.len)) document_problem(document, node, "topic: needs 1 to 65535 bytes of UTF-8");
-  else if (memchr(text.data, '+', text.len) || memchr(text.data, '#', text.len)) document_problem(document, node, "topic: '" BYTES_FMT "' holds a wildcard; name one topic", BYTES_ARG(text));
-  else *(char **)place = mem_text(text.data, text.len);
+  if (text.len == 0 || text.len > 65535 || !bytes_is_utf8(text) || memchr(text.data, 0, text.len))
+    document_problem(document, node, "topic: needs 1 to 65535 bytes of UTF-8");
+  else if (memchr(text.data, '+', text.len) || memchr(text.data, '#', text.len))
+    document_problem(document, node, "topic: '" BYTES_FMT "' holds a wildcard; name one topic", BYTES_ARG(text));
+  else
+    *(char **)place = mem_text(text.data, text.len);
 }
 
 /* ---- JSON pointers (RFC 6901) ---- */
@@ -31,7 +35,8 @@ static char *unescape(struct bytes token) {
 static bool pointer_is_good(struct bytes text) {
   if (text.len > 0 && text.data[0] != '/') return false;
   for (size_t i = 0; i < text.len; i++)
-    if (text.data[i] == '~' && (i + 1 == text.len || (text.data[i + 1] != '0' && text.data[i + 1] != '1'))) return false;
+    if (text.data[i] == '~' && (i + 1 == text.len || (text.data[i + 1] != '0' && text.data[i + 1] != '1')))
+      return false;
   return bytes_is_utf8(text);
 }
 
@@ -39,12 +44,13 @@ void part_pointer(struct document *document, yaml_node_t *node, void *place) {
   struct gateway_pointer *pointer = place;
   struct bytes text = node_text(node);
   if (node->type != YAML_SCALAR_NODE || !pointer_is_good(text)) {
-    document_problem(document, node, "'" BYTES_FMT "' is no JSON pointer (RFC 6901: such as /pos or /a/0)", BYTES_ARG(text));
+    document_problem(
+        document, node, "'" BYTES_FMT "' is no JSON pointer (RFC 6901: such as /pos or /a/0)", BYTES_ARG(text));
     return;
   }
   pointer->given = true;
   pointer->text = mem_text(text.data, text.len);
-  for (size_t i = 0; i < text.len;) {   /* at a slash */
+  for (size_t i = 0; i < text.len;) { /* at a slash */
     size_t end = ++i;
     while (end < text.len && text.data[end] != '/') end++;
     pointer->tokens = mem_resize(pointer->tokens, pointer->count + 1, sizeof(char *));
@@ -63,15 +69,19 @@ void part_pointer_free(void *place) {
 
 /* ---- payload templates ---- */
 
-static const struct { const char *name; enum gateway_piece_kind kind; } variables[] = {
-    {"id", GATEWAY_PIECE_ID}, {"value", GATEWAY_PIECE_VALUE}, {"deadline", GATEWAY_PIECE_DEADLINE}, {"deadline-s", GATEWAY_PIECE_DEADLINE_S},
-    {"deadline-ms", GATEWAY_PIECE_DEADLINE_MS}, {"fence", GATEWAY_PIECE_FENCE}, {"address", GATEWAY_PIECE_ADDRESS}};
+static const struct {
+  const char *name;
+  enum gateway_piece_kind kind;
+} variables[] = {{"id", GATEWAY_PIECE_ID}, {"value", GATEWAY_PIECE_VALUE}, {"deadline", GATEWAY_PIECE_DEADLINE},
+    {"deadline-s", GATEWAY_PIECE_DEADLINE_S}, {"deadline-ms", GATEWAY_PIECE_DEADLINE_MS},
+    {"fence", GATEWAY_PIECE_FENCE}, {"address", GATEWAY_PIECE_ADDRESS}};
 
 static void add_piece(struct gateway_template *template, enum gateway_piece_kind kind, struct buffer *literal) {
   bool text = kind == GATEWAY_PIECE_LITERAL;
   if (text && literal->len == 0) return;
   template->pieces = mem_resize(template->pieces, template->count + 1, sizeof *template->pieces);
-  template->pieces[template->count++] = (struct gateway_piece){kind, text ? mem_text(literal->data, literal->len) : NULL};
+  template->pieces[template->count++] =
+      (struct gateway_piece){kind, text ? mem_text(literal->data, literal->len) : NULL};
   if (text) buffer_clear(literal);
 }
 
@@ -91,12 +101,16 @@ static size_t variable_end(struct bytes text, size_t at) {
   return 0;
 }
 
-static bool read_variable(struct document *document, yaml_node_t *node, struct bytes text, size_t *at, struct gateway_template *template, struct buffer *literal) {
+static bool read_variable(struct document *document, yaml_node_t *node, struct bytes text, size_t *at,
+    struct gateway_template *template, struct buffer *literal) {
   enum gateway_piece_kind kind;
   size_t end = variable_end(text, *at + 2);
   struct bytes name = end ? bytes_of(text.data + *at + 2, end - *at - 2) : BYTES_NULL;
   if (!end || !find_variable(name, &kind)) {
-    document_problem(document, node, "payload: '${" BYTES_FMT "}' is not known (allowed: ${id}, ${value}, ${deadline}, ${deadline-s}, ${deadline-ms}, ${fence}, ${address}; $$ for a dollar sign)", BYTES_ARG(name));
+    document_problem(document, node,
+        "payload: '${" BYTES_FMT "}' is not known (allowed: ${id}, ${value}, ${deadline}, ${deadline-s}, "
+        "${deadline-ms}, ${fence}, ${address}; $$ for a dollar sign)",
+        BYTES_ARG(name));
     return false;
   }
   add_piece(template, GATEWAY_PIECE_LITERAL, literal);
@@ -155,7 +169,10 @@ void part_time(struct document *document, yaml_node_t *node, void *place) {
       return;
     }
   if (!pattern_is_good(text, &time->zoned)) {
-    document_problem(document, node, "time-format: '" BYTES_FMT "' is not known (allowed: rfc3339, epoch-s, epoch-ms, or a pattern of %%Y %%m %%d %%H %%M %%S %%f %%z %%T %%F %%%%)", BYTES_ARG(text));
+    document_problem(document, node,
+        "time-format: '" BYTES_FMT "' is not known (allowed: rfc3339, epoch-s, epoch-ms, or a pattern of %%Y %%m %%d "
+        "%%H %%M %%S %%f %%z %%T %%F %%%%)",
+        BYTES_ARG(text));
     return;
   }
   time->format = GATEWAY_TIME_PATTERN;
@@ -170,7 +187,8 @@ void part_time_free(void *place) {
 
 /* ---- lists of values ---- */
 
-void part_map(struct document *document, yaml_node_t *node, enum value_type type, struct gateway_map **map, size_t *count) {
+void part_map(
+    struct document *document, yaml_node_t *node, enum value_type type, struct gateway_map **map, size_t *count) {
   if (node->type != YAML_MAPPING_NODE) {
     document_problem(document, node, "map: needs pairs such as {\"0\": local, \"1\": remote}");
     return;
@@ -182,7 +200,8 @@ void part_map(struct document *document, yaml_node_t *node, enum value_type type
     row->from = mem_text(from.data, from.len);
     schema_value(document, document_node(document, pair->value), type, &row->to.text, &row->to.value);
     for (size_t i = 0; i + 1 < *count; i++)
-      if (strcmp((*map)[i].from, row->from) == 0) document_problem(document, document_node(document, pair->key), "map: '%s' stands twice", row->from);
+      if (strcmp((*map)[i].from, row->from) == 0)
+        document_problem(document, document_node(document, pair->key), "map: '%s' stands twice", row->from);
   }
 }
 
@@ -194,7 +213,8 @@ void part_map_free(struct gateway_map *map, size_t count) {
   free(map);
 }
 
-void part_values(struct document *document, yaml_node_t *node, enum value_type type, struct gateway_value **values, size_t *count) {
+void part_values(
+    struct document *document, yaml_node_t *node, enum value_type type, struct gateway_value **values, size_t *count) {
   if (node->type != YAML_SEQUENCE_NODE || node->data.sequence.items.top == node->data.sequence.items.start) {
     document_problem(document, node, "allowed: needs a list of values");
     return;
@@ -221,7 +241,9 @@ bool part_pointer_same(const void *a, const void *b) {
   return x->given == y->given && same(x->text, y->text);
 }
 
-bool part_template_same(const void *a, const void *b) { return same(((const struct gateway_template *)a)->text, ((const struct gateway_template *)b)->text); }
+bool part_template_same(const void *a, const void *b) {
+  return same(((const struct gateway_template *)a)->text, ((const struct gateway_template *)b)->text);
+}
 
 bool part_time_same(const void *a, const void *b) {
   const struct gateway_time *x = a, *y = b;

@@ -1,25 +1,28 @@
 #ifndef RIVERBUS_GATEWAY_CONFIG_PARTS_H
 #define RIVERBUS_GATEWAY_CONFIG_PARTS_H
-/* The values of gateway/config.h that have a syntax of their own: readers for the schema's custom rows, and what frees them. */
+/* The values of gateway/config.h that have a syntax of their own: readers for the schema's custom rows, and what frees
+ * them. */
 #include "common/config/schema.h"
 #include "gateway/config.h"
 
-void part_pointer(struct document *document, yaml_node_t *node, void *place);      /* struct gateway_pointer */
+void part_pointer(struct document *document, yaml_node_t *node, void *place); /* struct gateway_pointer */
 void part_pointer_free(void *place);
-void part_template(struct document *document, yaml_node_t *node, void *place);     /* struct gateway_template */
+void part_template(struct document *document, yaml_node_t *node, void *place); /* struct gateway_template */
 void part_template_free(void *place);
-void part_time(struct document *document, yaml_node_t *node, void *place);         /* struct gateway_time */
+void part_time(struct document *document, yaml_node_t *node, void *place); /* struct gateway_time */
 void part_time_free(void *place);
-void part_topic(struct document *document, yaml_node_t *node, void *place);        /* char *; no wildcard */
+void part_topic(struct document *document, yaml_node_t *node, void *place); /* char *; no wildcard */
 void part_text_free(void *place);
 /* These need the point's type, so the section's finish calls them. */
-void part_map(struct document *document, yaml_node_t *node, enum value_type type, struct gateway_map **map, size_t *count);
+void part_map(
+    struct document *document, yaml_node_t *node, enum value_type type, struct gateway_map **map, size_t *count);
 void part_map_free(struct gateway_map *map, size_t count);
-void part_values(struct document *document, yaml_node_t *node, enum value_type type, struct gateway_value **values, size_t *count);
+void part_values(
+    struct document *document, yaml_node_t *node, enum value_type type, struct gateway_value **values, size_t *count);
 void part_values_free(struct gateway_value *values, size_t count);
 
 /* Whether a reload finds them unchanged: the same text means the same thing. */
-bool part_text_same(const void *a, const void *b);      /* places of char * */
+bool part_text_same(const void *a, const void *b); /* places of char * */
 bool part_pointer_same(const void *a, const void *b);
 bool part_template_same(const void *a, const void *b);
 bool part_time_same(const void *a, const void *b);

@@ -13,14 +13,16 @@ static void courier_add_topic(struct courier *c, const char *topic) {
   c->topics[c->topic_count++] = mem_text(topic, strlen(topic));
 }
 
-void courier_init(struct courier *c, const struct gateway_mqtt *config, const struct gateway_config *controls, const struct world *world) {
+void courier_init(struct courier *c, const struct gateway_mqtt *config, const struct gateway_config *controls,
+    const struct world *world) {
   size_t count = 0;
   *c = (struct courier){.client = {.name = "commands", .config = config, .world = world}};
   for (size_t d = 0; d < controls->device_count; d++) count += controls->devices[d].control_count;
   c->topics = mem_alloc((count + 1) * sizeof *c->topics);
   for (size_t d = 0; d < controls->device_count; d++)
     for (size_t i = 0; i < controls->devices[d].control_count; i++)
-      if (controls->devices[d].controls[i].reply.topic) courier_add_topic(c, controls->devices[d].controls[i].reply.topic);
+      if (controls->devices[d].controls[i].reply.topic)
+        courier_add_topic(c, controls->devices[d].controls[i].reply.topic);
 }
 
 void courier_deinit(struct courier *c) {
@@ -31,7 +33,8 @@ void courier_deinit(struct courier *c) {
 
 bool courier_is_ready(const struct courier *c) { return c->client.connected && !c->lost && c->acked >= c->topic_count; }
 
-static void courier_on_connect(struct mosquitto *mosq, void *ctx, int reason, int flags, const mosquitto_property *properties) {
+static void courier_on_connect(
+    struct mosquitto *mosq, void *ctx, int reason, int flags, const mosquitto_property *properties) {
   struct courier *c = ctx;
   (void)flags, (void)properties;
   client_greeted(&c->client, reason);
@@ -41,16 +44,21 @@ static void courier_on_connect(struct mosquitto *mosq, void *ctx, int reason, in
     if (mosquitto_subscribe_v5(mosq, NULL, c->topics[i], 1, 0, NULL) != MOSQ_ERR_SUCCESS) c->lost = true;
 }
 
-static void courier_on_subscribe(struct mosquitto *mosq, void *ctx, int mid, int count, const int *granted, const mosquitto_property *properties) {
+static void courier_on_subscribe(
+    struct mosquitto *mosq, void *ctx, int mid, int count, const int *granted, const mosquitto_property *properties) {
   struct courier *c = ctx;
   (void)mosq, (void)mid, (void)properties;
   c->acked++;
   for (int i = 0; i < count; i++)
-    if (granted[i] > 2) log_error("mqtt", "commands", "the MQTT broker refuses to let us hear a device's replies: %s", mosquitto_reason_string(granted[i]));
-  if (courier_is_ready(c)) log_info("mqtt", "commands", "connected to %s:%u", c->client.config->host, c->client.config->port);
+    if (granted[i] > 2)
+      log_error("mqtt", "commands", "the MQTT broker refuses to let us hear a device's replies: %s",
+          mosquitto_reason_string(granted[i]));
+  if (courier_is_ready(c))
+    log_info("mqtt", "commands", "connected to %s:%u", c->client.config->host, c->client.config->port);
 }
 
-static void courier_on_message(struct mosquitto *mosq, void *ctx, const struct mosquitto_message *message, const mosquitto_property *properties) {
+static void courier_on_message(
+    struct mosquitto *mosq, void *ctx, const struct mosquitto_message *message, const mosquitto_property *properties) {
   struct courier *c = ctx;
   (void)mosq, (void)properties;
   if (!message->retain) c->reply(c->ctx, message->topic, bytes_of(message->payload, (size_t)message->payloadlen));
@@ -61,7 +69,8 @@ static enum order_publish courier_outcome(int reason) {
   return reason >= 128 ? ORDER_PUBLISH_REFUSED : ORDER_PUBLISH_ACKED;
 }
 
-static void courier_on_publish(struct mosquitto *mosq, void *ctx, int mid, int reason, const mosquitto_property *properties) {
+static void courier_on_publish(
+    struct mosquitto *mosq, void *ctx, int mid, int reason, const mosquitto_property *properties) {
   struct courier *c = ctx;
   (void)mosq, (void)properties;
   for (size_t i = 0; i < c->pending_count; i++) {
@@ -74,7 +83,9 @@ static void courier_on_publish(struct mosquitto *mosq, void *ctx, int mid, int r
 }
 
 static void courier_drop(struct courier *c, const char *why) {
-  if (c->pending_count > 0) log_warning("mqtt", "commands", "%zu published commands were not acknowledged by the MQTT broker; they are not sent again", c->pending_count);
+  if (c->pending_count > 0)
+    log_warning("mqtt", "commands",
+        "%zu published commands were not acknowledged by the MQTT broker; they are not sent again", c->pending_count);
   c->pending_count = 0;
   c->lost = false;
   client_cut(&c->client, why);
@@ -107,14 +118,17 @@ int64_t courier_poll(struct courier *c, int *fd, short *events) {
 }
 
 static void courier_write(struct courier *c) {
-  if (!c->lost && mosquitto_want_write(c->client.mosq) && mosquitto_loop_write(c->client.mosq, 1) != MOSQ_ERR_SUCCESS) c->lost = true;
+  if (!c->lost && mosquitto_want_write(c->client.mosq) && mosquitto_loop_write(c->client.mosq, 1) != MOSQ_ERR_SUCCESS)
+    c->lost = true;
 }
 
 static void courier_read(struct courier *c) {
   for (int i = 0; i < 64 && !c->lost; i++) { /* a share, so that a flood of replies does not hold up the thread */
     errno = 0;
-    if (mosquitto_loop_read(c->client.mosq, 1) != MOSQ_ERR_SUCCESS) c->lost = true;
-    else if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+    if (mosquitto_loop_read(c->client.mosq, 1) != MOSQ_ERR_SUCCESS)
+      c->lost = true;
+    else if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return;
   }
 }
 
@@ -127,7 +141,8 @@ void courier_run(struct courier *c, short revents, int64_t now) {
   if (c->lost) courier_drop(c, "the connection is lost");
 }
 
-void courier_publish(struct courier *c, const char *id, const char *topic, int qos, struct bytes payload, uint32_t expiry_s) {
+void courier_publish(
+    struct courier *c, const char *id, const char *topic, int qos, struct bytes payload, uint32_t expiry_s) {
   mosquitto_property *properties = NULL;
   struct courier_pending *pending = &c->pending[c->pending_count];
   if (!courier_is_ready(c) || c->pending_count == COURIER_PENDING_MAX) {
@@ -135,7 +150,8 @@ void courier_publish(struct courier *c, const char *id, const char *topic, int q
     return;
   }
   mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, expiry_s);
-  int rc = mosquitto_publish_v5(c->client.mosq, &pending->mid, topic, (int)payload.len, payload.data, qos, false, properties);
+  int rc = mosquitto_publish_v5(
+      c->client.mosq, &pending->mid, topic, (int)payload.len, payload.data, qos, false, properties);
   mosquitto_property_free_all(&properties);
   if (rc != MOSQ_ERR_SUCCESS) { /* refused before anything was queued */
     log_error("mqtt", "commands", "%s: cannot be published to %s: %s", id, topic, mosquitto_strerror(rc));

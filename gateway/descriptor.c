@@ -30,15 +30,18 @@ void descriptor_control(struct control *control, const struct point *point) {
   control->has_range = from->range.set;
   control->low = from->range.low;
   control->high = from->range.high;
-  for (size_t i = 0; i < from->allowed_count; i++) (void)control_allow(control, &from->allowed[i].value); /* the configuration holds no more than fit */
-  control->confirm_timeout_us = longer(from->confirm.set ? from->confirm.timeout_us : 0, from->reply.topic ? from->reply.timeout_us : 0);
+  for (size_t i = 0; i < from->allowed_count; i++)
+    (void)control_allow(control, &from->allowed[i].value); /* the configuration holds no more than fit */
+  control->confirm_timeout_us =
+      longer(from->confirm.set ? from->confirm.timeout_us : 0, from->reply.topic ? from->reply.timeout_us : 0);
 }
 
 void descriptor_put(struct buffer *out, const struct point *point) {
   const struct gateway_point *config = point->config;
   struct control control;
-  buffer_printf(out, "{\"type\":\"%s\",\"device_kind\":\"%s\",\"kind\":\"%s\"", value_type_name((enum value_type)config->type),
-                gateway_device_kind_name(point->device->kind), config->kind == GATEWAY_EVENT ? "event" : "reading");
+  buffer_printf(out, "{\"type\":\"%s\",\"device_kind\":\"%s\",\"kind\":\"%s\"",
+      value_type_name((enum value_type)config->type), gateway_device_kind_name(point->device->kind),
+      config->kind == GATEWAY_EVENT ? "event" : "reading");
   descriptor_text(out, "unit", config->unit);
   descriptor_text(out, "description", config->description);
   descriptor_text(out, "code", config->code);

@@ -54,7 +54,8 @@ void dispatch_configure(struct dispatch *d, const struct gateway_config *config,
   d->operator_count = 0;
   for (size_t i = 0; i < config->operator_count; i++) {
     const struct config_operator *from = &config->operators[i];
-    for (size_t k = 0; k < from->keys.count; k++) d->operators[d->operator_count++] = (struct check_operator){from->name, from->keys.items[k], &from->command};
+    for (size_t k = 0; k < from->keys.count; k++)
+      d->operators[d->operator_count++] = (struct check_operator){from->name, from->keys.items[k], &from->command};
   }
   d->config = config;
   d->points = points;
@@ -64,7 +65,8 @@ void dispatch_load(struct dispatch *d, struct bytes value, struct instant now) {
   struct order *order = order_new();
   bool good = order_load(order, value, now) == 0;
   bool old = good && !order_is_open(order) && order->command.deadline + DISPATCH_MARGIN_US < now.wall;
-  if (!good) log_error("command", NULL, "an entry of the command ledger cannot be read by this version; it is left alone");
+  if (!good)
+    log_error("command", NULL, "an entry of the command ledger cannot be read by this version; it is left alone");
   if (good && !old) order = table_put(&d->orders, order_id(order), order);
   order_free(order);
 }
@@ -113,7 +115,8 @@ bool dispatch_clock_is_known(const struct dispatch *d) {
 bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal) {
   int64_t offset = 0;
   bool known = d->options.hooks.clock_offset(d->options.hooks.ctx, &offset);
-  return check_clock(true, known, offset, 0, refusal); /* the broker's clock is the measure; the kernel's own word is not asked yet */
+  return check_clock(
+      true, known, offset, 0, refusal); /* the broker's clock is the measure; the kernel's own word is not asked yet */
 }
 
 static bool dispatch_value_is_good(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
@@ -126,20 +129,23 @@ static bool dispatch_value_is_good(const struct dispatch *d, const struct order 
 
 static bool dispatch_device_is_free(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
   const struct order *running = dispatch_running(d, order);
-  return check_busy(&order->command, running ? order_id(running) : BYTES_NULL, running ? order_state(running) : STATE_NONE, refusal);
+  return check_busy(
+      &order->command, running ? order_id(running) : BYTES_NULL, running ? order_state(running) : STATE_NONE, refusal);
 }
 
 /* The order of the checks is the order in which a person would want to hear of them. */
-static bool dispatch_is_allowed(struct dispatch *d, const struct order *order, const struct check_operator **by, struct instant now, struct refusal *refusal) {
+static bool dispatch_is_allowed(struct dispatch *d, const struct order *order, const struct check_operator **by,
+    struct instant now, struct refusal *refusal) {
   const struct check_operators operators = {d->operators, d->operator_count};
   struct buffer where = BUFFER_NULL;
   buffer_printf(&where, "the station %s", d->station);
   bool authorised = check_authority(&order->command, &operators, buffer_text(&where), by, refusal);
   buffer_deinit(&where);
-  return authorised && check_understood(&order->command, refusal) && check_created(&order->command, d->options.store_created, refusal) &&
-         dispatch_clock_is_good(d, refusal) && check_deadline(&order->command, now.wall, d->config->max_deadline_us, refusal) &&
-         check_life_left(&order->command, order_life(order, now), refusal) && dispatch_value_is_good(d, order, refusal) &&
-         dispatch_device_is_free(d, order, refusal);
+  return authorised && check_understood(&order->command, refusal) &&
+         check_created(&order->command, d->options.store_created, refusal) && dispatch_clock_is_good(d, refusal) &&
+         check_deadline(&order->command, now.wall, d->config->max_deadline_us, refusal) &&
+         check_life_left(&order->command, order_life(order, now), refusal) &&
+         dispatch_value_is_good(d, order, refusal) && dispatch_device_is_free(d, order, refusal);
 }
 
 static void dispatch_take(struct dispatch *d, const struct command *command, struct instant now) {
@@ -153,8 +159,10 @@ static void dispatch_take(struct dispatch *d, const struct command *command, str
   bool allowed = dispatch_is_allowed(d, order, &by, now, &refusal);
   order->ledger.entry.by = bytes_text(by ? by->name : NULL);
   if (!order_move(order, STATE_RECEIVED, CODE_NONE, NULL, NULL, now.wall)) return;
-  if (allowed) dispatch_commit(d, order);
-  else dispatch_end(d, order, refusal.code == CODE_EXPIRED ? STATE_EXPIRED : STATE_REJECTED, &refusal, now);
+  if (allowed)
+    dispatch_commit(d, order);
+  else
+    dispatch_end(d, order, refusal.code == CODE_EXPIRED ? STATE_EXPIRED : STATE_REJECTED, &refusal, now);
 }
 
 static void dispatch_again(struct dispatch *d, const struct command *command, const struct ledger_entry *known) {
@@ -201,11 +209,14 @@ static void dispatch_say_never(struct dispatch *d, const struct order *order) {
   buffer_deinit(&body);
 }
 
-static void dispatch_found_command(struct dispatch *d, struct bytes bytes, const struct ledger_entry *known, struct instant now) {
+static void dispatch_found_command(
+    struct dispatch *d, struct bytes bytes, const struct ledger_entry *known, struct instant now) {
   struct command command;
   if (command_read(&command, bytes) != 0) return; /* it was opened before it was put to wait */
-  if (known) dispatch_again(d, &command, known);
-  else dispatch_take(d, &command, now);
+  if (known)
+    dispatch_again(d, &command, known);
+  else
+    dispatch_take(d, &command, now);
 }
 
 void dispatch_found(struct dispatch *d, struct bytes id, bool found, struct bytes value, struct instant now) {
@@ -214,14 +225,19 @@ void dispatch_found(struct dispatch *d, struct bytes id, bool found, struct byte
   struct report report;
   bool known = found && ledger_read(&entry, value) == 0;
   if (!waiting) return;
-  if (table_get(&d->orders, id) || (found && !known)) { /* it came into memory meanwhile, or cannot be read: the broker asks again */
+  if (table_get(&d->orders, id) ||
+      (found && !known)) { /* it came into memory meanwhile, or cannot be read: the broker asks again */
     dispatch_free_waiting(waiting);
     return;
   }
-  if (waiting->len > 0) dispatch_found_command(d, buffer_bytes(waiting), known ? &entry : NULL, now);
-  else if (!known) dispatch_never(d, id, now);
-  else if (entry.command.len > 0 && report_read(&report, entry.report) == 0) dispatch_issue_again(d, report.address, entry.report, entry.time);
-  else dispatch_say_never(d, &(struct order){.ledger.entry = entry});
+  if (waiting->len > 0)
+    dispatch_found_command(d, buffer_bytes(waiting), known ? &entry : NULL, now);
+  else if (!known)
+    dispatch_never(d, id, now);
+  else if (entry.command.len > 0 && report_read(&report, entry.report) == 0)
+    dispatch_issue_again(d, report.address, entry.report, entry.time);
+  else
+    dispatch_say_never(d, &(struct order){.ledger.entry = entry});
   dispatch_free_waiting(waiting);
 }
 
@@ -236,15 +252,20 @@ static void dispatch_command(struct dispatch *d, struct bytes body, struct insta
     d->stats.malformed++;
     return;
   }
-  if (!check_open(&command, bytes, &refusal)) { /* nothing in it can be believed, not even the id: there is nobody to report to */
+  if (!check_open(&command, bytes,
+          &refusal)) { /* nothing in it can be believed, not even the id: there is nobody to report to */
     d->stats.forged++;
-    if (log_allow(&d->forged_limit, now.mono, &suppressed)) log_warning("command", d->broker, "a command was refused: %s", refusal.message);
+    if (log_allow(&d->forged_limit, now.mono, &suppressed))
+      log_warning("command", d->broker, "a command was refused: %s", refusal.message);
     return;
   }
   const struct order *known = table_get(&d->orders, command.id);
-  if (!known && !dispatch_clock_is_known(d)) return; /* what its deadline means here is not known before the first ping of the session; the broker repeats it */
-  if (!known) dispatch_lookup(d, command.id, bytes);
-  else if (!known->pending) dispatch_again(d, &command, &known->ledger.entry);
+  if (!known && !dispatch_clock_is_known(d))
+    return; /* what its deadline means here is not known before the first ping of the session; the broker repeats it */
+  if (!known)
+    dispatch_lookup(d, command.id, bytes);
+  else if (!known->pending)
+    dispatch_again(d, &command, &known->ledger.entry);
 }
 
 static void dispatch_ask(struct dispatch *d, struct bytes body) {
@@ -255,15 +276,20 @@ static void dispatch_ask(struct dispatch *d, struct bytes body) {
   }
   for (uint32_t i = 0; i < ids.count; i++) {
     const struct order *order = table_get(&d->orders, ids.ids[i]);
-    if (!order) dispatch_lookup(d, ids.ids[i], BYTES_NULL);
-    else if (!order->pending && !order->never) dispatch_issue_again(d, order->command.address, order->ledger.entry.report, order->ledger.entry.time);
+    if (!order)
+      dispatch_lookup(d, ids.ids[i], BYTES_NULL);
+    else if (!order->pending && !order->never)
+      dispatch_issue_again(d, order->command.address, order->ledger.entry.report, order->ledger.entry.time);
   }
 }
 
 void dispatch_message(struct dispatch *d, uint8_t type, struct bytes body, struct instant now) {
-  if (type == SETTLE_COMMAND) dispatch_command(d, body, now);
-  else if (type == SETTLE_ASK) dispatch_ask(d, body);
-  else d->stats.malformed++;
+  if (type == SETTLE_COMMAND)
+    dispatch_command(d, body, now);
+  else if (type == SETTLE_ASK)
+    dispatch_ask(d, body);
+  else
+    d->stats.malformed++;
 }
 
 /* ---- what comes back ---- */
@@ -292,14 +318,16 @@ void dispatch_published(struct dispatch *d, struct bytes id, enum order_publish 
   dispatch_step(d, order, now);
 }
 
-void dispatch_reply(struct dispatch *d, struct bytes address, struct bytes id, bool ok, struct bytes reason, struct instant now) {
+void dispatch_reply(
+    struct dispatch *d, struct bytes address, struct bytes id, bool ok, struct bytes reason, struct instant now) {
   struct order *order = table_get(&d->orders, id);
   if (!order || !state_may_have_moved(order_state(order)) || !bytes_equal(order->command.address, address)) return;
   order_hear_reply(order, ok, reason);
   dispatch_step(d, order, now);
 }
 
-void dispatch_measured(struct dispatch *d, const struct point *point, const struct record *record, bool retained, struct instant now) {
+void dispatch_measured(
+    struct dispatch *d, const struct point *point, const struct record *record, bool retained, struct instant now) {
   if (!point->control || d->orders.count == 0) return;
   size_t count;
   struct order **all = dispatch_all(d, &count);

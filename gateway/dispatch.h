@@ -1,15 +1,18 @@
 #ifndef RIVERBUS_GATEWAY_DISPATCH_H
 #define RIVERBUS_GATEWAY_DISPATCH_H
 /*
- * Commands to devices: the checks that decide, the ledger, the way from `received` to an outcome. Pure: messages, completions, replies, measurements and time come in;
- * batches, publishes and messages go out by hooks.
+ * Commands to devices: the checks that decide, the ledger, the way from `received` to an outcome. Pure: messages,
+ * completions, replies, measurements and time come in; batches, publishes and messages go out by hooks.
  *
  * The rules (architecture section 6):
- *   - `received` is committed before anything else happens; `dispatched` is committed before the publish; with under two seconds of life left nothing is published;
- *   - an id is taken once: an id that is not in memory is looked up in the store first. In memory are the open ones and those whose deadline has not long passed;
+ *   - `received` is committed before anything else happens; `dispatched` is committed before the publish; with under
+ * two seconds of life left nothing is published;
+ *   - an id is taken once: an id that is not in memory is looked up in the store first. In memory are the open ones and
+ * those whose deadline has not long passed;
  *   - every transition is one batch: the ledger entry and a signed report on the urgent stream;
  *   - one command is under way at a device at a time;
- *   - a command that was found dispatched at the start is never published again: reply or measurement settle it, else it is `unknown`.
+ *   - a command that was found dispatched at the start is never published again: reply or measurement settle it, else
+ * it is `unknown`.
  */
 #include "common/command/check.h"
 #include "common/command/settle.h"
@@ -24,18 +27,20 @@ struct dispatch_publish {
   const char *topic;
   int qos;
   struct bytes payload;
-  int64_t life_us;        /* what is left until the deadline, at least CHECK_DISPATCH_LEFT_US: the MQTT message expiry is its whole seconds when it is sent */
+  int64_t life_us; /* what is left until the deadline, at least CHECK_DISPATCH_LEFT_US: the MQTT message expiry is its
+                      whole seconds when it is sent */
 };
 
 struct dispatch_hooks {
   void *ctx;
-  void (*submit)(void *ctx, struct store_batch *batch, void *cookie);  /* takes the batch; answered by dispatch_committed */
-  void (*lookup)(void *ctx, struct bytes id);                         /* in STORE_COMMANDS; answered by dispatch_found */
+  void (*submit)(
+      void *ctx, struct store_batch *batch, void *cookie); /* takes the batch; answered by dispatch_committed */
+  void (*lookup)(void *ctx, struct bytes id);              /* in STORE_COMMANDS; answered by dispatch_found */
   void (*publish)(void *ctx, const struct dispatch_publish *publish); /* answered by dispatch_published */
   void (*send)(void *ctx, uint8_t type, struct bytes body);           /* to the broker */
-  bool (*clock_offset)(void *ctx, int64_t *us);                       /* this clock minus the broker's; false: not known */
-  int64_t (*received)(void *ctx);                                     /* for records of the urgent stream */
-  struct epoch (*epoch)(void *ctx);                                   /* of the urgent stream */
+  bool (*clock_offset)(void *ctx, int64_t *us); /* this clock minus the broker's; false: not known */
+  int64_t (*received)(void *ctx);               /* for records of the urgent stream */
+  struct epoch (*epoch)(void *ctx);             /* of the urgent stream */
 };
 
 struct dispatch_options {
@@ -47,14 +52,18 @@ struct dispatch_options {
   struct dispatch_hooks hooks;
 };
 
-struct dispatch_stats { uint64_t commands, forged, malformed, replays, reports, ended[STATE_STATES]; size_t in_memory; };
+struct dispatch_stats {
+  uint64_t commands, forged, malformed, replays, reports, ended[STATE_STATES];
+  size_t in_memory;
+};
 
 struct dispatch;
 struct dispatch *dispatch_new(const struct dispatch_options *options);
 struct dispatch *dispatch_free(struct dispatch *dispatch);
 /* Configuration and points, at the start and after a reload; both outlive the dispatch or the next call. */
 void dispatch_configure(struct dispatch *dispatch, const struct gateway_config *config, const struct points *points);
-/* At the start, before dispatch_start: entries of STORE_COMMANDS; and fences out of STORE_META (other keys are passed over). */
+/* At the start, before dispatch_start: entries of STORE_COMMANDS; and fences out of STORE_META (other keys are passed
+ * over). */
 void dispatch_load(struct dispatch *dispatch, struct bytes value, struct instant now);
 void dispatch_load_fence(struct dispatch *dispatch, struct bytes key, struct bytes value);
 void dispatch_start(struct dispatch *dispatch, struct instant now);
@@ -64,8 +73,10 @@ void dispatch_found(struct dispatch *dispatch, struct bytes id, bool found, stru
 void dispatch_committed(struct dispatch *dispatch, void *cookie, bool durable, struct instant now);
 void dispatch_published(struct dispatch *dispatch, struct bytes id, enum order_publish outcome, struct instant now);
 /* address: of the point whose reply topic it came by; an answer for another device's command is none. */
-void dispatch_reply(struct dispatch *dispatch, struct bytes address, struct bytes id, bool ok, struct bytes reason, struct instant now);
-void dispatch_measured(struct dispatch *dispatch, const struct point *point, const struct record *record, bool retained, struct instant now);
+void dispatch_reply(
+    struct dispatch *dispatch, struct bytes address, struct bytes id, bool ok, struct bytes reason, struct instant now);
+void dispatch_measured(struct dispatch *dispatch, const struct point *point, const struct record *record, bool retained,
+    struct instant now);
 /* Time passes. Returns when to call again at the latest (mono µs; INT64_MAX: not of itself). */
 int64_t dispatch_tick(struct dispatch *dispatch, struct instant now);
 void dispatch_stats(const struct dispatch *dispatch, struct dispatch_stats *out);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 /* A draft of one report record. Views of the report are copied by the builder. */
-static void dispatch_put_report(struct dispatch *d, struct store_batch *batch, struct bytes address, struct bytes report, int64_t time) {
+static void dispatch_put_report(
+    struct dispatch *d, struct store_batch *batch, struct bytes address, struct bytes report, int64_t time) {
   char stream[STREAM_MAX];
   const struct record record = {
       .kind = RECORD_REPORT,
@@ -16,8 +17,10 @@ static void dispatch_put_report(struct dispatch *d, struct store_batch *batch, s
       .value = {.type = VALUE_BYTES, .bytes = report},
   };
   snprintf(stream, sizeof stream, "%s!urgent", d->station);
-  if (report.len == 0 || block_builder_add(d->builder, &record, BLOCK_MAX) != 0) return; /* REPORT_MAX fits any empty builder */
-  store_batch_own(batch, LANE_URGENT, bytes_text(stream), block_builder_finish(d->builder, bytes_text(stream), d->options.run));
+  if (report.len == 0 || block_builder_add(d->builder, &record, BLOCK_MAX) != 0)
+    return; /* REPORT_MAX fits any empty builder */
+  store_batch_own(
+      batch, LANE_URGENT, bytes_text(stream), block_builder_finish(d->builder, bytes_text(stream), d->options.run));
   d->stats.reports++;
 }
 
@@ -38,7 +41,9 @@ static void dispatch_submit(struct dispatch *d, struct order *order, struct stor
 }
 
 void dispatch_commit(struct dispatch *d, struct order *order) { dispatch_submit(d, order, dispatch_batch(d, order)); }
-void dispatch_commit_never(struct dispatch *d, struct order *order) { dispatch_submit(d, order, dispatch_batch(d, order)); }
+void dispatch_commit_never(struct dispatch *d, struct order *order) {
+  dispatch_submit(d, order, dispatch_batch(d, order));
+}
 
 /* Rising per point for good: above the last one, and above any that a store which is gone may have given. */
 static uint64_t dispatch_next_fence(struct dispatch *d, struct bytes address, int64_t wall) {
@@ -68,6 +73,8 @@ void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes
   struct store_batch *batch = store_batch_new();
   store_batch_urgent(batch);
   dispatch_put_report(d, batch, address, report, time);
-  if (store_batch_is_empty(batch)) store_batch_free(batch);
-  else d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
+  if (store_batch_is_empty(batch))
+    store_batch_free(batch);
+  else
+    d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
 }

@@ -1,7 +1,9 @@
 /* From `received` to the outcome: what is done with an order once nothing of it waits for the store. */
 #include "gateway/dispatch_internal.h"
 
-struct point *dispatch_point(const struct dispatch *d, const struct order *order) { return points_of_address(d->points, order->command.address); }
+struct point *dispatch_point(const struct dispatch *d, const struct order *order) {
+  return points_of_address(d->points, order->command.address);
+}
 
 /* NULL after a reload that took the control away. */
 static const struct gateway_control *dispatch_control(const struct dispatch *d, const struct order *order) {
@@ -12,13 +14,16 @@ static const struct gateway_control *dispatch_control(const struct dispatch *d, 
 static void dispatch_log(const struct order *order) {
   const struct ledger_entry *entry = &order->ledger.entry;
   const char *code = code_name(entry->code);
-  log_info("command", NULL, BYTES_FMT " " BYTES_FMT ": %s%s%s%s" BYTES_FMT, BYTES_ARG(entry->id), BYTES_ARG(order->command.address), state_name(entry->state),
-           code ? ", " : "", code ? code : "", entry->message.len ? ": " : "", BYTES_ARG(entry->message));
+  log_info("command", NULL, BYTES_FMT " " BYTES_FMT ": %s%s%s%s" BYTES_FMT, BYTES_ARG(entry->id),
+      BYTES_ARG(order->command.address), state_name(entry->state), code ? ", " : "", code ? code : "",
+      entry->message.len ? ": " : "", BYTES_ARG(entry->message));
 }
 
-void dispatch_end(struct dispatch *d, struct order *order, enum state state, const struct refusal *refusal, struct instant now) {
+void dispatch_end(
+    struct dispatch *d, struct order *order, enum state state, const struct refusal *refusal, struct instant now) {
   if (!order_move(order, state, refusal->code, refusal->message, refusal->hint[0] ? refusal->hint : NULL, now.wall)) {
-    log_error("command", NULL, BYTES_FMT ": %s cannot become %s", BYTES_ARG(order_id(order)), state_name(order_state(order)), state_name(state));
+    log_error("command", NULL, BYTES_FMT ": %s cannot become %s", BYTES_ARG(order_id(order)),
+        state_name(order_state(order)), state_name(state));
     return;
   }
   d->stats.ended[state]++;
@@ -43,10 +48,12 @@ static void dispatch_next(struct dispatch *d, struct order *order, struct instan
   if (!check_life_left(&order->command, order_life(order, now), &refusal)) {
     dispatch_end(d, order, STATE_EXPIRED, &refusal, now);
   } else if (!control) {
-    refusal_set(&refusal, CODE_NOT_WRITABLE, NULL, "the point has no control any more: the configuration was changed while the command was under way");
+    refusal_set(&refusal, CODE_NOT_WRITABLE, NULL,
+        "the point has no control any more: the configuration was changed while the command was under way");
     dispatch_end(d, order, STATE_REJECTED, &refusal, now);
   } else if (!dispatch_clock_is_known(d)) {
-    return; /* found after a start: a clock that a power cut has set back must not bring a dead command to life; dispatch_tick looks again */
+    return; /* found after a start: a clock that a power cut has set back must not bring a dead command to life;
+               dispatch_tick looks again */
   } else if (!dispatch_clock_is_good(d, &refusal)) {
     dispatch_end(d, order, STATE_REJECTED, &refusal, now);
   } else if (dispatch_is_there(d, order, control)) {
@@ -60,9 +67,13 @@ static void dispatch_next(struct dispatch *d, struct order *order, struct instan
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* How long the outcome is awaited. With a measurement to look at never shorter than the deadline: until then the device may rightly begin. */
-static int64_t dispatch_settle_at(const struct order *order, const struct gateway_control *control, struct instant now) {
-  int64_t since = now.mono - (now.wall - order->ledger.entry.times[STATE_DISPATCHED]); /* when it was dispatched, by the boot clock */
+/* How long the outcome is awaited. With a measurement to look at never shorter than the deadline: until then the device
+ * may rightly begin. */
+static int64_t dispatch_settle_at(
+    const struct order *order, const struct gateway_control *control, struct instant now) {
+  int64_t since =
+      now.mono -
+      (now.wall - order->ledger.entry.times[STATE_DISPATCHED]); /* when it was dispatched, by the boot clock */
   int64_t at = since;
   if (control && control->reply.topic) at = later(at, since + control->reply.timeout_us);
   if (control && control->confirm.set) at = later(later(at, since + control->confirm.timeout_us), order->expires_mono);
@@ -75,13 +86,16 @@ static void dispatch_send(struct dispatch *d, struct order *order, struct instan
   int64_t life = order_life(order, now);
   struct refusal refusal = {.code = CODE_NONE};
   order->settle_mono = dispatch_settle_at(order, control, now);
-  if (!control) refusal_set(&refusal, CODE_NOT_WRITABLE, NULL, "the point has no control any more; nothing was published");
-  if (!control || !check_life_left(&order->command, life, &refusal)) { /* the commit took long: `dispatched` stands, and it is proven that nobody heard */
+  if (!control)
+    refusal_set(&refusal, CODE_NOT_WRITABLE, NULL, "the point has no control any more; nothing was published");
+  if (!control || !check_life_left(&order->command, life,
+                      &refusal)) { /* the commit took long: `dispatched` stands, and it is proven that nobody heard */
     dispatch_end(d, order, STATE_UNDELIVERED, &refusal, now);
     return;
   }
   struct buffer payload = BUFFER_NULL;
-  const struct template_values values = {order_id(order), order->command.address, &order->command.value, order->command.deadline, order->ledger.entry.fence};
+  const struct template_values values = {order_id(order), order->command.address, &order->command.value,
+      order->command.deadline, order->ledger.entry.fence};
   template_put(&payload, &control->payload, &values);
   const struct dispatch_publish publish = {order_id(order), control->topic, control->qos, buffer_bytes(&payload), life};
   order->publish = ORDER_PUBLISHED;
@@ -101,13 +115,17 @@ static void dispatch_undelivered(struct dispatch *d, struct order *order, struct
 static void dispatch_timed_out(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal;
   if (order->measured) {
-    refusal_set(&refusal, CODE_NOT_REACHED, NULL, "the measured value did not come within the limit of the target in time");
+    refusal_set(
+        &refusal, CODE_NOT_REACHED, NULL, "the measured value did not come within the limit of the target in time");
     dispatch_end(d, order, STATE_FAILED, &refusal, now);
   } else if (order->restarted) {
-    refusal_set(&refusal, CODE_RESTARTED, NULL, "the gateway ended after it had dispatched the command, and neither the device nor a measurement says what came of it");
+    refusal_set(&refusal, CODE_RESTARTED, NULL,
+        "the gateway ended after it had dispatched the command, and neither the device nor a measurement says what "
+        "came of it");
     dispatch_end(d, order, STATE_UNKNOWN, &refusal, now);
   } else {
-    refusal_set(&refusal, CODE_NO_ANSWER, NULL, "the command was published, and neither the device nor a measurement says what came of it");
+    refusal_set(&refusal, CODE_NO_ANSWER, NULL,
+        "the command was published, and neither the device nor a measurement says what came of it");
     dispatch_end(d, order, STATE_UNKNOWN, &refusal, now);
   }
 }
@@ -119,10 +137,12 @@ static void dispatch_device_failed(struct dispatch *d, struct order *order, stru
 }
 
 static bool dispatch_is_undelivered(const struct order *order) {
-  return order->publish == ORDER_NO_LISTENER || order->publish == ORDER_NOT_CONNECTED || order->publish == ORDER_PUBLISH_REFUSED;
+  return order->publish == ORDER_NO_LISTENER || order->publish == ORDER_NOT_CONNECTED ||
+         order->publish == ORDER_PUBLISH_REFUSED;
 }
 
-/* What is known of an order at the device. Proof that nobody got it comes first, then the device's no, then the measurement, then its yes. */
+/* What is known of an order at the device. Proof that nobody got it comes first, then the device's no, then the
+ * measurement, then its yes. */
 static void dispatch_judge(struct dispatch *d, struct order *order, struct instant now) {
   const struct gateway_control *control = dispatch_control(d, order);
   const struct refusal none = {.code = CODE_NONE};
@@ -145,9 +165,12 @@ static void dispatch_judge(struct dispatch *d, struct order *order, struct insta
 /* Only `unknown` may still change: the device's own answer came late. */
 static void dispatch_late(struct dispatch *d, struct order *order, struct instant now) {
   const struct refusal none = {.code = CODE_NONE};
-  if (!order->has_reply || !state_allows(ACTOR_GATEWAY, STATE_UNKNOWN, order->reply_ok ? STATE_EXECUTED : STATE_FAILED)) return;
-  if (order->reply_ok) dispatch_end(d, order, STATE_EXECUTED, &none, now);
-  else dispatch_device_failed(d, order, now);
+  if (!order->has_reply || !state_allows(ACTOR_GATEWAY, STATE_UNKNOWN, order->reply_ok ? STATE_EXECUTED : STATE_FAILED))
+    return;
+  if (order->reply_ok)
+    dispatch_end(d, order, STATE_EXECUTED, &none, now);
+  else
+    dispatch_device_failed(d, order, now);
 }
 
 void dispatch_step(struct dispatch *d, struct order *order, struct instant now) {

@@ -21,7 +21,9 @@ static struct instant now_of(const struct gateway *gateway) { return world_now(g
 
 /* ---- hooks of the node ---- */
 
-static bool node_send(void *ctx, uint64_t conn, struct bytes message) { return net_send(((struct gateway *)ctx)->net, conn, message) == 0; }
+static bool node_send(void *ctx, uint64_t conn, struct bytes message) {
+  return net_send(((struct gateway *)ctx)->net, conn, message) == 0;
+}
 static void node_close(void *ctx, uint64_t conn) { uplink_close(&((struct gateway *)ctx)->uplink, conn); }
 
 static void node_session(void *ctx, struct node_peer *peer, bool up) {
@@ -39,8 +41,8 @@ static void node_discarded(void *ctx, const struct store_discard *discards, size
   struct gateway *gateway = ctx;
   for (size_t i = 0; i < count; i++) {
     gateway->discarded += discards[i].to - discards[i].from + 1;
-    log_warning("store", NULL, BYTES_FMT " %llu to %llu was discarded: " BYTES_FMT, BYTES_ARG(discards[i].stream), (unsigned long long)discards[i].from,
-                (unsigned long long)discards[i].to, BYTES_ARG(discards[i].reason));
+    log_warning("store", NULL, BYTES_FMT " %llu to %llu was discarded: " BYTES_FMT, BYTES_ARG(discards[i].stream),
+        (unsigned long long)discards[i].from, (unsigned long long)discards[i].to, BYTES_ARG(discards[i].reason));
   }
 }
 
@@ -48,9 +50,12 @@ static void node_submitted(void *ctx, void *cookie, const struct store_done *don
   struct gateway *gateway = ctx;
   struct task *task = cookie;
   bool durable = done->kind == STORE_DONE_BATCH;
-  if (task->kind == TASK_INTAKE) intake_done(gateway, done);
-  else if (task->kind == TASK_ORDER) dispatch_committed(gateway->dispatch, task->cookie, durable, now_of(gateway));
-  else if (!durable) log_warning("store", NULL, "the store is full: a descriptor, an event or a stale value was not recorded");
+  if (task->kind == TASK_INTAKE)
+    intake_done(gateway, done);
+  else if (task->kind == TASK_ORDER)
+    dispatch_committed(gateway->dispatch, task->cookie, durable, now_of(gateway));
+  else if (!durable)
+    log_warning("store", NULL, "the store is full: a descriptor, an event or a stale value was not recorded");
   tasks_answered(&gateway->tasks, task);
 }
 
@@ -66,7 +71,8 @@ static void node_read_done(void *ctx, void *cookie, const struct store_done *don
 void gateway_event(struct gateway *gateway, const char *name, struct bytes text) {
   char address[ADDRESS_MAX + 1];
   snprintf(address, sizeof address, "%s/riverbus/%s", gateway->config->station, name);
-  struct record record = {.kind = RECORD_EVENT, .address = bytes_text(address), .value = {.type = VALUE_TEXT, .bytes = text}};
+  struct record record = {
+      .kind = RECORD_EVENT, .address = bytes_text(address), .value = {.type = VALUE_TEXT, .bytes = text}};
   record.time = record.received = node_received(gateway->node);
   log_notice("gateway", NULL, "event %s: " BYTES_FMT, name, BYTES_ARG(text));
   struct pack pack; /* its own: this may be called while a batch of readings is being made */
@@ -81,7 +87,9 @@ static void node_event(void *ctx, const char *name, struct bytes text) { gateway
 
 /* ---- hooks of the dispatch ---- */
 
-static void dispatch_submit_hook(void *ctx, struct store_batch *batch, void *cookie) { tasks_submit(&((struct gateway *)ctx)->tasks, TASK_ORDER, cookie, batch); }
+static void dispatch_submit_hook(void *ctx, struct store_batch *batch, void *cookie) {
+  tasks_submit(&((struct gateway *)ctx)->tasks, TASK_ORDER, cookie, batch);
+}
 static void dispatch_lookup_hook(void *ctx, struct bytes id) { tasks_lookup(&((struct gateway *)ctx)->tasks, id); }
 static void dispatch_publish_hook(void *ctx, const struct dispatch_publish *p) {
   mqtt_publish(((struct gateway *)ctx)->mqtt, p->id, p->topic, p->qos, p->payload, p->life_us);
@@ -103,7 +111,8 @@ static bool dispatch_clock_hook(void *ctx, int64_t *us) {
 static struct epoch dispatch_epoch_hook(void *ctx) {
   struct gateway *gateway = ctx;
   struct store_stream stream;
-  return store_stream_get(gateway->store, bytes_text(gateway->pack.urgent), &stream) ? stream.epoch : (struct epoch){0, 0};
+  return store_stream_get(gateway->store, bytes_text(gateway->pack.urgent), &stream) ? stream.epoch
+                                                                                     : (struct epoch){0, 0};
 }
 
 /* ---- events of the network ---- */
@@ -123,7 +132,8 @@ static void net_refused(void *ctx, const char *address, const char *reason) {
   struct gateway *gateway = ctx;
   static struct log_limit limit = {.interval_us = 10 * SECOND_US, .burst = 4};
   uint64_t suppressed = 0;
-  if (log_allow(&limit, now_of(gateway).mono, &suppressed)) log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
+  if (log_allow(&limit, now_of(gateway).mono, &suppressed))
+    log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
 }
 
 /* ---- composition ---- */
@@ -155,13 +165,13 @@ static int open_store(struct gateway *gateway) {
   const struct config_store *config = &gateway->config->store;
   struct store_problem problem;
   const struct store_options options = {.path = config->path,
-                                        .max_size = config->max_size,
-                                        .keep_us = config->keep_us,
-                                        .when_full = (enum store_full)config->when_full,
-                                        .linger_us = config->linger_us,
-                                        .world = gateway->world,
-                                        .fatal = store_failed,
-                                        .test_commit_delay_us = test_commit_delay()};
+      .max_size = config->max_size,
+      .keep_us = config->keep_us,
+      .when_full = (enum store_full)config->when_full,
+      .linger_us = config->linger_us,
+      .world = gateway->world,
+      .fatal = store_failed,
+      .test_commit_delay_us = test_commit_delay()};
   int outcome = store_open_lmdb(&gateway->store, &options, &problem);
   if (outcome == 0) return 0;
   log_error("store", NULL, "%s", problem.text);
@@ -170,23 +180,27 @@ static int open_store(struct gateway *gateway) {
 
 static void make_node(struct gateway *gateway) {
   const struct node_options options = {.name = gateway->config->station,
-                                       .world = gateway->world,
-                                       .store = gateway->store,
-                                       .hooks = {.ctx = gateway,
-                                                 .send = node_send,
-                                                 .close = node_close,
-                                                 .discarded = node_discarded,
-                                                 .session = node_session,
-                                                 .message = node_message_in,
-                                                 .submitted = node_submitted,
-                                                 .read = node_read_done,
-                                                 .event = node_event}};
+      .world = gateway->world,
+      .store = gateway->store,
+      .hooks = {.ctx = gateway,
+          .send = node_send,
+          .close = node_close,
+          .discarded = node_discarded,
+          .session = node_session,
+          .message = node_message_in,
+          .submitted = node_submitted,
+          .read = node_read_done,
+          .event = node_event}};
   gateway->node = node_new(&options);
 }
 
 static int open_net(struct gateway *gateway) {
-  struct net_options options = {
-      .events = {.ctx = gateway, .principal = net_principal, .message = net_message, .opened = net_opened, .closed = net_closed, .refused = net_refused}};
+  struct net_options options = {.events = {.ctx = gateway,
+                                    .principal = net_principal,
+                                    .message = net_message,
+                                    .opened = net_opened,
+                                    .closed = net_closed,
+                                    .refused = net_refused}};
   identity_transport(gateway->identity, &options.transport);
   int outcome = net_new(&gateway->net, &options);
   explicit_bzero(&options.transport, sizeof options.transport);
@@ -211,18 +225,18 @@ static void make_dispatch(struct gateway *gateway) {
   char broker[ADDRESS_MAX + 16];
   snprintf(broker, sizeof broker, "broker %s", gateway->config->province);
   const struct dispatch_options options = {.station = gateway->config->station,
-                                           .broker = broker,
-                                           .identity = gateway->identity,
-                                           .store_created = store_created(gateway->store),
-                                           .run = store_run(gateway->store),
-                                           .hooks = {.ctx = gateway,
-                                                     .submit = dispatch_submit_hook,
-                                                     .lookup = dispatch_lookup_hook,
-                                                     .publish = dispatch_publish_hook,
-                                                     .send = dispatch_send_hook,
-                                                     .clock_offset = dispatch_clock_hook,
-                                                     .received = dispatch_received_hook,
-                                                     .epoch = dispatch_epoch_hook}};
+      .broker = broker,
+      .identity = gateway->identity,
+      .store_created = store_created(gateway->store),
+      .run = store_run(gateway->store),
+      .hooks = {.ctx = gateway,
+          .submit = dispatch_submit_hook,
+          .lookup = dispatch_lookup_hook,
+          .publish = dispatch_publish_hook,
+          .send = dispatch_send_hook,
+          .clock_offset = dispatch_clock_hook,
+          .received = dispatch_received_hook,
+          .epoch = dispatch_epoch_hook}};
   gateway->dispatch = dispatch_new(&options);
   dispatch_configure(gateway->dispatch, gateway->config, &gateway->points);
 }
@@ -276,7 +290,9 @@ static void init_plain(struct gateway *gateway) {
   gateway->started = now_of(gateway).mono;
   gateway->intake.full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 1};
   gateway->intake.fault_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
-  gateway->intake.part_bytes = GATEWAY_PART_BYTES < gateway->config->store.max_size / 64 ? GATEWAY_PART_BYTES : gateway->config->store.max_size / 64;
+  gateway->intake.part_bytes = GATEWAY_PART_BYTES < gateway->config->store.max_size / 64
+                                   ? GATEWAY_PART_BYTES
+                                   : gateway->config->store.max_size / 64;
   inbox_init(&gateway->inbox);
   points_init(&gateway->points, gateway->config);
   silence_init(&gateway->silence, &gateway->points, gateway->started);
@@ -294,13 +310,16 @@ static int open_all(struct gateway *gateway) {
   if (outcome) return outcome;
   make_node(gateway);
   tasks_init(&gateway->tasks, gateway->node);
-  uplink_init(&gateway->uplink, gateway->config->province, gateway->world, gateway->net, gateway->node, &gateway->config->broker);
+  uplink_init(&gateway->uplink, gateway->config->province, gateway->world, gateway->net, gateway->node,
+      &gateway->config->broker);
   outcome = open_http(gateway);
   return outcome ? outcome : open_mqtt(gateway);
 }
 
-int gateway_init(struct gateway *gateway, const char *config_path, struct gateway_config *config, const struct world *world) {
-  *gateway = (struct gateway){.config_path = mem_text(config_path, strlen(config_path)), .config = config, .world = world, .signals = -1};
+int gateway_init(
+    struct gateway *gateway, const char *config_path, struct gateway_config *config, const struct world *world) {
+  *gateway = (struct gateway){
+      .config_path = mem_text(config_path, strlen(config_path)), .config = config, .world = world, .signals = -1};
   init_plain(gateway);
   int outcome = open_all(gateway);
   if (outcome) return outcome;
@@ -340,8 +359,11 @@ enum { DESCRIPTOR_PREFIX = sizeof descriptor_prefix - 1 };
 
 void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value) {
   uint64_t hash;
-  if (key.len <= DESCRIPTOR_PREFIX || memcmp(key.data, descriptor_prefix, DESCRIPTOR_PREFIX) != 0 || value.len != sizeof hash) return;
-  free(table_put(&gateway->descriptors, bytes_of(key.data + DESCRIPTOR_PREFIX, key.len - DESCRIPTOR_PREFIX), mem_copy(value.data, value.len)));
+  if (key.len <= DESCRIPTOR_PREFIX || memcmp(key.data, descriptor_prefix, DESCRIPTOR_PREFIX) != 0 ||
+      value.len != sizeof hash)
+    return;
+  free(table_put(&gateway->descriptors, bytes_of(key.data + DESCRIPTOR_PREFIX, key.len - DESCRIPTOR_PREFIX),
+      mem_copy(value.data, value.len)));
 }
 
 /* Into the pack, where it is not what was issued last. */
@@ -352,7 +374,8 @@ static void issue_descriptor(struct gateway *gateway, const struct point *point)
   uint64_t hash = descriptor_hash(buffer_bytes(&text));
   const uint64_t *issued = table_get(&gateway->descriptors, address);
   if (!issued || *issued != hash) {
-    struct record record = {.kind = RECORD_DESCRIPTOR, .address = address, .value = {.type = VALUE_TEXT, .bytes = buffer_bytes(&text)}};
+    struct record record = {
+        .kind = RECORD_DESCRIPTOR, .address = address, .value = {.type = VALUE_TEXT, .bytes = buffer_bytes(&text)}};
     record.time = record.received = node_received(gateway->node);
     pack_add(&gateway->pack, &record);
     buffer_printf(&key, "%s%s", descriptor_prefix, point->config->address);
@@ -389,15 +412,19 @@ static void take_signals(struct gateway *gateway) {
 
 static void hear_reply(void *ctx, const struct reply *reply) {
   struct gateway *gateway = ctx;
-  dispatch_reply(gateway->dispatch, bytes_text(reply->control->address), reply->id, reply->ok, reply->reason, now_of(gateway));
+  dispatch_reply(
+      gateway->dispatch, bytes_text(reply->control->address), reply->id, reply->ok, reply->reason, now_of(gateway));
 }
 
 static void take_event(struct gateway *gateway, struct mqtt_event *event) {
   switch (event->kind) {
     case MQTT_EVENT_BATCH: intake_take(gateway, event->batch); break;
-    case MQTT_EVENT_PUBLISHED: dispatch_published(gateway->dispatch, buffer_bytes(&event->id), event->outcome, now_of(gateway)); break;
+    case MQTT_EVENT_PUBLISHED:
+      dispatch_published(gateway->dispatch, buffer_bytes(&event->id), event->outcome, now_of(gateway));
+      break;
     case MQTT_EVENT_REPLY:
-      if (replies_read(gateway->config, buffer_text(&event->topic), buffer_bytes(&event->payload), hear_reply, gateway) == 0)
+      if (replies_read(
+              gateway->config, buffer_text(&event->topic), buffer_bytes(&event->payload), hear_reply, gateway) == 0)
         log_debug("command", buffer_text(&event->topic), "an answer without the id of a command");
       break;
   }
@@ -411,15 +438,18 @@ static void take_events(struct gateway *gateway) {
   }
 }
 
-/* Ready means that messages of the devices are heard. Where their MQTT broker cannot be reached that is no reason to hold up the start of the system for good. */
+/* Ready means that messages of the devices are heard. Where their MQTT broker cannot be reached that is no reason to
+ * hold up the start of the system for good. */
 static int64_t say_ready(struct gateway *gateway, struct instant now) {
   struct mqtt_stats stats;
   mqtt_stats(gateway->mqtt, &stats);
-  if (!(stats.telemetry_up && stats.courier_up) && now.mono < gateway->started + GATEWAY_READY_US) return now.mono + GATEWAY_READY_LOOK_US;
+  if (!(stats.telemetry_up && stats.courier_up) && now.mono < gateway->started + GATEWAY_READY_US)
+    return now.mono + GATEWAY_READY_LOOK_US;
   gateway->is_ready = true;
   sd_notify(0, "READY=1");
-  log_notice("gateway", NULL, "ready %s: broker %s, mqtt %s:%u%s%s%s", gateway->config->station, uplink_endpoint(&gateway->uplink), gateway->config->mqtt.host,
-             gateway->config->mqtt.port, stats.telemetry_up ? "" : " (not connected)", gateway->http ? ", " : "", gateway->http_endpoint);
+  log_notice("gateway", NULL, "ready %s: broker %s, mqtt %s:%u%s%s%s", gateway->config->station,
+      uplink_endpoint(&gateway->uplink), gateway->config->mqtt.host, gateway->config->mqtt.port,
+      stats.telemetry_up ? "" : " (not connected)", gateway->http ? ", " : "", gateway->http_endpoint);
   return INT64_MAX;
 }
 
@@ -443,9 +473,9 @@ static int64_t tick(struct gateway *gateway) {
 
 static int turn(struct gateway *gateway) {
   struct pollfd extra[EXTRAS] = {[EXTRA_STORE] = {.fd = store_fd(gateway->store), .events = POLLIN},
-                                 [EXTRA_SIGNALS] = {.fd = gateway->signals, .events = POLLIN},
-                                 [EXTRA_MQTT] = {.fd = mqtt_fd(gateway->mqtt), .events = POLLIN},
-                                 [EXTRA_HTTP] = {.fd = gateway->http ? http_fd(gateway->http) : -1, .events = POLLIN}};
+      [EXTRA_SIGNALS] = {.fd = gateway->signals, .events = POLLIN},
+      [EXTRA_MQTT] = {.fd = mqtt_fd(gateway->mqtt), .events = POLLIN},
+      [EXTRA_HTTP] = {.fd = gateway->http ? http_fd(gateway->http) : -1, .events = POLLIN}};
   int64_t wait = tick(gateway) - now_of(gateway).mono;
   if (wait > SECOND_US) wait = SECOND_US;
   int outcome = net_poll(gateway->net, extra, EXTRAS, wait > 0 ? wait : 0);

@@ -1,8 +1,9 @@
 #ifndef RIVERBUS_GATEWAY_GATEWAY_H
 #define RIVERBUS_GATEWAY_GATEWAY_H
 /*
- * A station's gateway: store, node, network, MQTT and what stands between them, put together. One thread, that of gateway_run, does all of it; the store and the MQTT
- * clients have their own. Nothing here decides: see mapping, inbox, silence, dispatch.
+ * A station's gateway: store, node, network, MQTT and what stands between them, put together. One thread, that of
+ * gateway_run, does all of it; the store and the MQTT clients have their own. Nothing here decides: see mapping, inbox,
+ * silence, dispatch.
  */
 #include "common/base/log.h"
 #include "common/http/http.h"
@@ -15,15 +16,18 @@
 #include "gateway/tasks.h"
 #include "gateway/uplink.h"
 
-/* The batch of MQTT messages that is being committed: one at a time, in parts that the store takes as one transaction each. */
+/* The batch of MQTT messages that is being committed: one at a time, in parts that the store takes as one transaction
+ * each. */
 struct intake {
-  struct mqtt_batch *batch;        /* NULL: none */
-  size_t at;                       /* the first message that is in no part yet */
-  size_t part_bytes;               /* when to close a part */
-  uint64_t from;                   /* gateway.mqtt_made when it was taken: it goes back to those clients, which are others after a reload */
-  struct mqtt_batch *next;         /* from clients that a reload made anew while the batch of the old ones was still being committed */
+  struct mqtt_batch *batch; /* NULL: none */
+  size_t at;                /* the first message that is in no part yet */
+  size_t part_bytes;        /* when to close a part */
+  uint64_t
+      from; /* gateway.mqtt_made when it was taken: it goes back to those clients, which are others after a reload */
+  struct mqtt_batch
+      *next; /* from clients that a reload made anew while the batch of the old ones was still being committed */
   uint64_t next_from;
-  bool retained;                   /* of the message being mapped */
+  bool retained; /* of the message being mapped */
   uint64_t messages, suppressed, unwanted, refused, dropped;
   struct log_limit full_limit, fault_limit;
 };
@@ -37,7 +41,7 @@ struct gateway {
   struct node *node;
   struct net *net;
   struct mqtt *mqtt;
-  uint64_t mqtt_made;              /* how often the clients were made */
+  uint64_t mqtt_made; /* how often the clients were made */
   struct http *http;
   struct dispatch *dispatch;
   struct points points;
@@ -47,32 +51,34 @@ struct gateway {
   struct tasks tasks;
   struct uplink uplink;
   struct intake intake;
-  struct table descriptors;        /* address -> uint64_t, hash of the descriptor that was issued last */
+  struct table descriptors; /* address -> uint64_t, hash of the descriptor that was issued last */
   char http_endpoint[320];
-  int64_t started;                 /* mono */
+  int64_t started; /* mono */
   int64_t watchdog_us, watchdog_at, http_at;
   uint64_t discarded;
-  int signals;                     /* signalfd */
-  bool is_ready;                   /* that was said */
+  int signals;   /* signalfd */
+  bool is_ready; /* that was said */
   bool ends;
 };
 
 enum { GATEWAY_FAILED = 1 };
 /* Opens everything; the problem has been logged where the outcome is not 0. config is consumed. May block. */
-int gateway_init(struct gateway *gateway, const char *config_path, struct gateway_config *config, const struct world *world);
+int gateway_init(
+    struct gateway *gateway, const char *config_path, struct gateway_config *config, const struct world *world);
 void gateway_deinit(struct gateway *gateway);
 /* Until SIGTERM or SIGINT: 0. <0: fatal. */
 int gateway_run(struct gateway *gateway);
-void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value); /* from STORE_META; other keys are passed over */
-void gateway_issue_descriptors(struct gateway *gateway);                                     /* of points whose descriptor changed */
-void gateway_event(struct gateway *gateway, const char *name, struct bytes text);            /* an event of the node itself */
+void gateway_load_descriptor(
+    struct gateway *gateway, struct bytes key, struct bytes value); /* from STORE_META; other keys are passed over */
+void gateway_issue_descriptors(struct gateway *gateway);            /* of points whose descriptor changed */
+void gateway_event(struct gateway *gateway, const char *name, struct bytes text); /* an event of the node itself */
 /* reload.c: reads the configuration again; a bad file keeps the old one and says so. */
 void gateway_reload(struct gateway *gateway);
 /* intake.c */
 void intake_take(struct gateway *gateway, struct mqtt_batch *batch);
-void intake_done(struct gateway *gateway, const struct store_done *done);                     /* of a part */
-int64_t intake_silence(struct gateway *gateway, struct instant now);                         /* says who is silent; mono: when to ask again */
+void intake_done(struct gateway *gateway, const struct store_done *done); /* of a part */
+int64_t intake_silence(struct gateway *gateway, struct instant now); /* says who is silent; mono: when to ask again */
 /* metrics.c */
 void gateway_metrics(struct gateway *gateway, struct buffer *out);
-const char *gateway_health(struct gateway *gateway);                                         /* NULL: healthy */
+const char *gateway_health(struct gateway *gateway); /* NULL: healthy */
 #endif

@@ -15,7 +15,9 @@ void inbox_deinit(struct inbox *inbox) {
   inbox_init(inbox);
 }
 
-uint64_t inbox_hash(struct bytes topic, struct bytes payload) { return XXH3_64bits_withSeed(payload.data, payload.len, XXH3_64bits(topic.data, topic.len)); }
+uint64_t inbox_hash(struct bytes topic, struct bytes payload) {
+  return XXH3_64bits_withSeed(payload.data, payload.len, XXH3_64bits(topic.data, topic.len));
+}
 
 static void inbox_key(uint64_t number, uint8_t key[INBOX_KEY]) {
   for (int i = 0; i < INBOX_KEY; i++) key[i] = (uint8_t)(number >> (56 - 8 * i));
@@ -28,7 +30,8 @@ static void inbox_append(struct inbox_pair **pairs, size_t *count, size_t *cap, 
 
 static void inbox_append_batch(struct inbox *inbox, struct inbox_batch batch) {
   if (inbox->batch_count == inbox->batch_cap)
-    inbox->batches = mem_resize(inbox->batches, inbox->batch_cap = inbox->batch_cap ? inbox->batch_cap * 2 : 64, sizeof batch);
+    inbox->batches =
+        mem_resize(inbox->batches, inbox->batch_cap = inbox->batch_cap ? inbox->batch_cap * 2 : 64, sizeof batch);
   inbox->batches[inbox->batch_count++] = batch;
 }
 
@@ -66,13 +69,15 @@ bool inbox_holds(struct inbox *inbox, uint16_t mid, uint64_t hash) {
 }
 
 void inbox_note(struct inbox *inbox, uint16_t mid, uint64_t hash) {
-  if (mid != 0) inbox_append(&inbox->fresh, &inbox->fresh_count, &inbox->fresh_cap, (struct inbox_pair){.mid = mid, .hash = hash});
+  if (mid != 0)
+    inbox_append(&inbox->fresh, &inbox->fresh_count, &inbox->fresh_cap, (struct inbox_pair){.mid = mid, .hash = hash});
 }
 
 /* The oldest batches that are not needed to make INBOX_PAIRS pairs together with the fresh ones. */
 static size_t inbox_surplus(const struct inbox *inbox) {
   size_t left = inbox->pair_count + inbox->fresh_count, batches = 0;
-  while (batches < inbox->batch_count && left - inbox->batches[batches].count >= INBOX_PAIRS) left -= inbox->batches[batches++].count;
+  while (batches < inbox->batch_count && left - inbox->batches[batches].count >= INBOX_PAIRS)
+    left -= inbox->batches[batches++].count;
   return batches;
 }
 
@@ -110,7 +115,8 @@ void inbox_committed(struct inbox *inbox) {
   if (inbox->fresh_count == 0) return;
   if (inbox->keep_from > 0) inbox_drop_surplus(inbox);
   inbox_append_batch(inbox, (struct inbox_batch){inbox->next++, (uint32_t)inbox->fresh_count});
-  for (size_t i = 0; i < inbox->fresh_count; i++) inbox_append(&inbox->pairs, &inbox->pair_count, &inbox->pair_cap, inbox->fresh[i]);
+  for (size_t i = 0; i < inbox->fresh_count; i++)
+    inbox_append(&inbox->pairs, &inbox->pair_count, &inbox->pair_cap, inbox->fresh[i]);
   inbox->fresh_count = 0;
 }
 

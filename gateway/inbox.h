@@ -1,29 +1,38 @@
 #ifndef RIVERBUS_GATEWAY_INBOX_H
 #define RIVERBUS_GATEWAY_INBOX_H
 /*
- * Which messages of the MQTT session are stored already though their PUBACK may not have arrived: the last INBOX_PAIRS pairs of packet id and content, committed
- * with the readings. After a CONNACK with "session present" the broker sends again what it has no PUBACK for; each pair then suppresses one message, for the first INBOX_PAIRS messages. In
- * a running connection nothing is compared: two equal payloads in a row are two readings. Pure.
+ * Which messages of the MQTT session are stored already though their PUBACK may not have arrived: the last INBOX_PAIRS
+ * pairs of packet id and content, committed with the readings. After a CONNACK with "session present" the broker sends
+ * again what it has no PUBACK for; each pair then suppresses one message, for the first INBOX_PAIRS messages. In a
+ * running connection nothing is compared: two equal payloads in a row are two readings. Pure.
  *
- * In the store: table STORE_INBOX, key u64 big-endian (number of the batch), value a run of (u16 packet id, u64 hash), little-endian.
+ * In the store: table STORE_INBOX, key u64 big-endian (number of the batch), value a run of (u16 packet id, u64 hash),
+ * little-endian.
  */
 #include "common/store/store.h"
 
 enum { INBOX_PAIRS = 2048 }; /* the Receive Maximum that the gateway states */
 
-struct inbox_pair { uint16_t mid; bool used; uint64_t hash; };
-struct inbox_batch { uint64_t number; uint32_t count; };
+struct inbox_pair {
+  uint16_t mid;
+  bool used;
+  uint64_t hash;
+};
+struct inbox_batch {
+  uint64_t number;
+  uint32_t count;
+};
 
 struct inbox {
-  struct inbox_pair *pairs;    /* oldest first; grouped by batches */
+  struct inbox_pair *pairs; /* oldest first; grouped by batches */
   size_t pair_count, pair_cap;
   struct inbox_batch *batches;
   size_t batch_count, batch_cap;
-  uint64_t next;               /* number of the next batch */
-  struct inbox_pair *fresh;    /* of the batch under way */
+  uint64_t next;            /* number of the next batch */
+  struct inbox_pair *fresh; /* of the batch under way */
   size_t fresh_count, fresh_cap;
-  size_t keep_from;            /* batches before it are deleted by the batch under way */
-  size_t compare;              /* so many more messages are compared */
+  size_t keep_from; /* batches before it are deleted by the batch under way */
+  size_t compare;   /* so many more messages are compared */
 };
 
 void inbox_init(struct inbox *inbox);
@@ -37,7 +46,7 @@ void inbox_connected(struct inbox *inbox, bool session_present);
 bool inbox_holds(struct inbox *inbox, uint16_t mid, uint64_t hash);
 /* Notes a message of the batch under way; suppressed ones too, since their PUBACK may be lost again. */
 void inbox_note(struct inbox *inbox, uint16_t mid, uint64_t hash);
-void inbox_put(struct inbox *inbox, struct store_batch *batch);  /* puts and deletes of the batch under way */
-void inbox_committed(struct inbox *inbox);                       /* it is durable */
-void inbox_refused(struct inbox *inbox);                         /* it is not: the pairs are forgotten */
+void inbox_put(struct inbox *inbox, struct store_batch *batch); /* puts and deletes of the batch under way */
+void inbox_committed(struct inbox *inbox);                      /* it is durable */
+void inbox_refused(struct inbox *inbox);                        /* it is not: the pairs are forgotten */
 #endif

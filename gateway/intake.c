@@ -17,17 +17,19 @@ static void intake_fault(void *ctx, struct point *point, enum point_fault fault)
   struct gateway *gateway = ctx;
   uint64_t suppressed = 0;
   if (!log_allow(&gateway->intake.fault_limit, world_now(gateway->world).mono, &suppressed)) return;
-  log_warning("mapping", point->config->address, "%s in a payload of %s (%llu so far%s)", point_fault_name(fault), point->config->topic,
-              (unsigned long long)point->faults[fault], suppressed ? "; more such lines were left out" : "");
+  log_warning("mapping", point->config->address, "%s in a payload of %s (%llu so far%s)", point_fault_name(fault),
+      point->config->topic, (unsigned long long)point->faults[fault],
+      suppressed ? "; more such lines were left out" : "");
 }
 
-static void intake_message(struct gateway *gateway, const struct mqtt_batch *batch, const struct mqtt_message *from, struct instant now) {
+static void intake_message(
+    struct gateway *gateway, const struct mqtt_batch *batch, const struct mqtt_message *from, struct instant now) {
   const struct mapping_sink sink = {gateway, intake_record, intake_fault};
   const struct mapping_message message = {.topic = bytes_of(batch->bytes.data + from->topic, from->topic_len),
-                                          .payload = bytes_of(batch->bytes.data + from->payload, from->payload_len),
-                                          .too_large = from->too_large,
-                                          .now = now.wall,
-                                          .mono = now.mono};
+      .payload = bytes_of(batch->bytes.data + from->payload, from->payload_len),
+      .too_large = from->too_large,
+      .now = now.wall,
+      .mono = now.mono};
   bool held = inbox_holds(&gateway->inbox, from->mid, from->hash);
   inbox_note(&gateway->inbox, from->mid, from->hash);
   gateway->intake.messages++;
@@ -47,8 +49,10 @@ static void intake_give_back(struct gateway *gateway, bool durable) {
   struct mqtt_batch *batch = intake->batch;
   intake->batch = NULL;
   batch->durable = durable;
-  if (intake->from == gateway->mqtt_made && gateway->mqtt) mqtt_batch_done(gateway->mqtt, batch);
-  else mqtt_batch_free(batch);
+  if (intake->from == gateway->mqtt_made && gateway->mqtt)
+    mqtt_batch_done(gateway->mqtt, batch);
+  else
+    mqtt_batch_free(batch);
   intake_next(gateway);
 }
 
@@ -57,7 +61,8 @@ static void intake_go_on(struct gateway *gateway) {
   struct intake *intake = &gateway->intake;
   struct instant now = world_now(gateway->world);
   while (intake->at < intake->batch->count) {
-    while (intake->at < intake->batch->count && gateway->pack.bytes < intake->part_bytes) intake_message(gateway, intake->batch, &intake->batch->messages[intake->at++], now);
+    while (intake->at < intake->batch->count && gateway->pack.bytes < intake->part_bytes)
+      intake_message(gateway, intake->batch, &intake->batch->messages[intake->at++], now);
     inbox_put(&gateway->inbox, pack_batch(&gateway->pack));
     struct store_batch *part = pack_take(&gateway->pack);
     if (!store_batch_is_empty(part)) {
@@ -83,11 +88,14 @@ static void intake_next(struct gateway *gateway) {
   struct mqtt_batch *batch = intake->next;
   intake->next = NULL;
   if (!batch) return;
-  if (intake->next_from == gateway->mqtt_made) intake_begin(gateway, batch);
-  else mqtt_batch_free(batch); /* of clients that are gone: its messages come again */
+  if (intake->next_from == gateway->mqtt_made)
+    intake_begin(gateway, batch);
+  else
+    mqtt_batch_free(batch); /* of clients that are gone: its messages come again */
 }
 
-/* Clients hand over one batch and wait for it; but those that a reload made know nothing of the batch of the old ones. Its commit would be taken for theirs. */
+/* Clients hand over one batch and wait for it; but those that a reload made know nothing of the batch of the old ones.
+ * Its commit would be taken for theirs. */
 void intake_take(struct gateway *gateway, struct mqtt_batch *batch) {
   struct intake *intake = &gateway->intake;
   if (!intake->batch) {
@@ -104,15 +112,19 @@ static void intake_full(struct gateway *gateway) {
   gateway->intake.refused++;
   inbox_refused(&gateway->inbox);
   if (log_allow(&gateway->intake.full_limit, world_now(gateway->world).mono, &suppressed))
-    log_error("store", NULL, "the store is full and `when-full` is refuse: messages stay at the MQTT broker, which keeps only so many");
+    log_error("store", NULL,
+        "the store is full and `when-full` is refuse: messages stay at the MQTT broker, which keeps only so many");
   intake_give_back(gateway, false);
 }
 
-/* A part is as small as it can be: what is refused for its size would be refused for ever, and hold up everything behind it. */
+/* A part is as small as it can be: what is refused for its size would be refused for ever, and hold up everything
+ * behind it. */
 static void intake_drop(struct gateway *gateway) {
   gateway->intake.dropped++;
   inbox_refused(&gateway->inbox);
-  log_error("store", NULL, "a message makes more records than one transaction of this store can hold; it is dropped: a larger `max-size`, or fewer large points on one topic");
+  log_error("store", NULL,
+      "a message makes more records than one transaction of this store can hold; it is dropped: a larger `max-size`, "
+      "or fewer large points on one topic");
   intake_go_on(gateway);
 }
 

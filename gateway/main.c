@@ -5,18 +5,23 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-static const char usage[] = "Usage: riverbus-gateway --config FILE [--check]\n"
-                            "A station's gateway: bridges the MQTT of its devices into the province.\n\n"
-                            "  --config FILE  the configuration, see riverbus-gateway.yaml(5)\n"
-                            "  --check        reads and checks the configuration, says all that is wrong, and exits (0 good, 1 bad)\n"
-                            "  --version      prints the version\n"
-                            "  --help         prints this\n";
+static const char usage[] =
+    "Usage: riverbus-gateway --config FILE [--check]\n"
+    "A station's gateway: bridges the MQTT of its devices into the province.\n\n"
+    "  --config FILE  the configuration, see riverbus-gateway.yaml(5)\n"
+    "  --check        reads and checks the configuration, says all that is wrong, and exits (0 good, 1 bad)\n"
+    "  --version      prints the version\n"
+    "  --help         prints this\n";
 
-struct arguments { const char *config; bool check; int exit; /* <0: go on */ };
+struct arguments {
+  const char *config;
+  bool check;
+  int exit; /* <0: go on */
+};
 
 static struct arguments read_arguments(int argc, char **argv) {
-  static const struct option options[] = {
-      {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'}, {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+      {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
   struct arguments arguments = {.exit = -1};
   int letter;
   while (arguments.exit < 0 && (letter = getopt_long(argc, argv, "c:h", options, NULL)) >= 0) {

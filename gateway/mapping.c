@@ -10,7 +10,7 @@ struct mapping {
   int32_t zone_s;
   json_t *json;
   bool parsed;
-  enum point_fault why;      /* where json is NULL after parsing */
+  enum point_fault why; /* where json is NULL after parsing */
 };
 
 static void mapping_fault(const struct mapping *m, struct point *point, enum point_fault fault) {
@@ -18,14 +18,17 @@ static void mapping_fault(const struct mapping *m, struct point *point, enum poi
   m->sink->fault(m->sink->ctx, point, fault);
 }
 
-/* Not JSON, but written by many libraries: NaN, Infinity, -Infinity as bare words. They become null, and so a bad reading. */
+/* Not JSON, but written by many libraries: NaN, Infinity, -Infinity as bare words. They become null, and so a bad
+ * reading. */
 static void mapping_soften(struct buffer *out, struct bytes payload) {
   static const char *const words[] = {"-Infinity", "Infinity", "NaN"};
   bool quoted = false;
   for (size_t i = 0; i < payload.len; i++) {
     const uint8_t *at = payload.data + i;
     size_t word = 0;
-    while (!quoted && word < 3 && (payload.len - i < strlen(words[word]) || memcmp(at, words[word], strlen(words[word])) != 0)) word++;
+    while (!quoted && word < 3 &&
+           (payload.len - i < strlen(words[word]) || memcmp(at, words[word], strlen(words[word])) != 0))
+      word++;
     if (!quoted && word < 3) {
       buffer_append(out, bytes_text("null"));
       i += strlen(words[word]) - 1;
@@ -42,7 +45,8 @@ static json_t *mapping_load(const char *text, size_t len, bool *overflow) {
   const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
   json_error_t error;
   json_t *json = json_loadb(text, len, flags, &error);
-  if (!json && json_error_code(&error) == json_error_numeric_overflow) json = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, &error);
+  if (!json && json_error_code(&error) == json_error_numeric_overflow)
+    json = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, &error);
   *overflow = !json && json_error_code(&error) == json_error_numeric_overflow;
   return json;
 }
@@ -63,7 +67,8 @@ static const json_t *mapping_json(struct mapping *m) {
   return m->json;
 }
 
-static int mapping_time_of(const struct mapping *m, const struct gateway_point *config, const json_t *json, int64_t *us) {
+static int mapping_time_of(
+    const struct mapping *m, const struct gateway_point *config, const json_t *json, int64_t *us) {
   if (json_is_number(json)) return moment_number(&config->time_format, json_number_value(json), us);
   if (!json_is_string(json)) return MOMENT_BAD;
   return moment_parse(&config->time_format, m->zone_s, bytes_of(json_string_value(json), json_string_length(json)), us);
@@ -109,11 +114,15 @@ static void mapping_emit(struct mapping *m, struct point *point, const struct wo
   m->sink->record(m->sink->ctx, point, &record);
 }
 
-/* The whole document had a number that no double holds: which member it was cannot be told, so that no member is trusted. */
+/* The whole document had a number that no double holds: which member it was cannot be told, so that no member is
+ * trusted. */
 static void mapping_unreadable(struct mapping *m, struct point *point) {
-  const struct worth worth = {.value = VALUE_EMPTY, .is_faulty = true, .fault = FAULT_NOT_A_NUMBER, .reason = REASON_NOT_A_NUMBER};
-  if (m->why == FAULT_NOT_A_NUMBER) mapping_emit(m, point, &worth);
-  else mapping_fault(m, point, m->why);
+  const struct worth worth = {
+      .value = VALUE_EMPTY, .is_faulty = true, .fault = FAULT_NOT_A_NUMBER, .reason = REASON_NOT_A_NUMBER};
+  if (m->why == FAULT_NOT_A_NUMBER)
+    mapping_emit(m, point, &worth);
+  else
+    mapping_fault(m, point, m->why);
 }
 
 static void mapping_point(struct mapping *m, struct point *point) {
@@ -135,14 +144,17 @@ static void mapping_point(struct mapping *m, struct point *point) {
   }
 }
 
-size_t mapping_message(const struct points *points, int32_t zone_s, const struct mapping_message *message, const struct mapping_sink *sink) {
+size_t mapping_message(const struct points *points, int32_t zone_s, const struct mapping_message *message,
+    const struct mapping_sink *sink) {
   struct mapping m = {.message = message, .sink = sink, .zone_s = zone_s};
   size_t count = 0;
   for (struct point *point = points_of_topic(points, message->topic); point; point = point->next_of_topic, count++) {
     point->heard = message->mono;
     point->stale = false;
-    if (message->too_large) mapping_fault(&m, point, FAULT_TOO_LARGE);
-    else mapping_point(&m, point);
+    if (message->too_large)
+      mapping_fault(&m, point, FAULT_TOO_LARGE);
+    else
+      mapping_point(&m, point);
   }
   json_decref(m.json);
   return count;

@@ -2,12 +2,15 @@
 #include "gateway/gateway.h"
 #include <inttypes.h>
 
-struct figure { const char *name, *type, *help; uint64_t value; };
+struct figure {
+  const char *name, *type, *help;
+  uint64_t value;
+};
 
 static void put_figures(struct buffer *out, const struct figure *figures, size_t count) {
   for (size_t i = 0; i < count; i++)
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help, figures[i].name, figures[i].type, figures[i].name,
-                  figures[i].value);
+    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help,
+        figures[i].name, figures[i].type, figures[i].name, figures[i].value);
 }
 
 static void put_store(const struct gateway *gateway, struct buffer *out) {
@@ -32,16 +35,22 @@ static void put_mqtt(const struct gateway *gateway, struct buffer *out) {
   struct mqtt_stats m;
   mqtt_stats(gateway->mqtt, &m);
   const struct figure figures[] = {
-      {"riverbus_mqtt_up", "gauge", "Whether the telemetry client is connected and its subscriptions stand.", m.telemetry_up},
-      {"riverbus_mqtt_commands_up", "gauge", "Whether the client for commands is connected and hears replies.", m.courier_up},
+      {"riverbus_mqtt_up", "gauge", "Whether the telemetry client is connected and its subscriptions stand.",
+          m.telemetry_up},
+      {"riverbus_mqtt_commands_up", "gauge", "Whether the client for commands is connected and hears replies.",
+          m.courier_up},
       {"riverbus_mqtt_connects_total", "counter", "Connections of the telemetry client.", m.connects},
       {"riverbus_mqtt_messages_total", "counter", "MQTT messages taken.", gateway->intake.messages},
       {"riverbus_mqtt_batches_total", "counter", "Batches of messages handed to the store.", m.batches},
-      {"riverbus_mqtt_suppressed_total", "counter", "Redelivered messages that were stored already.", gateway->intake.suppressed},
+      {"riverbus_mqtt_suppressed_total", "counter", "Redelivered messages that were stored already.",
+          gateway->intake.suppressed},
       {"riverbus_mqtt_unwanted_total", "counter", "Messages on a topic that no point has.", gateway->intake.unwanted},
-      {"riverbus_mqtt_refused_batches_total", "counter", "Batches that the store refused; their messages come again.", gateway->intake.refused},
-      {"riverbus_mqtt_dropped_total", "counter", "Messages that make more records than one transaction can hold.", gateway->intake.dropped},
-      {"riverbus_mqtt_replies_lost_total", "counter", "Replies of devices dropped because of their size or number.", m.replies_lost},
+      {"riverbus_mqtt_refused_batches_total", "counter", "Batches that the store refused; their messages come again.",
+          gateway->intake.refused},
+      {"riverbus_mqtt_dropped_total", "counter", "Messages that make more records than one transaction can hold.",
+          gateway->intake.dropped},
+      {"riverbus_mqtt_replies_lost_total", "counter", "Replies of devices dropped because of their size or number.",
+          m.replies_lost},
   };
   put_figures(out, figures, sizeof figures / sizeof figures[0]);
 }
@@ -52,14 +61,18 @@ static void put_commands(const struct gateway *gateway, struct buffer *out) {
   const struct figure figures[] = {
       {"riverbus_commands_total", "counter", "Commands received.", d.commands},
       {"riverbus_commands_forged_total", "counter", "Commands whose signature did not fit.", d.forged},
-      {"riverbus_commands_malformed_total", "counter", "Messages of the command layer that could not be read.", d.malformed},
+      {"riverbus_commands_malformed_total", "counter", "Messages of the command layer that could not be read.",
+          d.malformed},
       {"riverbus_commands_replays_total", "counter", "Ids that came again with other content.", d.replays},
       {"riverbus_reports_total", "counter", "Reports issued.", d.reports},
   };
   put_figures(out, figures, sizeof figures / sizeof figures[0]);
-  buffer_printf(out, "# HELP riverbus_commands_ended_total Commands by final state.\n# TYPE riverbus_commands_ended_total counter\n");
+  buffer_printf(out,
+      "# HELP riverbus_commands_ended_total Commands by final state.\n# TYPE riverbus_commands_ended_total counter\n");
   for (int state = 0; state < STATE_STATES; state++)
-    if (d.ended[state]) buffer_printf(out, "riverbus_commands_ended_total{state=\"%s\"} %" PRIu64 "\n", state_name((enum state)state), d.ended[state]);
+    if (d.ended[state])
+      buffer_printf(out, "riverbus_commands_ended_total{state=\"%s\"} %" PRIu64 "\n", state_name((enum state)state),
+          d.ended[state]);
 }
 
 static void put_link(const struct gateway *gateway, struct buffer *out) {
@@ -74,8 +87,11 @@ static void put_link(const struct gateway *gateway, struct buffer *out) {
       {"riverbus_link_round_trip_microseconds", "gauge", "Round trip of the urgent ping.", (uint64_t)p.round_trip},
   };
   put_figures(out, figures, sizeof figures / sizeof figures[0]);
-  buffer_printf(out, "# HELP riverbus_link_clock_offset_microseconds The broker's clock minus ours.\n# TYPE riverbus_link_clock_offset_microseconds gauge\n"
-                     "riverbus_link_clock_offset_microseconds %" PRId64 "\n", p.clock_offset);
+  buffer_printf(out,
+      "# HELP riverbus_link_clock_offset_microseconds The broker's clock minus ours.\n# TYPE "
+      "riverbus_link_clock_offset_microseconds gauge\n"
+      "riverbus_link_clock_offset_microseconds %" PRId64 "\n",
+      p.clock_offset);
 }
 
 static void put_label(struct buffer *out, const char *text) {
@@ -96,7 +112,8 @@ static void put_faults(struct buffer *out, const struct point *point) {
     if (!point->faults[fault]) continue;
     buffer_printf(out, "riverbus_point_faults_total{address=");
     put_label(out, point->config->address);
-    buffer_printf(out, ",reason=\"%s\"} %" PRIu64 "\n", point_fault_name((enum point_fault)fault), point->faults[fault]);
+    buffer_printf(
+        out, ",reason=\"%s\"} %" PRIu64 "\n", point_fault_name((enum point_fault)fault), point->faults[fault]);
   }
 }
 
@@ -105,9 +122,11 @@ void gateway_metrics(struct gateway *gateway, struct buffer *out) {
   put_mqtt(gateway, out);
   put_commands(gateway, out);
   put_link(gateway, out);
-  buffer_printf(out, "# HELP riverbus_point_readings_total Records made of a point.\n# TYPE riverbus_point_readings_total counter\n");
+  buffer_printf(out,
+      "# HELP riverbus_point_readings_total Records made of a point.\n# TYPE riverbus_point_readings_total counter\n");
   for (size_t i = 0; i < gateway->points.count; i++) put_point(out, &gateway->points.items[i]);
-  buffer_printf(out, "# HELP riverbus_point_faults_total What was wrong with payloads.\n# TYPE riverbus_point_faults_total counter\n");
+  buffer_printf(out,
+      "# HELP riverbus_point_faults_total What was wrong with payloads.\n# TYPE riverbus_point_faults_total counter\n");
   for (size_t i = 0; i < gateway->points.count; i++) put_faults(out, &gateway->points.items[i]);
 }
 

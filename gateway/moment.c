@@ -46,7 +46,8 @@ static bool moment_literal(struct moment *m, char wanted) {
 static bool moment_digits(struct moment *m, size_t least, size_t most, int low, int high, int *out) {
   size_t count = 0;
   *out = 0;
-  while (count < most && count < m->left.len && isdigit(m->left.data[count])) *out = *out * 10 + (m->left.data[count++] - '0');
+  while (count < most && count < m->left.len && isdigit(m->left.data[count]))
+    *out = *out * 10 + (m->left.data[count++] - '0');
   if (count < least || *out < low || *out > high) return false;
   m->left = bytes_of(m->left.data + count, m->left.len - count);
   return true;
@@ -92,8 +93,9 @@ static bool moment_clock(struct moment *m) {
 static const struct moment_letter {
   char letter;
   bool (*read)(struct moment *m);
-} moment_letters[] = {{'Y', moment_year},   {'m', moment_month},    {'d', moment_day},  {'H', moment_hour}, {'M', moment_minute},  {'S', moment_second},
-                      {'f', moment_fraction}, {'z', moment_zone}, {'F', moment_date}, {'T', moment_clock}, {'%', moment_percent}};
+} moment_letters[] = {{'Y', moment_year}, {'m', moment_month}, {'d', moment_day}, {'H', moment_hour},
+    {'M', moment_minute}, {'S', moment_second}, {'f', moment_fraction}, {'z', moment_zone}, {'F', moment_date},
+    {'T', moment_clock}, {'%', moment_percent}};
 
 static bool moment_read_letter(struct moment *m, char letter) {
   for (size_t i = 0; i < sizeof moment_letters / sizeof moment_letters[0]; i++)
@@ -103,7 +105,8 @@ static bool moment_read_letter(struct moment *m, char letter) {
 
 static bool moment_whole(const struct moment *m, int64_t *us) {
   if (!m->has_year || m->day > moment_month_days(m->year, m->month)) return false;
-  int64_t seconds = moment_days(m->year, m->month, m->day) * 86400 + m->hour * 3600 + m->minute * 60 + m->second - m->zone_s;
+  int64_t seconds =
+      moment_days(m->year, m->month, m->day) * 86400 + m->hour * 3600 + m->minute * 60 + m->second - m->zone_s;
   *us = seconds * SECOND_US + m->micros;
   return *us >= moment_first && *us < moment_end;
 }
@@ -119,7 +122,8 @@ static int moment_pattern(const char *pattern, int32_t zone_s, struct bytes text
 
 int moment_number(const struct gateway_time *format, double number, int64_t *us) {
   double scale = format->format == GATEWAY_TIME_EPOCH_S ? 1e6 : format->format == GATEWAY_TIME_EPOCH_MS ? 1e3 : 0;
-  if (scale == 0 || !isfinite(number) || number * scale < (double)moment_first || number * scale >= (double)moment_end) return MOMENT_BAD;
+  if (scale == 0 || !isfinite(number) || number * scale < (double)moment_first || number * scale >= (double)moment_end)
+    return MOMENT_BAD;
   *us = llround(number * scale);
   return 0;
 }
@@ -129,6 +133,7 @@ int moment_parse(const struct gateway_time *format, int32_t zone_s, struct bytes
   switch (format->format) {
     case GATEWAY_TIME_RFC3339: return units_rfc3339(text, us) == 0 ? 0 : MOMENT_BAD;
     case GATEWAY_TIME_PATTERN: return moment_pattern(format->pattern, zone_s, text, us);
-    default: return value_parse(text, VALUE_NUMBER, &number) == 0 ? moment_number(format, number.number, us) : MOMENT_BAD;
+    default:
+      return value_parse(text, VALUE_NUMBER, &number) == 0 ? moment_number(format, number.number, us) : MOMENT_BAD;
   }
 }

@@ -20,12 +20,12 @@ struct word {
   char id[COMMAND_ID_MAX + 1];
   char *topic;
   int qos;
-  int64_t until;                    /* mono: when the life that was left is over */
+  int64_t until; /* mono: when the life that was left is over */
   struct buffer payload;
 };
 
 struct mqtt {
-  struct gateway_mqtt config;  /* the strings are copies */
+  struct gateway_mqtt config; /* the strings are copies */
   const struct world *world;
   struct queue *events, *words;
   pthread_t thread;
@@ -69,7 +69,8 @@ static struct mqtt_event *mqtt_event_new(enum mqtt_event_kind kind) {
   return event;
 }
 
-/* The queue holds more than one batch and all publishes that the courier may have pending; only a flood of replies can fill it. */
+/* The queue holds more than one batch and all publishes that the courier may have pending; only a flood of replies can
+ * fill it. */
 static void mqtt_tell(struct mqtt *mqtt, struct mqtt_event *event) {
   if (queue_push(mqtt->events, event) == 0) return;
   atomic_fetch_add(&mqtt->replies_lost, 1);
@@ -86,7 +87,8 @@ static void mqtt_on_published(void *ctx, const char *id, enum order_publish outc
 
 static void mqtt_on_reply(void *ctx, const char *topic, struct bytes payload) {
   struct mqtt *mqtt = ctx;
-  if (payload.len > MQTT_REPLY_MAX || queue_count(mqtt->events) > MQTT_EVENTS / 2) { /* the other half is for batches and publishes */
+  if (payload.len > MQTT_REPLY_MAX ||
+      queue_count(mqtt->events) > MQTT_EVENTS / 2) { /* the other half is for batches and publishes */
     atomic_fetch_add(&mqtt->replies_lost, 1);
     return;
   }
@@ -100,10 +102,12 @@ static void mqtt_hear(struct mqtt *mqtt, struct word *word) {
   if (word->batch) {
     telemetry_done(&mqtt->telemetry, word->batch);
     word->batch = NULL; /* consumed */
-  } else { /* the thread may have hung in a connect: what was seconds then is fewer now */
+  } else {              /* the thread may have hung in a connect: what was seconds then is fewer now */
     int64_t left_s = (word->until - world_now(mqtt->world).mono) / SECOND_US;
-    if (left_s > 0) courier_publish(&mqtt->courier, word->id, word->topic, word->qos, buffer_bytes(&word->payload), (uint32_t)left_s);
-    else mqtt_on_published(mqtt, word->id, ORDER_NOT_CONNECTED);
+    if (left_s > 0)
+      courier_publish(&mqtt->courier, word->id, word->topic, word->qos, buffer_bytes(&word->payload), (uint32_t)left_s);
+    else
+      mqtt_on_published(mqtt, word->id, ORDER_NOT_CONNECTED);
   }
 }
 
@@ -129,7 +133,8 @@ static void mqtt_publish_stats(struct mqtt *mqtt) {
 
 /* Waits for a socket, a word of the core, or the sooner of two times. */
 static void mqtt_wait(struct mqtt *mqtt, struct pollfd polls[3]) {
-  int64_t a = telemetry_poll(&mqtt->telemetry, &polls[1].fd, &polls[1].events), b = courier_poll(&mqtt->courier, &polls[2].fd, &polls[2].events);
+  int64_t a = telemetry_poll(&mqtt->telemetry, &polls[1].fd, &polls[1].events),
+          b = courier_poll(&mqtt->courier, &polls[2].fd, &polls[2].events);
   int64_t left = (a < b ? a : b) - world_now(mqtt->world).mono;
   if (left < 0) left = 0;
   if (left > SECOND_US) left = SECOND_US;
@@ -166,17 +171,18 @@ static char *mqtt_copy(const char *text) { return text ? mem_text(text, strlen(t
 
 static void mqtt_copy_config(struct gateway_mqtt *to, const struct gateway_mqtt *from) {
   *to = (struct gateway_mqtt){.host = mqtt_copy(from->host),
-                              .port = from->port,
-                              .client_id = mqtt_copy(from->client_id),
-                              .username = mqtt_copy(from->username),
-                              .password_file = mqtt_copy(from->password_file),
-                              .ca_file = mqtt_copy(from->ca_file),
-                              .cert_file = mqtt_copy(from->cert_file),
-                              .key_file = mqtt_copy(from->key_file)};
+      .port = from->port,
+      .client_id = mqtt_copy(from->client_id),
+      .username = mqtt_copy(from->username),
+      .password_file = mqtt_copy(from->password_file),
+      .ca_file = mqtt_copy(from->ca_file),
+      .cert_file = mqtt_copy(from->cert_file),
+      .key_file = mqtt_copy(from->key_file)};
 }
 
 static void mqtt_free_config(struct gateway_mqtt *config) {
-  char *texts[] = {config->host, config->client_id, config->username, config->password_file, config->ca_file, config->cert_file, config->key_file};
+  char *texts[] = {config->host, config->client_id, config->username, config->password_file, config->ca_file,
+      config->cert_file, config->key_file};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free(texts[i]);
 }
 
@@ -219,8 +225,10 @@ int mqtt_new(struct mqtt **out, const struct gateway_config *config, const struc
     error = mqtt_start_thread(mqtt);
     if (error) telemetry_deinit(&mqtt->telemetry), courier_deinit(&mqtt->courier);
   }
-  if (error) mqtt_free_rest(mqtt);
-  else *out = mqtt;
+  if (error)
+    mqtt_free_rest(mqtt);
+  else
+    *out = mqtt;
   return error;
 }
 
@@ -228,9 +236,12 @@ struct mqtt *mqtt_free(struct mqtt *mqtt) {
   if (!mqtt) return NULL;
   const struct timespec until = {.tv_sec = world_now(mqtt->world).wall / SECOND_US + MQTT_STOP_S};
   queue_close(mqtt->words);
-  /* A connect that hangs in TCP cannot be interrupted: then the thread is left behind with what it uses; it ends without touching the core. */
-  if (pthread_timedjoin_np(mqtt->thread, NULL, &until) == 0) mqtt_free_rest(mqtt);
-  else pthread_detach(mqtt->thread);
+  /* A connect that hangs in TCP cannot be interrupted: then the thread is left behind with what it uses; it ends
+   * without touching the core. */
+  if (pthread_timedjoin_np(mqtt->thread, NULL, &until) == 0)
+    mqtt_free_rest(mqtt);
+  else
+    pthread_detach(mqtt->thread);
   return NULL;
 }
 
@@ -247,7 +258,8 @@ void mqtt_batch_done(struct mqtt *mqtt, struct mqtt_batch *batch) {
   if (queue_push(mqtt->words, word) != 0) word_free(word); /* never full: one batch, and publishes stop short of it */
 }
 
-void mqtt_publish(struct mqtt *mqtt, struct bytes id, const char *topic, int qos, struct bytes payload, int64_t life_us) {
+void mqtt_publish(
+    struct mqtt *mqtt, struct bytes id, const char *topic, int qos, struct bytes payload, int64_t life_us) {
   struct word *word = mem_alloc(sizeof *word);
   snprintf(word->id, sizeof word->id, BYTES_FMT, BYTES_ARG(id));
   word->topic = mqtt_copy(topic);
@@ -261,9 +273,9 @@ void mqtt_publish(struct mqtt *mqtt, struct bytes id, const char *topic, int qos
 
 void mqtt_stats(struct mqtt *mqtt, struct mqtt_stats *out) {
   *out = (struct mqtt_stats){.connects = atomic_load(&mqtt->connects),
-                             .messages = atomic_load(&mqtt->messages),
-                             .batches = atomic_load(&mqtt->batches),
-                             .replies_lost = atomic_load(&mqtt->replies_lost),
-                             .telemetry_up = atomic_load(&mqtt->telemetry_up),
-                             .courier_up = atomic_load(&mqtt->courier_up)};
+      .messages = atomic_load(&mqtt->messages),
+      .batches = atomic_load(&mqtt->batches),
+      .replies_lost = atomic_load(&mqtt->replies_lost),
+      .telemetry_up = atomic_load(&mqtt->telemetry_up),
+      .courier_up = atomic_load(&mqtt->courier_up)};
 }

@@ -3,7 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct order *order_new(void) { return mem_alloc(sizeof(struct order)); }
+struct order *order_new(void) {
+  return mem_alloc(sizeof(struct order));
+}
 
 struct order *order_free(struct order *order) {
   if (!order) return NULL;
@@ -19,7 +21,8 @@ static void order_read_command(struct order *order) {
   if (order->ledger.entry.command.len > 0) (void)command_read(&order->command, order->ledger.entry.command);
 }
 
-void order_begin(struct order *order, const struct command *command, const char *station, const char *by, const char *from, struct instant now) {
+void order_begin(struct order *order, const struct command *command, const char *station, const char *by,
+    const char *from, struct instant now) {
   struct ledger_entry *entry = &order->ledger.entry;
   *entry = LEDGER_ENTRY_NULL;
   entry->id = command->id;
@@ -41,10 +44,14 @@ int order_load(struct order *order, struct bytes bytes, struct instant now) {
   return 0;
 }
 
-struct bytes order_id(const struct order *order) { return order->ledger.entry.id; }
+struct bytes order_id(const struct order *order) {
+  return order->ledger.entry.id;
+}
 enum state order_state(const struct order *order) { return order->ledger.entry.state; }
 bool order_is_open(const struct order *order) { return state_is_open(order_state(order)); }
-bool order_awaits(const struct order *order) { return order_state(order) == STATE_DISPATCHED || order_state(order) == STATE_ACTING; }
+bool order_awaits(const struct order *order) {
+  return order_state(order) == STATE_DISPATCHED || order_state(order) == STATE_ACTING;
+}
 
 struct bytes order_device(const struct order *order) {
   struct bytes device = order->command.address;
@@ -57,7 +64,8 @@ int64_t order_life(const struct order *order, struct instant now) {
   return by_wall < by_boot ? by_wall : by_boot;
 }
 
-bool order_move(struct order *order, enum state to, enum code code, const char *message, const char *hint, int64_t now) {
+bool order_move(
+    struct order *order, enum state to, enum code code, const char *message, const char *hint, int64_t now) {
   struct ledger_entry *entry = &order->ledger.entry;
   if (ledger_move(entry, ACTOR_GATEWAY, to, now) != 0) return false;
   entry->code = code;
@@ -90,9 +98,11 @@ void order_hear_reply(struct order *order, bool ok, struct bytes reason) {
   buffer_append(&order->reply_reason, reason);
 }
 
-bool order_value_reached(const struct gateway_control *control, const struct value *target, const struct value *actual) {
+bool order_value_reached(
+    const struct gateway_control *control, const struct value *target, const struct value *actual) {
   double wanted, is;
-  if (value_as_number(target, &wanted) && value_as_number(actual, &is)) return fabs(wanted - is) <= control->confirm.within;
+  if (value_as_number(target, &wanted) && value_as_number(actual, &is))
+    return fabs(wanted - is) <= control->confirm.within;
   return value_equal(target, actual);
 }
 
@@ -100,13 +110,15 @@ static void order_keep_actual(struct order *order, const struct value *value) {
   order->actual = *value;
   if (value->type != VALUE_TEXT && value->type != VALUE_BYTES) return;
   struct bytes text = value->bytes;
-  if (text.len > REPORT_TEXT_MAX) text = BYTES_NULL; /* too long for a report; whether it was reached was decided on the whole */
+  if (text.len > REPORT_TEXT_MAX)
+    text = BYTES_NULL; /* too long for a report; whether it was reached was decided on the whole */
   buffer_clear(&order->actual_text);
   buffer_append(&order->actual_text, text);
   order->actual.bytes = buffer_bytes(&order->actual_text);
 }
 
-void order_hear_measurement(struct order *order, const struct gateway_control *control, const struct record *record, bool retained) {
+void order_hear_measurement(
+    struct order *order, const struct gateway_control *control, const struct record *record, bool retained) {
   int64_t dispatched = order->ledger.entry.times[STATE_DISPATCHED];
   if (!control->confirm.set || retained || record->quality != QUALITY_GOOD || !order_awaits(order)) return;
   if (record->time <= dispatched || record->received <= dispatched || order->reached) return;

@@ -3,51 +3,63 @@
 /*
  * One command at the gateway: its ledger entry, and what has been heard of it since it was dispatched. Pure.
  *
- * A transition is made in memory, encoded together with a signed report, and committed; `pending` is set until the store says that it is durable. Nothing outside happens
- * before that, and no further transition: what is heard meanwhile waits in the order.
+ * A transition is made in memory, encoded together with a signed report, and committed; `pending` is set until the
+ * store says that it is durable. Nothing outside happens before that, and no further transition: what is heard
+ * meanwhile waits in the order.
  */
 #include "common/command/ledger.h"
 #include "gateway/points.h"
 
-enum order_publish { ORDER_NOT_PUBLISHED, ORDER_PUBLISHED, ORDER_PUBLISH_ACKED, ORDER_NO_LISTENER, ORDER_NOT_CONNECTED, ORDER_PUBLISH_REFUSED };
+enum order_publish {
+  ORDER_NOT_PUBLISHED,
+  ORDER_PUBLISHED,
+  ORDER_PUBLISH_ACKED,
+  ORDER_NO_LISTENER,
+  ORDER_NOT_CONNECTED,
+  ORDER_PUBLISH_REFUSED
+};
 
 struct order {
   struct ledger ledger;
-  struct command command;      /* views into the ledger's storage; zero where the command was never received */
-  bool pending;                /* a batch is under way */
-  bool never;                  /* "never received": the answer goes out when that is durable */
-  bool restarted;              /* was found dispatched at the start of this process */
-  int64_t expires_mono;        /* the deadline by the boot clock */
-  int64_t settle_mono;         /* until then the outcome is awaited; 0: not dispatched */
-  int64_t retry_mono;          /* the store refused the batch: try again then; 0: no */
+  struct command command; /* views into the ledger's storage; zero where the command was never received */
+  bool pending;           /* a batch is under way */
+  bool never;             /* "never received": the answer goes out when that is durable */
+  bool restarted;         /* was found dispatched at the start of this process */
+  int64_t expires_mono;   /* the deadline by the boot clock */
+  int64_t settle_mono;    /* until then the outcome is awaited; 0: not dispatched */
+  int64_t retry_mono;     /* the store refused the batch: try again then; 0: no */
   enum order_publish publish;
   bool has_reply, reply_ok;
   struct buffer reply_reason;
-  bool measured, reached;      /* a good measurement after dispatch; and it is at the target */
-  struct value actual;         /* the last one; a text lives in actual_text */
+  bool measured, reached; /* a good measurement after dispatch; and it is at the target */
+  struct value actual;    /* the last one; a text lives in actual_text */
   struct buffer actual_text;
 };
 
 struct order *order_new(void);
 struct order *order_free(struct order *order);
 /* A new order around the bytes of a command that was opened (entry: id, command, station, by, from; state none). */
-void order_begin(struct order *order, const struct command *command, const char *station, const char *by, const char *from, struct instant now);
+void order_begin(struct order *order, const struct command *command, const char *station, const char *by,
+    const char *from, struct instant now);
 /* From the store. LEDGER_MALFORMED: not one of ours. */
 int order_load(struct order *order, struct bytes bytes, struct instant now);
 struct bytes order_id(const struct order *order);
 enum state order_state(const struct order *order);
 bool order_is_open(const struct order *order);
-bool order_awaits(const struct order *order);               /* dispatched or acting */
-struct bytes order_device(const struct order *order);       /* address of the device: province/station/device */
+bool order_awaits(const struct order *order);         /* dispatched or acting */
+struct bytes order_device(const struct order *order); /* address of the device: province/station/device */
 /* What is left of its life, µs: by wall clock or boot clock, whichever ends first. */
 int64_t order_life(const struct order *order, struct instant now);
-/* Moves to a state and sets the words of it (NULL: none). What was measured and what the device said go along. false: the life cycle forbids it. */
+/* Moves to a state and sets the words of it (NULL: none). What was measured and what the device said go along. false:
+ * the life cycle forbids it. */
 bool order_move(struct order *order, enum state to, enum code code, const char *message, const char *hint, int64_t now);
 /* Encodes the entry with its newest report, signed. After the last move of a batch. */
 void order_seal(struct order *order, const struct identity *identity);
 
 void order_hear_reply(struct order *order, bool ok, struct bytes reason);
-/* Whether the record says something about the outcome: good, taken after dispatch. retained: the MQTT broker kept it from an unknown time. */
-void order_hear_measurement(struct order *order, const struct gateway_control *control, const struct record *record, bool retained);
+/* Whether the record says something about the outcome: good, taken after dispatch. retained: the MQTT broker kept it
+ * from an unknown time. */
+void order_hear_measurement(
+    struct order *order, const struct gateway_control *control, const struct record *record, bool retained);
 bool order_value_reached(const struct gateway_control *control, const struct value *target, const struct value *actual);
 #endif

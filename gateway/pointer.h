@@ -4,6 +4,7 @@
 #include "gateway/config.h"
 #include <jansson.h>
 
-/* What the pointer names in the document, owned by it; NULL where there is no such thing. An array's index is "0" or digits without a leading zero; "-" names nothing. */
+/* What the pointer names in the document, owned by it; NULL where there is no such thing. An array's index is "0" or
+ * digits without a leading zero; "-" names nothing. */
 const json_t *pointer_get(const struct gateway_pointer *pointer, const json_t *document);
 #endif

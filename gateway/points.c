@@ -2,8 +2,8 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-static const char *const fault_names[FAULTS] = {"not-json",   "not-utf8", "no-member",    "wrong-type", "not-a-number",
-                                                "bad-time", "future",   "out-of-range", "too-large"};
+static const char *const fault_names[FAULTS] = {"not-json", "not-utf8", "no-member", "wrong-type", "not-a-number",
+    "bad-time", "future", "out-of-range", "too-large"};
 
 const char *point_fault_name(enum point_fault fault) { return fault_names[fault]; }
 
@@ -52,8 +52,12 @@ void points_deinit(struct points *points) {
   *points = (struct points){.by_topic = TABLE_NULL, .by_address = TABLE_NULL};
 }
 
-struct point *points_of_topic(const struct points *points, struct bytes topic) { return table_get(&points->by_topic, topic); }
-struct point *points_of_address(const struct points *points, struct bytes address) { return table_get(&points->by_address, address); }
+struct point *points_of_topic(const struct points *points, struct bytes topic) {
+  return table_get(&points->by_topic, topic);
+}
+struct point *points_of_address(const struct points *points, struct bytes address) {
+  return table_get(&points->by_address, address);
+}
 
 void points_inherit(struct points *points, const struct points *old) {
   for (size_t i = 0; i < points->count; i++) {

@@ -1,8 +1,8 @@
 #ifndef RIVERBUS_GATEWAY_POINTS_H
 #define RIVERBUS_GATEWAY_POINTS_H
 /*
- * The station's points as they live: configuration, the last value, when something was heard, what was wrong so far. Found by MQTT topic and by address. Pure; time is
- * passed in.
+ * The station's points as they live: configuration, the last value, when something was heard, what was wrong so far.
+ * Found by MQTT topic and by address. Pure; time is passed in.
  */
 #include "common/base/table.h"
 #include "common/record/record.h"
@@ -10,15 +10,15 @@
 
 /* Why a payload was no good reading. */
 enum point_fault {
-  FAULT_NOT_JSON,      /* a pointer is configured and the payload is no JSON text */
+  FAULT_NOT_JSON, /* a pointer is configured and the payload is no JSON text */
   FAULT_NOT_UTF8,
-  FAULT_NO_MEMBER,     /* the pointer names nothing in this payload */
-  FAULT_WRONG_TYPE,    /* a value of another type than the point's, or not listed in `map` */
-  FAULT_NOT_A_NUMBER,  /* NaN, infinite, null, beyond the range of the type */
-  FAULT_BAD_TIME,      /* the time is missing or not of `time-format` */
-  FAULT_FUTURE,        /* the time is further ahead than `max-future` */
+  FAULT_NO_MEMBER,    /* the pointer names nothing in this payload */
+  FAULT_WRONG_TYPE,   /* a value of another type than the point's, or not listed in `map` */
+  FAULT_NOT_A_NUMBER, /* NaN, infinite, null, beyond the range of the type */
+  FAULT_BAD_TIME,     /* the time is missing or not of `time-format` */
+  FAULT_FUTURE,       /* the time is further ahead than `max-future` */
   FAULT_OUT_OF_RANGE,
-  FAULT_TOO_LARGE,     /* payload or text too large */
+  FAULT_TOO_LARGE, /* payload or text too large */
   FAULTS
 };
 const char *point_fault_name(enum point_fault fault);
@@ -29,19 +29,19 @@ struct point {
   const struct gateway_control *control; /* NULL: cannot be set */
   size_t index;
   struct point *next_of_topic;
-  uint64_t readings;          /* records made of it, faulty ones included */
+  uint64_t readings; /* records made of it, faulty ones included */
   uint64_t faults[FAULTS];
   bool has_last;
-  struct record last;         /* the newest record; its texts live in last_text */
+  struct record last; /* the newest record; its texts live in last_text */
   struct buffer last_text;
-  int64_t heard;              /* mono µs of the newest payload; 0: none in this run */
-  bool stale;                 /* silence was said */
+  int64_t heard; /* mono µs of the newest payload; 0: none in this run */
+  bool stale;    /* silence was said */
 };
 
 struct points {
   struct point *items;
   size_t count;
-  struct table by_topic;      /* -> first struct point of that topic */
+  struct table by_topic; /* -> first struct point of that topic */
   struct table by_address;
 };
 

@@ -45,7 +45,8 @@ static bool devices_hear_differently(const struct gateway_device *a, const struc
   return false;
 }
 
-/* Whether other topics are to be heard. The clients are left alone where not: a reply of a device that is just moving is not missed. */
+/* Whether other topics are to be heard. The clients are left alone where not: a reply of a device that is just moving
+ * is not missed. */
 static bool reload_hears_differently(const struct gateway_config *a, const struct gateway_config *b) {
   if (a->device_count != b->device_count) return true;
   for (size_t i = 0; i < a->device_count; i++)
@@ -56,11 +57,14 @@ static bool reload_hears_differently(const struct gateway_config *a, const struc
 static bool broker_differs(const struct gateway_broker *a, const struct gateway_broker *b) {
   if (a->endpoint_count != b->endpoint_count || a->keys.count != b->keys.count) return true;
   for (size_t i = 0; i < a->endpoint_count; i++)
-    if (texts_differ(a->endpoints[i].urgent, b->endpoints[i].urgent) || texts_differ(a->endpoints[i].telemetry, b->endpoints[i].telemetry)) return true;
+    if (texts_differ(a->endpoints[i].urgent, b->endpoints[i].urgent) ||
+        texts_differ(a->endpoints[i].telemetry, b->endpoints[i].telemetry))
+      return true;
   return memcmp(a->keys.items, b->keys.items, a->keys.count * sizeof *a->keys.items) != 0;
 }
 
-/* The clients are made anew. A batch under way is committed, and goes nowhere: its messages come again and are known. */
+/* The clients are made anew. A batch under way is committed, and goes nowhere: its messages come again and are known.
+ */
 static void reload_mqtt(struct gateway *gateway) {
   gateway->mqtt = mqtt_free(gateway->mqtt);
   int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->world);
@@ -74,12 +78,14 @@ void gateway_reload(struct gateway *gateway) {
   struct gateway_config *fresh = reload_load(gateway), *old = gateway->config;
   if (!fresh) return;
   unsigned redo = gateway_config_changed(old, fresh);
-  if (redo & CONFIG_REDO_RESTART) log_warning("gateway", NULL, "what changed in identity, store or http takes effect at the next start");
+  if (redo & CONFIG_REDO_RESTART)
+    log_warning("gateway", NULL, "what changed in identity, store or http takes effect at the next start");
   gateway->config = fresh;
   reload_points(gateway, fresh);
   uplink_configure(&gateway->uplink, &fresh->broker, broker_differs(&old->broker, &fresh->broker));
   if ((redo & CONFIG_REDO_MQTT) || reload_hears_differently(old, fresh)) reload_mqtt(gateway);
   gateway_config_free(old);
   if (!gateway->ends) gateway_issue_descriptors(gateway);
-  log_notice("gateway", NULL, "configuration reloaded: %zu points, %zu operators", gateway->points.count, fresh->operator_count);
+  log_notice("gateway", NULL, "configuration reloaded: %zu points, %zu operators", gateway->points.count,
+      fresh->operator_count);
 }

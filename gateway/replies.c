@@ -14,11 +14,13 @@ static struct bytes reply_text(const json_t *json, char number[32]) {
 /* Yes is true, a number other than 0, or one of the words that devices use for it. */
 static bool reply_is_yes(const json_t *json) {
   if (json_is_integer(json)) return json_integer_value(json) != 0;
-  if (json_is_string(json)) return strcmp(json_string_value(json), "ok") == 0 || strcmp(json_string_value(json), "true") == 0;
+  if (json_is_string(json))
+    return strcmp(json_string_value(json), "ok") == 0 || strcmp(json_string_value(json), "true") == 0;
   return json_is_true(json);
 }
 
-static bool reply_of(struct reply *reply, const struct gateway_control *control, const json_t *document, char id[32], char reason[32]) {
+static bool reply_of(
+    struct reply *reply, const struct gateway_control *control, const json_t *document, char id[32], char reason[32]) {
   const struct gateway_reply *config = &control->reply;
   reply->control = control;
   reply->id = reply_text(pointer_get(&config->id, document), id);
@@ -27,15 +29,19 @@ static bool reply_of(struct reply *reply, const struct gateway_control *control,
   return reply->id.len > 0;
 }
 
-size_t replies_read(const struct gateway_config *config, const char *topic, struct bytes payload, void (*heard)(void *ctx, const struct reply *reply), void *ctx) {
+size_t replies_read(const struct gateway_config *config, const char *topic, struct bytes payload,
+    void (*heard)(void *ctx, const struct reply *reply), void *ctx) {
   char id[32], reason[32];
   struct reply reply;
   size_t count = 0;
-  json_t *document = json_loadb((const char *)payload.data, payload.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+  json_t *document =
+      json_loadb((const char *)payload.data, payload.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
   for (size_t d = 0; document && d < config->device_count; d++) {
     for (size_t i = 0; i < config->devices[d].control_count; i++) {
       const struct gateway_control *control = &config->devices[d].controls[i];
-      if (!control->reply.topic || strcmp(control->reply.topic, topic) != 0 || !reply_of(&reply, control, document, id, reason)) continue;
+      if (!control->reply.topic || strcmp(control->reply.topic, topic) != 0 ||
+          !reply_of(&reply, control, document, id, reason))
+        continue;
       heard(ctx, &reply);
       count++;
     }

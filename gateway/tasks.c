@@ -38,14 +38,17 @@ static void tasks_link(struct tasks *tasks, struct task *task) {
 
 static void tasks_unlink(struct tasks *tasks, struct task *task) {
   if (task->next) task->next->previous = task->previous;
-  if (task->previous) task->previous->next = task->next;
-  else tasks->submitted = task->next;
+  if (task->previous)
+    task->previous->next = task->next;
+  else
+    tasks->submitted = task->next;
 }
 
 /* false: the store's queue is full. */
 static bool tasks_give(struct tasks *tasks, struct task *task) {
   if (task->kind == TASK_LOOKUP) {
-    const struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = buffer_bytes(&task->id), .max_bytes = 1};
+    const struct store_read read = {
+        .what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = buffer_bytes(&task->id), .max_bytes = 1};
     return node_read(tasks->node, &read, task) == 0;
   }
   struct store_batch *batch = task->batch;

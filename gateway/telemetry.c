@@ -12,11 +12,11 @@ enum {
   TELEMETRY_BATCH_BYTES = 1024 * 1024,
   TELEMETRY_PACKET_MAX = 2 * 1024 * 1024, /* told to the MQTT broker: bounds what one message can cost us */
   TELEMETRY_SUBSCRIBE_AT_ONCE = 64,
-  TELEMETRY_BUSY_RATE = 200,              /* messages in 100 ms: from here on it pays to wait for more before a commit */
+  TELEMETRY_BUSY_RATE = 200, /* messages in 100 ms: from here on it pays to wait for more before a commit */
 };
 #define TELEMETRY_RATE_US (100 * MILLISECOND_US)
 #define TELEMETRY_LINGER_US (10 * MILLISECOND_US) /* at 20,000 a second: 200 messages a commit */
-#define TELEMETRY_PAUSE_US (1500)                 /* nothing more came for so long: the MQTT broker waits for our PUBACKs */
+#define TELEMETRY_PAUSE_US (1500) /* nothing more came for so long: the MQTT broker waits for our PUBACKs */
 #define TELEMETRY_NEVER INT64_MAX
 
 static void telemetry_add_topic(struct telemetry *t, const struct gateway_point *point) {
@@ -32,9 +32,11 @@ static void telemetry_add_topic(struct telemetry *t, const struct gateway_point 
   t->qos[t->topic_count++] = qos;
 }
 
-void telemetry_init(struct telemetry *t, const struct gateway_mqtt *config, const struct gateway_config *points, const struct world *world) {
+void telemetry_init(struct telemetry *t, const struct gateway_mqtt *config, const struct gateway_config *points,
+    const struct world *world) {
   size_t count = 0;
-  *t = (struct telemetry){.client = {.name = "telemetry", .config = config, .world = world}, .limit = {.interval_us = 10 * SECOND_US, .burst = 5}};
+  *t = (struct telemetry){.client = {.name = "telemetry", .config = config, .world = world},
+      .limit = {.interval_us = 10 * SECOND_US, .burst = 5}};
   for (size_t d = 0; d < points->device_count; d++) count += points->devices[d].point_count;
   t->topics = mem_alloc((count + 1) * sizeof *t->topics);
   t->qos = mem_alloc((count + 1) * sizeof *t->qos);
@@ -57,16 +59,21 @@ void telemetry_deinit(struct telemetry *t) {
 static void telemetry_subscribe(struct telemetry *t, struct mosquitto *mosq) {
   for (size_t from = 0; from < t->topic_count;) {
     size_t count = 1;
-    while (from + count < t->topic_count && count < TELEMETRY_SUBSCRIBE_AT_ONCE && t->qos[from + count] == t->qos[from]) count++;
+    while (from + count < t->topic_count && count < TELEMETRY_SUBSCRIBE_AT_ONCE && t->qos[from + count] == t->qos[from])
+      count++;
     /* retained messages only with a new subscription: a reconnect is no new reading */
-    int rc = mosquitto_subscribe_multiple(mosq, NULL, (int)count, t->topics + from, t->qos[from], MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL);
-    if (rc != MOSQ_ERR_SUCCESS) log_error("mqtt", "telemetry", "subscribing failed: %s", mosquitto_strerror(rc));
-    else t->subscribes++;
+    int rc = mosquitto_subscribe_multiple(
+        mosq, NULL, (int)count, t->topics + from, t->qos[from], MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL);
+    if (rc != MOSQ_ERR_SUCCESS)
+      log_error("mqtt", "telemetry", "subscribing failed: %s", mosquitto_strerror(rc));
+    else
+      t->subscribes++;
     from += count;
   }
 }
 
-static void telemetry_on_connect(struct mosquitto *mosq, void *ctx, int reason, int flags, const mosquitto_property *properties) {
+static void telemetry_on_connect(
+    struct mosquitto *mosq, void *ctx, int reason, int flags, const mosquitto_property *properties) {
   struct telemetry *t = ctx;
   (void)properties;
   client_greeted(&t->client, reason);
@@ -79,36 +86,43 @@ static void telemetry_on_connect(struct mosquitto *mosq, void *ctx, int reason, 
   t->state = TELEMETRY_READING;
   t->connects++;
   t->subscribes = 0;
-  log_info("mqtt", "telemetry", "connected to %s:%u, session %s, %zu topics", t->client.config->host, t->client.config->port,
-           t->session_present ? "present" : "new", t->topic_count);
+  log_info("mqtt", "telemetry", "connected to %s:%u, session %s, %zu topics", t->client.config->host,
+      t->client.config->port, t->session_present ? "present" : "new", t->topic_count);
   telemetry_subscribe(t, mosq);
   t->subscribed = t->subscribes == 0;
 }
 
-static void telemetry_on_subscribe(struct mosquitto *mosq, void *ctx, int mid, int count, const int *granted, const mosquitto_property *properties) {
+static void telemetry_on_subscribe(
+    struct mosquitto *mosq, void *ctx, int mid, int count, const int *granted, const mosquitto_property *properties) {
   struct telemetry *t = ctx;
   (void)mosq, (void)mid, (void)properties;
   if (t->subscribes > 0 && --t->subscribes == 0) t->subscribed = true;
   for (int i = 0; i < count; i++)
-    if (granted[i] > 2) log_error("mqtt", "telemetry", "the MQTT broker refuses a subscription: %s", mosquitto_reason_string(granted[i]));
+    if (granted[i] > 2)
+      log_error("mqtt", "telemetry", "the MQTT broker refuses a subscription: %s", mosquitto_reason_string(granted[i]));
 }
 
 /* A topic of an earlier configuration: the session still has it. */
 static void telemetry_forget(struct telemetry *t, struct mosquitto *mosq, const char *topic) {
   uint64_t suppressed;
   mosquitto_unsubscribe_v5(mosq, NULL, topic, NULL);
-  if (log_allow(&t->limit, world_now(t->client.world).mono, &suppressed)) log_notice("mqtt", "telemetry", "unsubscribed from %s, which no point has any more", topic);
+  if (log_allow(&t->limit, world_now(t->client.world).mono, &suppressed))
+    log_notice("mqtt", "telemetry", "unsubscribed from %s, which no point has any more", topic);
 }
 
-static void telemetry_on_message(struct mosquitto *mosq, void *ctx, const struct mosquitto_message *from, const mosquitto_property *properties) {
+static void telemetry_on_message(
+    struct mosquitto *mosq, void *ctx, const struct mosquitto_message *from, const mosquitto_property *properties) {
   struct telemetry *t = ctx;
   struct mqtt_batch *batch = t->batch;
   struct bytes topic = bytes_text(from->topic), payload = bytes_of(from->payload, (size_t)from->payloadlen);
   (void)properties;
   if (!table_get(&t->known, topic)) telemetry_forget(t, mosq, from->topic);
-  if (batch->count == batch->cap) batch->messages = mem_resize(batch->messages, batch->cap = batch->cap ? batch->cap * 2 : 64, sizeof *batch->messages);
+  if (batch->count == batch->cap)
+    batch->messages =
+        mem_resize(batch->messages, batch->cap = batch->cap ? batch->cap * 2 : 64, sizeof *batch->messages);
   struct mqtt_message *message = &batch->messages[batch->count++];
-  *message = (struct mqtt_message){.mid = from->qos > 0 ? (uint16_t)from->mid : 0, .retained = from->retain, .hash = inbox_hash(topic, payload)};
+  *message = (struct mqtt_message){
+      .mid = from->qos > 0 ? (uint16_t)from->mid : 0, .retained = from->retain, .hash = inbox_hash(topic, payload)};
   message->too_large = payload.len > MAPPING_PAYLOAD_MAX;
   if (message->too_large) payload.len = 0;
   message->topic = batch->bytes.len;
@@ -149,16 +163,19 @@ static bool telemetry_batch_is_full(const struct telemetry *t) {
   return t->batch->count >= TELEMETRY_BATCH_MESSAGES || t->batch->bytes.len >= TELEMETRY_BATCH_BYTES;
 }
 
-/* Reads what the socket has, up to a full batch. libmosquitto says with errno that there is nothing more; but a call that brought a message says nothing
- * by it: each PUBACK that is queued also writes a byte to libmosquitto's own wake-up socket, which nobody reads in an external loop, and that is full after
- * some 280 of them and leaves EAGAIN behind. */
+/* Reads what the socket has, up to a full batch. libmosquitto says with errno that there is nothing more; but a call
+ * that brought a message says nothing by it: each PUBACK that is queued also writes a byte to libmosquitto's own
+ * wake-up socket, which nobody reads in an external loop, and that is full after some 280 of them and leaves EAGAIN
+ * behind. */
 static void telemetry_read(struct telemetry *t, int64_t now) {
   size_t before = t->batch->count;
   for (unsigned i = 0; i < 4 * TELEMETRY_BATCH_MESSAGES && !t->lost && !telemetry_batch_is_full(t); i++) {
     size_t had = t->batch->count;
     errno = 0;
-    if (mosquitto_loop_read(t->client.mosq, 1) != MOSQ_ERR_SUCCESS) t->lost = true;
-    else if (t->batch->count == had && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (mosquitto_loop_read(t->client.mosq, 1) != MOSQ_ERR_SUCCESS)
+      t->lost = true;
+    else if (t->batch->count == had && (errno == EAGAIN || errno == EWOULDBLOCK))
+      break;
     if (t->state == TELEMETRY_CONNECTING) break;
   }
   if (t->batch->count == before) return;
@@ -188,8 +205,10 @@ int64_t telemetry_poll(struct telemetry *t, int *fd, short *events) {
   if (t->state == TELEMETRY_HOLDING) return TELEMETRY_NEVER;
   bool writes = t->batch->count == 0 && mosquitto_want_write(t->client.mosq);
   *fd = mosquitto_socket(t->client.mosq);
-  if (t->state == TELEMETRY_CONNECTING) *events = (short)(POLLIN | (writes ? POLLOUT : 0));
-  else *events = writes ? POLLOUT : POLLIN;
+  if (t->state == TELEMETRY_CONNECTING)
+    *events = (short)(POLLIN | (writes ? POLLOUT : 0));
+  else
+    *events = writes ? POLLOUT : POLLIN;
   return t->batch->count > 0 ? telemetry_wait_until(t) : t->client.misc_at;
 }
 
@@ -209,7 +228,8 @@ static struct mqtt_batch *telemetry_hand_over(struct telemetry *t) {
 static void telemetry_socket(struct telemetry *t, short revents, int64_t now) {
   bool is_reading = t->state == TELEMETRY_READING;
   if (t->batch->count == 0 && mosquitto_want_write(t->client.mosq)) {
-    if ((revents & (POLLOUT | POLLERR | POLLHUP)) && mosquitto_loop_write(t->client.mosq, 1) != MOSQ_ERR_SUCCESS) t->lost = true;
+    if ((revents & (POLLOUT | POLLERR | POLLHUP)) && mosquitto_loop_write(t->client.mosq, 1) != MOSQ_ERR_SUCCESS)
+      t->lost = true;
     if (is_reading) return;
   }
   if (revents & (POLLIN | POLLERR | POLLHUP)) telemetry_read(t, now);
@@ -232,6 +252,8 @@ void telemetry_done(struct telemetry *t, struct mqtt_batch *batch) {
   buffer_clear(&batch->bytes);
   t->batch = batch;
   t->state = TELEMETRY_READING;
-  if (!durable) telemetry_drop(t, "the store did not take the messages: the connection is cut, they come again");
-  else if (t->lost || mosquitto_loop_write(t->client.mosq, 1) != MOSQ_ERR_SUCCESS) telemetry_drop(t, "the connection is lost");
+  if (!durable)
+    telemetry_drop(t, "the store did not take the messages: the connection is cut, they come again");
+  else if (t->lost || mosquitto_loop_write(t->client.mosq, 1) != MOSQ_ERR_SUCCESS)
+    telemetry_drop(t, "the connection is lost");
 }

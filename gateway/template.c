@@ -11,7 +11,8 @@ static void template_put_text(struct buffer *out, struct bytes text) {
   buffer_deinit(&quoted);
 }
 
-static void template_put_piece(struct buffer *out, const struct gateway_piece *piece, const struct template_values *values) {
+static void template_put_piece(
+    struct buffer *out, const struct gateway_piece *piece, const struct template_values *values) {
   switch (piece->kind) {
     case GATEWAY_PIECE_LITERAL: buffer_append(out, bytes_text(piece->literal)); break;
     case GATEWAY_PIECE_ID: template_put_text(out, values->id); break;

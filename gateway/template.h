@@ -7,7 +7,7 @@ struct template_values {
   struct bytes id;
   struct bytes address;
   const struct value *value;
-  int64_t deadline;   /* wall µs */
+  int64_t deadline; /* wall µs */
   uint64_t fence;
 };
 void template_put(struct buffer *out, const struct gateway_template *template, const struct template_values *values);

@@ -2,13 +2,15 @@
 #include "common/base/log.h"
 #include <stdio.h>
 
-#define UPLINK_PATIENCE_US (3 * SECOND_US)       /* for both connections and the hello; then the next endpoint */
+#define UPLINK_PATIENCE_US (3 * SECOND_US) /* for both connections and the hello; then the next endpoint */
 #define UPLINK_FIRST_RETRY_US (200 * MILLISECOND_US)
 #define UPLINK_LAST_RETRY_US (15 * SECOND_US)
 
 static int64_t uplink_now(const struct uplink *uplink) { return world_now(uplink->world).mono; }
 
-static const struct config_endpoint *uplink_active(const struct uplink *uplink) { return &uplink->config->endpoints[uplink->turn % uplink->config->endpoint_count]; }
+static const struct config_endpoint *uplink_active(const struct uplink *uplink) {
+  return &uplink->config->endpoints[uplink->turn % uplink->config->endpoint_count];
+}
 static const struct public_key *uplink_key(const struct uplink *uplink) {
   return &uplink->config->keys.items[uplink->turn / uplink->config->endpoint_count % uplink->config->keys.count];
 }
@@ -33,7 +35,8 @@ static void uplink_connect(struct uplink *uplink) {
   uint8_t key[32];
   bool good = public_key_transport(uplink_key(uplink), key) == 0;
   for (int channel = 0; channel < CHANNELS && good; channel++)
-    good = net_connect(uplink->net, endpoints[channel], key, channel, uplink->principal, &uplink->conns[channel], &why) == 0;
+    good = net_connect(
+               uplink->net, endpoints[channel], key, channel, uplink->principal, &uplink->conns[channel], &why) == 0;
   uplink->act_at = uplink_now(uplink) + UPLINK_PATIENCE_US;
   if (good) return;
   log_warning("uplink", uplink->principal, "cannot connect to %s: %s", endpoint->urgent, why);
@@ -47,17 +50,20 @@ static void uplink_next(struct uplink *uplink) {
   int64_t pause = UPLINK_FIRST_RETRY_US << (rounds < 7 ? rounds : 7);
   if (pause > UPLINK_LAST_RETRY_US) pause = UPLINK_LAST_RETRY_US;
   if (uplink->failures == uplink->config->endpoint_count * uplink->config->keys.count)
-    log_warning("uplink", uplink->principal, "no session at any of %zu endpoints; this goes on until there is one", uplink->config->endpoint_count);
+    log_warning("uplink", uplink->principal, "no session at any of %zu endpoints; this goes on until there is one",
+        uplink->config->endpoint_count);
   world_random(uplink->world, &random, sizeof random);
   uplink_disconnect(uplink);
   uplink->turn++;
   uplink->act_at = uplink_now(uplink) + pause / 2 + (int64_t)(random % (uint32_t)(pause / 2 + 1));
 }
 
-void uplink_init(struct uplink *uplink, const char *province, const struct world *world, struct net *net, struct node *node, const struct gateway_broker *config) {
+void uplink_init(struct uplink *uplink, const char *province, const struct world *world, struct net *net,
+    struct node *node, const struct gateway_broker *config) {
   *uplink = (struct uplink){.config = config, .world = world, .net = net, .node = node};
   snprintf(uplink->principal, sizeof uplink->principal, "broker %s", province);
-  const struct node_peer_config peer = {.principal = uplink->principal, .node = province, .role = NODE_PEER_UPSTREAM, .connects = true, .owner = uplink};
+  const struct node_peer_config peer = {
+      .principal = uplink->principal, .node = province, .role = NODE_PEER_UPSTREAM, .connects = true, .owner = uplink};
   uplink->peer = node_peer_add(node, &peer);
   uplink->act_at = uplink_now(uplink);
 }
@@ -104,22 +110,27 @@ void uplink_close(struct uplink *uplink, uint64_t conn) {
   if (channel < 0) return;
   uplink->conns[channel] = 0;
   uplink->stands[channel] = false;
-  uplink->act_at = uplink_now(uplink) + UPLINK_FIRST_RETRY_US; /* the pair is replaced as a whole; not from within the node's call */
+  uplink->act_at =
+      uplink_now(uplink) + UPLINK_FIRST_RETRY_US; /* the pair is replaced as a whole; not from within the node's call */
 }
 
 void uplink_session(struct uplink *uplink, bool up) {
   uplink->up = up;
   if (up) uplink->failures = 0;
   uplink->act_at = up ? 0 : uplink_now(uplink) + UPLINK_PATIENCE_US;
-  if (up) log_info("uplink", uplink->principal, "session up at %s", uplink_endpoint(uplink));
-  else log_warning("uplink", uplink->principal, "session down");
+  if (up)
+    log_info("uplink", uplink->principal, "session up at %s", uplink_endpoint(uplink));
+  else
+    log_warning("uplink", uplink->principal, "session down");
 }
 
 int64_t uplink_tick(struct uplink *uplink, int64_t now) {
   if (uplink->act_at == 0) return now + SECOND_US;
   if (now >= uplink->act_at) {
-    if (uplink->conns[CHANNEL_URGENT] || uplink->conns[CHANNEL_TELEMETRY]) uplink_next(uplink);
-    else uplink_connect(uplink);
+    if (uplink->conns[CHANNEL_URGENT] || uplink->conns[CHANNEL_TELEMETRY])
+      uplink_next(uplink);
+    else
+      uplink_connect(uplink);
   }
   return uplink->act_at;
 }

@@ -23,7 +23,8 @@ static bool is_textual(int type) { return type == VALUE_TEXT || type == VALUE_BY
 static void worth_check_range(struct worth *worth, const struct gateway_point *point) {
   double number;
   if (!point->range.set || !value_as_number(&worth->value, &number)) return;
-  if (number < point->range.low || number > point->range.high) worth_bad(worth, FAULT_OUT_OF_RANGE, REASON_OUT_OF_RANGE);
+  if (number < point->range.low || number > point->range.high)
+    worth_bad(worth, FAULT_OUT_OF_RANGE, REASON_OUT_OF_RANGE);
 }
 
 static void worth_set_integer(struct worth *worth, double number) {
@@ -38,7 +39,8 @@ static void worth_set_integer(struct worth *worth, double number) {
   }
 }
 
-/* 17639.7 * 0.01 is 176.39700000000002 in binary; the device meant 176.397. Fifteen digits are what a double keeps of any decimal number. */
+/* 17639.7 * 0.01 is 176.39700000000002 in binary; the device meant 176.397. Fifteen digits are what a double keeps of
+ * any decimal number. */
 static double worth_scaled(double number, const struct gateway_point *point) {
   char text[40];
   if (point->scale == 1 && point->offset == 0) return number;
@@ -57,14 +59,18 @@ static void worth_number(struct worth *worth, const struct gateway_point *point,
     value_as_number(raw, &number);
     number = worth_scaled(number, point);
     worth->value = VALUE_EMPTY;
-    if (!isfinite(number)) worth_bad(worth, FAULT_NOT_A_NUMBER, REASON_NOT_A_NUMBER);
-    else if (point->type == VALUE_INTEGER) worth_set_integer(worth, number);
-    else worth->value = (struct value){.type = VALUE_NUMBER, .number = number};
+    if (!isfinite(number))
+      worth_bad(worth, FAULT_NOT_A_NUMBER, REASON_NOT_A_NUMBER);
+    else if (point->type == VALUE_INTEGER)
+      worth_set_integer(worth, number);
+    else
+      worth->value = (struct value){.type = VALUE_NUMBER, .number = number};
   }
   if (!worth->is_faulty) worth_check_range(worth, point);
 }
 
-static void worth_mapped(struct worth *worth, const struct gateway_point *point, struct bytes from, const struct value *raw) {
+static void worth_mapped(
+    struct worth *worth, const struct gateway_point *point, struct bytes from, const struct value *raw) {
   for (size_t i = 0; i < point->map_count; i++) {
     if (!bytes_equal(bytes_text(point->map[i].from), from)) continue;
     worth->value = point->map[i].to.value;
@@ -116,21 +122,30 @@ static bool is_beyond_numbers(struct bytes text) {
 
 static void worth_numeric_text(struct worth *worth, const struct gateway_point *point, struct bytes text) {
   struct value raw;
-  if (point->type == VALUE_INTEGER && value_parse(text, VALUE_INTEGER, &raw) == 0) worth_number(worth, point, &raw);
-  else if (value_parse(text, VALUE_NUMBER, &raw) == 0) worth_number(worth, point, &raw);
-  else if (is_beyond_numbers(text)) worth_bad(worth, FAULT_NOT_A_NUMBER, REASON_NOT_A_NUMBER);
-  else worth_foreign_text(worth, text);
+  if (point->type == VALUE_INTEGER && value_parse(text, VALUE_INTEGER, &raw) == 0)
+    worth_number(worth, point, &raw);
+  else if (value_parse(text, VALUE_NUMBER, &raw) == 0)
+    worth_number(worth, point, &raw);
+  else if (is_beyond_numbers(text))
+    worth_bad(worth, FAULT_NOT_A_NUMBER, REASON_NOT_A_NUMBER);
+  else
+    worth_foreign_text(worth, text);
 }
 
 void worth_of_text(struct worth *worth, const struct gateway_point *point, struct bytes payload) {
   struct bytes text = is_textual(point->type) && point->map_count == 0 ? payload : trimmed(payload);
   struct value raw = {.type = VALUE_TEXT, .bytes = text};
   *worth = (struct worth){.value = VALUE_EMPTY};
-  if (point->map_count > 0 && (text.len > VALUE_MAX || !bytes_is_utf8(text))) worth_foreign_text(worth, text);
-  else if (point->map_count > 0) worth_mapped(worth, point, text, &raw);
-  else if (is_textual(point->type)) worth_text(worth, point, text);
-  else if (is_numeric(point->type)) worth_numeric_text(worth, point, text);
-  else if (value_parse(text, VALUE_BOOLEAN, &worth->value) != 0) worth_foreign_text(worth, text);
+  if (point->map_count > 0 && (text.len > VALUE_MAX || !bytes_is_utf8(text)))
+    worth_foreign_text(worth, text);
+  else if (point->map_count > 0)
+    worth_mapped(worth, point, text, &raw);
+  else if (is_textual(point->type))
+    worth_text(worth, point, text);
+  else if (is_numeric(point->type))
+    worth_numeric_text(worth, point, text);
+  else if (value_parse(text, VALUE_BOOLEAN, &worth->value) != 0)
+    worth_foreign_text(worth, text);
 }
 
 /* A JSON scalar as a value of its own type; false: object or array. */
@@ -141,7 +156,9 @@ static bool worth_raw(struct value *raw, const json_t *json) {
     case JSON_INTEGER: *raw = (struct value){.type = VALUE_INTEGER, .integer = json_integer_value(json)}; return true;
     case JSON_TRUE:
     case JSON_FALSE: *raw = (struct value){.type = VALUE_BOOLEAN, .boolean = json_is_true(json)}; return true;
-    case JSON_STRING: *raw = (struct value){.type = VALUE_TEXT, .bytes = bytes_of(json_string_value(json), json_string_length(json))}; return true;
+    case JSON_STRING:
+      *raw = (struct value){.type = VALUE_TEXT, .bytes = bytes_of(json_string_value(json), json_string_length(json))};
+      return true;
     case JSON_NULL: return true;
     default: return false;
   }

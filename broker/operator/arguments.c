@@ -22,7 +22,8 @@ static bool is_option(const char *word) {
   return !number;
 }
 
-/* An option that only a verb has may stand before the verb as well: then its value cannot be told from the verb, so it is taken as --name=value only. */
+/* An option that only a verb has may stand before the verb as well: then its value cannot be told from the verb, so it
+ * is taken as --name=value only. */
 const char *arguments_verb(int argc, char **argv, const struct option_spec *common) {
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--") == 0) return i + 1 < argc ? argv[i + 1] : NULL;
@@ -67,7 +68,8 @@ static int read_value(struct arguments *arguments, struct argument *argument) {
       return wrong(arguments, "--%s %s is not a duration (such as 60s, 5m, 2h)", name, argument->text);
     case OPTION_TIME:
       if (read_time(arguments, argument->text, &argument->number) == 0) return 0;
-      return wrong(arguments, "--%s %s is not a time (RFC 3339, YYYY-MM-DD HH:MM, or an age such as 2h)", name, argument->text);
+      return wrong(
+          arguments, "--%s %s is not a time (RFC 3339, YYYY-MM-DD HH:MM, or an age such as 2h)", name, argument->text);
     case OPTION_COUNT:
       if (read_count(argument->text, &argument->number) == 0) return 0;
       return wrong(arguments, "--%s %s is not a whole number above 0", name, argument->text);
@@ -75,7 +77,8 @@ static int read_value(struct arguments *arguments, struct argument *argument) {
   return 0;
 }
 
-static int take_option(struct arguments *arguments, int argc, char **argv, int *i, const struct option_spec *common, const struct option_spec *specs) {
+static int take_option(struct arguments *arguments, int argc, char **argv, int *i, const struct option_spec *common,
+    const struct option_spec *specs) {
   const char *word = argv[*i];
   struct bytes name = strncmp(word, "--", 2) == 0 ? option_name(word) : BYTES_NULL;
   const struct option_spec *spec = find_in(specs, name);
@@ -92,7 +95,8 @@ static int take_option(struct arguments *arguments, int argc, char **argv, int *
   return read_value(arguments, argument);
 }
 
-int arguments_parse(struct arguments *arguments, int argc, char **argv, const struct option_spec *common, const struct option_spec *specs) {
+int arguments_parse(struct arguments *arguments, int argc, char **argv, const struct option_spec *common,
+    const struct option_spec *specs) {
   const char *verb = arguments_verb(argc, argv, common);
   bool options_end = false;
   for (int i = 1; i < argc; i++) {
@@ -117,7 +121,9 @@ const struct argument *arguments_find(const struct arguments *arguments, const c
   return NULL;
 }
 
-bool arguments_has(const struct arguments *arguments, const char *name) { return arguments_find(arguments, name) != NULL; }
+bool arguments_has(const struct arguments *arguments, const char *name) {
+  return arguments_find(arguments, name) != NULL;
+}
 
 const char *arguments_text(const struct arguments *arguments, const char *name) {
   const struct argument *argument = arguments_find(arguments, name);

@@ -1,8 +1,8 @@
 #ifndef RIVERBUS_BROKER_OPERATOR_ARGUMENTS_H
 #define RIVERBUS_BROKER_OPERATOR_ARGUMENTS_H
 /*
- * The command line as `riverbus` reads it: options before or after the verb, `--name value` or `--name=value`, `--` ends the options. What looks
- * like a negative number is an operand. Pure.
+ * The command line as `riverbus` reads it: options before or after the verb, `--name value` or `--name=value`, `--`
+ * ends the options. What looks like a negative number is an operand. Pure.
  */
 #include "common/base/bytes.h"
 
@@ -30,12 +30,15 @@ struct arguments {
   char problem[256];
 };
 
-/* The first word that is no option: the verb, or NULL. `common` are the options that every verb has; others are looked up in all of `specs` later. */
+/* The first word that is no option: the verb, or NULL. `common` are the options that every verb has; others are looked
+ * up in all of `specs` later. */
 const char *arguments_verb(int argc, char **argv, const struct option_spec *common);
-/* Reads everything but the verb. ARGUMENTS_WRONG: `problem` says what. Durations in µs; times (RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] local, or an age such as
- * 2h) in µs wall. now and offset are set by the caller. */
-int arguments_parse(struct arguments *arguments, int argc, char **argv, const struct option_spec *common, const struct option_spec *specs);
-const struct argument *arguments_find(const struct arguments *arguments, const char *name); /* the last of that name, or NULL */
+/* Reads everything but the verb. ARGUMENTS_WRONG: `problem` says what. Durations in µs; times (RFC 3339, YYYY-MM-DD[
+ * HH:MM[:SS]] local, or an age such as 2h) in µs wall. now and offset are set by the caller. */
+int arguments_parse(struct arguments *arguments, int argc, char **argv, const struct option_spec *common,
+    const struct option_spec *specs);
+const struct argument *arguments_find(
+    const struct arguments *arguments, const char *name); /* the last of that name, or NULL */
 bool arguments_has(const struct arguments *arguments, const char *name);
 const char *arguments_text(const struct arguments *arguments, const char *name); /* NULL: not given */
 int64_t arguments_number(const struct arguments *arguments, const char *name, int64_t otherwise);

@@ -47,8 +47,10 @@ static enum exit_code exit_of_code(const char *code) {
 enum exit_code complain_of_reply(const json_t *body) {
   const json_t *error = json_object_get(body, "error");
   if (!error) return EXIT_CODE_DONE;
-  const char *code = json_string_value(json_object_get(error, "code")), *message = json_string_value(json_object_get(error, "message"));
-  complain(code ? code : "error", json_string_value(json_object_get(error, "hint")), "%s", message ? message : "refused");
+  const char *code = json_string_value(json_object_get(error, "code")),
+             *message = json_string_value(json_object_get(error, "message"));
+  complain(
+      code ? code : "error", json_string_value(json_object_get(error, "hint")), "%s", message ? message : "refused");
   return exit_of_code(code ? code : "");
 }
 
@@ -80,7 +82,8 @@ static bool flush_queue(struct client *client) {
   return true;
 }
 
-/* Kept where the socket is full (what we ask is small), and sent by a later turn: this is also called from within a turn. */
+/* Kept where the socket is full (what we ask is small), and sent by a later turn: this is also called from within a
+ * turn. */
 static void send_surely(struct client *client, const struct request_message *message) {
   struct writer w;
   if (flush_queue(client) && send_message(client, message)) return;
@@ -93,7 +96,8 @@ static void send_surely(struct client *client, const struct request_message *mes
 uint64_t client_request(struct client *client, json_t *body, uint64_t window) {
   char *text = json_dumps(body, JSON_COMPACT);
   uint64_t id = ++client->last_id;
-  send_surely(client, &(struct request_message){.type = REQUEST_REQUEST, .id = id, .window = window, .body = bytes_text(text)});
+  send_surely(
+      client, &(struct request_message){.type = REQUEST_REQUEST, .id = id, .window = window, .body = bytes_text(text)});
   free(text);
   json_decref(body);
   return id;
@@ -110,10 +114,13 @@ void client_credit(struct client *client, uint64_t id, uint64_t bytes) {
 }
 
 void client_ack(struct client *client, uint64_t id, enum lane lane, uint64_t position, uint64_t within) {
-  send_surely(client, &(struct request_message){.type = REQUEST_ACK, .id = id, .lane = lane, .position = position, .within = within});
+  send_surely(client,
+      &(struct request_message){.type = REQUEST_ACK, .id = id, .lane = lane, .position = position, .within = within});
 }
 
-void client_cancel(struct client *client, uint64_t id) { send_surely(client, &(struct request_message){.type = REQUEST_CANCEL, .id = id}); }
+void client_cancel(struct client *client, uint64_t id) {
+  send_surely(client, &(struct request_message){.type = REQUEST_CANCEL, .id = id});
+}
 
 static void take_welcome(struct client *client, const struct request_message *m) {
   int64_t round_trip = mono() - client->greeted_mono;
@@ -157,11 +164,12 @@ static void on_opened(void *ctx, uint64_t conn) {
 static void on_closed(void *ctx, uint64_t conn) {
   struct client *client = ctx;
   (void)conn;
-  if (client->welcome) snprintf(client->lost, sizeof client->lost, "the connection to %s broke", client->config->broker.urgent);
+  if (client->welcome)
+    snprintf(client->lost, sizeof client->lost, "the connection to %s broke", client->config->broker.urgent);
 }
 
-/* Only the answer to our key is final. A handshake that breaks off may be a node that starts or ends just now, or one with another key than ours for it:
- * it is tried again until the time is up, and then said. */
+/* Only the answer to our key is final. A handshake that breaks off may be a node that starts or ends just now, or one
+ * with another key than ours for it: it is tried again until the time is up, and then said. */
 static void on_refused(void *ctx, const char *address, const char *reason) {
   struct client *client = ctx;
   (void)address;
@@ -183,7 +191,8 @@ static enum exit_code load(struct client *client, const char *path) {
   enum exit_code code = EXIT_CODE_DONE;
   if (operator_config_load(&client->config, path, &problems)) {
     fputs(buffer_text(&problems), stderr);
-    complain("config", "See riverbus(1) for the file, or name another with --config FILE.", "the configuration %s cannot be used", path);
+    complain("config", "See riverbus(1) for the file, or name another with --config FILE.",
+        "the configuration %s cannot be used", path);
     code = EXIT_CODE_ERROR;
   } else if (identity_load(&client->identity, client->config->identity, &problem)) {
     complain("identity", NULL, "%s", problem.text);
@@ -198,7 +207,8 @@ static enum exit_code connect_net(struct client *client) {
   const char *why = "the broker's key is not a valid point";
   struct net_options options = {.events = {client, nobody, on_message, on_opened, on_closed, on_refused}};
   identity_transport(client->identity, &options.transport);
-  bool good = net_new(&client->net, &options) == 0 && public_key_transport(&client->config->broker_keys.items[0], key) == 0 &&
+  bool good = net_new(&client->net, &options) == 0 &&
+              public_key_transport(&client->config->broker_keys.items[0], key) == 0 &&
               net_connect(client->net, client->config->broker.urgent, key, 0, "broker", &client->conn, &why) == 0;
   if (good) return EXIT_CODE_DONE;
   complain("connect", NULL, "cannot connect to %s: %s", client->config->broker.urgent, why);
@@ -209,17 +219,23 @@ static void greet(struct client *client) {
   struct instant now = world_now(&world_system);
   client->greeted_wall = now.wall;
   client->greeted_mono = now.mono;
-  send_message(client, &(struct request_message){.type = REQUEST_HELLO, .version = REQUEST_VERSION, .clock = now.wall, .program = bytes_text("riverbus " RIVERBUS_VERSION)});
+  send_message(client, &(struct request_message){.type = REQUEST_HELLO,
+                           .version = REQUEST_VERSION,
+                           .clock = now.wall,
+                           .program = bytes_text("riverbus " RIVERBUS_VERSION)});
 }
 
 static enum exit_code say_unreachable(const struct client *client) {
   if (client->refused) {
-    complain("authority", "Ask the broker's administrator to add this key to its operators (riverbus keys show FILE prints it).", "the broker at %s refuses the connection%s%s",
-             client->config->broker.urgent, *client->why ? ": " : "", client->why);
+    complain("authority",
+        "Ask the broker's administrator to add this key to its operators (riverbus keys show FILE prints it).",
+        "the broker at %s refuses the connection%s%s", client->config->broker.urgent, *client->why ? ": " : "",
+        client->why);
     return EXIT_CODE_NOT_AUTHORISED;
   }
-  complain("not-reachable", "Is the broker running, and are the endpoint and the broker's key in the configuration right?", "the broker at %s does not answer%s%s",
-           client->config->broker.urgent, *client->why ? ": " : "", client->why);
+  complain("not-reachable",
+      "Is the broker running, and are the endpoint and the broker's key in the configuration right?",
+      "the broker at %s does not answer%s%s", client->config->broker.urgent, *client->why ? ": " : "", client->why);
   return EXIT_CODE_NOT_REACHABLE;
 }
 
@@ -267,13 +283,16 @@ bool client_turn(struct client *client, struct pollfd *extra, size_t extra_count
   if (*client->lost) return false;
   flush_queue(client);
   if (now - client->pinged >= REQUEST_PING_US) {
-    send_message(client, &(struct request_message){.type = REQUEST_PING, .token = ++client->token, .clock = world_now(&world_system).wall});
+    send_message(client, &(struct request_message){
+                             .type = REQUEST_PING, .token = ++client->token, .clock = world_now(&world_system).wall});
     client->pinged = now;
   }
   int64_t wait = client->pinged + REQUEST_PING_US - now;
-  if (net_poll(client->net, extra, extra_count, timeout_us < wait ? timeout_us : wait) < 0) snprintf(client->lost, sizeof client->lost, "the network failed");
+  if (net_poll(client->net, extra, extra_count, timeout_us < wait ? timeout_us : wait) < 0)
+    snprintf(client->lost, sizeof client->lost, "the network failed");
   if (mono() - client->heard > REQUEST_DEAD_US && !*client->lost)
-    snprintf(client->lost, sizeof client->lost, "the broker at %s does not answer any more", client->config->broker.urgent);
+    snprintf(
+        client->lost, sizeof client->lost, "the broker at %s does not answer any more", client->config->broker.urgent);
   return !*client->lost;
 }
 

@@ -1,6 +1,7 @@
 #ifndef RIVERBUS_BROKER_OPERATOR_CLIENT_H
 #define RIVERBUS_BROKER_OPERATOR_CLIENT_H
-/* The command line's connection to a node: the client side of common/link/request.h over common/net. Prints its own errors. */
+/* The command line's connection to a node: the client side of common/link/request.h over common/net. Prints its own
+ * errors. */
 #include "broker/operator/config.h"
 #include "common/command/code.h"
 #include "common/link/request.h"
@@ -14,9 +15,11 @@ struct client_events {
   void *ctx;
   /* body is valid during the call; text is the same as it came. */
   void (*reply)(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last);
-  void (*records)(void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block); /* NULL: none are asked for */
+  void (*records)(
+      void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block); /* NULL: none are asked for */
 };
-/* Connects and greets. An exit code: 0, ERROR (configuration), NOT_REACHABLE, NOT_AUTHORISED; said on standard error. Blocks, at most CLIENT_CONNECT_US. */
+/* Connects and greets. An exit code: 0, ERROR (configuration), NOT_REACHABLE, NOT_AUTHORISED; said on standard error.
+ * Blocks, at most CLIENT_CONNECT_US. */
 enum exit_code client_open(struct client **out, const char *config_path);
 struct client *client_close(struct client *client);
 void client_set_events(struct client *client, const struct client_events *events);
@@ -31,13 +34,14 @@ void client_credit(struct client *client, uint64_t id, uint64_t bytes);
 void client_ack(struct client *client, uint64_t id, enum lane lane, uint64_t position, uint64_t within);
 void client_cancel(struct client *client, uint64_t id);
 
-/* One turn: waits at most timeout_us for the node or one of the descriptors, calls the events, sends pings. False: the node is gone (client_lost). A
- * signal is an early return. */
+/* One turn: waits at most timeout_us for the node or one of the descriptors, calls the events, sends pings. False: the
+ * node is gone (client_lost). A signal is an early return. */
 bool client_turn(struct client *client, struct pollfd *extra, size_t extra_count, int64_t timeout_us);
 /* Why the connection ended, as a sentence. */
 const char *client_lost(const struct client *client);
 
-/* Asks and takes all replies: row is called for each but the last. The exit code: 0, or of the error, which has been said. */
+/* Asks and takes all replies: row is called for each but the last. The exit code: 0, or of the error, which has been
+ * said. */
 enum exit_code client_ask(struct client *client, json_t *body, void (*row)(void *ctx, const json_t *reply), void *ctx);
 
 /* ---- errors on standard error: "riverbus: message", code, hint ---- */

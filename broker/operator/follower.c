@@ -40,11 +40,13 @@ static const char *quality_colour(const struct follower *follower, const struct 
   return record->quality == QUALITY_BAD ? "\033[31m" : "\033[33m";
 }
 
-static void put_row(const struct follower *follower, const struct record *record, struct bytes unit, enum lane lane, struct buffer *out) {
+static void put_row(const struct follower *follower, const struct record *record, struct bytes unit, enum lane lane,
+    struct buffer *out) {
   const char *colour = quality_colour(follower, record), *reason = record_reason_name(record->reason);
   units_put_local(out, record->time, follower->zone);
   buffer_printf(out, "  " BYTES_FMT "  ", BYTES_ARG(record->address));
-  for (size_t width = text_width(record->address); width < ADDRESS_COLUMNS; width++) buffer_append(out, bytes_text(" "));
+  for (size_t width = text_width(record->address); width < ADDRESS_COLUMNS; width++)
+    buffer_append(out, bytes_text(" "));
   if (record->value.type == VALUE_TEXT)
     buffer_append(out, record->value.bytes);
   else
@@ -52,7 +54,8 @@ static void put_row(const struct follower *follower, const struct record *record
   if (unit.len) buffer_printf(out, " " BYTES_FMT, BYTES_ARG(unit));
   if (record->kind != RECORD_READING) buffer_printf(out, "  %s", record_kind_name(record->kind));
   if (record->quality != QUALITY_GOOD)
-    buffer_printf(out, "  %s%s%s%s%s", colour, record_quality_name(record->quality), reason ? ": " : "", reason ? reason : "", *colour ? "\033[0m" : "");
+    buffer_printf(out, "  %s%s%s%s%s", colour, record_quality_name(record->quality), reason ? ": " : "",
+        reason ? reason : "", *colour ? "\033[0m" : "");
   if (lane == LANE_BACKFILL) buffer_append(out, bytes_text("  backfill"));
   buffer_append(out, bytes_text("\n"));
 }
@@ -71,7 +74,8 @@ static void put_path(const struct block *block, struct buffer *out) {
   buffer_append(out, bytes_text("]}"));
 }
 
-static void put_record(const struct follower *follower, const struct block *block, const struct record *record, enum lane lane, struct buffer *out) {
+static void put_record(const struct follower *follower, const struct block *block, const struct record *record,
+    enum lane lane, struct buffer *out) {
   if (follower->form == FOLLOWER_QUIET) return;
   const char *known = follower->units.count ? table_get(&follower->units, record->address) : NULL;
   struct bytes unit = bytes_text(known);
@@ -84,7 +88,9 @@ static void put_record(const struct follower *follower, const struct block *bloc
   buffer_append(out, bytes_text("\n"));
 }
 
-static bool is_wanted(const struct follower *follower, const struct record *record) { return follower->all || record->kind == RECORD_READING || record->kind == RECORD_EVENT; }
+static bool is_wanted(const struct follower *follower, const struct record *record) {
+  return follower->all || record->kind == RECORD_READING || record->kind == RECORD_EVENT;
+}
 
 static void mark(struct follower *follower, enum lane lane, uint64_t position, uint64_t within) {
   follower->marks[lane].moved = true;
@@ -92,7 +98,8 @@ static void mark(struct follower *follower, enum lane lane, uint64_t position, u
   follower->marks[lane].within = within;
 }
 
-bool follower_take(struct follower *follower, enum lane lane, uint64_t position, struct bytes bytes, struct buffer *out) {
+bool follower_take(
+    struct follower *follower, enum lane lane, uint64_t position, struct bytes bytes, struct buffer *out) {
   struct block block;
   struct block_reader *reader = NULL;
   struct record record;

@@ -1,8 +1,8 @@
 #ifndef RIVERBUS_BROKER_OPERATOR_FOLLOWER_H
 #define RIVERBUS_BROKER_OPERATOR_FOLLOWER_H
 /*
- * What `tail` does with the blocks it gets: picks the records that are wanted, writes them as lines, and remembers how far the reader may
- * acknowledge once these lines are written out. Pure: blocks in, bytes out.
+ * What `tail` does with the blocks it gets: picks the records that are wanted, writes them as lines, and remembers how
+ * far the reader may acknowledge once these lines are written out. Pure: blocks in, bytes out.
  */
 #include "common/base/table.h"
 #include "common/record/block.h"
@@ -29,5 +29,6 @@ void follower_init(struct follower *follower);
 void follower_deinit(struct follower *follower);
 void follower_unit(struct follower *follower, struct bytes address, struct bytes unit);
 /* Appends the lines of a block. False: `most` is reached, nothing more is wanted. */
-bool follower_take(struct follower *follower, enum lane lane, uint64_t position, struct bytes block, struct buffer *out);
+bool follower_take(
+    struct follower *follower, enum lane lane, uint64_t position, struct bytes block, struct buffer *out);
 #endif

@@ -8,17 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct option_spec common[] = {{"config", OPTION_TEXT, "FILE", "which broker, and whose key (default $RIVERBUS_CONFIG, or ~/.config/riverbus/operator.yaml)"},
-                                            {"json", OPTION_FLAG, NULL, "one JSON object a line; no table, no colour"},
-                                            {"help", OPTION_FLAG, NULL, "print help"},
-                                            {"version", OPTION_FLAG, NULL, "print the version"},
-                                            {0}};
+static const struct option_spec common[] = {
+    {"config", OPTION_TEXT, "FILE",
+        "which broker, and whose key (default $RIVERBUS_CONFIG, or ~/.config/riverbus/operator.yaml)"},
+    {"json", OPTION_FLAG, NULL, "one JSON object a line; no table, no colour"},
+    {"help", OPTION_FLAG, NULL, "print help"}, {"version", OPTION_FLAG, NULL, "print the version"}, {0}};
 
 static void print_options(const char *title, const struct option_spec *specs) {
   if (specs->name) printf("\n%s\n", title);
   for (; specs->name; specs++) {
     char left[64];
-    snprintf(left, sizeof left, "--%s%s%s", specs->name, specs->argument ? " " : "", specs->argument ? specs->argument : "");
+    snprintf(
+        left, sizeof left, "--%s%s%s", specs->name, specs->argument ? " " : "", specs->argument ? specs->argument : "");
     printf("  %-22s %s\n", left, specs->help);
   }
 }
@@ -56,7 +57,8 @@ static int run_verb(const struct verb *verb, const struct arguments *arguments) 
   char room[4096];
   struct call call = {verb, arguments, config_path(arguments, room, sizeof room), arguments_has(arguments, "json")};
   if (arguments->operand_count < verb->operands_min) return (int)verb_misused(&call, "something is missing");
-  if (arguments->operand_count > verb->operands_max) return (int)verb_misused(&call, "\"%s\" is too much", arguments->operands[verb->operands_max]);
+  if (arguments->operand_count > verb->operands_max)
+    return (int)verb_misused(&call, "\"%s\" is too much", arguments->operands[verb->operands_max]);
   return (int)verb->run(&call);
 }
 
@@ -73,7 +75,8 @@ int main(int argc, char **argv) {
   arguments.now = world_now(&world_system).wall;
   arguments.offset = view_zone();
   if (name && !verb) return misuse("there is no verb ", name);
-  if (arguments_parse(&arguments, argc, argv, common, verb ? verb->options : none)) return misuse(arguments.problem, "");
+  if (arguments_parse(&arguments, argc, argv, common, verb ? verb->options : none))
+    return misuse(arguments.problem, "");
   if (arguments_has(&arguments, "version")) return puts("riverbus " RIVERBUS_VERSION) < 0;
   if (arguments_has(&arguments, "help")) return verb ? print_verb_help(verb) : print_help();
   if (!verb) return misuse("a verb is needed", "");

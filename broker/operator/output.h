@@ -1,9 +1,9 @@
 #ifndef RIVERBUS_BROKER_OPERATOR_OUTPUT_H
 #define RIVERBUS_BROKER_OPERATOR_OUTPUT_H
 /*
- * Standard output of the command line, buffered and never waited for: a reader that stalls (a pager) must not keep the connection from its pings. A
- * pipe or terminal is opened once more through /proc so that non-blocking writes do not change the descriptor that other programs share;
- * where that is not possible, and for files, writes block.
+ * Standard output of the command line, buffered and never waited for: a reader that stalls (a pager) must not keep the
+ * connection from its pings. A pipe or terminal is opened once more through /proc so that non-blocking writes do not
+ * change the descriptor that other programs share; where that is not possible, and for files, writes block.
  */
 #include "common/base/buffer.h"
 

@@ -19,8 +19,10 @@ void state_print(const struct call *call, const json_t *state) {
     view_print_json(state);
     return;
   }
-  const char *name = view_text(state, "state"), *code = view_text(state, "code"), *actual = view_text(state, "actual"), *colour = view_state_colour(name);
-  printf("%-19s  %s%s%s%s%s", view_time(state, "time"), view_colour_on(colour), name, view_colour_off(colour), *code ? ": " : "", code);
+  const char *name = view_text(state, "state"), *code = view_text(state, "code"), *actual = view_text(state, "actual"),
+             *colour = view_state_colour(name);
+  printf("%-19s  %s%s%s%s%s", view_time(state, "time"), view_colour_on(colour), name, view_colour_off(colour),
+      *code ? ": " : "", code);
   if (*actual) printf(", measured %s", actual);
   fputc('\n', stdout);
   print_detail("why", view_text(state, "message"));
@@ -30,7 +32,8 @@ void state_print(const struct call *call, const json_t *state) {
 }
 
 enum exit_code state_exit_of(const json_t *state) {
-  const char *name = json_string_value(json_object_get(state, "state")), *code = json_string_value(json_object_get(state, "code"));
+  const char *name = json_string_value(json_object_get(state, "state")),
+             *code = json_string_value(json_object_get(state, "code"));
   enum state known = name ? state_parse(bytes_text(name)) : STATE_NONE;
   return state_exit(known, code ? code_parse(bytes_text(code)) : CODE_NONE);
 }
@@ -65,11 +68,12 @@ static enum exit_code say_lost(const struct client *client, const char *command_
 
 static enum exit_code say_open(const struct waiting *waiting, const char *command_id) {
   fprintf(stderr, "riverbus: the command %s; follow it with: riverbus follow %s\n",
-          waiting->accepted ? interrupted ? "goes on" : "is still open" : "may or may not have been taken", command_id);
+      waiting->accepted ? interrupted ? "goes on" : "is still open" : "may or may not have been taken", command_id);
   return waiting->accepted ? EXIT_CODE_OPEN : EXIT_CODE_UNKNOWN;
 }
 
-enum exit_code state_wait(const struct call *call, struct client *client, uint64_t id, const char *command_id, int64_t until_us, bool only_accepted) {
+enum exit_code state_wait(const struct call *call, struct client *client, uint64_t id, const char *command_id,
+    int64_t until_us, bool only_accepted) {
   struct waiting waiting = {call, id, false, false, EXIT_CODE_OPEN};
   struct client_events events = {.ctx = &waiting, .reply = take};
   struct sigaction action = {.sa_handler = on_interrupt};

@@ -23,11 +23,13 @@ struct verb {
 const struct verb *verb_at(size_t index); /* in the order of help; NULL at the end */
 const struct verb *verb_find(const char *name);
 
-extern const struct verb verb_commands, verb_follow, verb_keys, verb_last, verb_peers, verb_points, verb_readers, verb_set, verb_status, verb_tail;
+extern const struct verb verb_commands, verb_follow, verb_keys, verb_last, verb_peers, verb_points, verb_readers,
+    verb_set, verb_status, verb_tail;
 
 /* Says what is wrong with the use of the verb and how it is used. */
 enum exit_code verb_misused(const struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The exit code when standard output has been written: DONE, or ERROR with the reason said. A reader that closed is no error. */
+/* The exit code when standard output has been written: DONE, or ERROR with the reason said. A reader that closed is no
+ * error. */
 enum exit_code verb_written(enum exit_code code);
 /* ["pattern", ...] of the operands. */
 json_t *verb_patterns(const struct call *call);
@@ -36,7 +38,8 @@ json_t *verb_patterns(const struct call *call);
 /* Prints one state: a line, or JSON. */
 void state_print(const struct call *call, const json_t *state);
 enum exit_code state_exit_of(const json_t *state);
-/* Follows request `id` until its last reply, a final state, `until_us` (mono; INT64_MAX: for ever), or SIGINT. asked: a command was sent, so that a lost
- * connection means that its outcome is not known. */
-enum exit_code state_wait(const struct call *call, struct client *client, uint64_t id, const char *command_id, int64_t until_us, bool only_accepted);
+/* Follows request `id` until its last reply, a final state, `until_us` (mono; INT64_MAX: for ever), or SIGINT. asked: a
+ * command was sent, so that a lost connection means that its outcome is not known. */
+enum exit_code state_wait(const struct call *call, struct client *client, uint64_t id, const char *command_id,
+    int64_t until_us, bool only_accepted);
 #endif

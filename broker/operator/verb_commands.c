@@ -14,8 +14,8 @@ static void add_row(struct listed *listed, const json_t *row) {
   const char *state = view_text(row, "state"), *code = view_text(row, "code");
   char shown[96];
   snprintf(shown, sizeof shown, "%s%s%s", state, *code ? ": " : "", code);
-  const char *cells[] = {view_text(row, "id"),     view_time(row, "issued"), view_text(row, "address"), view_text(row, "value"), shown,
-                         view_text(row, "actual"), view_text(row, "by"),     view_text(row, "basis")};
+  const char *cells[] = {view_text(row, "id"), view_time(row, "issued"), view_text(row, "address"),
+      view_text(row, "value"), shown, view_text(row, "actual"), view_text(row, "by"), view_text(row, "basis")};
   view_add(listed->view, cells, 4, view_state_colour(state));
 }
 
@@ -31,8 +31,8 @@ static void take(void *ctx, const json_t *reply) {
 }
 
 static enum exit_code list(const struct call *call, struct client *client) {
-  const struct view_column columns[] = {
-      {"command", false}, {view_zone_title("issued"), false}, {"address", false}, {"value", true}, {"state", false}, {"measured", true}, {"by", false}, {"basis", false}};
+  const struct view_column columns[] = {{"command", false}, {view_zone_title("issued"), false}, {"address", false},
+      {"value", true}, {"state", false}, {"measured", true}, {"by", false}, {"basis", false}};
   bool open = arguments_has(call->arguments, "open");
   int64_t since = arguments_number(call->arguments, "since", open ? 0 : world_now(&world_system).wall - DAY_US);
   struct listed listed = {call, call->json ? NULL : view_new(columns, 8)};
@@ -72,12 +72,14 @@ static enum exit_code show(const struct call *call, struct client *client, const
 static enum exit_code run(const struct call *call) {
   struct client *client;
   enum exit_code code = client_open(&client, call->config);
-  if (code == EXIT_CODE_DONE) code = call->arguments->operand_count ? show(call, client, call->arguments->operands[0]) : list(call, client);
+  if (code == EXIT_CODE_DONE)
+    code = call->arguments->operand_count ? show(call, client, call->arguments->operands[0]) : list(call, client);
   client_close(client);
   return verb_written(code);
 }
 
-static const struct option_spec options[] = {{"open", OPTION_FLAG, NULL, "only those without a final state, and unknown ones"},
-                                             {"since", OPTION_TIME, "T", "issued at or after (default: the last 24 hours; with --open: all)"},
-                                             {0}};
-const struct verb verb_commands = {"commands", "[ID] [--open] [--since T]", "the ledger of commands", NULL, options, 0, 1, run};
+static const struct option_spec options[] = {
+    {"open", OPTION_FLAG, NULL, "only those without a final state, and unknown ones"},
+    {"since", OPTION_TIME, "T", "issued at or after (default: the last 24 hours; with --open: all)"}, {0}};
+const struct verb verb_commands = {
+    "commands", "[ID] [--open] [--since T]", "the ledger of commands", NULL, options, 0, 1, run};

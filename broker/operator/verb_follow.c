@@ -15,5 +15,7 @@ static enum exit_code run(const struct call *call) {
   return verb_written(code);
 }
 
-static const struct option_spec options[] = {{"wait", OPTION_DURATION, "DURATION", "how long to wait for the outcome (default: until it is known)"}, {0}};
-const struct verb verb_follow = {"follow", "ID [--wait DURATION]", "a command: its state, and each that follows", "Exit codes as for set.", options, 1, 1, run};
+static const struct option_spec options[] = {
+    {"wait", OPTION_DURATION, "DURATION", "how long to wait for the outcome (default: until it is known)"}, {0}};
+const struct verb verb_follow = {"follow", "ID [--wait DURATION]", "a command: its state, and each that follows",
+    "Exit codes as for set.", options, 1, 1, run};

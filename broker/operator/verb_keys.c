@@ -53,12 +53,8 @@ static enum exit_code run(const struct call *call) {
   return verb_misused(call, "\"%s\" is neither new nor show", what);
 }
 
-static const struct option_spec options[] = {{"dir", OPTION_TEXT, "DIR", "where new writes NAME.key and NAME.pub (default: here)"}, {0}};
-const struct verb verb_keys = {"keys",
-                               "new NAME [--dir DIR] | show FILE",
-                               "make a key pair, or show a public key",
-                               "new writes NAME.key (secret, mode 0600, never over an existing file) and NAME.pub, and prints the public key.",
-                               options,
-                               2,
-                               2,
-                               run};
+static const struct option_spec options[] = {
+    {"dir", OPTION_TEXT, "DIR", "where new writes NAME.key and NAME.pub (default: here)"}, {0}};
+const struct verb verb_keys = {"keys", "new NAME [--dir DIR] | show FILE", "make a key pair, or show a public key",
+    "new writes NAME.key (secret, mode 0600, never over an existing file) and NAME.pub, and prints the public key.",
+    options, 2, 2, run};

@@ -26,7 +26,8 @@ static void take_row(struct last *last, const json_t *row) {
   const char *quality = view_text(row, "quality"), *reason = view_text(row, "reason");
   char shown[64];
   snprintf(shown, sizeof shown, "%s%s%s", quality, *reason ? ": " : "", reason);
-  const char *cells[] = {view_text(row, "address"), value_with_unit(row), shown, view_age(row, "time", last->now), view_time(row, "time")};
+  const char *cells[] = {
+      view_text(row, "address"), value_with_unit(row), shown, view_age(row, "time", last->now), view_time(row, "time")};
   view_add(last->view, cells, 2, view_quality_colour(quality));
 }
 
@@ -39,7 +40,8 @@ static enum exit_code run(const struct call *call) {
   struct client *client;
   enum exit_code code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) {
-    const struct view_column columns[] = {{"address", false}, {"value", true}, {"quality", false}, {"age", true}, {view_zone_title("time"), false}};
+    const struct view_column columns[] = {
+        {"address", false}, {"value", true}, {"quality", false}, {"age", true}, {view_zone_title("time"), false}};
     struct last last = {call, call->json ? NULL : view_new(columns, 5), 0, world_now(&world_system).wall};
     code = client_ask(client, json_pack("{s:s,s:o}", "verb", "last", "patterns", verb_patterns(call)), take, &last);
     if (last.view) view_print(last.view, 0);
@@ -53,11 +55,6 @@ static enum exit_code run(const struct call *call) {
 }
 
 static const struct option_spec options[] = {{0}};
-const struct verb verb_last = {"last",
-                               "PATTERN...",
-                               "last values with age and quality",
-                               "Exit code 12 where nothing matches. A pattern is an address in which a segment may be + and the last may be #.",
-                               options,
-                               1,
-                               64,
-                               run};
+const struct verb verb_last = {"last", "PATTERN...", "last values with age and quality",
+    "Exit code 12 where nothing matches. A pattern is an address in which a segment may be + and the last may be #.",
+    options, 1, 64, run};

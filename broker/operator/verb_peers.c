@@ -10,9 +10,10 @@ static void print_patterns(const json_t *row, const char *member, const char *ti
 }
 
 static void print_peer(const json_t *row) {
-  const char *colour = json_is_true(json_object_get(row, "up")) ? "green" : "yellow", *connect = view_text(row, "connect");
-  printf("%s  %s%s%s since %s, %s\n", view_text(row, "name"), view_colour_on(colour), view_text(row, "state"), view_colour_off(colour), view_time(row, "since"),
-         *connect ? connect : "it connects to us");
+  const char *colour = json_is_true(json_object_get(row, "up")) ? "green" : "yellow",
+             *connect = view_text(row, "connect");
+  printf("%s  %s%s%s since %s, %s\n", view_text(row, "name"), view_colour_on(colour), view_text(row, "state"),
+      view_colour_off(colour), view_time(row, "since"), *connect ? connect : "it connects to us");
   print_patterns(row, "share", "we send:");
   print_patterns(row, "accept", "we take:");
 }
@@ -31,10 +32,12 @@ static void take(void *ctx, const json_t *reply) {
 static enum exit_code run(const struct call *call) {
   struct client *client;
   enum exit_code code = client_open(&client, call->config);
-  if (code == EXIT_CODE_DONE) code = client_ask(client, json_pack("{s:s}", "verb", "peers"), take, (void *)(uintptr_t)call);
+  if (code == EXIT_CODE_DONE)
+    code = client_ask(client, json_pack("{s:s}", "verb", "peers"), take, (void *)(uintptr_t)call);
   client_close(client);
   return verb_written(code);
 }
 
 static const struct option_spec options[] = {{0}};
-const struct verb verb_peers = {"peers", "", "neighbouring provinces: the link, what we send and what we take", NULL, options, 0, 0, run};
+const struct verb verb_peers = {
+    "peers", "", "neighbouring provinces: the link, what we send and what we take", NULL, options, 0, 0, run};

@@ -13,7 +13,8 @@ static const char *range_of(const json_t *row) {
   const json_t *control = json_object_get(row, "control"), *range = json_object_get(control, "range");
   *text = '\0';
   if (json_array_size(range) == 2)
-    snprintf(text, sizeof text, "%g to %g", json_number_value(json_array_get(range, 0)), json_number_value(json_array_get(range, 1)));
+    snprintf(text, sizeof text, "%g to %g", json_number_value(json_array_get(range, 0)),
+        json_number_value(json_array_get(range, 1)));
   else if (json_object_get(control, "allowed"))
     snprintf(text, sizeof text, "%s", view_text(control, "allowed"));
   return text;
@@ -30,13 +31,15 @@ static void take(void *ctx, const json_t *reply) {
       continue;
     }
     bool writable = json_is_true(json_object_get(row, "writable"));
-    const char *cells[] = {view_text(row, "address"), view_text(row, "type"), view_text(row, "unit"), writable ? "yes" : "", range_of(row), view_text(row, "description")};
+    const char *cells[] = {view_text(row, "address"), view_text(row, "type"), view_text(row, "unit"),
+        writable ? "yes" : "", range_of(row), view_text(row, "description")};
     view_add(points->view, cells, 3, writable ? "green" : NULL);
   }
 }
 
 static enum exit_code run(const struct call *call) {
-  static const struct view_column columns[] = {{"address", false}, {"type", false}, {"unit", false}, {"writable", false}, {"takes", false}, {"description", false}};
+  static const struct view_column columns[] = {{"address", false}, {"type", false}, {"unit", false},
+      {"writable", false}, {"takes", false}, {"description", false}};
   struct client *client;
   enum exit_code code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) {
@@ -54,5 +57,6 @@ static enum exit_code run(const struct call *call) {
 }
 
 static const struct option_spec options[] = {{0}};
-const struct verb verb_points = {
-    "points", "[PATTERN...]", "the catalogue: what points there are, their unit, type and what may be set", "Exit code 12 where nothing matches.", options, 0, 64, run};
+const struct verb verb_points = {"points", "[PATTERN...]",
+    "the catalogue: what points there are, their unit, type and what may be set", "Exit code 12 where nothing matches.",
+    options, 0, 64, run};

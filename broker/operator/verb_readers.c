@@ -18,15 +18,16 @@ static void take(void *ctx, const json_t *reply) {
       continue;
     }
     bool connected = json_is_true(json_object_get(row, "connected"));
-    const char *cells[] = {view_text(row, "name"),       view_text(row, "operator"), view_text(row, "patterns"),    connected ? "now" : view_age(row, "seen", shown->now),
-                           view_count(behind, "urgent"), view_count(behind, "live"), view_count(behind, "backfill")};
+    const char *cells[] = {view_text(row, "name"), view_text(row, "operator"), view_text(row, "patterns"),
+        connected ? "now" : view_age(row, "seen", shown->now), view_count(behind, "urgent"), view_count(behind, "live"),
+        view_count(behind, "backfill")};
     view_add(shown->view, cells, 3, connected ? "green" : NULL);
   }
 }
 
 static enum exit_code list(const struct call *call, struct client *client) {
-  static const struct view_column columns[] = {{"reader", false}, {"operator", false}, {"patterns", false}, {"last seen", true}, {"urgent blocks behind", true},
-                                               {"live", true},    {"backfill", true}};
+  static const struct view_column columns[] = {{"reader", false}, {"operator", false}, {"patterns", false},
+      {"last seen", true}, {"urgent blocks behind", true}, {"live", true}, {"backfill", true}};
   struct readers_shown shown = {call, call->json ? NULL : view_new(columns, 7), world_now(&world_system).wall};
   enum exit_code code = client_ask(client, json_pack("{s:s}", "verb", "readers"), take, &shown);
   if (shown.view) view_print(shown.view, 0);
@@ -36,7 +37,8 @@ static enum exit_code list(const struct call *call, struct client *client) {
 static enum exit_code run(const struct call *call) {
   struct client *client;
   const struct arguments *a = call->arguments;
-  if (a->operand_count && (a->operand_count != 2 || strcmp(a->operands[0], "remove") != 0)) return verb_misused(call, "remove NAME, or nothing, is expected");
+  if (a->operand_count && (a->operand_count != 2 || strcmp(a->operands[0], "remove") != 0))
+    return verb_misused(call, "remove NAME, or nothing, is expected");
   enum exit_code code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE && a->operand_count)
     code = client_ask(client, json_pack("{s:s,s:s}", "verb", "readers-remove", "name", a->operands[1]), NULL, NULL);
@@ -47,4 +49,5 @@ static enum exit_code run(const struct call *call) {
 }
 
 static const struct option_spec options[] = {{0}};
-const struct verb verb_readers = {"readers", "[remove NAME]", "durable readers: where they stand", NULL, options, 0, 2, run};
+const struct verb verb_readers = {
+    "readers", "[remove NAME]", "durable readers: where they stand", NULL, options, 0, 2, run};

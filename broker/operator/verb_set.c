@@ -15,7 +15,8 @@ static void take_type(void *ctx, const json_t *reply) {
   if (name) value_type_parse(bytes_text(name), type);
 }
 
-/* What type the point has, so that 40 is a text where the point is one. VALUE_NONE: not known, the form of the word decides. */
+/* What type the point has, so that 40 is a text where the point is one. VALUE_NONE: not known, the form of the word
+ * decides. */
 static enum exit_code ask_type(struct client *client, const char *address, enum value_type *type) {
   *type = VALUE_NONE;
   return client_ask(client, json_pack("{s:s,s:[s]}", "verb", "points", "patterns", address), take_type, type);
@@ -25,8 +26,9 @@ static enum exit_code check_clock_with_broker(const struct client *client) {
   int64_t ahead = client_clock_ahead(client), off = ahead < 0 ? -ahead : ahead;
   if (off <= CLOCK_LIMIT_US) return EXIT_CODE_DONE;
   complain("clock", "Synchronise this machine's clock (or the broker's), then try again.",
-           "this machine's clock is %s %s the broker's; a command may be signed within 2s only, since its deadline would mean something else there", view_us(off),
-           ahead > 0 ? "ahead of" : "behind");
+      "this machine's clock is %s %s the broker's; a command may be signed within 2s only, since its deadline would "
+      "mean something else there",
+      view_us(off), ahead > 0 ? "ahead of" : "behind");
   return EXIT_CODE_ERROR;
 }
 
@@ -36,7 +38,8 @@ struct setting {
   struct buffer bytes;
 };
 
-static enum exit_code sign(const struct call *call, const struct client *client, struct setting *setting, enum value_type type) {
+static enum exit_code sign(
+    const struct call *call, const struct client *client, struct setting *setting, enum value_type type) {
   const struct arguments *a = call->arguments;
   const char *id = arguments_text(a, "id"), *basis = arguments_text(a, "basis"), *why = NULL;
   int64_t now = world_now(&world_system).wall;
@@ -44,19 +47,24 @@ static enum exit_code sign(const struct call *call, const struct client *client,
     snprintf(setting->id, sizeof setting->id, "%s", id);
   else
     command_id_new(&world_system, setting->id);
-  if (id && (strlen(id) > COMMAND_ID_MAX || !command_id_is_good(bytes_text(id)))) return verb_misused(call, "--id %s is not 1 to 64 of A-Z a-z 0-9 . _ -", id);
+  if (id && (strlen(id) > COMMAND_ID_MAX || !command_id_is_good(bytes_text(id))))
+    return verb_misused(call, "--id %s is not 1 to 64 of A-Z a-z 0-9 . _ -", id);
   struct command *command = &setting->command;
   *command = (struct command){.verb = COMMAND_SET,
-                              .id = bytes_text(setting->id),
-                              .address = bytes_text(a->operands[0]),
-                              .issued = now,
-                              .deadline = now + arguments_number(a, "deadline", DEADLINE_US),
-                              .basis = bytes_text(basis)};
+      .id = bytes_text(setting->id),
+      .address = bytes_text(a->operands[0]),
+      .issued = now,
+      .deadline = now + arguments_number(a, "deadline", DEADLINE_US),
+      .basis = bytes_text(basis)};
   if (value_parse(bytes_text(a->operands[1]), type, &command->value))
-    return verb_misused(call, "%s is not a %s, as the point %s is", a->operands[1], value_type_name(type), a->operands[0]);
+    return verb_misused(
+        call, "%s is not a %s, as the point %s is", a->operands[1], value_type_name(type), a->operands[0]);
   int outcome = command_sign(&setting->bytes, command, client_identity(client), &why);
   if (outcome == 0) return EXIT_CODE_DONE;
-  return verb_misused(call, "the command cannot be signed: %s", outcome == COMMAND_TOO_LARGE ? "it is too large" : why ? why : "a field breaks its rule");
+  return verb_misused(call, "the command cannot be signed: %s",
+      outcome == COMMAND_TOO_LARGE ? "it is too large"
+      : why                        ? why
+                                   : "a field breaks its rule");
 }
 
 /* The id comes first, so that whoever reads it can ask later whatever happens now. */
@@ -81,7 +89,8 @@ static void print_id(const struct call *call, const struct setting *setting, con
 static enum exit_code set(const struct call *call, struct client *client, struct setting *setting) {
   enum value_type type;
   const char *why = NULL;
-  if (address_check(bytes_text(call->arguments->operands[0]), &why)) return verb_misused(call, "%s is not an address: %s", call->arguments->operands[0], why);
+  if (address_check(bytes_text(call->arguments->operands[0]), &why))
+    return verb_misused(call, "%s is not an address: %s", call->arguments->operands[0], why);
   enum exit_code code = check_clock_with_broker(client);
   if (code == EXIT_CODE_DONE) code = ask_type(client, call->arguments->operands[0], &type);
   if (code == EXIT_CODE_DONE) code = sign(call, client, setting, type);
@@ -96,7 +105,8 @@ static enum exit_code set(const struct call *call, struct client *client, struct
 static enum exit_code run(const struct call *call) {
   struct client *client;
   struct setting setting = {0};
-  if (arguments_has(call->arguments, "wait") && arguments_has(call->arguments, "no-wait")) return verb_misused(call, "--wait and --no-wait exclude each other");
+  if (arguments_has(call->arguments, "wait") && arguments_has(call->arguments, "no-wait"))
+    return verb_misused(call, "--wait and --no-wait exclude each other");
   enum exit_code code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) code = set(call, client, &setting);
   buffer_deinit(&setting.bytes);
@@ -104,19 +114,20 @@ static enum exit_code run(const struct call *call) {
   return verb_written(code);
 }
 
-static const struct option_spec options[] = {{"deadline", OPTION_DURATION, "DURATION", "the device must have been told by then (default 60s)"},
-                                             {"basis", OPTION_TEXT, "TEXT", "why: the order or regulation, kept in every log"},
-                                             {"wait", OPTION_DURATION, "DURATION", "how long to wait for the outcome (default 2m); then exit 9, and the command goes on"},
-                                             {"no-wait", OPTION_FLAG, NULL, "end when the broker has taken it: exit 9, it is still open"},
-                                             {"id", OPTION_TEXT, "ID", "the command's id; the same id with the same content is one command, however often it is sent"},
-                                             {0}};
-const struct verb verb_set = {"set",
-                              "ADDRESS VALUE [options]",
-                              "a command: sets a point to a value, and says what became of it",
-                              "Prints the id before the command is sent, then each state as it comes. Exit codes: 0 executed, 3 certainly not taken,\n"
-                              "4 not authorised, 5 rejected, 6 expired, 7 failed, 8 outcome not known, 9 still open, 10 cancelled, superseded or\n"
-                              "stopped, 11 undelivered. Interrupting the wait leaves the command alone.",
-                              options,
-                              2,
-                              2,
-                              run};
+static const struct option_spec options[] = {
+    {"deadline", OPTION_DURATION, "DURATION", "the device must have been told by then (default 60s)"},
+    {"basis", OPTION_TEXT, "TEXT", "why: the order or regulation, kept in every log"},
+    {"wait", OPTION_DURATION, "DURATION",
+        "how long to wait for the outcome (default 2m); then exit 9, and the command goes on"},
+    {"no-wait", OPTION_FLAG, NULL, "end when the broker has taken it: exit 9, it is still open"},
+    {"id", OPTION_TEXT, "ID",
+        "the command's id; the same id with the same content is one command, however often it is sent"},
+    {0}};
+const struct verb verb_set = {"set", "ADDRESS VALUE [options]",
+    "a command: sets a point to a value, and says what became of it",
+    "Prints the id before the command is sent, then each state as it comes. Exit codes: 0 executed, 3 certainly not "
+    "taken,\n"
+    "4 not authorised, 5 rejected, 6 expired, 7 failed, 8 outcome not known, 9 still open, 10 cancelled, superseded "
+    "or\n"
+    "stopped, 11 undelivered. Interrupting the wait leaves the command alone.",
+    options, 2, 2, run};

@@ -33,28 +33,33 @@ struct tail {
 
 static void take_units(struct tail *tail, const json_t *rows) {
   for (size_t i = 0; i < json_array_size(rows); i++) {
-    const json_t *address = json_array_get(json_array_get(rows, i), 0), *unit = json_array_get(json_array_get(rows, i), 1);
-    follower_unit(&tail->follower, bytes_of(json_string_value(address), json_string_length(address)), bytes_of(json_string_value(unit), json_string_length(unit)));
+    const json_t *address = json_array_get(json_array_get(rows, i), 0),
+                 *unit = json_array_get(json_array_get(rows, i), 1);
+    follower_unit(&tail->follower, bytes_of(json_string_value(address), json_string_length(address)),
+        bytes_of(json_string_value(unit), json_string_length(unit)));
   }
 }
 
 static void take_start(struct tail *tail, const json_t *start) {
   for (size_t lane = 0; lane < LANES; lane++) {
-    tail->follower.skip_position[lane] = (uint64_t)json_integer_value(json_array_get(json_object_get(start, "positions"), lane));
-    tail->follower.skip_within[lane] = (uint64_t)json_integer_value(json_array_get(json_object_get(start, "within"), lane));
+    tail->follower.skip_position[lane] =
+        (uint64_t)json_integer_value(json_array_get(json_object_get(start, "positions"), lane));
+    tail->follower.skip_within[lane] =
+        (uint64_t)json_integer_value(json_array_get(json_object_get(start, "within"), lane));
   }
 }
 
 static void say_lost(const json_t *lost) {
   complain("discarded", "Read more often, or keep more (store: keep, max-size).",
-           "the broker no longer has entries %s to %s of the %s log: they were discarded before they were read", view_count(lost, "from"), view_count(lost, "to"),
-           view_text(lost, "lane"));
+      "the broker no longer has entries %s to %s of the %s log: they were discarded before they were read",
+      view_count(lost, "from"), view_count(lost, "to"), view_text(lost, "lane"));
 }
 
 static void on_reply(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last) {
   struct tail *tail = ctx;
   if (id != tail->id) return;
-  const json_t *start = json_object_get(body, "start"), *units = json_object_get(body, "units"), *lost = json_object_get(body, "lost");
+  const json_t *start = json_object_get(body, "start"), *units = json_object_get(body, "units"),
+               *lost = json_object_get(body, "lost");
   if (start) take_start(tail, start);
   if (lost) say_lost(lost);
   if (units) {
@@ -80,7 +85,9 @@ static void acknowledge(struct tail *tail) {
   for (int lane = 0; lane < LANES; lane++) {
     if (!tail->follower.marks[lane].moved) continue;
     tail->follower.marks[lane].moved = false;
-    if (tail->durable) client_ack(tail->client, tail->id, (enum lane)lane, tail->follower.marks[lane].position, tail->follower.marks[lane].within);
+    if (tail->durable)
+      client_ack(tail->client, tail->id, (enum lane)lane, tail->follower.marks[lane].position,
+          tail->follower.marks[lane].within);
   }
 }
 
@@ -141,7 +148,8 @@ static void finish(struct tail *tail) {
   int64_t until = world_now(&world_system).mono + 5 * SECOND_US;
   if (output_drain(&tail->output)) acknowledge(tail);
   client_cancel(tail->client, tail->id);
-  while (!tail->last && world_now(&world_system).mono < until && client_turn(tail->client, NULL, 0, 100 * MILLISECOND_US)) {}
+  while (!tail->last && world_now(&world_system).mono < until &&
+         client_turn(tail->client, NULL, 0, 100 * MILLISECOND_US)) {}
 }
 
 static enum exit_code follow(struct tail *tail) {
@@ -158,7 +166,8 @@ static enum exit_code follow(struct tail *tail) {
   }
   tail->finished = true;
   finish(tail);
-  if (arguments_has(tail->call->arguments, "quiet")) fprintf(stderr, "%llu records in %s\n", (unsigned long long)tail->follower.count, view_us(took));
+  if (arguments_has(tail->call->arguments, "quiet"))
+    fprintf(stderr, "%llu records in %s\n", (unsigned long long)tail->follower.count, view_us(took));
   if (!tail->output.error) return EXIT_CODE_DONE;
   complain("output", NULL, "standard output cannot be written: %s", strerror(tail->output.error));
   return EXIT_CODE_ERROR;
@@ -167,7 +176,8 @@ static enum exit_code follow(struct tail *tail) {
 static enum exit_code run(const struct call *call) {
   struct tail tail = {.call = call};
   const struct arguments *a = call->arguments;
-  if (arguments_has(a, "since") && arguments_has(a, "from-start")) return verb_misused(call, "--since and --from-start exclude each other");
+  if (arguments_has(a, "since") && arguments_has(a, "from-start"))
+    return verb_misused(call, "--since and --from-start exclude each other");
   prepare(&tail);
   enum exit_code code = client_open(&tail.client, call->config);
   if (code == EXIT_CODE_DONE) code = follow(&tail);
@@ -177,22 +187,20 @@ static enum exit_code run(const struct call *call) {
   return code;
 }
 
-static const struct option_spec options[] = {{"lane", OPTION_TEXT, "LANE", "only urgent, live or backfill; may be given more than once"},
-                                             {"since", OPTION_TIME, "T", "begin with stored records whose time is at or after T"},
-                                             {"from-start", OPTION_FLAG, NULL, "begin with the oldest stored record"},
-                                             {"durable", OPTION_TEXT, "NAME", "go on where the last run under that name ended; the broker remembers what was written out"},
-                                             {"count", OPTION_COUNT, "N", "end after N records"},
-                                             {"all", OPTION_FLAG, NULL, "also heads, descriptors and reports"},
-                                             {"trace", OPTION_FLAG, NULL, "with --json: the path each record took, with times"},
-                                             {"quiet", OPTION_FLAG, NULL, "print no records, only their number and the time they took (on standard error)"},
-                                             {0}};
-const struct verb verb_tail = {"tail",
-                               "PATTERN... [options]",
-                               "follows records: readings and events",
-                               "Begins now, unless --since, --from-start or --durable say otherwise. With --durable nothing is missed between runs: a place\n"
-                               "moves when the lines are written out; a run that is killed may repeat lines, whose numbers tell.\n"
-                               "T is RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] in the local zone, or an age such as 2h.",
-                               options,
-                               1,
-                               64,
-                               run};
+static const struct option_spec options[] = {
+    {"lane", OPTION_TEXT, "LANE", "only urgent, live or backfill; may be given more than once"},
+    {"since", OPTION_TIME, "T", "begin with stored records whose time is at or after T"},
+    {"from-start", OPTION_FLAG, NULL, "begin with the oldest stored record"},
+    {"durable", OPTION_TEXT, "NAME",
+        "go on where the last run under that name ended; the broker remembers what was written out"},
+    {"count", OPTION_COUNT, "N", "end after N records"},
+    {"all", OPTION_FLAG, NULL, "also heads, descriptors and reports"},
+    {"trace", OPTION_FLAG, NULL, "with --json: the path each record took, with times"},
+    {"quiet", OPTION_FLAG, NULL, "print no records, only their number and the time they took (on standard error)"},
+    {0}};
+const struct verb verb_tail = {"tail", "PATTERN... [options]", "follows records: readings and events",
+    "Begins now, unless --since, --from-start or --durable say otherwise. With --durable nothing is missed between "
+    "runs: a place\n"
+    "moves when the lines are written out; a run that is killed may repeat lines, whose numbers tell.\n"
+    "T is RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] in the local zone, or an age such as 2h.",
+    options, 1, 64, run};

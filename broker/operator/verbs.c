@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const struct verb *const verbs[] = {&verb_set,    &verb_follow, &verb_commands, &verb_tail, &verb_last, &verb_points,
-                                           &verb_status, &verb_peers,  &verb_readers,  &verb_keys, NULL};
+static const struct verb *const verbs[] = {&verb_set, &verb_follow, &verb_commands, &verb_tail, &verb_last,
+    &verb_points, &verb_status, &verb_peers, &verb_readers, &verb_keys, NULL};
 
 const struct verb *verb_at(size_t index) { return verbs[index]; }
 
@@ -20,7 +20,8 @@ enum exit_code verb_misused(const struct call *call, const char *format, ...) {
   va_start(list, format);
   vfprintf(stderr, format, list);
   va_end(list);
-  fprintf(stderr, "\nUsage: riverbus %s %s\nMore: riverbus %s --help\n", call->verb->name, call->verb->usage, call->verb->name);
+  fprintf(stderr, "\nUsage: riverbus %s %s\nMore: riverbus %s --help\n", call->verb->name, call->verb->usage,
+      call->verb->name);
   return EXIT_CODE_USAGE;
 }
 
@@ -33,6 +34,7 @@ enum exit_code verb_written(enum exit_code code) {
 
 json_t *verb_patterns(const struct call *call) {
   json_t *list = json_array();
-  for (size_t i = 0; i < call->arguments->operand_count; i++) json_array_append_new(list, json_string(call->arguments->operands[i]));
+  for (size_t i = 0; i < call->arguments->operand_count; i++)
+    json_array_append_new(list, json_string(call->arguments->operands[i]));
   return list;
 }

@@ -72,7 +72,8 @@ struct view *view_new(const struct view_column *columns, size_t count) {
   view->columns = count;
   scols_table_enable_colors(view->table, output_has_colour());
   scols_table_set_column_separator(view->table, "  ");
-  for (size_t i = 0; i < count; i++) scols_table_new_column(view->table, columns[i].title, 0, columns[i].right ? SCOLS_FL_RIGHT : 0);
+  for (size_t i = 0; i < count; i++)
+    scols_table_new_column(view->table, columns[i].title, 0, columns[i].right ? SCOLS_FL_RIGHT : 0);
   return view;
 }
 
@@ -100,11 +101,14 @@ void view_print(struct view *view, size_t sort) {
 const char *view_state_colour(const char *name) {
   enum state state = state_parse(bytes_text(name));
   if (state == STATE_EXECUTED) return "green";
-  if (state == STATE_UNKNOWN || state == STATE_FAILED || state == STATE_REJECTED || state == STATE_UNDELIVERED) return "red";
+  if (state == STATE_UNKNOWN || state == STATE_FAILED || state == STATE_REJECTED || state == STATE_UNDELIVERED)
+    return "red";
   return state_is_final(state) ? "yellow" : NULL;
 }
 
-const char *view_quality_colour(const char *quality) { return strcmp(quality, "bad") == 0 ? "red" : strcmp(quality, "uncertain") == 0 ? "yellow" : NULL; }
+const char *view_quality_colour(const char *quality) {
+  return strcmp(quality, "bad") == 0 ? "red" : strcmp(quality, "uncertain") == 0 ? "yellow" : NULL;
+}
 
 const char *view_colour_on(const char *colour) {
   if (!colour || !output_has_colour()) return "";

@@ -16,7 +16,8 @@ struct view_column {
 };
 struct view;
 struct view *view_new(const struct view_column *columns, size_t count);
-/* Cells are copied; NULL is an empty one. colour: NULL, or a name such as "red", for the last cell that is coloured (index). */
+/* Cells are copied; NULL is an empty one. colour: NULL, or a name such as "red", for the last cell that is coloured
+ * (index). */
 void view_add(struct view *view, const char *const *cells, size_t coloured, const char *colour);
 /* Prints and frees. sort: column to sort by (as text), or SIZE_MAX. */
 void view_print(struct view *view, size_t sort);

@@ -10,7 +10,8 @@ int bytes_compare(struct bytes a, struct bytes b) {
 /* Length of the well-formed sequence at p (RFC 3629 section 4), or 0. */
 static size_t sequence_length(const uint8_t *p, size_t left) {
   uint8_t lead = p[0];
-  uint8_t low = 0x80, high = 0xBF; /* allowed range of the second byte: this is what shuts out overlong forms and surrogates */
+  uint8_t low = 0x80,
+          high = 0xBF; /* allowed range of the second byte: this is what shuts out overlong forms and surrogates */
   size_t len;
   if (lead < 0x80) return 1;
   if (lead >= 0xC2 && lead <= 0xDF) {

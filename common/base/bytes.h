@@ -12,12 +12,10 @@ struct bytes {
 };
 
 #define BYTES_NULL ((struct bytes){NULL, 0})
-#define BYTES_FMT "%.*s"                       /* printf of a view that holds text */
+#define BYTES_FMT "%.*s" /* printf of a view that holds text */
 #define BYTES_ARG(b) (int)(b).len, (const char *)(b).data
 
-static inline struct bytes bytes_of(const void *data, size_t len) {
-  return (struct bytes){(const uint8_t *)data, len};
-}
+static inline struct bytes bytes_of(const void *data, size_t len) { return (struct bytes){(const uint8_t *)data, len}; }
 static inline struct bytes bytes_text(const char *text) {
   return (struct bytes){(const uint8_t *)text, text ? strlen(text) : 0};
 }

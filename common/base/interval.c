@@ -16,14 +16,17 @@ static size_t intervals_find(const struct intervals *set, uint64_t number) {
   size_t low = 0, high = set->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (set->items[middle].to < number) low = middle + 1;
-    else high = middle;
+    if (set->items[middle].to < number)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
 
 /* Replaces items [at, at + gone) by `count` new ones. */
-static void intervals_splice(struct intervals *set, size_t at, size_t gone, const struct interval *new_items, size_t count) {
+static void intervals_splice(
+    struct intervals *set, size_t at, size_t gone, const struct interval *new_items, size_t count) {
   size_t total = set->count - gone + count;
   if (total > set->cap) {
     set->cap = total < 8 ? 8 : total * 2;
@@ -74,7 +77,9 @@ void intervals_remove_all(struct intervals *set, const struct intervals *other) 
   for (size_t i = 0; i < other->count; i++) intervals_remove(set, other->items[i].from, other->items[i].to);
 }
 
-bool intervals_contains(const struct intervals *set, uint64_t number) { return intervals_overlaps(set, number, number); }
+bool intervals_contains(const struct intervals *set, uint64_t number) {
+  return intervals_overlaps(set, number, number);
+}
 
 bool intervals_covers(const struct intervals *set, uint64_t from, uint64_t to) {
   size_t at = intervals_find(set, from);
@@ -123,8 +128,10 @@ void intervals_join(struct intervals *set, size_t most) {
     uint64_t hole = set->items[i].from - set->items[i - 1].to;
     bool close = hole < limit || (hole == limit && equal > 0);
     if (hole == limit && equal > 0) equal--;
-    if (close) set->items[kept].to = set->items[i].to;
-    else set->items[++kept] = set->items[i];
+    if (close)
+      set->items[kept].to = set->items[i].to;
+    else
+      set->items[++kept] = set->items[i];
   }
   set->count = kept + 1;
 }

@@ -1,7 +1,7 @@
 #ifndef RIVERBUS_COMMON_BASE_INTERVAL_H
 #define RIVERBUS_COMMON_BASE_INTERVAL_H
-/* A set of uint64 numbers as sorted, disjoint, never touching ranges [from, to], both ends inside. All operations take O(log n)
- * to find plus what they move. INTERVALS_NULL is a valid empty set. */
+/* A set of uint64 numbers as sorted, disjoint, never touching ranges [from, to], both ends inside. All operations take
+ * O(log n) to find plus what they move. INTERVALS_NULL is a valid empty set. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,14 +19,15 @@ struct intervals {
 
 void intervals_deinit(struct intervals *set);
 void intervals_clear(struct intervals *set);
-void intervals_add(struct intervals *set, uint64_t from, uint64_t to);      /* from <= to */
+void intervals_add(struct intervals *set, uint64_t from, uint64_t to); /* from <= to */
 void intervals_remove(struct intervals *set, uint64_t from, uint64_t to);
 void intervals_add_all(struct intervals *set, const struct intervals *other);
 void intervals_remove_all(struct intervals *set, const struct intervals *other);
 bool intervals_contains(const struct intervals *set, uint64_t number);
-bool intervals_covers(const struct intervals *set, uint64_t from, uint64_t to);   /* every number of [from, to] is in the set */
+bool intervals_covers(
+    const struct intervals *set, uint64_t from, uint64_t to); /* every number of [from, to] is in the set */
 bool intervals_overlaps(const struct intervals *set, uint64_t from, uint64_t to); /* at least one is */
-uint64_t intervals_size(const struct intervals *set);                       /* how many numbers; saturates at UINT64_MAX */
+uint64_t intervals_size(const struct intervals *set); /* how many numbers; saturates at UINT64_MAX */
 /* Keeps at most `most` ranges (1 at least) by joining across the smallest holes: the result is a superset. */
 void intervals_join(struct intervals *set, size_t most);
 /* The first number >= from that is not in the set (UINT64_MAX where all up to it are). */

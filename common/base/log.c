@@ -34,15 +34,18 @@ void log_init(void) {
     if (strcmp(wanted, log_levels[i].name) == 0) log_set_level((enum log_level)i);
 }
 
-/* Control characters as \xNN; where the text is not UTF-8 every byte above ASCII too, since a terminal may take it for one. */
+/* Control characters as \xNN; where the text is not UTF-8 every byte above ASCII too, since a terminal may take it for
+ * one. */
 static void log_put_escaped(struct buffer *out, struct bytes text) {
   bool utf8 = bytes_is_utf8(text);
   for (size_t i = 0; i < text.len; i++) {
     uint8_t c = text.data[i];
     bool c1_lead = c == 0xC2 && i + 1 < text.len && text.data[i + 1] < 0xA0; /* U+0080 to U+009F */
     bool c1_tail = i > 0 && text.data[i - 1] == 0xC2 && c < 0xA0;
-    if (c < 0x20 || c == 0x7F || (c >= 0x80 && (!utf8 || c1_lead || c1_tail))) buffer_printf(out, "\\x%02x", c);
-    else buffer_append(out, bytes_of(&c, 1));
+    if (c < 0x20 || c == 0x7F || (c >= 0x80 && (!utf8 || c1_lead || c1_tail)))
+      buffer_printf(out, "\\x%02x", c);
+    else
+      buffer_append(out, bytes_of(&c, 1));
   }
 }
 

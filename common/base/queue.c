@@ -10,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The eventfd's count is 1 while entries wait or the queue is closed, else 0; it changes under the mutex, so that nobody sees one without
- * the other. Waiters poll it instead of a condition variable: one way of waking for threads and for poll loops. */
+/* The eventfd's count is 1 while entries wait or the queue is closed, else 0; it changes under the mutex, so that
+ * nobody sees one without the other. Waiters poll it instead of a condition variable: one way of waking for threads and
+ * for poll loops. */
 struct queue {
   pthread_mutex_t mutex;
   int fd;

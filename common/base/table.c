@@ -33,7 +33,8 @@ static struct table_entry **table_slot(const struct table *table, uint64_t hash)
 /* The link that points to the key's entry, or the NULL link at the end of its chain. Needs slots. */
 static struct table_entry **table_find(const struct table *table, struct bytes key, uint64_t hash) {
   struct table_entry **link = table_slot(table, hash);
-  while (*link && ((*link)->hash != hash || !bytes_equal(bytes_of((*link)->key, (*link)->key_len), key))) link = &(*link)->next;
+  while (*link && ((*link)->hash != hash || !bytes_equal(bytes_of((*link)->key, (*link)->key_len), key)))
+    link = &(*link)->next;
   return link;
 }
 

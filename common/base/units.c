@@ -9,17 +9,11 @@ struct unit {
 /* smallest first: the writers look for the largest that fits */
 static const struct unit duration_units[] = {
     {"us", 1}, {"ms", 1000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}, {"d", 86400000000}};
-static const struct unit size_units[] = {{"", 1},
-                                         {"KB", 1000},
-                                         {"KiB", UINT64_C(1) << 10},
-                                         {"MB", 1000000},
-                                         {"MiB", UINT64_C(1) << 20},
-                                         {"GB", 1000000000},
-                                         {"GiB", UINT64_C(1) << 30},
-                                         {"TB", 1000000000000},
-                                         {"TiB", UINT64_C(1) << 40}};
-static const struct unit size_shown[] = {
-    {" B", 1}, {" KiB", UINT64_C(1) << 10}, {" MiB", UINT64_C(1) << 20}, {" GiB", UINT64_C(1) << 30}, {" TiB", UINT64_C(1) << 40}};
+static const struct unit size_units[] = {{"", 1}, {"KB", 1000}, {"KiB", UINT64_C(1) << 10}, {"MB", 1000000},
+    {"MiB", UINT64_C(1) << 20}, {"GB", 1000000000}, {"GiB", UINT64_C(1) << 30}, {"TB", 1000000000000},
+    {"TiB", UINT64_C(1) << 40}};
+static const struct unit size_shown[] = {{" B", 1}, {" KiB", UINT64_C(1) << 10}, {" MiB", UINT64_C(1) << 20},
+    {" GiB", UINT64_C(1) << 30}, {" TiB", UINT64_C(1) << 40}};
 #define UNITS_OF(table) table, sizeof table / sizeof *table
 
 enum { DIGITS_MAX = 18 }; /* so many always fit 64 bits */
@@ -65,12 +59,15 @@ static int parse_with_unit(struct bytes text, const struct unit *units, size_t c
 
 int units_duration(struct bytes text, int64_t *us) {
   uint64_t found = 0;
-  if (!bytes_equal(text, bytes_text("0")) && parse_with_unit(text, UNITS_OF(duration_units), INT64_MAX, &found) != 0) return UNITS_BAD;
+  if (!bytes_equal(text, bytes_text("0")) && parse_with_unit(text, UNITS_OF(duration_units), INT64_MAX, &found) != 0)
+    return UNITS_BAD;
   *us = (int64_t)found;
   return 0;
 }
 
-int units_size(struct bytes text, uint64_t *bytes) { return parse_with_unit(text, UNITS_OF(size_units), UINT64_MAX, bytes); }
+int units_size(struct bytes text, uint64_t *bytes) {
+  return parse_with_unit(text, UNITS_OF(size_units), UINT64_MAX, bytes);
+}
 
 /* Two figures, cut, in the largest unit of which there is at least one. */
 static void put_with_unit(struct buffer *out, uint64_t amount, const struct unit *units, size_t count) {
@@ -78,14 +75,18 @@ static void put_with_unit(struct buffer *out, uint64_t amount, const struct unit
   while (i > 0 && amount < units[i].worth) i--;
   uint64_t whole = amount / units[i].worth;
   uint64_t tenths = (uint64_t)((unsigned __int128)(amount % units[i].worth) * 10 / units[i].worth);
-  if (whole < 10 && tenths > 0) buffer_printf(out, "%u.%u%s", (unsigned)whole, (unsigned)tenths, units[i].name);
-  else buffer_printf(out, "%llu%s", (unsigned long long)whole, units[i].name);
+  if (whole < 10 && tenths > 0)
+    buffer_printf(out, "%u.%u%s", (unsigned)whole, (unsigned)tenths, units[i].name);
+  else
+    buffer_printf(out, "%llu%s", (unsigned long long)whole, units[i].name);
 }
 
 void units_put_duration(struct buffer *out, int64_t us) {
   if (us < 0) buffer_printf(out, "-");
-  if (us == 0) buffer_printf(out, "0s");
-  else put_with_unit(out, us < 0 ? 0 - (uint64_t)us : (uint64_t)us, UNITS_OF(duration_units));
+  if (us == 0)
+    buffer_printf(out, "0s");
+  else
+    put_with_unit(out, us < 0 ? 0 - (uint64_t)us : (uint64_t)us, UNITS_OF(duration_units));
 }
 
 void units_put_size(struct buffer *out, uint64_t bytes) { put_with_unit(out, bytes, UNITS_OF(size_shown)); }

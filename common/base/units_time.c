@@ -66,8 +66,10 @@ static int64_t scan_number(struct scan *s, int digits, int64_t least, int64_t mo
   int64_t number = 0;
   for (int i = 0; i < digits && !s->failed; i++) {
     int digit = s->at < s->end ? *s->at - '0' : -1;
-    if (digit < 0 || digit > 9) s->failed = true;
-    else s->at++;
+    if (digit < 0 || digit > 9)
+      s->failed = true;
+    else
+      s->at++;
     number = number * 10 + digit;
   }
   if (number < least || number > most) s->failed = true;
@@ -164,7 +166,8 @@ static uint8_t *put_digits(uint8_t *at, int64_t number, int digits) {
 }
 
 static void put_civil(struct buffer *out, const struct civil *c, char between) {
-  if (c->year < 0 || c->year > 9999) buffer_printf(out, "%lld", (long long)c->year); /* no such year in RFC 3339; still told apart */
+  if (c->year < 0 || c->year > 9999)
+    buffer_printf(out, "%lld", (long long)c->year); /* no such year in RFC 3339; still told apart */
   uint8_t text[24], *at = text;
   if (c->year >= 0 && c->year <= 9999) at = put_digits(at, c->year, 4);
   *at++ = '-';

@@ -1,7 +1,8 @@
 #ifndef RIVERBUS_COMMON_BASE_WORLD_H
 #define RIVERBUS_COMMON_BASE_WORLD_H
-/* Time and randomness, as the core sees them. The daemons use world_system; the simulator and the unit tests bring their own, so
- * that a run is repeated exactly from its seed. No other code under broker/, gateway/ and common/ asks a clock or random device. */
+/* Time and randomness, as the core sees them. The daemons use world_system; the simulator and the unit tests bring
+ * their own, so that a run is repeated exactly from its seed. No other code under broker/, gateway/ and common/ asks a
+ * clock or random device. */
 #include <stddef.h>
 #include <stdint.h>
 

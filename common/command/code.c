@@ -2,36 +2,60 @@
 #include <stddef.h>
 
 static const struct code_row rows[] = {
-    {CODE_SIGNATURE, "signature", "The signature does not fit the bytes of the command.", "send the command again from the operator's own machine; if it happens again, somebody alters messages on the way: report it"},
-    {CODE_AUTHORITY, "authority", "The key is not known there, or may not command this address.", "ask for the right in the `operators:` of the broker and of the station, or use the key that has it"},
-    {CODE_RANGE, "range", "The value lies outside the range, or is none of the allowed values.", "choose a value inside the limit; `riverbus points ADDRESS` shows it"},
+    {CODE_SIGNATURE, "signature", "The signature does not fit the bytes of the command.",
+        "send the command again from the operator's own machine; if it happens again, somebody alters messages on the "
+        "way: report it"},
+    {CODE_AUTHORITY, "authority", "The key is not known there, or may not command this address.",
+        "ask for the right in the `operators:` of the broker and of the station, or use the key that has it"},
+    {CODE_RANGE, "range", "The value lies outside the range, or is none of the allowed values.",
+        "choose a value inside the limit; `riverbus points ADDRESS` shows it"},
     {CODE_MAX_STEP, "max-step", "The step from the present value is larger than allowed.", "move in smaller steps"},
-    {CODE_MIN_INTERVAL, "min-interval", "The last movement was too short a time ago.", "wait and send the command again"},
-    {CODE_BUSY, "busy", "Another command for the device is under way.", "follow the other command to its end: `riverbus follow ID`, then send again"},
+    {CODE_MIN_INTERVAL, "min-interval", "The last movement was too short a time ago.",
+        "wait and send the command again"},
+    {CODE_BUSY, "busy", "Another command for the device is under way.",
+        "follow the other command to its end: `riverbus follow ID`, then send again"},
     {CODE_LOCAL, "local", "The switch at the device stands on local.", "have the switch at the device set to remote"},
-    {CODE_INTERLOCK, "interlock", "A condition at the station forbids the movement.", "see to the condition named in the message"},
-    {CODE_PRECONDITION, "precondition", "A condition given with the command does not hold.", "look at the point with `riverbus last`, then decide anew"},
-    {CODE_APPROVAL, "approval", "The command needs the approval of a second person.", "have a second person approve it"},
+    {CODE_INTERLOCK, "interlock", "A condition at the station forbids the movement.",
+        "see to the condition named in the message"},
+    {CODE_PRECONDITION, "precondition", "A condition given with the command does not hold.",
+        "look at the point with `riverbus last`, then decide anew"},
+    {CODE_APPROVAL, "approval", "The command needs the approval of a second person.",
+        "have a second person approve it"},
     {CODE_CLOCK, "clock", "A clock is not to be trusted.", "have the clock synchronised; readings go on meanwhile"},
-    {CODE_LOCKED, "locked", "An earlier command ended as unknown and was not resolved.", "look at the device, then resolve the earlier command"},
-    {CODE_REPLAY, "replay", "The id was used before for other content, or the command is older than the station's store.", "send a new command with a new id"},
-    {CODE_EXPIRED, "expired", "The deadline passed before the device was told.", "send a new command; a longer --deadline if the link is slow"},
-    {CODE_NO_ANSWER, "no-answer", "The command was handed over and no report came in time.", "look at the device; when the link returns the state is settled by itself"},
-    {CODE_NOT_REACHED, "not-reached", "The measured value did not reach the target in time.", "look at the device and at the measured value before any new command"},
+    {CODE_LOCKED, "locked", "An earlier command ended as unknown and was not resolved.",
+        "look at the device, then resolve the earlier command"},
+    {CODE_REPLAY, "replay",
+        "The id was used before for other content, or the command is older than the station's store.",
+        "send a new command with a new id"},
+    {CODE_EXPIRED, "expired", "The deadline passed before the device was told.",
+        "send a new command; a longer --deadline if the link is slow"},
+    {CODE_NO_ANSWER, "no-answer", "The command was handed over and no report came in time.",
+        "look at the device; when the link returns the state is settled by itself"},
+    {CODE_NOT_REACHED, "not-reached", "The measured value did not reach the target in time.",
+        "look at the device and at the measured value before any new command"},
     {CODE_DEVICE, "device", "The device refused or failed.", "see the device's own words in device_message"},
     {CODE_ALREADY, "already", "The point had that value already; nothing was published.", "nothing needs to be done"},
     {CODE_CLONE, "clone", "Two live sessions use one key.", "find the second machine that uses this key and stop it"},
     {CODE_TOO_LARGE, "too-large", "The command or value is too large.", "shorten the basis or the value"},
     {CODE_FULL, "full", "A store, queue or quota is full.", "try again later; `riverbus status` shows what is full"},
-    {CODE_UNKNOWN_POINT, "unknown-point", "No such point is known there.", "check the address; `riverbus points` lists what is known"},
-    {CODE_NOT_WRITABLE, "not-writable", "The point has no control.", "choose a point that `riverbus points` shows as writable"},
-    {CODE_TYPE, "type", "The value is of the wrong type.", "give a value of the point's type; `riverbus points ADDRESS` shows it"},
-    {CODE_DEADLINE, "deadline", "The deadline is too far ahead, or lies before the time of issue.", "give a shorter --deadline"},
-    {CODE_MALFORMED, "malformed", "The command cannot be read.", "use the riverbus program of the same version as the broker"},
-    {CODE_UNSUPPORTED, "unsupported", "The command asks for something that is not evaluated there.", "leave out what the message names, or bring the station to a newer version"},
-    {CODE_NO_LISTENER, "no-listener", "Proven: nobody was listening on the device's topic.", "see that the device or its controller is running and connected, then send again"},
-    {CODE_NOT_RECEIVED, "not-received", "The station never got the command and will not take it any more.", "send a new command"},
-    {CODE_RESTARTED, "restarted", "The gateway ended between dispatch and outcome.", "look at the device before any new command"},
+    {CODE_UNKNOWN_POINT, "unknown-point", "No such point is known there.",
+        "check the address; `riverbus points` lists what is known"},
+    {CODE_NOT_WRITABLE, "not-writable", "The point has no control.",
+        "choose a point that `riverbus points` shows as writable"},
+    {CODE_TYPE, "type", "The value is of the wrong type.",
+        "give a value of the point's type; `riverbus points ADDRESS` shows it"},
+    {CODE_DEADLINE, "deadline", "The deadline is too far ahead, or lies before the time of issue.",
+        "give a shorter --deadline"},
+    {CODE_MALFORMED, "malformed", "The command cannot be read.",
+        "use the riverbus program of the same version as the broker"},
+    {CODE_UNSUPPORTED, "unsupported", "The command asks for something that is not evaluated there.",
+        "leave out what the message names, or bring the station to a newer version"},
+    {CODE_NO_LISTENER, "no-listener", "Proven: nobody was listening on the device's topic.",
+        "see that the device or its controller is running and connected, then send again"},
+    {CODE_NOT_RECEIVED, "not-received", "The station never got the command and will not take it any more.",
+        "send a new command"},
+    {CODE_RESTARTED, "restarted", "The gateway ended between dispatch and outcome.",
+        "look at the device before any new command"},
     {CODE_CANCELLED, "cancelled", "The command was cancelled.", "nothing was moved"},
     {CODE_SUPERSEDED, "superseded", "A newer command for the point took its place.", "follow the newer command"},
 };
@@ -60,14 +84,19 @@ enum code code_parse(struct bytes name) {
   return CODE_NONE;
 }
 
-static const char *const exit_meanings[] = {"done (set: executed)", "error", "usage", "not reachable, certainly not taken", "not authorised", "rejected", "expired", "failed",
-                                            "outcome not known", "still open, or the condition not met in time", "cancelled, superseded or stopped", "undelivered", "looked and found it wanting"};
+static const char *const exit_meanings[] = {"done (set: executed)", "error", "usage",
+    "not reachable, certainly not taken", "not authorised", "rejected", "expired", "failed", "outcome not known",
+    "still open, or the condition not met in time", "cancelled, superseded or stopped", "undelivered",
+    "looked and found it wanting"};
 
-const char *exit_code_meaning(enum exit_code exit) { return (unsigned)exit <= EXIT_CODE_WANTING ? exit_meanings[exit] : ""; }
+const char *exit_code_meaning(enum exit_code exit) {
+  return (unsigned)exit <= EXIT_CODE_WANTING ? exit_meanings[exit] : "";
+}
 
 enum exit_code exit_code_worst(enum exit_code a, enum exit_code b) {
-  static const enum exit_code order[] = {EXIT_CODE_UNKNOWN, EXIT_CODE_FAILED, EXIT_CODE_UNDELIVERED, EXIT_CODE_REJECTED, EXIT_CODE_NOT_AUTHORISED,
-                                         EXIT_CODE_EXPIRED, EXIT_CODE_CANCELLED, EXIT_CODE_OPEN, EXIT_CODE_NOT_REACHABLE, EXIT_CODE_DONE};
+  static const enum exit_code order[] = {EXIT_CODE_UNKNOWN, EXIT_CODE_FAILED, EXIT_CODE_UNDELIVERED, EXIT_CODE_REJECTED,
+      EXIT_CODE_NOT_AUTHORISED, EXIT_CODE_EXPIRED, EXIT_CODE_CANCELLED, EXIT_CODE_OPEN, EXIT_CODE_NOT_REACHABLE,
+      EXIT_CODE_DONE};
   size_t rank_a = 0, rank_b = 0; /* 0: not in the list, worse than all */
   for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
     if (order[i] == a) rank_a = i + 1;

@@ -14,14 +14,15 @@
  *   varint m, m x (varint id, u8 flags: 1 critical, sized value)   items
  *   64        Ed25519 signature over all bytes before it
  *
- * Example (set of a/b/c/d to integer 40, id "x", issued 1, deadline 2, no basis): prefix, key, 01, 01 78, 07 "a/b/c/d", 02 50, 02, 04, 00, 00, 00, signature.
+ * Example (set of a/b/c/d to integer 40, id "x", issued 1, deadline 2, no basis): prefix, key, 01, 01 78, 07 "a/b/c/d",
+ * 02 50, 02, 04, 00, 00, 00, signature.
  */
 #include "common/command/command.h"
 #include <sodium.h>
 #include <stdio.h>
 #include <time.h>
 
-static const char prefix[] = "riverbus command v1";          /* with its NUL: a longer text cannot begin alike */
+static const char prefix[] = "riverbus command v1"; /* with its NUL: a longer text cannot begin alike */
 static const char prefix_family[] = "riverbus command v";
 enum { HEAD = sizeof prefix, SMALLEST = HEAD + 32 + IDENTITY_SIGNATURE };
 
@@ -57,13 +58,15 @@ static const char *broken_rule(const struct command *c) {
   if (!command_id_is_good(c->id)) return "an id is 1 to 64 of the characters A-Z a-z 0-9 . _ -";
   if (address_check(c->address, &why) != 0) return why;
   if (c->verb == COMMAND_SET && c->value.type == VALUE_NONE) return "a value is missing";
-  if (c->issued < 0 || c->issued > COMMAND_TIME_MAX || c->deadline < 0 || c->deadline > COMMAND_TIME_MAX) return "a time lies outside the years 1970 to 9999";
+  if (c->issued < 0 || c->issued > COMMAND_TIME_MAX || c->deadline < 0 || c->deadline > COMMAND_TIME_MAX)
+    return "a time lies outside the years 1970 to 9999";
   if (c->basis.len > COMMAND_BASIS_MAX) return "the basis is longer than 1024 bytes";
   if (!bytes_is_utf8(c->basis)) return "the basis is not UTF-8";
   if (c->condition_count > COMMAND_CONDITIONS_MAX) return "there are more than 16 conditions";
   if (c->item_count > COMMAND_ITEMS_MAX) return "there are too many items";
   for (uint32_t i = 0; i < c->condition_count; i++)
-    if (address_check(c->conditions[i].address, &why) != 0 || !condition_op_name(c->conditions[i].op)) return "a condition is malformed";
+    if (address_check(c->conditions[i].address, &why) != 0 || !condition_op_name(c->conditions[i].op))
+      return "a condition is malformed";
   return NULL;
 }
 
@@ -107,7 +110,8 @@ int command_sign(struct buffer *out, const struct command *command, const struct
     identity_sign(identity, buffer_bytes(&body), signature);
     buffer_append(out, buffer_bytes(&body));
     buffer_append(out, bytes_of(signature, sizeof signature));
-  } else if (why) *why = "the command is larger than 16 KiB";
+  } else if (why)
+    *why = "the command is larger than 16 KiB";
   buffer_deinit(&body);
   return fits ? 0 : COMMAND_TOO_LARGE;
 }
@@ -156,7 +160,8 @@ static void read_body(struct reader *r, struct command *c) {
 
 static int check_frame(struct bytes bytes) {
   if (bytes.len > COMMAND_MAX) return COMMAND_TOO_LARGE;
-  if (bytes.len < SMALLEST || memcmp(bytes.data, prefix_family, sizeof prefix_family - 1) != 0) return COMMAND_MALFORMED;
+  if (bytes.len < SMALLEST || memcmp(bytes.data, prefix_family, sizeof prefix_family - 1) != 0)
+    return COMMAND_MALFORMED;
   return memcmp(bytes.data, prefix, HEAD) == 0 ? 0 : COMMAND_VERSION;
 }
 
@@ -195,13 +200,18 @@ static bool conditions_same(const struct command *a, const struct command *b) {
 static bool items_same(const struct command *a, const struct command *b) {
   if (a->item_count != b->item_count) return false;
   for (uint32_t i = 0; i < a->item_count; i++)
-    if (a->items[i].id != b->items[i].id || a->items[i].critical != b->items[i].critical || !bytes_equal(a->items[i].value, b->items[i].value)) return false;
+    if (a->items[i].id != b->items[i].id || a->items[i].critical != b->items[i].critical ||
+        !bytes_equal(a->items[i].value, b->items[i].value))
+      return false;
   return true;
 }
 
 bool command_same(const struct command *a, const struct command *b) {
-  return memcmp(a->key.bytes, b->key.bytes, 32) == 0 && a->verb == b->verb && bytes_equal(a->id, b->id) && bytes_equal(a->address, b->address) && value_equal(&a->value, &b->value) &&
-         bytes_equal(a->basis, b->basis) && conditions_same(a, b) && items_same(a, b);
+  return memcmp(a->key.bytes, b->key.bytes, 32) == 0 && a->verb == b->verb && bytes_equal(a->id, b->id) &&
+         bytes_equal(a->address, b->address) && value_equal(&a->value, &b->value) && bytes_equal(a->basis, b->basis) &&
+         conditions_same(a, b) && items_same(a, b);
 }
 
-void command_digest(struct bytes bytes, uint8_t digest[COMMAND_DIGEST]) { crypto_generichash(digest, COMMAND_DIGEST, bytes.data, bytes.len, NULL, 0); }
+void command_digest(struct bytes bytes, uint8_t digest[COMMAND_DIGEST]) {
+  crypto_generichash(digest, COMMAND_DIGEST, bytes.data, bytes.len, NULL, 0);
+}

@@ -29,7 +29,9 @@ int control_allow(struct control *control, const struct value *value) {
   return 0;
 }
 
-static void put_number(struct buffer *out, double number) { value_put_json(out, &(struct value){.type = VALUE_NUMBER, .number = number}); }
+static void put_number(struct buffer *out, double number) {
+  value_put_json(out, &(struct value){.type = VALUE_NUMBER, .number = number});
+}
 
 static void put_limits(struct buffer *out, const struct control *c) {
   if (c->has_range) {
@@ -65,18 +67,26 @@ void control_put_json(struct buffer *out, const struct control *c) {
 }
 
 static bool value_of_json(const json_t *json, struct value *value) {
-  if (json_is_boolean(json)) *value = (struct value){.type = VALUE_BOOLEAN, .boolean = json_is_true(json)};
-  else if (json_is_integer(json)) *value = (struct value){.type = VALUE_INTEGER, .integer = json_integer_value(json)};
-  else if (json_is_real(json)) *value = (struct value){.type = VALUE_NUMBER, .number = json_real_value(json)};
-  else if (json_is_string(json)) *value = (struct value){.type = VALUE_TEXT, .bytes = bytes_of(json_string_value(json), json_string_length(json))};
-  else return false;
+  if (json_is_boolean(json))
+    *value = (struct value){.type = VALUE_BOOLEAN, .boolean = json_is_true(json)};
+  else if (json_is_integer(json))
+    *value = (struct value){.type = VALUE_INTEGER, .integer = json_integer_value(json)};
+  else if (json_is_real(json))
+    *value = (struct value){.type = VALUE_NUMBER, .number = json_real_value(json)};
+  else if (json_is_string(json))
+    *value = (struct value){.type = VALUE_TEXT, .bytes = bytes_of(json_string_value(json), json_string_length(json))};
+  else
+    return false;
   return true;
 }
 
 static bool read_limits(struct control *c, const json_t *object) {
-  const json_t *range = json_object_get(object, "range"), *allowed = json_object_get(object, "allowed"), *step = json_object_get(object, "max_step");
+  const json_t *range = json_object_get(object, "range"), *allowed = json_object_get(object, "allowed"),
+               *step = json_object_get(object, "max_step");
   if (range) {
-    if (json_array_size(range) != 2 || !json_is_number(json_array_get(range, 0)) || !json_is_number(json_array_get(range, 1))) return false;
+    if (json_array_size(range) != 2 || !json_is_number(json_array_get(range, 0)) ||
+        !json_is_number(json_array_get(range, 1)))
+      return false;
     c->has_range = true;
     c->low = json_number_value(json_array_get(range, 0));
     c->high = json_number_value(json_array_get(range, 1));
@@ -99,13 +109,17 @@ static bool read_time(const json_t *object, const char *name, int64_t *us) {
 }
 
 static bool read_control(struct control *c, const json_t *object) {
-  const char *type = json_string_value(json_object_get(object, "type")), *unit = json_string_value(json_object_get(object, "unit"));
+  const char *type = json_string_value(json_object_get(object, "type")),
+             *unit = json_string_value(json_object_get(object, "unit"));
   enum value_type value_type = VALUE_NONE;
-  if (!json_is_object(object) || (type && strcmp(type, "none") != 0 && value_type_parse(bytes_text(type), &value_type) != 0)) return false;
+  if (!json_is_object(object) ||
+      (type && strcmp(type, "none") != 0 && value_type_parse(bytes_text(type), &value_type) != 0))
+    return false;
   control_init(c, value_type, bytes_text(unit));
   c->approval = json_is_true(json_object_get(object, "approval"));
   c->stop = json_is_true(json_object_get(object, "stop"));
-  return read_limits(c, object) && read_time(object, "min_interval_us", &c->min_interval_us) && read_time(object, "confirm_timeout_us", &c->confirm_timeout_us);
+  return read_limits(c, object) && read_time(object, "min_interval_us", &c->min_interval_us) &&
+         read_time(object, "confirm_timeout_us", &c->confirm_timeout_us);
 }
 
 int control_from_descriptor(struct control *control, struct bytes descriptor) {

@@ -1,15 +1,34 @@
 /*
- * A ledger entry: u8 version (1), then items, each varint id, varint length, value; absent items are zero or empty. An id that is not known is kept and written back.
- *    1 id   2 command (verbatim)   3 u8 state   4 varint code   5 message   6 hint   7 times: one zigzag a state, in order of the states' numbers   8 zigzag time
- *    9 u8 custody   10 station   11 by   12 approved by   13 batch   14 from   15 value actual   16 device message   17 varint fence   18 epoch: u64, u64
+ * A ledger entry: u8 version (1), then items, each varint id, varint length, value; absent items are zero or empty. An
+ * id that is not known is kept and written back. 1 id   2 command (verbatim)   3 u8 state   4 varint code   5 message
+ * 6 hint   7 times: one zigzag a state, in order of the states' numbers   8 zigzag time 9 u8 custody   10 station   11
+ * by   12 approved by   13 batch   14 from   15 value actual   16 device message   17 varint fence   18 epoch: u64, u64
  *   19 zigzag settle by   20 report (verbatim)
  */
 #include "common/command/ledger.h"
 #include "common/base/units.h"
 
 enum item {
-  ITEM_ID = 1, ITEM_COMMAND, ITEM_STATE, ITEM_CODE, ITEM_MESSAGE, ITEM_HINT, ITEM_TIMES, ITEM_TIME, ITEM_CUSTODY, ITEM_STATION, ITEM_BY, ITEM_APPROVED_BY, ITEM_BATCH, ITEM_FROM,
-  ITEM_ACTUAL, ITEM_DEVICE_MESSAGE, ITEM_FENCE, ITEM_EPOCH, ITEM_SETTLE_BY, ITEM_REPORT
+  ITEM_ID = 1,
+  ITEM_COMMAND,
+  ITEM_STATE,
+  ITEM_CODE,
+  ITEM_MESSAGE,
+  ITEM_HINT,
+  ITEM_TIMES,
+  ITEM_TIME,
+  ITEM_CUSTODY,
+  ITEM_STATION,
+  ITEM_BY,
+  ITEM_APPROVED_BY,
+  ITEM_BATCH,
+  ITEM_FROM,
+  ITEM_ACTUAL,
+  ITEM_DEVICE_MESSAGE,
+  ITEM_FENCE,
+  ITEM_EPOCH,
+  ITEM_SETTLE_BY,
+  ITEM_REPORT
 };
 enum { LEDGER_VERSION = 1 };
 
@@ -22,7 +41,10 @@ static void put_text(struct writer *w, enum item id, struct bytes text) {
 }
 
 /* An item made of a few numbers: encoded aside, since its length comes first. */
-struct piece { struct buffer bytes; struct writer w; };
+struct piece {
+  struct buffer bytes;
+  struct writer w;
+};
 static struct writer *piece_begin(struct piece *piece) {
   piece->bytes = BUFFER_NULL;
   writer_init(&piece->w, &piece->bytes, SIZE_MAX);
@@ -132,7 +154,8 @@ static struct bytes *text_of(struct ledger_entry *e, uint64_t id) {
   }
 }
 
-/* Unknown items stand at the end in what we write ourselves; a newer version must add its own behind those of this one, so that they are one run. */
+/* Unknown items stand at the end in what we write ourselves; a newer version must add its own behind those of this one,
+ * so that they are one run. */
 static bool read_item(struct ledger_entry *e, struct reader *r) {
   const uint8_t *start = r->at;
   uint64_t id = reader_varint(r);
@@ -145,7 +168,8 @@ static bool read_item(struct ledger_entry *e, struct reader *r) {
     return true;
   }
   if (id > ITEM_REPORT) {
-    e->extra = e->extra.len ? bytes_of(e->extra.data, (size_t)(r->at - e->extra.data)) : bytes_of(start, (size_t)(r->at - start));
+    e->extra = e->extra.len ? bytes_of(e->extra.data, (size_t)(r->at - e->extra.data))
+                            : bytes_of(start, (size_t)(r->at - start));
     return true;
   }
   reader_init(&v, value);
@@ -213,8 +237,16 @@ int ledger_report(struct ledger_entry *entry, const struct report *report) {
 
 void ledger_to_report(const struct ledger_entry *entry, struct report *report) {
   struct command command;
-  *report = (struct report){.id = entry->id, .state = entry->state, .code = entry->code, .message = entry->message, .hint = entry->hint, .actual = entry->actual,
-                            .device_message = entry->device_message, .time = entry->time, .fence = entry->fence, .by = entry->by};
+  *report = (struct report){.id = entry->id,
+      .state = entry->state,
+      .code = entry->code,
+      .message = entry->message,
+      .hint = entry->hint,
+      .actual = entry->actual,
+      .device_message = entry->device_message,
+      .time = entry->time,
+      .fence = entry->fence,
+      .by = entry->by};
   if (entry->command.len == 0 || command_read(&command, entry->command) != 0) return;
   report->address = command.address;
   command_digest(entry->command, report->digest);
@@ -224,8 +256,10 @@ void ledger_to_report(const struct ledger_entry *entry, struct report *report) {
 
 static void put_member(struct buffer *out, const char *name, struct bytes text) {
   buffer_printf(out, "%s\"%s\":", out->len > 0 && out->data[out->len - 1] != '{' ? "," : "", name);
-  if (text.len > 0) json_put_text(out, text);
-  else buffer_append(out, bytes_text("null"));
+  if (text.len > 0)
+    json_put_text(out, text);
+  else
+    buffer_append(out, bytes_text("null"));
 }
 
 static void put_time(struct buffer *out, const char *name, int64_t time) {

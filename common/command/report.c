@@ -1,7 +1,8 @@
 /*
- * The signed bytes of a report: "riverbus report v1" and a NUL (19 bytes), 32 the station's public key, sized id, sized address, 32 digest, u8 state, varint code,
- * sized message, sized hint, value actual, sized device message, zigzag time, varint fence, sized by, 64 Ed25519 signature over all before it. Bytes between `by` and the signature
- * are of later versions: signed, and passed over.
+ * The signed bytes of a report: "riverbus report v1" and a NUL (19 bytes), 32 the station's public key, sized id, sized
+ * address, 32 digest, u8 state, varint code, sized message, sized hint, value actual, sized device message, zigzag
+ * time, varint fence, sized by, 64 Ed25519 signature over all before it. Bytes between `by` and the signature are of
+ * later versions: signed, and passed over.
  */
 #include "common/command/report.h"
 
@@ -19,10 +20,12 @@ static struct bytes cut(struct bytes text) {
 
 static bool is_good(const struct report *r) {
   bool address = r->address.len == 0 || address_check(r->address, NULL) == 0;
-  return command_id_is_good(r->id) && address && r->time >= 0 && r->time <= COMMAND_TIME_MAX && r->state > STATE_NONE && r->state < STATE_STATES;
+  return command_id_is_good(r->id) && address && r->time >= 0 && r->time <= COMMAND_TIME_MAX && r->state > STATE_NONE &&
+         r->state < STATE_STATES;
 }
 
-static void write_body(struct writer *w, const struct report *r, const struct public_key *key, const struct value *actual) {
+static void write_body(
+    struct writer *w, const struct report *r, const struct public_key *key, const struct value *actual) {
   writer_bytes(w, bytes_of(prefix, HEAD));
   writer_bytes(w, bytes_of(key->bytes, 32));
   writer_sized(w, r->id);
@@ -49,7 +52,7 @@ int report_sign(struct buffer *out, const struct report *report, const struct id
   identity_public(identity, &key);
   writer_init(&w, &body, REPORT_MAX - IDENTITY_SIGNATURE);
   write_body(&w, report, &key, &report->actual);
-  if (w.failed) {   /* only the measured value can be that large */
+  if (w.failed) { /* only the measured value can be that large */
     buffer_clear(&body);
     writer_init(&w, &body, REPORT_MAX - IDENTITY_SIGNATURE);
     write_body(&w, report, &key, &none);
@@ -62,7 +65,9 @@ int report_sign(struct buffer *out, const struct report *report, const struct id
 }
 
 static int check_frame(struct bytes bytes) {
-  if (bytes.len < SMALLEST || bytes.len > REPORT_MAX || memcmp(bytes.data, prefix_family, sizeof prefix_family - 1) != 0) return REPORT_MALFORMED;
+  if (bytes.len < SMALLEST || bytes.len > REPORT_MAX ||
+      memcmp(bytes.data, prefix_family, sizeof prefix_family - 1) != 0)
+    return REPORT_MALFORMED;
   return memcmp(bytes.data, prefix, HEAD) == 0 ? 0 : REPORT_VERSION;
 }
 
@@ -89,7 +94,10 @@ static void read_body(struct reader *r, struct report *report) {
   report->by = reader_sized(r);
 }
 
-static bool texts_are_good(const struct report *r) { return bytes_is_utf8(r->message) && bytes_is_utf8(r->hint) && bytes_is_utf8(r->device_message) && bytes_is_utf8(r->by); }
+static bool texts_are_good(const struct report *r) {
+  return bytes_is_utf8(r->message) && bytes_is_utf8(r->hint) && bytes_is_utf8(r->device_message) &&
+         bytes_is_utf8(r->by);
+}
 
 int report_read(struct report *report, struct bytes bytes) {
   struct reader r;

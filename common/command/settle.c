@@ -12,7 +12,7 @@ int settle_get_command(struct bytes body, struct bytes *command) {
   *command = reader_sized(&r);
   while (reader_left(&r) > 0) {
     reader_varint(&r);
-    if (reader_u8(&r) & 1) reader_fail(&r);   /* critical, and this version knows none */
+    if (reader_u8(&r) & 1) reader_fail(&r); /* critical, and this version knows none */
     reader_sized(&r);
   }
   return r.failed || command->len == 0 || command->len > COMMAND_MAX ? SETTLE_MALFORMED : 0;

@@ -1,7 +1,8 @@
 #include "common/command/state.h"
 
-static const char *const names[STATE_STATES] = {"none", "accepted", "approval", "sent", "received", "dispatched", "acting", "executed", "failed", "stopped", "unknown",
-                                                "rejected", "expired", "cancelled", "superseded", "undelivered"};
+static const char *const names[STATE_STATES] = {"none", "accepted", "approval", "sent", "received", "dispatched",
+    "acting", "executed", "failed", "stopped", "unknown", "rejected", "expired", "cancelled", "superseded",
+    "undelivered"};
 
 const char *state_name(enum state state) { return (unsigned)state < STATE_STATES ? names[state] : "state-?"; }
 
@@ -16,10 +17,15 @@ bool state_is_open(enum state state) { return state > STATE_NONE && state < STAT
 
 #define BIT(s) (1u << (s))
 #define ENDS_BEFORE (BIT(STATE_REJECTED) | BIT(STATE_EXPIRED) | BIT(STATE_CANCELLED) | BIT(STATE_SUPERSEDED))
-#define ENDS_AT_DEVICE (BIT(STATE_EXECUTED) | BIT(STATE_FAILED) | BIT(STATE_STOPPED) | BIT(STATE_UNKNOWN) | BIT(STATE_UNDELIVERED))
+#define ENDS_AT_DEVICE                                                                                                 \
+  (BIT(STATE_EXECUTED) | BIT(STATE_FAILED) | BIT(STATE_STOPPED) | BIT(STATE_UNKNOWN) | BIT(STATE_UNDELIVERED))
 #define GATEWAY_STATES (BIT(STATE_RECEIVED) | BIT(STATE_DISPATCHED) | BIT(STATE_ACTING) | ENDS_AT_DEVICE | ENDS_BEFORE)
 
-struct rule { enum actor actor; enum state from; unsigned to; };
+struct rule {
+  enum actor actor;
+  enum state from;
+  unsigned to;
+};
 static const struct rule rules[] = {
     {ACTOR_BROKER, STATE_NONE, BIT(STATE_ACCEPTED) | BIT(STATE_APPROVAL) | BIT(STATE_REJECTED)},
     {ACTOR_BROKER, STATE_ACCEPTED, BIT(STATE_APPROVAL) | BIT(STATE_SENT) | ENDS_BEFORE},
@@ -60,7 +66,8 @@ enum exit_code state_exit(enum state state, enum code code) {
     case STATE_CANCELLED:
     case STATE_SUPERSEDED: return EXIT_CODE_CANCELLED;
     case STATE_UNKNOWN: return EXIT_CODE_UNKNOWN;
-    case STATE_REJECTED: return code == CODE_SIGNATURE || code == CODE_AUTHORITY ? EXIT_CODE_NOT_AUTHORISED : EXIT_CODE_REJECTED;
+    case STATE_REJECTED:
+      return code == CODE_SIGNATURE || code == CODE_AUTHORITY ? EXIT_CODE_NOT_AUTHORISED : EXIT_CODE_REJECTED;
     case STATE_EXPIRED: return EXIT_CODE_EXPIRED;
     case STATE_UNDELIVERED: return EXIT_CODE_UNDELIVERED;
     default: return EXIT_CODE_OPEN;

@@ -8,15 +8,18 @@
 /* What a value holds cannot break the line: control characters are written as \xNN. */
 static void put_line(struct buffer *out, const char *text) {
   for (const char *c = text; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) buffer_printf(out, "\\x%02x", (unsigned char)*c);
-    else buffer_append(out, bytes_of(c, 1));
+    if ((unsigned char)*c < 0x20 || *c == 0x7f)
+      buffer_printf(out, "\\x%02x", (unsigned char)*c);
+    else
+      buffer_append(out, bytes_of(c, 1));
   buffer_append(out, bytes_text("\n"));
 }
 
 void document_problem(struct document *document, const yaml_node_t *node, const char *format, ...) {
   char text[1024];
   va_list args;
-  if (document->problem_count++ == DOCUMENT_PROBLEMS_MAX) buffer_printf(document->problems, "%s: more problems follow; these come first\n", document->file);
+  if (document->problem_count++ == DOCUMENT_PROBLEMS_MAX)
+    buffer_printf(document->problems, "%s: more problems follow; these come first\n", document->file);
   if (document->problem_count > DOCUMENT_PROBLEMS_MAX) return;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
@@ -27,7 +30,8 @@ void document_problem(struct document *document, const yaml_node_t *node, const 
 }
 
 struct bytes node_text(const yaml_node_t *node) {
-  return node && node->type == YAML_SCALAR_NODE ? bytes_of(node->data.scalar.value, node->data.scalar.length) : BYTES_NULL;
+  return node && node->type == YAML_SCALAR_NODE ? bytes_of(node->data.scalar.value, node->data.scalar.length)
+                                                : BYTES_NULL;
 }
 
 char *document_path(const struct document *document, struct bytes text) {
@@ -48,12 +52,15 @@ static bool read_file(struct document *document, struct buffer *content) {
   content->len = fread(content->data, 1, DOCUMENT_BYTES_MAX + 1, file);
   bool failed = ferror(file);
   fclose(file);
-  if (failed) document_problem(document, NULL, "cannot be read: %s", strerror(errno));
-  else if (content->len > DOCUMENT_BYTES_MAX) document_problem(document, NULL, "is larger than 4 MiB");
+  if (failed)
+    document_problem(document, NULL, "cannot be read: %s", strerror(errno));
+  else if (content->len > DOCUMENT_BYTES_MAX)
+    document_problem(document, NULL, "is larger than 4 MiB");
   return !failed && content->len <= DOCUMENT_BYTES_MAX;
 }
 
-/* Aliases could make a small file expand without end, and a problem behind one has two places: refused before the document is built. */
+/* Aliases could make a small file expand without end, and a problem behind one has two places: refused before the
+ * document is built. */
 static bool check_events(struct document *document, struct bytes content) {
   yaml_parser_t parser;
   yaml_event_t event;
@@ -82,7 +89,8 @@ static bool check_events(struct document *document, struct bytes content) {
   }
   if (good && !done) {
     yaml_node_t at = {.start_mark = parser.problem_mark};
-    document_problem(document, &at, "is not YAML: %s%s%s", parser.problem ? parser.problem : "syntax error", parser.context ? ", " : "", parser.context ? parser.context : "");
+    document_problem(document, &at, "is not YAML: %s%s%s", parser.problem ? parser.problem : "syntax error",
+        parser.context ? ", " : "", parser.context ? parser.context : "");
     good = false;
   }
   yaml_parser_delete(&parser);
@@ -95,7 +103,8 @@ static bool parse(struct document *document, struct bytes content) {
   yaml_parser_initialize(&parser);
   yaml_parser_set_input_string(&parser, content.data, content.len);
   document->loaded = yaml_parser_load(&parser, &document->yaml);
-  if (!document->loaded) document_problem(document, NULL, "is not YAML: %s", parser.problem ? parser.problem : "syntax error");
+  if (!document->loaded)
+    document_problem(document, NULL, "is not YAML: %s", parser.problem ? parser.problem : "syntax error");
   yaml_parser_delete(&parser);
   if (document->loaded && !yaml_document_get_root_node(&document->yaml)) document_problem(document, NULL, "is empty");
   return document->loaded && yaml_document_get_root_node(&document->yaml);
@@ -119,4 +128,6 @@ void document_deinit(struct document *document) {
 }
 
 yaml_node_t *document_root(struct document *document) { return yaml_document_get_root_node(&document->yaml); }
-yaml_node_t *document_node(struct document *document, int index) { return yaml_document_get_node(&document->yaml, index); }
+yaml_node_t *document_node(struct document *document, int index) {
+  return yaml_document_get_node(&document->yaml, index);
+}

@@ -4,14 +4,17 @@
 #include <stdlib.h>
 
 static void *place_of(void *object, const struct field *field) { return (uint8_t *)object + field->offset; }
-static size_t *count_of(void *object, const struct field *field) { return (size_t *)(void *)((uint8_t *)object + field->count_offset); }
+static size_t *count_of(void *object, const struct field *field) {
+  return (size_t *)(void *)((uint8_t *)object + field->count_offset);
+}
 
 /* ---- reading ---- */
 
 yaml_node_t *schema_find(struct document *document, const yaml_node_t *mapping, const char *key) {
   if (mapping->type != YAML_MAPPING_NODE) return NULL;
   for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top; pair++)
-    if (bytes_equal(node_text(document_node(document, pair->key)), bytes_text(key))) return document_node(document, pair->value);
+    if (bytes_equal(node_text(document_node(document, pair->key)), bytes_text(key)))
+      return document_node(document, pair->value);
   return NULL;
 }
 
@@ -49,8 +52,11 @@ static void unknown_key(struct document *document, yaml_node_t *node, const stru
     best = d;
     nearest = field->key;
   }
-  if (nearest) document_problem(document, node, "unknown key '" BYTES_FMT "' in %s (did you mean '%s'?)", BYTES_ARG(key), section->name, nearest);
-  else document_problem(document, node, "unknown key '" BYTES_FMT "' in %s", BYTES_ARG(key), section->name);
+  if (nearest)
+    document_problem(document, node, "unknown key '" BYTES_FMT "' in %s (did you mean '%s'?)", BYTES_ARG(key),
+        section->name, nearest);
+  else
+    document_problem(document, node, "unknown key '" BYTES_FMT "' in %s", BYTES_ARG(key), section->name);
 }
 
 static void check_keys(struct document *document, yaml_node_t *mapping, const struct section *section) {
@@ -62,8 +68,11 @@ static void check_keys(struct document *document, yaml_node_t *mapping, const st
       document_problem(document, key, "a key of %s must be a plain text", section->name);
       continue;
     }
-    if (!field) unknown_key(document, key, section);
-    else if (field->type == FIELD_LATER) document_problem(document, key, "%s: not supported by this version yet; it is not ignored: take the key out", field->key);
+    if (!field)
+      unknown_key(document, key, section);
+    else if (field->type == FIELD_LATER)
+      document_problem(
+          document, key, "%s: not supported by this version yet; it is not ignored: take the key out", field->key);
     for (yaml_node_pair_t *other = start; field && other < pair; other++)
       if (bytes_equal(node_text(document_node(document, other->key)), node_text(key))) {
         document_problem(document, key, "'" BYTES_FMT "' stands twice in %s", BYTES_ARG(node_text(key)), section->name);
@@ -81,15 +90,22 @@ static void read_sections(struct document *document, const struct field *field, 
   uint8_t *items = count ? mem_alloc(count * size) : NULL;
   *(void **)place_of(object, field) = items;
   *count_of(object, field) = count;
-  for (size_t i = 0; i < count; i++) schema_read(document, document_node(document, node->data.sequence.items.start[i]), field->section, items + i * size);
+  for (size_t i = 0; i < count; i++)
+    schema_read(
+        document, document_node(document, node->data.sequence.items.start[i]), field->section, items + i * size);
 }
 
-static void read_endpoint(struct document *document, const struct field *field, yaml_node_t *node, yaml_node_t *mapping, void *place) {
-  if (node->type != YAML_SCALAR_NODE) document_problem(document, node, "%s: needs a single value", field->key);
-  else scalar_endpoint(document, field->key, node, field->second ? schema_find(document, mapping, field->second) : NULL, field->listens, place);
+static void read_endpoint(
+    struct document *document, const struct field *field, yaml_node_t *node, yaml_node_t *mapping, void *place) {
+  if (node->type != YAML_SCALAR_NODE)
+    document_problem(document, node, "%s: needs a single value", field->key);
+  else
+    scalar_endpoint(document, field->key, node, field->second ? schema_find(document, mapping, field->second) : NULL,
+        field->listens, place);
 }
 
-static void read_field(struct document *document, const struct field *field, yaml_node_t *node, yaml_node_t *mapping, void *object) {
+static void read_field(
+    struct document *document, const struct field *field, yaml_node_t *node, yaml_node_t *mapping, void *object) {
   switch (field->type) {
     case FIELD_SECTION: schema_read(document, node, field->section, place_of(object, field)); break;
     case FIELD_SECTIONS: read_sections(document, field, node, object); break;
@@ -112,8 +128,11 @@ static void read_fallback(struct document *document, const struct field *field, 
 
 /* A section that was left out has the defaults of its keys. */
 static void read_absent(struct document *document, const struct field *field, yaml_node_t *mapping, void *object) {
-  if (field->required) document_problem(document, mapping, "'%s' is missing%s%s", field->key, field->help ? ": " : "", field->help ? field->help : "");
-  else if (field->fallback) read_fallback(document, field, object);
+  if (field->required)
+    document_problem(
+        document, mapping, "'%s' is missing%s%s", field->key, field->help ? ": " : "", field->help ? field->help : "");
+  else if (field->fallback)
+    read_fallback(document, field, object);
   else if (field->type == FIELD_SECTION)
     for (const struct field *inner = field->section->fields; inner->key; inner++)
       if (inner->fallback) read_fallback(document, inner, place_of(object, field));
@@ -127,8 +146,10 @@ void schema_read(struct document *document, yaml_node_t *node, const struct sect
   check_keys(document, node, section);
   for (const struct field *field = section->fields; field->key; field++) {
     yaml_node_t *value = schema_find(document, node, field->key);
-    if (value) read_field(document, field, value, node, object);
-    else read_absent(document, field, node, object);
+    if (value)
+      read_field(document, field, value, node, object);
+    else
+      read_absent(document, field, node, object);
   }
   if (section->finish) section->finish(document, node, object);
 }

@@ -1,21 +1,24 @@
 #ifndef RIVERBUS_COMMON_CONFIG_VALUES_H
 #define RIVERBUS_COMMON_CONFIG_VALUES_H
 /*
- * What the configurations of the three programs have in common, as plain structs. The structs own what they point to; they are filled and freed by the schema
- * engine (common/config/schema.h), and nobody changes them afterwards: a reload makes a new configuration.
+ * What the configurations of the three programs have in common, as plain structs. The structs own what they point to;
+ * they are filled and freed by the schema engine (common/config/schema.h), and nobody changes them afterwards: a reload
+ * makes a new configuration.
  */
 #include "common/identity/identity.h"
 #include "common/record/address.h"
 
-/* `key:` may be one key or a list: during rotation all of them are valid. At least one where the key is required; 8 at most. */
+/* `key:` may be one key or a list: during rotation all of them are valid. At least one where the key is required; 8 at
+ * most. */
 struct config_keys {
   struct public_key *items;
   size_t count;
 };
 bool config_keys_contain(const struct config_keys *keys, const struct public_key *key);
 
-/* The two doors of a node. Both are whole ZeroMQ endpoints: tcp://HOST:PORT, IPv6 as tcp://[ADDRESS]:PORT. Where the file names only the urgent one,
- * telemetry is the next port (port 0, for listening: both are picked by the system). urgent NULL: not configured, then telemetry is NULL too. */
+/* The two doors of a node. Both are whole ZeroMQ endpoints: tcp://HOST:PORT, IPv6 as tcp://[ADDRESS]:PORT. Where the
+ * file names only the urgent one, telemetry is the next port (port 0, for listening: both are picked by the system).
+ * urgent NULL: not configured, then telemetry is NULL too. */
 struct config_endpoint {
   char *urgent;
   char *telemetry;
@@ -64,6 +67,7 @@ enum config_redo {
   CONFIG_REDO_LIMITS = 1 << 6      /* a number that is read where it is used */
 };
 
-/* Every load function of a configuration returns 0, or this, with `problems` holding one line `FILE:LINE:COLUMN: what is wrong (and what is allowed)` for each. */
+/* Every load function of a configuration returns 0, or this, with `problems` holding one line `FILE:LINE:COLUMN: what
+ * is wrong (and what is allowed)` for each. */
 enum { CONFIG_WRONG = 1 };
 #endif

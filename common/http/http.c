@@ -15,8 +15,10 @@ struct http {
   int fd;
 };
 
-static enum MHD_Result http_answer(struct MHD_Connection *connection, unsigned status, const char *type, struct bytes body) {
-  struct MHD_Response *response = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY);
+static enum MHD_Result http_answer(
+    struct MHD_Connection *connection, unsigned status, const char *type, struct bytes body) {
+  struct MHD_Response *response =
+      MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY);
   if (!response) return MHD_NO;
   MHD_add_response_header(response, "Content-Type", type);
   MHD_add_response_header(response, "Cache-Control", "no-store");
@@ -28,7 +30,8 @@ static enum MHD_Result http_answer(struct MHD_Connection *connection, unsigned s
 static enum MHD_Result http_metrics(struct http *http, struct MHD_Connection *connection) {
   struct buffer page = BUFFER_NULL;
   http->options.metrics(http->options.ctx, &page);
-  enum MHD_Result result = http_answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", buffer_bytes(&page));
+  enum MHD_Result result =
+      http_answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", buffer_bytes(&page));
   buffer_deinit(&page);
   return result;
 }
@@ -37,8 +40,8 @@ static enum MHD_Result http_health(struct http *http, struct MHD_Connection *con
   const char *problem = http->options.health(http->options.ctx);
   struct buffer page = BUFFER_NULL;
   buffer_printf(&page, "%s\n", problem ? problem : "ok");
-  enum MHD_Result result =
-      http_answer(connection, problem ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK, "text/plain; charset=utf-8", buffer_bytes(&page));
+  enum MHD_Result result = http_answer(connection, problem ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK,
+      "text/plain; charset=utf-8", buffer_bytes(&page));
   buffer_deinit(&page);
   return result;
 }
@@ -48,12 +51,13 @@ static const struct http_page {
   enum MHD_Result (*serve)(struct http *http, struct MHD_Connection *connection);
 } http_pages[] = {{"/metrics", http_metrics}, {"/healthz", http_health}};
 
-static enum MHD_Result http_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                    const char *data, size_t *data_size, void **request) {
+static enum MHD_Result http_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
+    const char *version, const char *data, size_t *data_size, void **request) {
   static const char not_found[] = "not found; there is /metrics and /healthz\n", not_allowed[] = "only GET\n";
   (void)version, (void)data;
   if (*data_size > 0) return MHD_NO;
-  if (strcmp(method, "GET") != 0) return http_answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", bytes_text(not_allowed));
+  if (strcmp(method, "GET") != 0)
+    return http_answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", bytes_text(not_allowed));
   if (!*request) { /* first call: only the header is there; libmicrohttpd wants the answer at the second */
     *request = ctx;
     return MHD_YES;
@@ -99,9 +103,10 @@ int http_new(struct http **out, const struct http_options *options, char bound[3
   struct http *http = mem_alloc(sizeof *http);
   http->options = *options;
   http->options.host = NULL; /* the caller's, and not needed any more */
-  http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_request, http, MHD_OPTION_SOCK_ADDR, &address.any, MHD_OPTION_CONNECTION_LIMIT,
-                                  (unsigned)HTTP_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_OF_ONE,
-                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
+  http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_request, http, MHD_OPTION_SOCK_ADDR, &address.any,
+      MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+      (unsigned)HTTP_CONNECTIONS_OF_ONE, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
+      MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
   if (!http->daemon) {
     *why = errno == EADDRINUSE ? "another program listens there" : "the address cannot be bound";
     free(http);

@@ -9,7 +9,9 @@ struct identity {
   struct public_key key;
 };
 
-static void derive(struct identity *identity) { crypto_sign_seed_keypair(identity->key.bytes, identity->secret, identity->seed); }
+static void derive(struct identity *identity) {
+  crypto_sign_seed_keypair(identity->key.bytes, identity->secret, identity->seed);
+}
 
 struct identity *identity_from_seed(const uint8_t seed[32]) {
   struct identity *identity = mem_alloc(sizeof *identity);
@@ -18,7 +20,9 @@ struct identity *identity_from_seed(const uint8_t seed[32]) {
   return identity;
 }
 
-void identity_seed(const struct identity *identity, uint8_t seed[32]) { memcpy(seed, identity->seed, sizeof identity->seed); }
+void identity_seed(const struct identity *identity, uint8_t seed[32]) {
+  memcpy(seed, identity->seed, sizeof identity->seed);
+}
 
 int identity_generate(struct identity **out) {
   uint8_t seed[crypto_sign_SEEDBYTES];

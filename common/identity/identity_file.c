@@ -1,6 +1,7 @@
 /*
- * Keys as files. A key that was announced must not be lost by a power cut, and a half-written one must not be found: the content goes to a
- * temporary name, is synced, gets its name by link() (which never replaces), and the folder is synced.
+ * Keys as files. A key that was announced must not be lost by a power cut, and a half-written one must not be found:
+ * the content goes to a temporary name, is synced, gets its name by link() (which never replaces), and the folder is
+ * synced.
  */
 #include "common/identity/identity_seed.h"
 #include <errno.h>
@@ -21,7 +22,8 @@ enum {
   VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING
 };
 
-static int problem_set(struct identity_problem *problem, int outcome, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int problem_set(struct identity_problem *problem, int outcome, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static int problem_set(struct identity_problem *problem, int outcome, const char *format, ...) {
   va_list args;
   if (!problem) return outcome;
@@ -36,16 +38,21 @@ static int problem_set(struct identity_problem *problem, int outcome, const char
 static int open_key(const char *path, bool secret, struct identity_problem *problem, int *fd) {
   struct stat st;
   *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (*fd < 0 && errno == ENOENT) return problem_set(problem, IDENTITY_NO_FILE, "%s: there is no such key file; make one with: riverbus keys new NAME", path);
+  if (*fd < 0 && errno == ENOENT)
+    return problem_set(
+        problem, IDENTITY_NO_FILE, "%s: there is no such key file; make one with: riverbus keys new NAME", path);
   if (*fd < 0) return problem_set(problem, IDENTITY_BAD_FILE, "%s: cannot be opened: %s", path, strerror(errno));
-  if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode)) return problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a regular file", path);
+  if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode))
+    return problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a regular file", path);
   if (secret && (st.st_mode & 077) != 0)
-    return problem_set(problem, IDENTITY_READABLE_BY_OTHERS, "%s: is a secret key that others can read (mode %04o); if nobody did: chmod 600 %s, else make a new key", path,
-                       (unsigned)(st.st_mode & 07777), path);
+    return problem_set(problem, IDENTITY_READABLE_BY_OTHERS,
+        "%s: is a secret key that others can read (mode %04o); if nobody did: chmod 600 %s, else make a new key", path,
+        (unsigned)(st.st_mode & 07777), path);
   return 0;
 }
 
-/* Reads the one line of a key file, without its newline. line has FILE_MAX + 1 bytes; what is longer is not a key file. */
+/* Reads the one line of a key file, without its newline. line has FILE_MAX + 1 bytes; what is longer is not a key file.
+ */
 static int read_line(const char *path, int fd, char *line, size_t *len, struct identity_problem *problem) {
   ssize_t n;
   *len = 0;
@@ -54,7 +61,8 @@ static int read_line(const char *path, int fd, char *line, size_t *len, struct i
     if (n < 0) return problem_set(problem, IDENTITY_BAD_FILE, "%s: cannot be read: %s", path, strerror(errno));
     *len += (size_t)n;
   }
-  if (*len > FILE_MAX) return problem_set(problem, IDENTITY_BAD_FILE, "%s: is too long for a key file (one line)", path);
+  if (*len > FILE_MAX)
+    return problem_set(problem, IDENTITY_BAD_FILE, "%s: is too long for a key file (one line)", path);
   if (*len > 0 && line[*len - 1] == '\n') (*len)--;
   return 0;
 }
@@ -70,7 +78,8 @@ static int load_line(const char *path, bool secret, char *line, size_t *len, str
 static bool seed_parse(const char *line, size_t len, uint8_t seed[IDENTITY_SEED]) {
   size_t got = 0;
   return len == SECRET_LINE && memcmp(line, SECRET_PREFIX, SECRET_PREFIX_LEN) == 0 &&
-         sodium_base642bin(seed, IDENTITY_SEED, line + SECRET_PREFIX_LEN, SEED_TEXT, NULL, &got, NULL, VARIANT) == 0 && got == IDENTITY_SEED;
+         sodium_base642bin(seed, IDENTITY_SEED, line + SECRET_PREFIX_LEN, SEED_TEXT, NULL, &got, NULL, VARIANT) == 0 &&
+         got == IDENTITY_SEED;
 }
 
 int identity_load(struct identity **out, const char *path, struct identity_problem *problem) {
@@ -79,7 +88,9 @@ int identity_load(struct identity **out, const char *path, struct identity_probl
   size_t len = 0;
   if (sodium_init() < 0) return -EIO;
   int r = load_line(path, true, line, &len, problem);
-  if (!r && !seed_parse(line, len, seed)) r = problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a secret key of riverbus (one line that begins with %s)", path, SECRET_PREFIX);
+  if (!r && !seed_parse(line, len, seed))
+    r = problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a secret key of riverbus (one line that begins with %s)",
+        path, SECRET_PREFIX);
   if (!r) *out = identity_from_seed(seed);
   sodium_memzero(seed, sizeof seed);
   sodium_memzero(line, sizeof line);
@@ -91,7 +102,8 @@ int public_key_load(const char *path, struct public_key *key, struct identity_pr
   size_t len = 0;
   int r = load_line(path, false, line, &len, problem);
   if (!r && public_key_parse(bytes_of(line, len), key) != 0)
-    r = problem_set(problem, IDENTITY_BAD_FILE, "%s: is not a public key of riverbus (one line: ed25519: and 43 characters)", path);
+    r = problem_set(
+        problem, IDENTITY_BAD_FILE, "%s: is not a public key of riverbus (one line: ed25519: and 43 characters)", path);
   sodium_memzero(line, sizeof line); /* somebody may have named a secret key */
   return r;
 }
@@ -147,7 +159,8 @@ static size_t public_line(const struct identity *identity, char line[IDENTITY_KE
 }
 
 /* Both files or none; -EEXIST: *taken names the one that is there. */
-static int publish_both(int dir, const struct identity *identity, const char *key, const char *pub, const char **taken) {
+static int publish_both(
+    int dir, const struct identity *identity, const char *key, const char *pub, const char **taken) {
   char secret[SECRET_LINE + 2], public[IDENTITY_KEY_TEXT + 2];
   size_t secret_len = secret_line(identity, secret), public_len = public_line(identity, public);
   *taken = key;
@@ -166,17 +179,23 @@ static bool name_is_good(const char *name) {
   return len > 0 && len <= 200 && name[0] != '.' && !strchr(name, '/');
 }
 
-int identity_save(const struct identity *identity, const char *dir, const char *name, struct identity_problem *problem) {
+int identity_save(
+    const struct identity *identity, const char *dir, const char *name, struct identity_problem *problem) {
   char key[NAME_MAX + 8], pub[NAME_MAX + 8];
   const char *taken = NULL;
-  if (!name_is_good(name)) return problem_set(problem, IDENTITY_BAD_FILE, "\"%s\" cannot name a key: 1 to 200 characters, no '/', not beginning with '.'", name);
+  if (!name_is_good(name))
+    return problem_set(problem, IDENTITY_BAD_FILE,
+        "\"%s\" cannot name a key: 1 to 200 characters, no '/', not beginning with '.'", name);
   int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return problem_set(problem, IDENTITY_BAD_FILE, "%s: cannot be opened as a folder: %s", dir, strerror(errno));
+  if (fd < 0)
+    return problem_set(problem, IDENTITY_BAD_FILE, "%s: cannot be opened as a folder: %s", dir, strerror(errno));
   snprintf(key, sizeof key, "%.200s.key", name);
   snprintf(pub, sizeof pub, "%.200s.pub", name);
   int r = publish_both(fd, identity, key, pub, &taken);
   close(fd);
-  if (r == -EEXIST) return problem_set(problem, IDENTITY_EXISTS, "%s/%s: exists already and is not overwritten; choose another name or move it away", dir, taken);
+  if (r == -EEXIST)
+    return problem_set(problem, IDENTITY_EXISTS,
+        "%s/%s: exists already and is not overwritten; choose another name or move it away", dir, taken);
   if (r) return problem_set(problem, IDENTITY_BAD_FILE, "%s/%s: cannot be written: %s", dir, taken, strerror(-r));
   return 0;
 }

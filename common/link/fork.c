@@ -1,6 +1,8 @@
 #include "common/link/fork.h"
 
-static uint64_t run_end(const struct fork_side *side, size_t i) { return i + 1 < side->run_count ? side->runs[i + 1].first - 1 : side->last; }
+static uint64_t run_end(const struct fork_side *side, size_t i) {
+  return i + 1 < side->run_count ? side->runs[i + 1].first - 1 : side->last;
+}
 
 static bool find_run(const struct fork_side *side, uint64_t run, size_t *at) {
   for (size_t i = side->run_count; i-- > 0;)

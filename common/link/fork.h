@@ -1,14 +1,20 @@
 #ifndef RIVERBUS_COMMON_LINK_FORK_H
 #define RIVERBUS_COMMON_LINK_FORK_H
 /*
- * Whether two holders of one (stream, epoch) hold different pasts. The origin marks each record with the run (a number drawn whenever its store was opened) that wrote it, and both
- * sides know from which sequence on each run wrote. A store that was put back as an old copy is opened again, so its new records carry a new run from the number
- * after the copy's last on, while the peer still has the records that the lost timeline gave the same numbers.
+ * Whether two holders of one (stream, epoch) hold different pasts. The origin marks each record with the run (a number
+ * drawn whenever its store was opened) that wrote it, and both sides know from which sequence on each run wrote. A
+ * store that was put back as an old copy is opened again, so its new records carry a new run from the number after the
+ * copy's last on, while the peer still has the records that the lost timeline gave the same numbers.
  */
 #include "common/link/message.h"
 
-struct fork_side { uint64_t last; const struct link_run *runs; size_t run_count; };   /* runs: oldest first, at most the newest 16 */
+struct fork_side {
+  uint64_t last;
+  const struct link_run *runs;
+  size_t run_count;
+}; /* runs: oldest first, at most the newest 16 */
 
-/* The greatest sequence up to which both hold the same; *forked: the peer holds something after it, and so it does not continue the origin's. */
+/* The greatest sequence up to which both hold the same; *forked: the peer holds something after it, and so it does not
+ * continue the origin's. */
 uint64_t fork_common(const struct fork_side *mine, const struct fork_side *peer, bool *forked);
 #endif

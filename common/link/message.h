@@ -1,73 +1,91 @@
 #ifndef RIVERBUS_COMMON_LINK_MESSAGE_H
 #define RIVERBUS_COMMON_LINK_MESSAGE_H
 /*
- * The messages of a link between two nodes. One frame each: u8 type, u64 session, then the fields of its row, in order (varint, zigzag, sized: common/base/cursor.h). What
- * follows the last field is ignored, and so are unknown types below 128: that is how later versions add things. Types from 128 on are the operators' (request.h).
+ * The messages of a link between two nodes. One frame each: u8 type, u64 session, then the fields of its row, in order
+ * (varint, zigzag, sized: common/base/cursor.h). What follows the last field is ignored, and so are unknown types below
+ * 128: that is how later versions add things. Types from 128 on are the operators' (request.h).
  *
- *   1 HELLO     varint lowest version, varint highest version, u64 run, u64 answer (the session it answers, 0: none), zigzag clock, u64 scope, sized node name
- *   2 HELD      what the sender of this message holds of a stream that the other side sends:
- *               sized stream, u64 epoch created, u64 epoch random, varint last held (0: none), varint n, n x (varint from - to of the range before, varint length - 1) covered,
- *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first,
- *               varint number of this message among the HELD of the session, from 1
- *   3 HELD_END  varint how many HELD came before it in this session (one that was lost would look like nothing held)
- *   4 ATTACH    varint number (0: of none), sent on the telemetry connection, which then belongs to the session. After LATER it says that what was refused is sent again from this
- *               number on; until then all telemetry is answered with LATER
- *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to the end
- *   6 CLAIM     varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from      (nothing of this range is for you, or it was sent already)
- *   7 DISCARD   varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from, zigzag time, sized by, sized reason
- *   8 ACK       u8 channel, varint number, varint to - number: all of these are durable
- *   9 REFUSED   u8 channel, varint number, u8 code (LINK_REFUSED_*), sized text: this one will never be taken
- *  10 LATER     u8 channel, varint number, varint to - number: these were not stored (full): send them again after a while
- *  11 PING      u64 token, zigzag clock
- *  12 PONG      u64 token, zigzag clock of the ping, zigzag clock at its receipt (sent at once, so that receipt and answer are one moment)
- *  13 PAYLOAD   u8 type of the layer above (0-63), its body to the end
- *  14 REFUSE    u8 code (LINK_CODE_*), sized text: no session; session is the one of the HELLO that is refused
- *  15 RESET     the session of the message that it answers is not known here: greet anew
+ *   1 HELLO     varint lowest version, varint highest version, u64 run, u64 answer (the session it answers, 0: none),
+ * zigzag clock, u64 scope, sized node name 2 HELD      what the sender of this message holds of a stream that the other
+ * side sends: sized stream, u64 epoch created, u64 epoch random, varint last held (0: none), varint n, n x (varint from
+ * - to of the range before, varint length - 1) covered, varint m, m x (u64 run, varint first sequence) runs known of
+ * this epoch, oldest first, varint number of this message among the HELD of the session, from 1 3 HELD_END  varint how
+ * many HELD came before it in this session (one that was lost would look like nothing held) 4 ATTACH    varint number
+ * (0: of none), sent on the telemetry connection, which then belongs to the session. After LATER it says that what was
+ * refused is sent again from this number on; until then all telemetry is answered with LATER 5 BLOCK     varint number,
+ * u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to the end 6 CLAIM     varint
+ * number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from      (nothing of this range
+ * is for you, or it was sent already) 7 DISCARD   varint number, u64 scope, sized stream, u64 created, u64 random,
+ * varint from, varint to - from, zigzag time, sized by, sized reason 8 ACK       u8 channel, varint number, varint to -
+ * number: all of these are durable 9 REFUSED   u8 channel, varint number, u8 code (LINK_REFUSED_*), sized text: this
+ * one will never be taken 10 LATER     u8 channel, varint number, varint to - number: these were not stored (full):
+ * send them again after a while 11 PING      u64 token, zigzag clock 12 PONG      u64 token, zigzag clock of the ping,
+ * zigzag clock at its receipt (sent at once, so that receipt and answer are one moment) 13 PAYLOAD   u8 type of the
+ * layer above (0-63), its body to the end 14 REFUSE    u8 code (LINK_CODE_*), sized text: no session; session is the
+ * one of the HELLO that is refused 15 RESET     the session of the message that it answers is not known here: greet
+ * anew
  *
- * Example, a PING of session 0x0102 with token 3 at clock 64 µs: 0b 02 01 00 00 00 00 00 00 03 00 00 00 00 00 00 00 80 01
+ * Example, a PING of session 0x0102 with token 3 at clock 64 µs: 0b 02 01 00 00 00 00 00 00 03 00 00 00 00 00 00 00 80
+ * 01
  */
 #include "common/base/buffer.h"
 #include "common/base/interval.h"
 #include "common/record/record.h"
 
 enum link_type {
-  LINK_HELLO = 1, LINK_HELD = 2, LINK_HELD_END = 3, LINK_ATTACH = 4, LINK_BLOCK = 5, LINK_CLAIM = 6, LINK_DISCARD = 7, LINK_ACK = 8, LINK_REFUSED = 9,
-  LINK_LATER = 10, LINK_PING = 11, LINK_PONG = 12, LINK_PAYLOAD = 13, LINK_REFUSE = 14, LINK_RESET = 15
+  LINK_HELLO = 1,
+  LINK_HELD = 2,
+  LINK_HELD_END = 3,
+  LINK_ATTACH = 4,
+  LINK_BLOCK = 5,
+  LINK_CLAIM = 6,
+  LINK_DISCARD = 7,
+  LINK_ACK = 8,
+  LINK_REFUSED = 9,
+  LINK_LATER = 10,
+  LINK_PING = 11,
+  LINK_PONG = 12,
+  LINK_PAYLOAD = 13,
+  LINK_REFUSE = 14,
+  LINK_RESET = 15
 };
 enum link_code { LINK_CODE_VERSION = 1, LINK_CODE_CLONE = 2, LINK_CODE_NAME = 3 };
 enum link_refused { LINK_REFUSED_MALFORMED = 1, LINK_REFUSED_FORBIDDEN = 2 };
 enum {
   LINK_VERSION = 1,
-  LINK_RANGES_MAX = 64,         /* ranges in one HELD: a subset of what is covered where there are more */
+  LINK_RANGES_MAX = 64, /* ranges in one HELD: a subset of what is covered where there are more */
   LINK_RUNS_MAX = 16,
   LINK_MESSAGE_MAX = 128 * 1024,
   LINK_MALFORMED = 1
 };
-struct link_run { uint64_t run, first; };
+struct link_run {
+  uint64_t run, first;
+};
 
 /* One message, decoded; a field that its type does not have is zero. Views point into the frame. */
 struct link_message {
   uint8_t type;
   uint64_t session;
-  uint64_t version_low, version_high, run, answer;   /* HELLO */
-  int64_t clock, clock_received;                     /* HELLO, PING, PONG */
-  struct bytes node;                                 /* HELLO */
-  uint64_t scope;                                    /* HELLO, BLOCK, CLAIM, DISCARD */
-  struct bytes stream;                               /* HELD, CLAIM, DISCARD */
+  uint64_t version_low, version_high, run, answer; /* HELLO */
+  int64_t clock, clock_received;                   /* HELLO, PING, PONG */
+  struct bytes node;                               /* HELLO */
+  uint64_t scope;                                  /* HELLO, BLOCK, CLAIM, DISCARD */
+  struct bytes stream;                             /* HELD, CLAIM, DISCARD */
   struct epoch epoch;
-  uint64_t last;                                     /* HELD */
+  uint64_t last; /* HELD */
   uint32_t range_count, run_count;
-  struct interval ranges[LINK_RANGES_MAX];           /* HELD: rising */
-  struct link_run runs[LINK_RUNS_MAX];               /* HELD: oldest first */
-  uint64_t number;                                   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first; HELD_END: the count; ATTACH: the next */
-  uint64_t from, to;                                 /* BLOCK: covers (from 0: none); CLAIM, DISCARD: sequences; ACK, LATER: `to` is the last number */
+  struct interval ranges[LINK_RANGES_MAX]; /* HELD: rising */
+  struct link_run runs[LINK_RUNS_MAX];     /* HELD: oldest first */
+  uint64_t number;   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first; HELD_END: the count; ATTACH: the next */
+  uint64_t from, to; /* BLOCK: covers (from 0: none); CLAIM, DISCARD: sequences; ACK, LATER: `to` is the last number */
   uint8_t lane, channel, code, payload_type;
-  int64_t time;                                      /* DISCARD */
-  struct bytes by, reason;                           /* DISCARD; reason also REFUSED, REFUSE (text) */
-  uint64_t token;                                    /* PING, PONG */
-  struct bytes body;                                 /* BLOCK, PAYLOAD */
+  int64_t time;            /* DISCARD */
+  struct bytes by, reason; /* DISCARD; reason also REFUSED, REFUSE (text) */
+  uint64_t token;          /* PING, PONG */
+  struct bytes body;       /* BLOCK, PAYLOAD */
 };
 
-void link_message_write(struct buffer *out, const struct link_message *message);           /* appends */
-int link_message_read(struct link_message *message, struct bytes frame);                   /* LINK_MALFORMED; an unknown type is read as type alone */
+void link_message_write(struct buffer *out, const struct link_message *message); /* appends */
+int link_message_read(
+    struct link_message *message, struct bytes frame); /* LINK_MALFORMED; an unknown type is read as type alone */
 #endif

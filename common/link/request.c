@@ -2,7 +2,24 @@
 #include "common/record/block.h"
 
 /* The fields of a message, in wire order. */
-enum field { END, VERSION, CLOCK, PROGRAM, NODE, NAME, TOKEN, ID, WINDOW, LAST, LANE, POSITION, WITHIN, JSON, COMMAND, BLOCK };
+enum field {
+  END,
+  VERSION,
+  CLOCK,
+  PROGRAM,
+  NODE,
+  NAME,
+  TOKEN,
+  ID,
+  WINDOW,
+  LAST,
+  LANE,
+  POSITION,
+  WITHIN,
+  JSON,
+  COMMAND,
+  BLOCK
+};
 
 static const struct layout {
   const char *name;
@@ -21,7 +38,9 @@ static const struct layout {
     {"cancel", {ID}},
 };
 
-static const struct layout *layout_of(unsigned type) { return type >= REQUEST_HELLO && type < REQUEST_TYPES_END ? &layouts[type - REQUEST_HELLO] : NULL; }
+static const struct layout *layout_of(unsigned type) {
+  return type >= REQUEST_HELLO && type < REQUEST_TYPES_END ? &layouts[type - REQUEST_HELLO] : NULL;
+}
 
 const char *request_type_name(enum request_type type) {
   const struct layout *layout = layout_of(type);

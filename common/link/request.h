@@ -1,31 +1,31 @@
 #ifndef RIVERBUS_COMMON_LINK_REQUEST_H
 #define RIVERBUS_COMMON_LINK_REQUEST_H
 /*
- * The operators' protocol: what the command line and a node say to each other. It shares the urgent ROUTER port with the links between
- * nodes; message types below 128 are the links', from 128 on they are these. Every message is one frame: u8 type, then the fields of its
- * row, in order (varint, zigzag and sized as in common/base/cursor.h):
+ * The operators' protocol: what the command line and a node say to each other. It shares the urgent ROUTER port with
+ * the links between nodes; message types below 128 are the links', from 128 on they are these. Every message is one
+ * frame: u8 type, then the fields of its row, in order (varint, zigzag and sized as in common/base/cursor.h):
  *
  *   128 HELLO    client -> node   varint version, zigzag clock (wall, µs UTC), sized program
  *   129 WELCOME  node -> client   varint version, zigzag clock, sized node name, sized operator name
  *   130 PING     client -> node   varint token, zigzag clock          every REQUEST_PING_US
  *   131 PONG     node -> client   varint token, zigzag clock
  *   132 REQUEST  client -> node   varint id, varint window, sized JSON object with "verb"
- *   133 COMMAND  client -> node   varint id, varint window, sized signed command (common/command/command.h), carried verbatim
- *   134 REPLY    node -> client   varint id, u8 last, sized JSON object
- *   135 RECORDS  node -> client   varint id, u8 lane, varint position, sized block
- *   136 CREDIT   client -> node   varint id, varint bytes             more that may be sent
- *   137 ACK      client -> node   varint id, u8 lane, varint position, varint within
- *                                 everything up to that position is safe with the client, and of the entry that follows it all records up to the
- *                                 sequence `within` (0: none): a run that ends in the middle of a block resumes there
- *   138 CANCEL   client -> node   varint id                           the node answers with a last REPLY
+ *   133 COMMAND  client -> node   varint id, varint window, sized signed command (common/command/command.h), carried
+ * verbatim 134 REPLY    node -> client   varint id, u8 last, sized JSON object 135 RECORDS  node -> client   varint id,
+ * u8 lane, varint position, sized block 136 CREDIT   client -> node   varint id, varint bytes             more that may
+ * be sent 137 ACK      client -> node   varint id, u8 lane, varint position, varint within everything up to that
+ * position is safe with the client, and of the entry that follows it all records up to the sequence `within` (0: none):
+ * a run that ends in the middle of a block resumes there 138 CANCEL   client -> node   varint id the node answers with
+ * a last REPLY
  *
- * A request is open from REQUEST or COMMAND until the REPLY with last = 1; its id is the client's, from 1, never used again in the same
- * connection. The bytes of REPLY (not the last) and RECORDS payloads are charged to the request's window: the node sends no more than it was granted,
- * so a client that does not read costs the node nothing but its own place. An error is a last REPLY {"error": {"code", "message", "hint"}}.
- * Id 0 is the connection itself: an error under it refuses the connection.
+ * A request is open from REQUEST or COMMAND until the REPLY with last = 1; its id is the client's, from 1, never used
+ * again in the same connection. The bytes of REPLY (not the last) and RECORDS payloads are charged to the request's
+ * window: the node sends no more than it was granted, so a client that does not read costs the node nothing but its own
+ * place. An error is a last REPLY {"error": {"code", "message", "hint"}}. Id 0 is the connection itself: an error under
+ * it refuses the connection.
  *
- * The first message of a connection is HELLO; nothing else is answered before it. A node that heard nothing for REQUEST_DEAD_US forgets the client;
- * a client that heard nothing for as long says that the node is not reachable.
+ * The first message of a connection is HELLO; nothing else is answered before it. A node that heard nothing for
+ * REQUEST_DEAD_US forgets the client; a client that heard nothing for as long says that the node is not reachable.
  */
 #include "common/base/buffer.h"
 #include "common/record/record.h"
@@ -74,9 +74,11 @@ struct request_message {
 
 /* Whether a frame belongs to this protocol (by its first byte). */
 bool request_is(struct bytes frame);
-/* Appends the frame. The sizes of the fields are the caller's promise: REQUEST_MALFORMED where one is too large, then nothing is appended. */
+/* Appends the frame. The sizes of the fields are the caller's promise: REQUEST_MALFORMED where one is too large, then
+ * nothing is appended. */
 int request_write(struct buffer *out, const struct request_message *message);
-/* Reads one frame; the views point into it. REQUEST_MALFORMED: unknown type, a field cut off, out of range, or something left over. */
+/* Reads one frame; the views point into it. REQUEST_MALFORMED: unknown type, a field cut off, out of range, or
+ * something left over. */
 int request_read(struct request_message *message, struct bytes frame);
 const char *request_type_name(enum request_type type);
 #endif

@@ -1,8 +1,8 @@
 #include "common/link/window.h"
 
-#define MEASURE_US INT64_C(100000)   /* at least so long before a rate is believed */
-#define AHEAD_US INT64_C(250000)     /* what may stand in the link's queue */
-#define SLOWER_US INT64_C(200000)    /* a ping this much over its best: the queue is long */
+#define MEASURE_US INT64_C(100000) /* at least so long before a rate is believed */
+#define AHEAD_US INT64_C(250000)   /* what may stand in the link's queue */
+#define SLOWER_US INT64_C(200000)  /* a ping this much over its best: the queue is long */
 
 void window_init(struct window *window, uint32_t most_bytes, int64_t now) {
   *window = (struct window){.most = most_bytes < WINDOW_FLOOR ? WINDOW_FLOOR : most_bytes, .measured_from = now};
@@ -17,7 +17,9 @@ bool window_open(struct window *window, size_t bytes) {
 
 void window_sent(struct window *window, size_t bytes) { window->in_flight += bytes; }
 
-void window_forget(struct window *window, size_t bytes) { window->in_flight -= bytes < window->in_flight ? bytes : window->in_flight; }
+void window_forget(struct window *window, size_t bytes) {
+  window->in_flight -= bytes < window->in_flight ? bytes : window->in_flight;
+}
 
 static uint32_t clamp(const struct window *window, uint64_t bytes) {
   if (bytes < WINDOW_FLOOR) return WINDOW_FLOOR;

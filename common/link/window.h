@@ -1,30 +1,31 @@
 #ifndef RIVERBUS_COMMON_LINK_WINDOW_H
 #define RIVERBUS_COMMON_LINK_WINDOW_H
 /*
- * How many unacknowledged bytes of telemetry may be on the way. Two TCP connections share one modem's queue, so urgent is only protected where telemetry
- * keeps that queue short: at most what the link carried in 250 ms (but two blocks), and half of it while the urgent ping takes 200 ms longer than its best.
- * Pure; times are mono µs.
+ * How many unacknowledged bytes of telemetry may be on the way. Two TCP connections share one modem's queue, so urgent
+ * is only protected where telemetry keeps that queue short: at most what the link carried in 250 ms (but two blocks),
+ * and half of it while the urgent ping takes 200 ms longer than its best. Pure; times are mono µs.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct window {
-  uint32_t most, now;           /* bytes */
+  uint32_t most, now; /* bytes */
   uint64_t in_flight;
-  uint64_t acked;               /* in the interval being measured */
+  uint64_t acked; /* in the interval being measured */
   int64_t measured_from;
-  bool was_full;                /* the window, not the supply, was what held it back in this interval */
-  int64_t best_ping, ping;      /* µs; best: over the session */
+  bool was_full;           /* the window, not the supply, was what held it back in this interval */
+  int64_t best_ping, ping; /* µs; best: over the session */
   int64_t halved_at;
 };
 
 enum { WINDOW_FLOOR = 2 * 65536, WINDOW_START = 256 * 1024 };
 
 void window_init(struct window *window, uint32_t most_bytes, int64_t now);
-bool window_open(struct window *window, size_t bytes);              /* whether so many bytes may go; one message always may when nothing is in flight */
+bool window_open(struct window *window,
+    size_t bytes); /* whether so many bytes may go; one message always may when nothing is in flight */
 void window_sent(struct window *window, size_t bytes);
 void window_acked(struct window *window, size_t bytes, int64_t now);
-void window_forget(struct window *window, size_t bytes);            /* given up, not acknowledged */
+void window_forget(struct window *window, size_t bytes); /* given up, not acknowledged */
 void window_ping(struct window *window, int64_t round_trip, int64_t now);
 #endif

@@ -3,7 +3,8 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-/* Scripts of one operator run side by side; a valid key that connects again and again holds no more than that: its oldest is forgotten. */
+/* Scripts of one operator run side by side; a valid key that connects again and again holds no more than that: its
+ * oldest is forgotten. */
 enum { CONNECTIONS_PER_KEY = 128 };
 
 struct net_key {
@@ -15,7 +16,8 @@ struct net_key {
 struct socket_key {
   uint8_t bytes[sizeof(void *) + 32];
 };
-static struct bytes socket_key(struct socket_key *key, const struct net_socket *socket, const uint8_t *data, size_t len) {
+static struct bytes socket_key(
+    struct socket_key *key, const struct net_socket *socket, const uint8_t *data, size_t len) {
   memcpy(key->bytes, &socket, sizeof(void *));
   memcpy(key->bytes + sizeof(void *), data, len);
   return bytes_of(key->bytes, sizeof(void *) + len);
@@ -81,8 +83,9 @@ void net_conn_gone(struct net *net, struct net_conn *conn) {
   net_conn_remove(net, conn);
 }
 
-/* A peer may ask for a routing id of its own choice. One that it chose could be that of a peer that just left, and get what was meant for it; so only automatic ids are
- * taken, and a route that comes back with another key is another connection. */
+/* A peer may ask for a routing id of its own choice. One that it chose could be that of a peer that just left, and get
+ * what was meant for it; so only automatic ids are taken, and a route that comes back with another key is another
+ * connection. */
 static bool route_is_automatic(struct bytes id) { return id.len == NET_ROUTE_MAX && id.data[0] == 0; }
 
 struct net_conn *net_conn_of_route(struct net *net, struct net_socket *socket, struct bytes id, const uint8_t key[32]) {

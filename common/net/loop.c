@@ -14,16 +14,20 @@ enum {
 
 static void refuse_message(struct net *net) { net->stats.refused_messages++; }
 
-/* Goes on with the rest of a message of several frames. A peer with a valid key may make it as long as it likes, hence one step and then the others' turn. */
+/* Goes on with the rest of a message of several frames. A peer with a valid key may make it as long as it likes, hence
+ * one step and then the others' turn. */
 static void drain(struct net_socket *socket) {
   zmq_msg_t rest;
   zmq_msg_init(&rest);
-  for (int taken = 0; socket->draining && taken < DRAIN_SHARE && zmq_msg_recv(&rest, socket->zmq, ZMQ_DONTWAIT) >= 0; taken++) socket->draining = zmq_msg_more(&rest);
+  for (int taken = 0; socket->draining && taken < DRAIN_SHARE && zmq_msg_recv(&rest, socket->zmq, ZMQ_DONTWAIT) >= 0;
+       taken++)
+    socket->draining = zmq_msg_more(&rest);
   zmq_msg_close(&rest);
 }
 
 /* Who sent it; false: nobody that is authorised at this moment. */
-static bool identify(struct net *net, struct net_socket *socket, struct bytes id, zmq_msg_t *payload, uint64_t *number, const char **principal) {
+static bool identify(struct net *net, struct net_socket *socket, struct bytes id, zmq_msg_t *payload, uint64_t *number,
+    const char **principal) {
   const struct net_events *events = &net->options.events;
   uint8_t key[32];
   *number = socket->conn;
@@ -49,7 +53,8 @@ static void deliver(struct net *net, struct net_socket *socket, struct bytes id,
   events->message(events->ctx, number, socket->channel, principal, message);
 }
 
-/* One message; false: no more in this share. A message of more than one payload frame is refused whole. The socket may be gone afterwards. */
+/* One message; false: no more in this share. A message of more than one payload frame is refused whole. The socket may
+ * be gone afterwards. */
 static bool receive_one(struct net *net, struct net_socket *socket) {
   uint8_t id[256]; /* the longest that a peer can ask for has 255 bytes */
   int id_len = 0;
@@ -106,8 +111,13 @@ static void add_item(struct net *net, size_t *count, void *socket, int fd, short
   net->items[(*count)++] = (zmq_pollitem_t){.socket = socket, .fd = fd, .events = events};
 }
 
-static short to_zmq(short events) { return (short)((events & POLLIN ? ZMQ_POLLIN : 0) | (events & POLLOUT ? ZMQ_POLLOUT : 0)); }
-static short from_zmq(short events) { return (short)((events & ZMQ_POLLIN ? POLLIN : 0) | (events & ZMQ_POLLOUT ? POLLOUT : 0) | (events & ZMQ_POLLERR ? POLLERR : 0)); }
+static short to_zmq(short events) {
+  return (short)((events & POLLIN ? ZMQ_POLLIN : 0) | (events & POLLOUT ? ZMQ_POLLOUT : 0));
+}
+static short from_zmq(short events) {
+  return (short)((events & ZMQ_POLLIN ? POLLIN : 0) | (events & ZMQ_POLLOUT ? POLLOUT : 0) |
+                 (events & ZMQ_POLLERR ? POLLERR : 0));
+}
 
 static size_t fill_items(struct net *net, const struct pollfd *extra, size_t extra_count) {
   size_t count = 0;

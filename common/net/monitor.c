@@ -6,8 +6,8 @@
 #include <zmq.h>
 
 enum {
-  WATCHED = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-            ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+  WATCHED = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+            ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 };
 
 bool net_monitor_init(struct net_monitor *monitor, void *context, void *socket, bool listens, unsigned n) {
@@ -20,7 +20,8 @@ bool net_monitor_init(struct net_monitor *monitor, void *context, void *socket, 
   snprintf(endpoint, sizeof endpoint, "inproc://riverbus-monitor-%u", n);
   if (zmq_socket_monitor(socket, endpoint, WATCHED) != 0) return false;
   monitor->zmq = zmq_socket(context, ZMQ_PAIR);
-  return monitor->zmq && zmq_setsockopt(monitor->zmq, ZMQ_LINGER, &linger, sizeof linger) == 0 && zmq_connect(monitor->zmq, endpoint) == 0;
+  return monitor->zmq && zmq_setsockopt(monitor->zmq, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+         zmq_connect(monitor->zmq, endpoint) == 0;
 }
 
 void net_monitor_deinit(struct net_monitor *monitor) {
@@ -31,7 +32,8 @@ void net_monitor_deinit(struct net_monitor *monitor) {
 
 /* ---- who it was ---- */
 
-/* The descriptor is libzmq's and may be closed already, even used again: then the address is missing or another's. It is for people who read logs, nothing is decided by it. */
+/* The descriptor is libzmq's and may be closed already, even used again: then the address is missing or another's. It
+ * is for people who read logs, nothing is decided by it. */
 static void remember(struct net_monitor *monitor, int fd) {
   struct net_monitor_remote *remote = &monitor->remotes[monitor->next++ % NET_MONITOR_PENDING];
   struct sockaddr_storage address;
@@ -47,8 +49,10 @@ static void remember(struct net_monitor *monitor, int fd) {
     snprintf(remote->address, sizeof remote->address, "tcp://%s:%u", host, ntohs(v4->sin_port));
   if (address.ss_family != AF_INET6) return;
   bool mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
-  if (mapped && inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], host, sizeof host)) snprintf(remote->address, sizeof remote->address, "tcp://%s:%u", host, ntohs(v6->sin6_port));
-  if (!mapped && inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host)) snprintf(remote->address, sizeof remote->address, "tcp://[%s]:%u", host, ntohs(v6->sin6_port));
+  if (mapped && inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], host, sizeof host))
+    snprintf(remote->address, sizeof remote->address, "tcp://%s:%u", host, ntohs(v6->sin6_port));
+  if (!mapped && inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host))
+    snprintf(remote->address, sizeof remote->address, "tcp://[%s]:%u", host, ntohs(v6->sin6_port));
 }
 
 static struct net_monitor_remote *recall(struct net_monitor *monitor, int fd) {
@@ -89,8 +93,8 @@ static void describe_failure(struct net_monitor_event *event, const struct raw *
     snprintf(event->reason, sizeof event->reason, "the handshake broke off (%s)", zmq_strerror((int)raw->value));
 }
 
-/* The I/O thread of a socket says a failure and, next, the end of that descriptor. Of a peer that does not even begin like ours it says only the end: where no handshake at all
- * was finished since it was accepted, its own was not. */
+/* The I/O thread of a socket says a failure and, next, the end of that descriptor. Of a peer that does not even begin
+ * like ours it says only the end: where no handshake at all was finished since it was accepted, its own was not. */
 static void take_end(struct net_monitor *monitor, int fd, struct net_monitor_event *event) {
   struct net_monitor_remote *remote = recall(monitor, fd);
   *event = monitor->failure;

@@ -1,8 +1,9 @@
 #ifndef RIVERBUS_COMMON_NET_MONITOR_H
 #define RIVERBUS_COMMON_NET_MONITOR_H
 /*
- * What ZeroMQ tells of a socket's connections (zmq_socket_monitor(3)), made into three kinds. On a listening socket libzmq 4.3.4 names only our own
- * endpoint; the remote's address is taken from the descriptor when the connection is accepted, and given to the failure that ends it.
+ * What ZeroMQ tells of a socket's connections (zmq_socket_monitor(3)), made into three kinds. On a listening socket
+ * libzmq 4.3.4 names only our own endpoint; the remote's address is taken from the descriptor when the connection is
+ * accepted, and given to the failure that ends it.
  */
 #include <stdbool.h>
 #include <stdint.h>

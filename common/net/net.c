@@ -10,7 +10,9 @@
 static int start(struct net *net) {
   net->context = zmq_ctx_new();
   if (!net->context) return -errno;
-  if (!zmq_has("curve") || zmq_ctx_set(net->context, ZMQ_IO_THREADS, 2) != 0 || zmq_ctx_set(net->context, ZMQ_MAX_SOCKETS, 4096) != 0) return -ENOTSUP;
+  if (!zmq_has("curve") || zmq_ctx_set(net->context, ZMQ_IO_THREADS, 2) != 0 ||
+      zmq_ctx_set(net->context, ZMQ_MAX_SOCKETS, 4096) != 0)
+    return -ENOTSUP;
   int result = zap_init(&net->zap, net->context, &net->options.events);
   if (result != 0) return result;
   return zap_probe(&net->zap, net->context) ? 0 : -EPROTO;
@@ -51,7 +53,8 @@ static struct net_socket *socket_add(struct net *net, const struct net_socket_se
   socket->channel = setup->channel;
   socket->listens = setup->side == NET_LISTENS;
   socket->zmq = net_socket_new(net->context, setup);
-  if (!socket->zmq || !net_monitor_init(&socket->monitor, net->context, socket->zmq, socket->listens, net->monitors++)) {
+  if (!socket->zmq ||
+      !net_monitor_init(&socket->monitor, net->context, socket->zmq, socket->listens, net->monitors++)) {
     int error = errno;
     socket_free(socket);
     errno = error;
@@ -77,14 +80,17 @@ int net_listen(struct net *net, const char *endpoint, int channel, char bound[25
   struct net_socket *socket = socket_add(net, &setup);
   size_t len = 256;
   if (!socket) return -errno;
-  if (zmq_bind(socket->zmq, endpoint) == 0 && zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, bound, &len) == 0) return 0;
+  if (zmq_bind(socket->zmq, endpoint) == 0 && zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, bound, &len) == 0)
+    return 0;
   if (why) *why = zmq_strerror(errno);
   socket_remove(net, socket);
   return NET_REFUSED;
 }
 
-int net_connect(struct net *net, const char *endpoint, const uint8_t server_key[32], int channel, const char *principal, uint64_t *conn, const char **why) {
-  struct net_socket_setup setup = {.side = NET_CONNECTS, .channel = channel, .options = &net->options, .server_key = server_key};
+int net_connect(struct net *net, const char *endpoint, const uint8_t server_key[32], int channel, const char *principal,
+    uint64_t *conn, const char **why) {
+  struct net_socket_setup setup = {
+      .side = NET_CONNECTS, .channel = channel, .options = &net->options, .server_key = server_key};
   struct net_socket *socket = socket_add(net, &setup);
   if (!socket) return -errno;
   if (zmq_connect(socket->zmq, endpoint) != 0) {
@@ -127,8 +133,9 @@ static int send_once(const struct net_conn *conn, struct bytes message) {
   return zmq_send(zmq, message.data, message.len, ZMQ_DONTWAIT);
 }
 
-/* ZeroMQ looks at what its I/O thread said (a connection stands, the peer has read) only now and then while sending; asking for ZMQ_EVENTS makes it look. Without
- * this the first message after `opened` is now and then taken for one too many. */
+/* ZeroMQ looks at what its I/O thread said (a connection stands, the peer has read) only now and then while sending;
+ * asking for ZMQ_EVENTS makes it look. Without this the first message after `opened` is now and then taken for one too
+ * many. */
 static int send_now(const struct net_conn *conn, struct bytes message) {
   int events;
   size_t len = sizeof events;

@@ -1,6 +1,7 @@
 #ifndef RIVERBUS_COMMON_NET_NET_INTERNAL_H
 #define RIVERBUS_COMMON_NET_NET_INTERNAL_H
-/* What the files of this room share: net.c (life, doors, sending), connection.c (who is behind a number), loop.c (receiving, the poll loop). */
+/* What the files of this room share: net.c (life, doors, sending), connection.c (who is behind a number), loop.c
+ * (receiving, the poll loop). */
 #include "common/net/net.h"
 #include "common/base/table.h"
 #include "common/net/monitor.h"

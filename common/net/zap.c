@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <zmq.h>
 
-/* A request: [routing id, empty,] version, request id, domain, address, identity, mechanism, credentials... (RFC 27). The socket is a REP, which keeps the envelope. */
+/* A request: [routing id, empty,] version, request id, domain, address, identity, mechanism, credentials... (RFC 27).
+ * The socket is a REP, which keeps the envelope. */
 enum { ZAP_VERSION, ZAP_REQUEST_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_CREDENTIALS, ZAP_FRAMES };
 struct frame {
   char data[256];
@@ -21,7 +22,9 @@ int zap_init(struct zap *zap, void *context, const struct net_events *events) {
   int linger = 0;
   *zap = (struct zap){.events = events, .socket = zmq_socket(context, ZMQ_REP)};
   if (!zap->socket) return -errno;
-  if (zmq_setsockopt(zap->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 && zmq_bind(zap->socket, "inproc://zeromq.zap.01") == 0) return 0;
+  if (zmq_setsockopt(zap->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+      zmq_bind(zap->socket, "inproc://zeromq.zap.01") == 0)
+    return 0;
   int error = errno;
   zap_deinit(zap);
   return -error;
@@ -32,7 +35,8 @@ void zap_deinit(struct zap *zap) {
   zap->socket = NULL;
 }
 
-/* Frames beyond those of the protocol, and longer than any of them may be, make the request malformed; they are still read to the end. */
+/* Frames beyond those of the protocol, and longer than any of them may be, make the request malformed; they are still
+ * read to the end. */
 static bool receive(struct zap *zap, struct request *request) {
   int more = 1;
   size_t size = sizeof more;
@@ -49,15 +53,20 @@ static bool receive(struct zap *zap, struct request *request) {
   return true;
 }
 
-static bool frame_is(const struct frame *frame, const char *text) { return frame->len == strlen(text) && memcmp(frame->data, text, frame->len) == 0; }
+static bool frame_is(const struct frame *frame, const char *text) {
+  return frame->len == strlen(text) && memcmp(frame->data, text, frame->len) == 0;
+}
 
 static bool is_curve(const struct request *request) {
   const struct frame *f = request->frames;
-  return !request->malformed && request->count == ZAP_FRAMES && frame_is(&f[ZAP_VERSION], "1.0") && frame_is(&f[ZAP_DOMAIN], NET_ZAP_DOMAIN) &&
-         frame_is(&f[ZAP_MECHANISM], "CURVE") && f[ZAP_CREDENTIALS].len == 32;
+  return !request->malformed && request->count == ZAP_FRAMES && frame_is(&f[ZAP_VERSION], "1.0") &&
+         frame_is(&f[ZAP_DOMAIN], NET_ZAP_DOMAIN) && frame_is(&f[ZAP_MECHANISM], "CURVE") &&
+         f[ZAP_CREDENTIALS].len == 32;
 }
 
-static void send_frame(void *socket, struct bytes frame, bool more) { zmq_send(socket, frame.data, frame.len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)); }
+static void send_frame(void *socket, struct bytes frame, bool more) {
+  zmq_send(socket, frame.data, frame.len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
+}
 
 static void answer(struct zap *zap, const struct request *request, bool known) {
   char user[65] = "";
@@ -74,7 +83,9 @@ static void answer(struct zap *zap, const struct request *request, bool known) {
 void zap_run(struct zap *zap) {
   struct request request;
   while (receive(zap, &request)) {
-    const char *name = is_curve(&request) ? zap->events->principal(zap->events->ctx, (const uint8_t *)request.frames[ZAP_CREDENTIALS].data) : NULL;
+    const char *name = is_curve(&request) ? zap->events->principal(
+                                                zap->events->ctx, (const uint8_t *)request.frames[ZAP_CREDENTIALS].data)
+                                          : NULL;
     bool known = name != NULL;
     if (known)
       zap->accepted++;
@@ -103,7 +114,8 @@ bool zap_probe(struct zap *zap, void *context) {
   int linger = 0;
   void *socket = zmq_socket(context, ZMQ_REQ);
   if (!socket) return false;
-  bool good = zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger) == 0 && zmq_connect(socket, "inproc://zeromq.zap.01") == 0 && ask(zap, socket);
+  bool good = zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+              zmq_connect(socket, "inproc://zeromq.zap.01") == 0 && ask(zap, socket);
   zmq_close(socket);
   zap->refused = 0;
   return good;

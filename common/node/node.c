@@ -13,7 +13,9 @@ bool stream_is_urgent(struct bytes stream) {
   return stream.len > len && memcmp(stream.data + stream.len - len, tail, len) == 0;
 }
 
-struct bytes stream_node(struct bytes stream) { return stream_is_urgent(stream) ? bytes_of(stream.data, stream.len - 7) : stream; }
+struct bytes stream_node(struct bytes stream) {
+  return stream_is_urgent(stream) ? bytes_of(stream.data, stream.len - 7) : stream;
+}
 
 /* ---- work ---- */
 
@@ -27,8 +29,10 @@ struct work *work_new(struct node *node, enum work_kind kind) {
 }
 
 void work_free(struct node *node, struct work *work) {
-  if (work->before) work->before->after = work->after;
-  else node->works = work->after;
+  if (work->before)
+    work->before->after = work->after;
+  else
+    node->works = work->after;
   if (work->after) work->after->before = work->before;
   for (size_t i = 0; i < work->discard_count; i++) {
     free((void *)(uintptr_t)work->discards[i].stream.data);
@@ -42,11 +46,15 @@ void work_free(struct node *node, struct work *work) {
 
 /* ---- life ---- */
 
-struct newest { int64_t received; };
+struct newest {
+  int64_t received;
+};
 static bool take_received(void *ctx, const struct store_entry *entry) {
   struct newest *newest = ctx;
   struct block block;
-  if (entry->block && block_open(&block, blob_bytes(entry->block)) == 0 && entry->source.len == 0 && block.received_to > newest->received) newest->received = block.received_to;
+  if (entry->block && block_open(&block, blob_bytes(entry->block)) == 0 && entry->source.len == 0 &&
+      block.received_to > newest->received)
+    newest->received = block.received_to;
   return true;
 }
 
@@ -76,7 +84,8 @@ struct node *node_new(const struct node_options *options) {
   node->own[CHANNEL_TELEMETRY] = bytes_text(node->name);
   node->own[CHANNEL_URGENT] = bytes_of(mem_copy(urgent.data, urgent.len), urgent.len);
   buffer_deinit(&urgent);
-  for (int lane = 0; lane < LANES; lane++) ring_init(&node->rings[lane], lane == LANE_LIVE ? node->options.ring_bytes / 2 : node->options.ring_bytes / 4);
+  for (int lane = 0; lane < LANES; lane++)
+    ring_init(&node->rings[lane], lane == LANE_LIVE ? node->options.ring_bytes / 2 : node->options.ring_bytes / 4);
   node->next_peer = 1;
   node->received = newest_received(node);
   return node;
@@ -103,7 +112,8 @@ static void peer_free(struct node_peer *peer) {
 struct node *node_free(struct node *node) {
   if (!node) return NULL;
   struct store_done *done;
-  while ((done = store_next(node->options.store))) store_done_free(done);   /* nobody would understand their cookies any more */
+  while ((done = store_next(node->options.store)))
+    store_done_free(done); /* nobody would understand their cookies any more */
   for (size_t i = 0; i < node->peer_count; i++) peer_free(node->peers[i]);
   for (int c = 0; c < CHANNELS; c++) inbox_deinit(&node->inbox[c]);
   while (node->works) work_free(node, node->works);
@@ -168,19 +178,24 @@ void node_peer_remove(struct node *node, struct node_peer *peer) {
 void node_peer_rules(struct node *node, struct node_peer *peer, uint64_t scope) {
   (void)node;
   peer->config.scope = scope;
-  session_end(peer, "the rules changed");   /* the next greeting tells the new scope and asks what the peer holds under it */
+  session_end(
+      peer, "the rules changed"); /* the next greeting tells the new scope and asks what the peer holds under it */
 }
 
 void *node_peer_owner(const struct node_peer *peer) { return peer->config.owner; }
 const char *node_peer_node(const struct node_peer *peer) { return peer->name; }
-struct node_peer *node_peer_find(struct node *node, const char *principal) { return table_get(&node->by_principal, bytes_text(principal)); }
+struct node_peer *node_peer_find(struct node *node, const char *principal) {
+  return table_get(&node->by_principal, bytes_text(principal));
+}
 
-struct node_peer *node_peer_of_id(struct node *node, uint64_t id) {   /* ids rise with the place in the list */
+struct node_peer *node_peer_of_id(struct node *node, uint64_t id) { /* ids rise with the place in the list */
   size_t low = 0, high = node->peer_count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (node->peers[middle]->id < id) low = middle + 1;
-    else high = middle;
+    if (node->peers[middle]->id < id)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < node->peer_count && node->peers[low]->id == id ? node->peers[low] : NULL;
 }
@@ -235,7 +250,9 @@ void node_receive(struct node *node, const char *principal, uint64_t conn, enum 
   }
   peer->figures.refused_blocks++;
   uint64_t suppressed;
-  if (log_allow(&peer->limit, node_now(node).mono, &suppressed)) log_warning("link", peer->principal, "a malformed message of %zu bytes was dropped (%llu more before)", message.len, (unsigned long long)suppressed);
+  if (log_allow(&peer->limit, node_now(node).mono, &suppressed))
+    log_warning("link", peer->principal, "a malformed message of %zu bytes was dropped (%llu more before)", message.len,
+        (unsigned long long)suppressed);
 }
 
 void node_closed(struct node *node, uint64_t conn) {
@@ -317,7 +334,8 @@ static void work_done(struct node *node, struct work *work, const struct store_d
 static void take_done(struct node *node, const struct store_done *done) {
   const struct node_hooks *hooks = &node->options.hooks;
   if (done->kind == STORE_DONE_BATCH || done->kind == STORE_DONE_REISSUED) node_items(node, done);
-  if (done->kind == STORE_DONE_TRIMMED && hooks->discarded) hooks->discarded(hooks->ctx, done->discards, done->discard_count);
+  if (done->kind == STORE_DONE_TRIMMED && hooks->discarded)
+    hooks->discarded(hooks->ctx, done->discards, done->discard_count);
   if (done->cookie) work_done(node, done->cookie, done);
 }
 
@@ -358,8 +376,11 @@ int64_t node_received(struct node *node) {
 bool node_message(struct node *node, struct node_peer *peer, uint8_t type, struct bytes body) {
   (void)node;
   if (peer->state != SESSION_UP) return false;
-  return peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PAYLOAD, .session = peer->session, .payload_type = type, .body = body});
+  return peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){.type = LINK_PAYLOAD, .session = peer->session, .payload_type = type, .body = body});
 }
 
-struct blob *node_ring_get(struct node *node, enum lane lane, uint64_t position) { return ring_get(&node->rings[lane], position); }
+struct blob *node_ring_get(struct node *node, enum lane lane, uint64_t position) {
+  return ring_get(&node->rings[lane], position);
+}
 uint64_t node_log_last(const struct node *node, enum lane lane) { return node->log_last[lane]; }

@@ -1,15 +1,19 @@
 #ifndef RIVERBUS_COMMON_NODE_NODE_H
 #define RIVERBUS_COMMON_NODE_NODE_H
 /*
- * What a gateway and a broker have in common: a store, links to other nodes, and the ways of records between them. A node is pure: it takes
- * messages, completions of the store and time, and answers by calling the hooks. It has no socket, no thread, no clock: the daemons give it ZeroMQ
- * (common/net), the simulator (tests/sim) a network that drops, doubles, reorders, delays and cuts.
+ * What a gateway and a broker have in common: a store, links to other nodes, and the ways of records between them. A
+ * node is pure: it takes messages, completions of the store and time, and answers by calling the hooks. It has no
+ * socket, no thread, no clock: the daemons give it ZeroMQ (common/net), the simulator (tests/sim) a network that drops,
+ * doubles, reorders, delays and cuts.
  *
  * What it does by itself:
- *   - own streams: appends drafts, issues heads at least once a minute, begins a new epoch when a peer's hello shows that this store is an old copy;
- *   - links: hello, held and claimed, resume, live before backfill, window, acknowledgement after the commit, ping with clock offset, refusal of a clone;
- *   - the ring of just-committed blocks (bounded bytes) from which live links are served; what a link misses becomes backfill, read through the store's reader.
- * What it asks its owner by hooks: who may send what (admit), what a peer gets (share), what else belongs into a transaction, and where bytes go (send).
+ *   - own streams: appends drafts, issues heads at least once a minute, begins a new epoch when a peer's hello shows
+ * that this store is an old copy;
+ *   - links: hello, held and claimed, resume, live before backfill, window, acknowledgement after the commit, ping with
+ * clock offset, refusal of a clone;
+ *   - the ring of just-committed blocks (bounded bytes) from which live links are served; what a link misses becomes
+ * backfill, read through the store's reader. What it asks its owner by hooks: who may send what (admit), what a peer
+ * gets (share), what else belongs into a transaction, and where bytes go (send).
  *
  * Urgent goes first everywhere: its own connection, its own log, its own batch, first in every loop.
  */
@@ -18,37 +22,40 @@
 #include "common/store/store.h"
 
 struct node;
-struct node_peer;     /* somebody this node has, or expects, a link with; lives until node_peer_remove */
+struct node_peer; /* somebody this node has, or expects, a link with; lives until node_peer_remove */
 
 enum channel { CHANNEL_URGENT = 0, CHANNEL_TELEMETRY = 1, CHANNELS = 2 };
 
 enum node_peer_role {
-  NODE_PEER_UPSTREAM, /* the gateway's view of its broker: gets everything of the own streams; sends nothing but messages */
+  NODE_PEER_UPSTREAM, /* the gateway's view of its broker: gets everything of the own streams; sends nothing but
+                         messages */
   NODE_PEER_STATION,  /* the broker's view of a gateway: sends its own two streams, gets messages */
   NODE_PEER_NEIGHBOUR /* the brokers' view of each other: both send what the share hook lets through */
 };
 
 struct node_peer_config {
-  const char *principal;        /* the name under which net authenticates it, e.g. "station chongqing/cuntan", "peer hubei"; unique; copied */
-  const char *node;             /* its node name: chongqing/cuntan, hubei; copied */
+  const char *principal; /* the name under which net authenticates it, e.g. "station chongqing/cuntan", "peer hubei";
+                            unique; copied */
+  const char *node;      /* its node name: chongqing/cuntan, hubei; copied */
   enum node_peer_role role;
-  bool connects;                /* this side opens the connections (the owner calls node_opened) */
-  uint64_t scope;               /* hash of the rules by which this node selects for that peer; 0 for "everything of the own streams" */
-  uint32_t window_bytes;        /* telemetry in flight at most, 0: 1 MiB */
-  bool compress;                /* zstd for blocks sent to it */
-  void *owner;                  /* the owner's own mark, given back by node_peer_owner */
+  bool connects; /* this side opens the connections (the owner calls node_opened) */
+  uint64_t
+      scope; /* hash of the rules by which this node selects for that peer; 0 for "everything of the own streams" */
+  uint32_t window_bytes; /* telemetry in flight at most, 0: 1 MiB */
+  bool compress;         /* zstd for blocks sent to it */
+  void *owner;           /* the owner's own mark, given back by node_peer_owner */
 };
 
 /* Where a link stands, for status. Times in µs; rates in bytes/s. */
 struct node_peer_status {
   bool up;
   bool clone_refused;
-  const char *state;            /* "down", "greeting", "resuming", "up", "refused: ..." ; static or valid until the next call */
-  int64_t since;                /* wall, of the last change */
-  int64_t round_trip;           /* of the urgent ping */
-  int64_t clock_offset;         /* the peer's clock minus ours, measured by four timestamps */
+  const char *state;    /* "down", "greeting", "resuming", "up", "refused: ..." ; static or valid until the next call */
+  int64_t since;        /* wall, of the last change */
+  int64_t round_trip;   /* of the urgent ping */
+  int64_t clock_offset; /* the peer's clock minus ours, measured by four timestamps */
   uint64_t sent_records[LANES], received_records[LANES], acked_records, duplicates, refused_blocks, refused_greetings;
-  uint64_t backlog_records;     /* known missing at the peer */
+  uint64_t backlog_records; /* known missing at the peer */
   uint64_t in_flight_bytes;
   uint32_t window_bytes;
 };
@@ -57,19 +64,24 @@ enum node_admit { NODE_ADMIT = 0, NODE_ADMIT_REFUSE = 1 };
 
 struct node_hooks {
   void *ctx;
-  /* Sends one message. conn: as given to node_receive or node_opened. Never blocks; false: not taken (treated as lost in the network). */
+  /* Sends one message. conn: as given to node_receive or node_opened. Never blocks; false: not taken (treated as lost
+   * in the network). */
   bool (*send)(void *ctx, uint64_t conn, struct bytes message);
-  /* Closes a connection: a refused or dead session. For a peer that this side connects, the owner opens new ones later and calls node_opened. */
+  /* Closes a connection: a refused or dead session. For a peer that this side connects, the owner opens new ones later
+   * and calls node_opened. */
   void (*close)(void *ctx, uint64_t conn);
-  /* Before a block from `peer` is put into a batch: may refuse it (the reason, a static text, goes into the log and the peer's counter), may replace it
-   * (*replace: a new blob, for records the agreement does not accept; or the block is dropped wholly with *drop), and may add what belongs
-   * into the same transaction (command states). The node has already checked size, checksum, every record, that a station's stream is its own and
-   * that every address lies below the stream's node. NULL: admit all. */
-  enum node_admit (*admit)(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block, struct store_batch *batch,
-                           struct blob **replace, bool *drop, const char **reason);
-  /* Whether anything of this stream can go to the peer; asked once per stream and whenever rules change. NULL: only own streams. */
+  /* Before a block from `peer` is put into a batch: may refuse it (the reason, a static text, goes into the log and the
+   * peer's counter), may replace it
+   * (*replace: a new blob, for records the agreement does not accept; or the block is dropped wholly with *drop), and
+   * may add what belongs into the same transaction (command states). The node has already checked size, checksum, every
+   * record, that a station's stream is its own and that every address lies below the stream's node. NULL: admit all. */
+  enum node_admit (*admit)(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block,
+      struct store_batch *batch, struct blob **replace, bool *drop, const char **reason);
+  /* Whether anything of this stream can go to the peer; asked once per stream and whenever rules change. NULL: only own
+   * streams. */
   bool (*share_stream)(void *ctx, struct node_peer *peer, struct bytes stream);
-  /* What of this block goes to the peer: a new reference to `from` (all), a new blob (some), NULL (nothing). NULL hook: all. */
+  /* What of this block goes to the peer: a new reference to `from` (all), a new blob (some), NULL (nothing). NULL hook:
+   * all. */
   struct blob *(*share)(void *ctx, struct node_peer *peer, struct blob *from, const struct block *block);
   /* A block is durable here: own or foreign, as stored, in log order within each lane. */
   void (*committed)(void *ctx, const struct store_item *item, struct node_peer *from /* NULL: own */);
@@ -83,24 +95,31 @@ struct node_hooks {
   void (*submitted)(void *ctx, void *cookie, const struct store_done *done);
   /* A read asked for by node_read. */
   void (*read)(void *ctx, void *cookie, const struct store_done *done);
-  /* Something that the owner records as an event on its urgent stream: name is a point name such as "epoch", "clone"; text one JSON object. */
+  /* Something that the owner records as an event on its urgent stream: name is a point name such as "epoch", "clone";
+   * text one JSON object. */
   void (*event)(void *ctx, const char *name, struct bytes text);
 };
 
 struct node_options {
-  const char *name;              /* this node: chongqing/cuntan or chongqing; streams NAME and NAME!urgent */
+  const char *name; /* this node: chongqing/cuntan or chongqing; streams NAME and NAME!urgent */
   const struct world *world;
-  struct store *store;           /* outlives the node */
+  struct store *store; /* outlives the node */
   struct node_hooks hooks;
-  size_t ring_bytes;             /* 0: 8 MiB */
-  int64_t ping_us;               /* 0: 500 ms */
-  int64_t dead_us;               /* no answer for so long: the session is down; 0: 1.5 s */
-  int64_t head_us;               /* 0: 60 s */
+  size_t ring_bytes; /* 0: 8 MiB */
+  int64_t ping_us;   /* 0: 500 ms */
+  int64_t dead_us;   /* no answer for so long: the session is down; 0: 1.5 s */
+  int64_t head_us;   /* 0: 60 s */
 };
 
 #ifdef RIVERBUS_TEST_HOOKS
 /* Planted defects, by which the simulation shows that it would see them. Builds with test hooks only. */
-enum node_defect { NODE_DEFECT_NONE, NODE_DEFECT_ACK_EARLY, NODE_DEFECT_NO_EPOCH, NODE_DEFECT_FORGET_MISSED, NODE_DEFECT_NO_GAP_CHECK };
+enum node_defect {
+  NODE_DEFECT_NONE,
+  NODE_DEFECT_ACK_EARLY,
+  NODE_DEFECT_NO_EPOCH,
+  NODE_DEFECT_FORGET_MISSED,
+  NODE_DEFECT_NO_GAP_CHECK
+};
 extern enum node_defect node_defect;
 #define NODE_HAS_DEFECT(d) (node_defect == (d))
 #else
@@ -131,18 +150,21 @@ int64_t node_tick(struct node *node);
 /* Takes all completions that wait in the store. */
 void node_store_ready(struct node *node);
 
-/* Appends and state changes of the owner. The batch may hold own drafts (stream NAME for telemetry, lane LIVE; NAME!urgent, lane URGENT), puts and deletes.
- * STORE_BUSY: not taken, try again when `submitted` was called for something. */
+/* Appends and state changes of the owner. The batch may hold own drafts (stream NAME for telemetry, lane LIVE;
+ * NAME!urgent, lane URGENT), puts and deletes. STORE_BUSY: not taken, try again when `submitted` was called for
+ * something. */
 int node_submit(struct node *node, struct store_batch *batch, void *cookie);
-int node_read(struct node *node, const struct store_read *request, void *cookie);   /* STORE_BUSY */
-uint64_t node_run(const struct node *node);          /* the number to give to block_builder_finish */
+int node_read(struct node *node, const struct store_read *request, void *cookie); /* STORE_BUSY */
+uint64_t node_run(const struct node *node); /* the number to give to block_builder_finish */
 /* A monotonic `received` for records of own streams: max(now, last given). */
 int64_t node_received(struct node *node);
 
-/* Sends a message of the layer above on the urgent channel, without any promise of its own (the ledger above repeats or asks). type 0-63. False: no session. */
+/* Sends a message of the layer above on the urgent channel, without any promise of its own (the ledger above repeats or
+ * asks). type 0-63. False: no session. */
 bool node_message(struct node *node, struct node_peer *peer, uint8_t type, struct bytes body);
 
-/* The ring, for passing subscribers: the block at `position` of a log if it is still in memory (a new reference), else NULL. */
+/* The ring, for passing subscribers: the block at `position` of a log if it is still in memory (a new reference), else
+ * NULL. */
 struct blob *node_ring_get(struct node *node, enum lane lane, uint64_t position);
-uint64_t node_log_last(const struct node *node, enum lane lane);   /* the last committed position of a log, 0: none */
+uint64_t node_log_last(const struct node *node, enum lane lane); /* the last committed position of a log, 0: none */
 #endif

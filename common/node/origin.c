@@ -8,15 +8,17 @@
 static void add_head(struct node *node, struct store_batch *batch, enum channel channel) {
   struct block_builder *builder = block_builder_new();
   int64_t received = node_received(node);
-  struct record record = {.kind = RECORD_HEAD, .address = bytes_text(node->name), .time = received, .received = received};
+  struct record record = {
+      .kind = RECORD_HEAD, .address = bytes_text(node->name), .time = received, .received = received};
   block_builder_add(builder, &record, BLOCK_MAX);
-  store_batch_own(batch, channel == CHANNEL_URGENT ? LANE_URGENT : LANE_LIVE, node->own[channel], block_builder_finish(builder, node->own[channel], node_run(node)));
+  store_batch_own(batch, channel == CHANNEL_URGENT ? LANE_URGENT : LANE_LIVE, node->own[channel],
+      block_builder_finish(builder, node->own[channel], node_run(node)));
   block_builder_free(builder);
 }
 
 void origin_tick(struct node *node) {
   int64_t now = node_now(node).mono;
-  if (node->head_at == 0) node->head_at = now;   /* the first at once: it also begins the epochs of a new store */
+  if (node->head_at == 0) node->head_at = now; /* the first at once: it also begins the epochs of a new store */
   if (now < node->head_at) return;
   struct store_batch *batch = store_batch_new();
   struct work *work = work_new(node, WORK_HEAD);
@@ -32,7 +34,10 @@ void origin_tick(struct node *node) {
 
 /* ---- another past ---- */
 
-struct past { struct epoch newest; const struct out_stream *same; };   /* what the peer told of our stream: its newest epoch, and the entry for ours */
+struct past {
+  struct epoch newest;
+  const struct out_stream *same;
+}; /* what the peer told of our stream: its newest epoch, and the entry for ours */
 
 static struct past past_of(const struct node_peer *peer, struct bytes stream, struct epoch mine) {
   struct past past = {{0, 0}, NULL};
@@ -45,16 +50,20 @@ static struct past past_of(const struct node_peer *peer, struct bytes stream, st
   return past;
 }
 
-static void tell_epoch(struct node *node, const struct node_peer *peer, struct bytes stream, uint64_t common, uint64_t last) {
+static void tell_epoch(
+    struct node *node, const struct node_peer *peer, struct bytes stream, uint64_t common, uint64_t last) {
   const struct node_hooks *hooks = &node->options.hooks;
   struct buffer text = BUFFER_NULL;
-  log_warning("link", peer->principal, "it holds another past of stream " BYTES_FMT " (an old copy of this store?): the last common record is %llu; %llu later ones are issued again under a new epoch",
-              BYTES_ARG(stream), (unsigned long long)common, (unsigned long long)(last - common));
+  log_warning("link", peer->principal,
+      "it holds another past of stream " BYTES_FMT " (an old copy of this store?): the last common record is %llu; "
+      "%llu later ones are issued again under a new epoch",
+      BYTES_ARG(stream), (unsigned long long)common, (unsigned long long)(last - common));
   buffer_printf(&text, "{\"stream\":");
   json_put_text(&text, stream);
   buffer_printf(&text, ",\"peer\":");
   json_put_text(&text, bytes_text(peer->principal));
-  buffer_printf(&text, ",\"common\":%llu,\"reissued\":%llu}", (unsigned long long)common, (unsigned long long)(last - common));
+  buffer_printf(
+      &text, ",\"common\":%llu,\"reissued\":%llu}", (unsigned long long)common, (unsigned long long)(last - common));
   if (hooks->event) hooks->event(hooks->ctx, "epoch", buffer_bytes(&text));
   buffer_deinit(&text);
 }
@@ -75,7 +84,7 @@ static void submit_epoch(struct node_peer *peer, int own, uint64_t common, struc
   }
   store_batch_free(batch);
   work_free(node, work);
-  session_end(peer, "the store is busy: the new epoch has to wait");   /* the next greeting finds the same */
+  session_end(peer, "the store is busy: the new epoch has to wait"); /* the next greeting finds the same */
 }
 
 void origin_compare(struct node_peer *peer, int own) {
@@ -83,14 +92,17 @@ void origin_compare(struct node_peer *peer, int own) {
   struct store_stream held;
   struct link_run runs[LINK_RUNS_MAX];
   struct bytes stream = node->own[own];
-  if (peer->config.role == NODE_PEER_STATION || peer->state != SESSION_RESUMING || NODE_HAS_DEFECT(NODE_DEFECT_NO_EPOCH)) return;
+  if (peer->config.role == NODE_PEER_STATION || peer->state != SESSION_RESUMING ||
+      NODE_HAS_DEFECT(NODE_DEFECT_NO_EPOCH))
+    return;
   if (!store_stream_get(node->options.store, stream, &held)) held = (struct store_stream){.stream = stream};
   struct past past = past_of(peer, stream, held.epoch);
   bool forked = false;
   uint64_t common = held.last;
   for (uint32_t i = 0; i < held.run_count; i++) runs[i] = (struct link_run){held.runs[i].run, held.runs[i].first};
   if (past.same) {
-    struct fork_side mine = {held.last, runs, held.run_count}, theirs = {past.same->peer_last, past.same->peer_runs, past.same->peer_run_count};
+    struct fork_side mine = {held.last, runs, held.run_count},
+                     theirs = {past.same->peer_last, past.same->peer_runs, past.same->peer_run_count};
     common = fork_common(&mine, &theirs, &forked);
     if (!forked) common = held.last;
   }
@@ -108,7 +120,9 @@ void origin_epoch_done(struct node *node, struct work *work, const struct store_
   node->epoch_pending[work->own] = false;
   bool same = peer && peer->session == work->session && peer->epochs_pending > 0;
   if (done->kind != STORE_DONE_BATCH) {
-    log_error("store", NULL, "the new epoch of " BYTES_FMT " was refused: the store is full; it is tried again with the next greeting", BYTES_ARG(node->own[work->own]));
+    log_error("store", NULL,
+        "the new epoch of " BYTES_FMT " was refused: the store is full; it is tried again with the next greeting",
+        BYTES_ARG(node->own[work->own]));
     if (same) session_end(peer, "the new epoch could not be stored");
     return;
   }

@@ -19,33 +19,37 @@
 
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_UP };
 
-#define SESSION_GREET_US (500 * MILLISECOND_US)    /* HELLO and ATTACH are repeated so often until answered */
-#define SESSION_TOLD_MAX 65536                     /* HELD messages of one greeting: 10,000 stations with two streams and some epochs each */
-#define SESSION_SHORT_US (2 * SECOND_US)           /* an outage up to this is made good in the live lane (architecture: live goes on from now after more) */
-#define SENDER_CLAIM_US SECOND_US                  /* a claim without a block waits so long for company */
-#define SENDER_RETRY_US (500 * MILLISECOND_US)     /* after LATER; doubles up to 8 s */
-#define SENDER_ANSWER_US (10 * SECOND_US)           /* a message that is neither acknowledged nor refused for so long: the answer was lost */
+#define SESSION_GREET_US (500 * MILLISECOND_US) /* HELLO and ATTACH are repeated so often until answered */
+#define SESSION_TOLD_MAX                                                                                               \
+  65536 /* HELD messages of one greeting: 10,000 stations with two streams and some epochs each */
+#define SESSION_SHORT_US                                                                                               \
+  (2 * SECOND_US) /* an outage up to this is made good in the live lane (architecture: live goes on from now after     \
+                     more) */
+#define SENDER_CLAIM_US SECOND_US              /* a claim without a block waits so long for company */
+#define SENDER_RETRY_US (500 * MILLISECOND_US) /* after LATER; doubles up to 8 s */
+#define SENDER_ANSWER_US                                                                                               \
+  (10 * SECOND_US) /* a message that is neither acknowledged nor refused for so long: the answer was lost */
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
-#define SENDER_BACKFILL_SHARE 4                    /* live bytes for each byte of backfill, when both wait: one in five */
+#define SENDER_BACKFILL_SHARE 4 /* live bytes for each byte of backfill, when both wait: one in five */
 #define RECEIVER_BATCH_BYTES (1024 * 1024)
 #define NODE_SCAN_US (50 * MILLISECOND_US)
 
 /* A (stream, epoch) as it concerns one peer. */
 struct out_stream {
-  struct bytes stream;              /* owned */
+  struct bytes stream; /* owned */
   struct epoch epoch;
   bool urgent, shared;
-  bool as_live;                     /* what is missed is made good in the live lane: new blocks wait behind it */
-  bool listed;                      /* stands in peer->missing */
+  bool as_live; /* what is missed is made good in the live lane: new blocks wait behind it */
+  bool listed;  /* stands in peer->missing */
   bool reading, reading_live;
-  uint64_t top;                     /* the peer has, or was sent live, nothing above this */
-  size_t waiting, waiting_live;     /* read, not yet sent; of these for the live lane */
-  struct intervals covered;         /* the peer's word, between its HELLO and HELD_END */
+  uint64_t top;                 /* the peer has, or was sent live, nothing above this */
+  size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
+  struct intervals covered;     /* the peer's word, between its HELLO and HELD_END */
   struct intervals missed;
-  uint64_t claim_from, claim_to;    /* nothing of this was for the peer, not told yet; from > to: none */
+  uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
   int64_t claim_since;
-  uint64_t peer_last;               /* HELD about our own streams */
+  uint64_t peer_last; /* HELD about our own streams */
   struct link_run peer_runs[LINK_RUNS_MAX];
   uint32_t peer_run_count;
 };
@@ -53,25 +57,39 @@ struct out_stream {
 struct outgoing {
   struct outgoing *next;
   struct out_stream *stream;
-  struct blob *block;               /* as it goes out */
-  struct blob *source;              /* as it is stored, where it has holes; else NULL */
+  struct blob *block;  /* as it goes out */
+  struct blob *source; /* as it is stored, where it has holes; else NULL */
   enum lane lane;
-  uint64_t from, to;                /* covers */
+  uint64_t from, to; /* covers */
   uint32_t records;
   bool from_read;
 };
-struct outgoing_queue { struct outgoing *first, *last; size_t bytes; };
+struct outgoing_queue {
+  struct outgoing *first, *last;
+  size_t bytes;
+};
 
-struct flight { uint64_t number; struct out_stream *stream; uint64_t from, to; size_t bytes; uint32_t records; int64_t sent; };
-struct flights { struct flight *items; size_t head, count, cap; };   /* in order of number; items [head, head + count) */
+struct flight {
+  uint64_t number;
+  struct out_stream *stream;
+  uint64_t from, to;
+  size_t bytes;
+  uint32_t records;
+  int64_t sent;
+};
+struct flights {
+  struct flight *items;
+  size_t head, count, cap;
+}; /* in order of number; items [head, head + count) */
 
 struct out_channel {
   struct outgoing_queue live, backfill;
   struct flights flights;
   uint64_t next_number;
-  struct out_stream **missing; size_t missing_count, missing_cap, missing_next;
+  struct out_stream **missing;
+  size_t missing_count, missing_cap, missing_next;
   bool read_under_way;
-  bool held_back;                   /* telemetry, after LATER: nothing goes until all is answered */
+  bool held_back; /* telemetry, after LATER: nothing goes until all is answered */
   size_t live_since_backfill;
 };
 
@@ -82,27 +100,33 @@ struct node_peer {
   struct node_peer_config config;
   enum session_state state;
   uint64_t session, run, peer_scope;
-  uint64_t told;                    /* HELD messages of this session so far */
-  uint64_t conns[CHANNELS];         /* 0: none */
-  bool attached;                    /* the telemetry connection belongs to the session */
+  uint64_t told;            /* HELD messages of this session so far */
+  uint64_t conns[CHANNELS]; /* 0: none */
+  bool attached;            /* the telemetry connection belongs to the session */
   int64_t greeted, heard, pinged, went_down, since;
   uint64_t ping_token;
-  char refused[160];                /* why the other side refuses us; empty: it does not */
-  struct { bool waits; uint64_t conn; int64_t until; struct buffer frame; } candidate;
+  char refused[160]; /* why the other side refuses us; empty: it does not */
+  struct {
+    bool waits;
+    uint64_t conn;
+    int64_t until;
+    struct buffer frame;
+  } candidate;
   bool clone_refused;
   /* sending */
-  struct out_stream **streams; size_t stream_count, stream_cap;
+  struct out_stream **streams;
+  size_t stream_count, stream_cap;
   struct table by_stream;
   struct out_channel channels[CHANNELS];
   struct window window;
   size_t urgent_in_flight;
   int64_t retry_at, retry_us;
-  unsigned epochs_pending;          /* new epochs that must be durable before sending starts */
+  unsigned epochs_pending; /* new epochs that must be durable before sending starts */
   /* receiving */
   uint64_t expected[CHANNELS];
-  size_t receipts_open;             /* of any session: taken, but not yet answered by the store */
-  bool refusing;                    /* telemetry was not stored: what follows is not taken either until the peer begins again there */
-  bool held_owed;                   /* HELD waits for them: what it leaves out now could still be stored after it */
+  size_t receipts_open; /* of any session: taken, but not yet answered by the store */
+  bool refusing;  /* telemetry was not stored: what follows is not taken either until the peer begins again there */
+  bool held_owed; /* HELD waits for them: what it leaves out now could still be stored after it */
   /* figures */
   struct node_peer_status figures;
   struct log_limit limit;
@@ -110,31 +134,42 @@ struct node_peer {
 };
 
 enum work_kind { WORK_OWNER, WORK_OWNER_READ, WORK_RECEIVE, WORK_HEAD, WORK_EPOCH, WORK_BACKFILL };
-struct receipt { uint64_t peer_id, session; enum channel channel; uint64_t from, to; };
-struct work {
-  struct work *before, *after;      /* all that the store has not answered yet: freed with the node when it never does */
-  enum work_kind kind;
-  void *cookie;                     /* OWNER */
-  struct receipt *receipts;         /* RECEIVE */
-  size_t receipt_count, receipt_cap;
-  struct store_discard *discards;   /* RECEIVE: what peers named as gone, told to the owner once it is durable; texts are owned */
-  size_t discard_count;
-  uint64_t peer_id, session;        /* BACKFILL, EPOCH: whose hello caused it */
-  enum channel channel;             /* BACKFILL, RECEIVE */
-  struct out_stream *stream;        /* BACKFILL: valid while peer and session are the same */
+struct receipt {
+  uint64_t peer_id, session;
+  enum channel channel;
   uint64_t from, to;
-  enum lane lane;                   /* BACKFILL: in which what was read goes out */
-  int own;                          /* EPOCH: index of the own stream */
+};
+struct work {
+  struct work *before, *after; /* all that the store has not answered yet: freed with the node when it never does */
+  enum work_kind kind;
+  void *cookie;             /* OWNER */
+  struct receipt *receipts; /* RECEIVE */
+  size_t receipt_count, receipt_cap;
+  struct store_discard
+      *discards; /* RECEIVE: what peers named as gone, told to the owner once it is durable; texts are owned */
+  size_t discard_count;
+  uint64_t peer_id, session; /* BACKFILL, EPOCH: whose hello caused it */
+  enum channel channel;      /* BACKFILL, RECEIVE */
+  struct out_stream *stream; /* BACKFILL: valid while peer and session are the same */
+  uint64_t from, to;
+  enum lane lane; /* BACKFILL: in which what was read goes out */
+  int own;        /* EPOCH: index of the own stream */
 };
 
-struct inbox { struct store_batch *batch; struct work *work; size_t bytes; };
+struct inbox {
+  struct store_batch *batch;
+  struct work *work;
+  size_t bytes;
+};
 
 struct node {
   struct node_options options;
   char *name;
-  struct bytes own[CHANNELS];       /* CHANNEL_URGENT: NAME!urgent; CHANNEL_TELEMETRY: NAME */
-  struct node_peer **peers; size_t peer_count;
-  struct node_peer **takers; size_t taker_count;   /* those that are sent records: all but stations */
+  struct bytes own[CHANNELS]; /* CHANNEL_URGENT: NAME!urgent; CHANNEL_TELEMETRY: NAME */
+  struct node_peer **peers;
+  size_t peer_count;
+  struct node_peer **takers;
+  size_t taker_count; /* those that are sent records: all but stations */
   struct table by_principal, by_name, by_conn;
   uint64_t next_peer;
   struct ring rings[LANES];
@@ -142,33 +177,37 @@ struct node {
   struct inbox inbox[CHANNELS];
   int64_t received, head_at;
   bool epoch_pending[CHANNELS];
-  struct node_peer **dirty; size_t dirty_count, dirty_cap;
+  struct node_peer **dirty;
+  size_t dirty_count, dirty_cap;
   int64_t scan_at;
   struct work *works;
 };
 
 static inline struct instant node_now(const struct node *node) { return world_now(node->options.world); }
-static inline enum channel lane_channel(enum lane lane) { return lane == LANE_URGENT ? CHANNEL_URGENT : CHANNEL_TELEMETRY; }
+static inline enum channel lane_channel(enum lane lane) {
+  return lane == LANE_URGENT ? CHANNEL_URGENT : CHANNEL_TELEMETRY;
+}
 bool stream_is_urgent(struct bytes stream);
 struct bytes stream_node(struct bytes stream);
-void peer_mark(struct node_peer *peer);                                     /* has something to do in this tick */
-struct node_peer *node_peer_of_id(struct node *node, uint64_t id);          /* NULL: removed */
+void peer_mark(struct node_peer *peer);                            /* has something to do in this tick */
+struct node_peer *node_peer_of_id(struct node *node, uint64_t id); /* NULL: removed */
 bool peer_send(struct node_peer *peer, enum channel channel, const struct link_message *message);
 
 /* session.c */
-void session_message(struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m, struct bytes frame);
+void session_message(
+    struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m, struct bytes frame);
 void session_opened(struct node_peer *peer, uint64_t urgent_conn, uint64_t telemetry_conn);
 void session_conn_closed(struct node_peer *peer, uint64_t conn);
 void session_end(struct node_peer *peer, const char *why);
 void session_tick(struct node_peer *peer);
-void session_receipts_done(struct node_peer *peer);                         /* the store answered the last of what this peer had sent before */
-void session_resumed(struct node_peer *peer);                               /* the last new epoch is durable, or none was needed */
+void session_receipts_done(struct node_peer *peer); /* the store answered the last of what this peer had sent before */
+void session_resumed(struct node_peer *peer);       /* the last new epoch is durable, or none was needed */
 void session_deinit(struct node_peer *peer);
 
 /* sender.c */
 struct out_stream *sender_stream(struct node_peer *peer, struct bytes stream, struct epoch epoch);
-void sender_reset(struct node_peer *peer);                                  /* forgets all that was queued, read, in flight or known of the peer */
-void sender_start(struct node_peer *peer, bool short_outage);               /* computes what the peer misses */
+void sender_reset(struct node_peer *peer); /* forgets all that was queued, read, in flight or known of the peer */
+void sender_start(struct node_peer *peer, bool short_outage); /* computes what the peer misses */
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block);
 void sender_pump(struct node_peer *peer);
 void sender_tick(struct node_peer *peer);
@@ -192,5 +231,5 @@ void origin_epoch_done(struct node *node, struct work *work, const struct store_
 /* node.c */
 struct work *work_new(struct node *node, enum work_kind kind);
 void work_free(struct node *node, struct work *work);
-void node_items(struct node *node, const struct store_done *done);          /* ring, committed hook, offers */
+void node_items(struct node *node, const struct store_done *done); /* ring, committed hook, offers */
 #endif

@@ -1,6 +1,6 @@
 /*
- * What comes from a peer: each message is checked, put into the batch of its channel, and acknowledged when that batch is durable. Urgent has a batch of its own, so that it
- * never waits for telemetry's bytes.
+ * What comes from a peer: each message is checked, put into the batch of its channel, and acknowledged when that batch
+ * is durable. Urgent has a batch of its own, so that it never waits for telemetry's bytes.
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
@@ -10,23 +10,34 @@ static void count_refusal(struct node_peer *peer, const char *what, struct bytes
   uint64_t suppressed;
   peer->figures.refused_blocks++;
   if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed))
-    log_warning("link", peer->principal, "refused from stream '" BYTES_FMT "': %s (%llu more before)", BYTES_ARG(stream), what, (unsigned long long)suppressed);
+    log_warning("link", peer->principal, "refused from stream '" BYTES_FMT "': %s (%llu more before)",
+        BYTES_ARG(stream), what, (unsigned long long)suppressed);
 }
 
-static void send_refused(struct node_peer *peer, enum channel channel, const struct link_message *m, enum link_refused code, const char *why, struct bytes stream) {
+static void send_refused(struct node_peer *peer, enum channel channel, const struct link_message *m,
+    enum link_refused code, const char *why, struct bytes stream) {
   count_refusal(peer, why, stream);
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_REFUSED, .session = peer->session, .channel = (uint8_t)channel, .number = m->number, .code = (uint8_t)code, .reason = bytes_text(why)});
+  peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){.type = LINK_REFUSED,
+          .session = peer->session,
+          .channel = (uint8_t)channel,
+          .number = m->number,
+          .code = (uint8_t)code,
+          .reason = bytes_text(why)});
 }
 
 /* ---- checks ---- */
 
-/* Which streams a peer may bring: a station its own two, a neighbour any but ours and our stations', a broker none to its gateway. */
+/* Which streams a peer may bring: a station its own two, a neighbour any but ours and our stations', a broker none to
+ * its gateway. */
 static const char *forbids_stream(const struct node_peer *peer, enum channel channel, struct bytes stream) {
   struct bytes origin = stream_node(stream);
   if (peer->config.role == NODE_PEER_UPSTREAM) return "a broker sends no records to its gateway";
-  if (peer->config.role == NODE_PEER_STATION && !bytes_equal(origin, bytes_text(peer->name))) return "the stream is not this station's own";
+  if (peer->config.role == NODE_PEER_STATION && !bytes_equal(origin, bytes_text(peer->name)))
+    return "the stream is not this station's own";
   if (bytes_equal(origin, bytes_text(peer->node->name))) return "the stream is this node's own";
-  if (peer->config.role == NODE_PEER_NEIGHBOUR && address_below(origin, bytes_text(peer->node->name))) return "the stream is one of this node's stations'";
+  if (peer->config.role == NODE_PEER_NEIGHBOUR && address_below(origin, bytes_text(peer->node->name)))
+    return "the stream is one of this node's stations'";
   if (stream_is_urgent(stream) != (channel == CHANNEL_URGENT)) return "the stream does not belong into this channel";
   return NULL;
 }
@@ -47,12 +58,15 @@ static const char *malformed(const struct link_message *m, struct block *block) 
   int result = block_open(block, m->body);
   if (result == BLOCK_VERSION_UNKNOWN) return "the block has a version that is not known here";
   if (result != 0) return "the block is damaged or malformed";
-  if (block->first == 0 || block->last - block->first >= BLOCK_RECORDS_MAX) return "the block's sequences are out of range";
-  if (m->from > 0 && (m->from > block->first || m->to < block->last)) return "the block is outside the range it claims to cover";
+  if (block->first == 0 || block->last - block->first >= BLOCK_RECORDS_MAX)
+    return "the block's sequences are out of range";
+  if (m->from > 0 && (m->from > block->first || m->to < block->last))
+    return "the block is outside the range it claims to cover";
   return block_check(block) == 0 ? NULL : "the block's records are malformed";
 }
 
-static const char *forbidden(const struct node_peer *peer, enum channel channel, const struct link_message *m, const struct block *block) {
+static const char *forbidden(
+    const struct node_peer *peer, enum channel channel, const struct link_message *m, const struct block *block) {
   const char *why = forbids_stream(peer, channel, block->stream);
   if (why) return why;
   if (lane_channel((enum lane)m->lane) != channel) return "the lane does not belong into this channel";
@@ -68,8 +82,10 @@ static struct inbox *inbox_of(struct node *node, enum channel channel) {
     inbox->batch = store_batch_new();
     inbox->work = work_new(node, WORK_RECEIVE);
     inbox->work->channel = channel;
-    if (channel == CHANNEL_URGENT) store_batch_urgent(inbox->batch);
-    else store_batch_in_order(inbox->batch);
+    if (channel == CHANNEL_URGENT)
+      store_batch_urgent(inbox->batch);
+    else
+      store_batch_in_order(inbox->batch);
   }
   return inbox;
 }
@@ -77,7 +93,8 @@ static struct inbox *inbox_of(struct node *node, enum channel channel) {
 static void note_receipt(struct inbox *inbox, struct node_peer *peer, enum channel channel, uint64_t number) {
   struct work *work = inbox->work;
   struct receipt *last = work->receipt_count > 0 ? &work->receipts[work->receipt_count - 1] : NULL;
-  if (last && last->peer_id == peer->id && last->session == peer->session && last->channel == channel && last->to + 1 == number) {
+  if (last && last->peer_id == peer->id && last->session == peer->session && last->channel == channel &&
+      last->to + 1 == number) {
     last->to = number;
     return;
   }
@@ -90,7 +107,8 @@ static void note_receipt(struct inbox *inbox, struct node_peer *peer, enum chann
 }
 
 static void flush_inbox(struct node *node, struct inbox *inbox) {
-  if (!inbox->batch || store_submit(node->options.store, inbox->batch, inbox->work) != 0) return;   /* busy: after the next completion */
+  if (!inbox->batch || store_submit(node->options.store, inbox->batch, inbox->work) != 0)
+    return; /* busy: after the next completion */
   *inbox = (struct inbox){0};
 }
 
@@ -104,26 +122,37 @@ void receiver_flush(struct node *node) {
 static void answer(struct node *node, const struct receipt *receipt, uint8_t type) {
   struct node_peer *peer = node_peer_of_id(node, receipt->peer_id);
   if (!peer || peer->session != receipt->session) return;
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = type, .session = peer->session, .channel = (uint8_t)receipt->channel, .number = receipt->from, .to = receipt->to});
+  peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){.type = type,
+          .session = peer->session,
+          .channel = (uint8_t)receipt->channel,
+          .number = receipt->from,
+          .to = receipt->to});
 }
 
 /* ---- the three kinds ---- */
 
-static void take_block(struct node_peer *peer, enum channel channel, const struct link_message *m, const struct block *block, struct inbox *inbox) {
+static void take_block(struct node_peer *peer, enum channel channel, const struct link_message *m,
+    const struct block *block, struct inbox *inbox) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
   struct blob *replace = NULL;
   const char *reason = "the agreement does not allow it";
   bool drop = false;
-  if (hooks->admit && hooks->admit(hooks->ctx, peer, (enum lane)m->lane, block, inbox->batch, &replace, &drop, &reason) != NODE_ADMIT) {
+  if (hooks->admit &&
+      hooks->admit(hooks->ctx, peer, (enum lane)m->lane, block, inbox->batch, &replace, &drop, &reason) != NODE_ADMIT) {
     send_refused(peer, channel, m, LINK_REFUSED_FORBIDDEN, reason, block->stream);
     return;
   }
   struct bytes source = bytes_text(peer->principal);
   bool claims = m->from > 0;
-  if (drop && claims) store_batch_claim(inbox->batch, source, peer->peer_scope, block->stream, block->epoch, m->from, m->to);
-  else if (!drop) store_batch_block(inbox->batch, (enum lane)m->lane, source, peer->peer_scope, claims ? m->from : 1, claims ? m->to : 0, replace ? replace : blob_copy(m->body));
+  if (drop && claims)
+    store_batch_claim(inbox->batch, source, peer->peer_scope, block->stream, block->epoch, m->from, m->to);
+  else if (!drop)
+    store_batch_block(inbox->batch, (enum lane)m->lane, source, peer->peer_scope, claims ? m->from : 1,
+        claims ? m->to : 0, replace ? replace : blob_copy(m->body));
   note_receipt(inbox, peer, channel, m->number);
-  if (NODE_HAS_DEFECT(NODE_DEFECT_ACK_EARLY)) answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_ACK);
+  if (NODE_HAS_DEFECT(NODE_DEFECT_ACK_EARLY))
+    answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_ACK);
   inbox->bytes += m->body.len;
   if (inbox->bytes >= RECEIVER_BATCH_BYTES) flush_inbox(peer->node, &peer->node->inbox[channel]);
 }
@@ -136,11 +165,15 @@ static void on_block(struct node_peer *peer, enum channel channel, const struct 
     why = forbidden(peer, channel, m, &block);
     code = LINK_REFUSED_FORBIDDEN;
   }
-  if (why) send_refused(peer, channel, m, code, why, block.stream);
-  else take_block(peer, channel, m, &block, inbox_of(peer->node, channel));
+  if (why)
+    send_refused(peer, channel, m, code, why, block.stream);
+  else
+    take_block(peer, channel, m, &block, inbox_of(peer->node, channel));
 }
 
-static struct bytes copy_text(struct bytes from) { return bytes_of(from.len ? mem_copy(from.data, from.len) : NULL, from.len); }
+static struct bytes copy_text(struct bytes from) {
+  return bytes_of(from.len ? mem_copy(from.data, from.len) : NULL, from.len);
+}
 
 static void note_discard(struct work *work, const struct store_discard *discard) {
   work->discards = mem_resize(work->discards, work->discard_count + 1, sizeof *work->discards);
@@ -153,8 +186,11 @@ static void note_discard(struct work *work, const struct store_discard *discard)
 
 static void on_range(struct node_peer *peer, enum channel channel, const struct link_message *m) {
   const char *why = forbids_stream(peer, channel, m->stream);
-  if (!why && (m->stream.len > STREAM_MAX || address_check(stream_node(m->stream), NULL) != 0 || m->from == 0)) why = "the range is malformed";
-  if (!why && m->type == LINK_DISCARD && (m->by.len > ADDRESS_MAX || m->reason.len > 64 || !bytes_is_utf8(m->by) || !bytes_is_utf8(m->reason))) why = "the discard's texts are malformed";
+  if (!why && (m->stream.len > STREAM_MAX || address_check(stream_node(m->stream), NULL) != 0 || m->from == 0))
+    why = "the range is malformed";
+  if (!why && m->type == LINK_DISCARD &&
+      (m->by.len > ADDRESS_MAX || m->reason.len > 64 || !bytes_is_utf8(m->by) || !bytes_is_utf8(m->reason)))
+    why = "the discard's texts are malformed";
   if (why) {
     send_refused(peer, channel, m, LINK_REFUSED_FORBIDDEN, why, m->stream);
     return;
@@ -162,9 +198,16 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
   struct inbox *inbox = inbox_of(peer->node, channel);
   /* What a relay merely does not have may come to it later: noted, but asked for again. */
   bool claims = m->type == LINK_CLAIM || !bytes_equal(m->reason, bytes_text("not-held"));
-  if (claims) store_batch_claim(inbox->batch, bytes_text(peer->principal), peer->peer_scope, m->stream, m->epoch, m->from, m->to);
+  if (claims)
+    store_batch_claim(inbox->batch, bytes_text(peer->principal), peer->peer_scope, m->stream, m->epoch, m->from, m->to);
   if (m->type == LINK_DISCARD) {
-    struct store_discard discard = {.stream = m->stream, .epoch = m->epoch, .from = m->from, .to = m->to, .by = m->by, .reason = m->reason, .time = m->time};
+    struct store_discard discard = {.stream = m->stream,
+        .epoch = m->epoch,
+        .from = m->from,
+        .to = m->to,
+        .by = m->by,
+        .reason = m->reason,
+        .time = m->time};
     store_batch_discard(inbox->batch, &discard);
     note_discard(inbox->work, &discard);
   }
@@ -173,7 +216,7 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
 
 void receiver_message(struct node_peer *peer, enum channel channel, const struct link_message *m) {
   if (peer->state != SESSION_UP && peer->state != SESSION_RESUMING) return;
-  if (m->number < peer->expected[channel]) return;   /* doubled on the way; its acknowledgement comes or came */
+  if (m->number < peer->expected[channel]) return; /* doubled on the way; its acknowledgement comes or came */
   if (m->number > peer->expected[channel] && !NODE_HAS_DEFECT(NODE_DEFECT_NO_GAP_CHECK)) {
     session_end(peer, "messages were lost on the way");
     return;
@@ -183,8 +226,10 @@ void receiver_message(struct node_peer *peer, enum channel channel, const struct
     answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_LATER);
     return;
   }
-  if (m->type == LINK_BLOCK) on_block(peer, channel, m);
-  else on_range(peer, channel, m);
+  if (m->type == LINK_BLOCK)
+    on_block(peer, channel, m);
+  else
+    on_range(peer, channel, m);
 }
 
 /* ---- after the commit ---- */
@@ -197,7 +242,8 @@ static void answer_all(struct node *node, const struct work *work, uint8_t type)
   }
 }
 
-/* The store refuses all telemetry that was on its way with what it refused; what waits here follows that, and what its peers still send does too. */
+/* The store refuses all telemetry that was on its way with what it refused; what waits here follows that, and what its
+ * peers still send does too. */
 static void refuse_what_follows(struct node *node) {
   struct inbox inbox = node->inbox[CHANNEL_TELEMETRY];
   for (size_t i = 0; i < node->peer_count; i++)
@@ -212,8 +258,11 @@ static void refuse_what_follows(struct node *node) {
 void receiver_done(struct node *node, struct work *work, const struct store_done *done) {
   const struct node_hooks *hooks = &node->options.hooks;
   bool durable = done->kind == STORE_DONE_BATCH;
-  if (!durable) log_warning("link", NULL, "%zu runs of messages were not stored (%s): they are asked for again later", work->receipt_count, done->refusal == STORE_REFUSAL_FULL ? "the store is full" : "refused by the store");
+  if (!durable)
+    log_warning("link", NULL, "%zu runs of messages were not stored (%s): they are asked for again later",
+        work->receipt_count, done->refusal == STORE_REFUSAL_FULL ? "the store is full" : "refused by the store");
   if (!durable && work->channel == CHANNEL_TELEMETRY) refuse_what_follows(node);
   answer_all(node, work, durable ? LINK_ACK : LINK_LATER);
-  if (durable && work->discard_count > 0 && hooks->discarded) hooks->discarded(hooks->ctx, work->discards, work->discard_count);
+  if (durable && work->discard_count > 0 && hooks->discarded)
+    hooks->discarded(hooks->ctx, work->discards, work->discard_count);
 }

@@ -42,8 +42,10 @@ struct blob *ring_get(const struct ring *ring, uint64_t position) {
   size_t low = 0, high = ring->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (at(ring, middle)->position < position) low = middle + 1;
-    else high = middle;
+    if (at(ring, middle)->position < position)
+      low = middle + 1;
+    else
+      high = middle;
   }
   if (low == ring->count || at(ring, low)->position != position) return NULL;
   return blob_ref(at(ring, low)->block);

@@ -1,7 +1,8 @@
 /*
- * What goes to a peer. Two sources: blocks offered just after their commit (live queue), and ranges that the peer misses, read back from the store (backfill
- * queue). A block that does not fit the window's worth of queue becomes a missed range: the newest goes on, the rest follows. What is on the way is remembered as
- * ranges, not as bytes; when the session ends all of it is forgotten, since the next one begins with what the receiver says it holds.
+ * What goes to a peer. Two sources: blocks offered just after their commit (live queue), and ranges that the peer
+ * misses, read back from the store (backfill queue). A block that does not fit the window's worth of queue becomes a
+ * missed range: the newest goes on, the rest follows. What is on the way is remembered as ranges, not as bytes; when
+ * the session ends all of it is forgotten, since the next one begins with what the receiver says it holds.
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
@@ -9,7 +10,10 @@
 
 /* ---- streams ---- */
 
-struct stream_key { uint8_t bytes[STREAM_MAX + 16]; size_t len; };
+struct stream_key {
+  uint8_t bytes[STREAM_MAX + 16];
+  size_t len;
+};
 static struct bytes stream_key(struct stream_key *key, struct bytes stream, struct epoch epoch) {
   memcpy(key->bytes, &epoch, 16);
   memcpy(key->bytes + 16, stream.data, stream.len);
@@ -68,24 +72,34 @@ static void miss(struct node_peer *peer, struct out_stream *stream, uint64_t fro
 }
 
 /* ---- order at a relay ----
- * What a link misses goes by backfill, in order. A relay may also miss itself what lies below (its own source's backfill is still under way); that will follow by
- * backfill as well and would then step back behind what went before it. So backfill only takes what lies below the relay's first hole, and what was missed above
- * it is made good in the live lane, with newer blocks of that stream waiting behind it. */
+ * What a link misses goes by backfill, in order. A relay may also miss itself what lies below (its own source's
+ * backfill is still under way); that will follow by backfill as well and would then step back behind what went before
+ * it. So backfill only takes what lies below the relay's first hole, and what was missed above it is made good in the
+ * live lane, with newer blocks of that stream waiting behind it. */
 
 static void add_discard(void *ctx, const struct store_discard *discard) {
-  struct seen { struct epoch epoch; struct intervals *have; } *seen = ctx;
+  struct seen {
+    struct epoch epoch;
+    struct intervals *have;
+  } *seen = ctx;
   if (epoch_compare(discard->epoch, seen->epoch) == 0) intervals_add(seen->have, discard->from, discard->to);
 }
 
-static void add_claims(const struct node *node, const struct node_peer *source, const struct out_stream *stream, struct intervals *have) {
-  if (source) store_claimed(node->options.store, stream->stream, stream->epoch, bytes_text(source->principal), source->peer_scope, have);
+static void add_claims(
+    const struct node *node, const struct node_peer *source, const struct out_stream *stream, struct intervals *have) {
+  if (source)
+    store_claimed(
+        node->options.store, stream->stream, stream->epoch, bytes_text(source->principal), source->peer_scope, have);
 }
 
 /* The first sequence that may still come here from elsewhere; UINT64_MAX: none, the stream is our own. */
 static uint64_t first_hole(const struct node_peer *peer, const struct out_stream *stream) {
   const struct node *node = peer->node;
   struct intervals have = INTERVALS_NULL;
-  struct { struct epoch epoch; struct intervals *have; } seen = {stream->epoch, &have};
+  struct {
+    struct epoch epoch;
+    struct intervals *have;
+  } seen = {stream->epoch, &have};
   struct bytes origin = stream_node(stream->stream);
   if (bytes_equal(origin, bytes_text(node->name))) return UINT64_MAX;
   store_held(node->options.store, stream->stream, stream->epoch, &have);
@@ -120,8 +134,10 @@ static struct outgoing *outgoing_free(struct outgoing *out) {
 }
 
 static void queue_push(struct outgoing_queue *queue, struct outgoing *out) {
-  if (queue->last) queue->last->next = out;
-  else queue->first = out;
+  if (queue->last)
+    queue->last->next = out;
+  else
+    queue->first = out;
   queue->last = out;
   queue->bytes += out->block->len;
 }
@@ -158,8 +174,10 @@ static struct flight *flight_from(struct flights *flights, uint64_t number) {
   size_t low = flights->head, high = flights->head + flights->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (flights->items[middle].number < number) low = middle + 1;
-    else high = middle;
+    if (flights->items[middle].number < number)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return flights->items + low;
 }
@@ -201,7 +219,10 @@ void sender_reset(struct node_peer *peer) {
   peer->retry_us = SENDER_RETRY_US;
 }
 
-struct starter { struct node_peer *peer; bool short_outage; };
+struct starter {
+  struct node_peer *peer;
+  bool short_outage;
+};
 
 static void start_stream(void *ctx, const struct store_stream *held) {
   struct starter *starter = ctx;
@@ -209,14 +230,16 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   struct out_stream *stream = sender_stream(peer, held->stream, held->epoch);
   if (!stream->shared) return;
   uint64_t newest = stream->peer_last;
-  if (stream->covered.count > 0 && stream->covered.items[stream->covered.count - 1].to > newest) newest = stream->covered.items[stream->covered.count - 1].to;
+  if (stream->covered.count > 0 && stream->covered.items[stream->covered.count - 1].to > newest)
+    newest = stream->covered.items[stream->covered.count - 1].to;
   stream->top = newest;
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
   intervals_remove_all(&stream->missed, &stream->covered);
   intervals_clear(&stream->covered);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
   /* Only where all that is missed is newer than all that the peer has: else the live lane would step back. */
-  stream->as_live = starter->short_outage && stream->missed.count == 1 && stream->missed.items[0].from > newest && intervals_size(&stream->missed) <= BLOCK_RECORDS_MAX;
+  stream->as_live = starter->short_outage && stream->missed.count == 1 && stream->missed.items[0].from > newest &&
+                    intervals_size(&stream->missed) <= BLOCK_RECORDS_MAX;
   list_missing(peer, stream);
 }
 
@@ -229,10 +252,18 @@ void sender_start(struct node_peer *peer, bool short_outage) {
 
 /* ---- claims and discards ---- */
 
-static bool send_range(struct node_peer *peer, struct out_stream *stream, const struct store_discard *discard, uint64_t from, uint64_t to) {
+static bool send_range(struct node_peer *peer, struct out_stream *stream, const struct store_discard *discard,
+    uint64_t from, uint64_t to) {
   enum channel channel = stream->urgent ? CHANNEL_URGENT : CHANNEL_TELEMETRY;
   struct out_channel *out = &peer->channels[channel];
-  struct link_message m = {.type = LINK_CLAIM, .session = peer->session, .number = out->next_number, .scope = peer->config.scope, .stream = stream->stream, .epoch = stream->epoch, .from = from, .to = to};
+  struct link_message m = {.type = LINK_CLAIM,
+      .session = peer->session,
+      .number = out->next_number,
+      .scope = peer->config.scope,
+      .stream = stream->stream,
+      .epoch = stream->epoch,
+      .from = from,
+      .to = to};
   if (discard) {
     m.type = LINK_DISCARD;
     m.time = discard->time;
@@ -240,7 +271,8 @@ static bool send_range(struct node_peer *peer, struct out_stream *stream, const 
     m.reason = discard->reason;
   }
   if (!peer_send(peer, channel, &m)) return false;
-  flight_add(peer, &out->flights, (struct flight){.number = out->next_number++, .stream = stream, .from = from, .to = to});
+  flight_add(
+      peer, &out->flights, (struct flight){.number = out->next_number++, .stream = stream, .from = from, .to = to});
   return true;
 }
 
@@ -258,7 +290,7 @@ static void claim(struct node_peer *peer, struct out_stream *stream, uint64_t fr
     stream->claim_to = to;
     return;
   }
-  if (!none && !send_claim(peer, stream)) return;   /* lost: the peer asks for it again in the next session */
+  if (!none && !send_claim(peer, stream)) return; /* lost: the peer asks for it again in the next session */
   stream->claim_from = from;
   stream->claim_to = to;
   stream->claim_since = node_now(peer->node).mono;
@@ -283,30 +315,43 @@ static void claim_runs(struct node_peer *peer, struct out_stream *stream, const 
 }
 
 static void claim_block(struct node_peer *peer, struct out_stream *stream, const struct block *block) {
-  if (block->last - block->first + 1 == block->count) claim(peer, stream, block->first, block->last);
-  else claim_runs(peer, stream, block);
+  if (block->last - block->first + 1 == block->count)
+    claim(peer, stream, block->first, block->last);
+  else
+    claim_runs(peer, stream, block);
 }
 
-struct seeker { struct node_peer *peer; struct out_stream *stream; uint64_t from, to; struct intervals named; };
+struct seeker {
+  struct node_peer *peer;
+  struct out_stream *stream;
+  uint64_t from, to;
+  struct intervals named;
+};
 
 static void name_discard(void *ctx, const struct store_discard *discard) {
   struct seeker *seeker = ctx;
-  if (epoch_compare(discard->epoch, seeker->stream->epoch) != 0 || discard->to < seeker->from || discard->from > seeker->to) return;
-  uint64_t from = discard->from > seeker->from ? discard->from : seeker->from, to = discard->to < seeker->to ? discard->to : seeker->to;
+  if (epoch_compare(discard->epoch, seeker->stream->epoch) != 0 || discard->to < seeker->from ||
+      discard->from > seeker->to)
+    return;
+  uint64_t from = discard->from > seeker->from ? discard->from : seeker->from,
+           to = discard->to < seeker->to ? discard->to : seeker->to;
   send_range(seeker->peer, seeker->stream, discard, from, to);
   intervals_add(&seeker->named, from, to);
 }
 
-/* The peer misses [from, to] and this node has nothing of it: what was discarded is named with its reason, the rest is not here. */
+/* The peer misses [from, to] and this node has nothing of it: what was discarded is named with its reason, the rest is
+ * not here. */
 static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
   struct seeker seeker = {peer, stream, from, to, INTERVALS_NULL};
   store_discards(peer->node->options.store, stream->stream, name_discard, &seeker);
-  struct store_discard absent = {.by = bytes_text(peer->node->name), .reason = bytes_text("not-held"), .time = node_now(peer->node).wall};
+  struct store_discard absent = {
+      .by = bytes_text(peer->node->name), .reason = bytes_text("not-held"), .time = node_now(peer->node).wall};
   for (uint64_t at = from; at <= to && at >= from;) {
     uint64_t start = intervals_first_missing(&seeker.named, at), end = to;
     if (start > to) break;
     for (size_t i = 0; i < seeker.named.count; i++)
-      if (seeker.named.items[i].from > start && seeker.named.items[i].from - 1 < end) end = seeker.named.items[i].from - 1;
+      if (seeker.named.items[i].from > start && seeker.named.items[i].from - 1 < end)
+        end = seeker.named.items[i].from - 1;
     send_range(peer, stream, &absent, start, end);
     at = end + 1;
   }
@@ -321,7 +366,8 @@ static struct blob *prepare(struct node_peer *peer, struct blob *from, const str
   struct block opened;
   if (!shared || block_open(&opened, blob_bytes(shared)) != 0) return blob_unref(shared);
   if (peer->config.role == NODE_PEER_NEIGHBOUR) {
-    if (block_with_hop(&hopped, &opened, bytes_text(peer->node->name), node_now(peer->node).wall) != 0) return blob_unref(shared);   /* a path of 16: a loop */
+    if (block_with_hop(&hopped, &opened, bytes_text(peer->node->name), node_now(peer->node).wall) != 0)
+      return blob_unref(shared); /* a path of 16: a loop */
     blob_unref(shared);
     shared = hopped;
     block_open(&opened, blob_bytes(shared));
@@ -335,14 +381,21 @@ static struct blob *prepare(struct node_peer *peer, struct blob *from, const str
 /* A block out of which duplicates were taken has holes that stand elsewhere: it may claim only what is in it. */
 static bool has_holes(const struct block *block) { return block->last - block->first + 1 != block->count; }
 
-static struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane) {
+static struct outgoing *outgoing_new(
+    struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane) {
   if (block_visited(block, bytes_text(peer->name))) return NULL;
   struct blob *ready = prepare(peer, from, block);
   struct block opened;
   if (!ready) return NULL;
   block_open(&opened, blob_bytes(ready));
   struct outgoing *out = mem_alloc(sizeof *out);
-  *out = (struct outgoing){.stream = stream, .block = ready, .lane = lane, .from = block->first, .to = block->last, .records = opened.count, .source = has_holes(block) ? blob_ref(from) : NULL};
+  *out = (struct outgoing){.stream = stream,
+      .block = ready,
+      .lane = lane,
+      .from = block->first,
+      .to = block->last,
+      .records = opened.count,
+      .source = has_holes(block) ? blob_ref(from) : NULL};
   return out;
 }
 
@@ -362,7 +415,8 @@ static void yield_live(struct node_peer *peer, struct out_channel *channel, cons
   }
 }
 
-/* The live queue holds a window's worth; beyond it the oldest become missed, so that live stays live. Of a stream with a hole all of it, for it has to stay in order. */
+/* The live queue holds a window's worth; beyond it the oldest become missed, so that live stays live. Of a stream with
+ * a hole all of it, for it has to stay in order. */
 static void trim_live(struct node_peer *peer, struct out_channel *channel, size_t most) {
   while (channel->live.bytes > most && channel->live.first != channel->live.last) {
     struct outgoing *out = queue_pop(&channel->live);
@@ -377,8 +431,11 @@ static void trim_live(struct node_peer *peer, struct out_channel *channel, size_
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
   struct out_stream *stream = sender_stream(peer, block->stream, block->epoch);
   if (!stream->shared) return;
-  bool steps_back = item->lane == LANE_LIVE && block->first <= stream->top;   /* an old copy of our store takes in again what the peer has long had */
-  if (item->lane == LANE_BACKFILL || steps_back || channel_of(peer, stream)->held_back || is_catching_up(peer, stream)) {
+  bool steps_back =
+      item->lane == LANE_LIVE &&
+      block->first <= stream->top; /* an old copy of our store takes in again what the peer has long had */
+  if (item->lane == LANE_BACKFILL || steps_back || channel_of(peer, stream)->held_back ||
+      is_catching_up(peer, stream)) {
     miss(peer, stream, block->first, block->last);
     return;
   }
@@ -431,16 +488,23 @@ static void choose_missed(const struct node_peer *peer, const struct out_stream 
 static void start_read(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct out_stream *stream;
-  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at || !(stream = next_missing(channel))) return;
+  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at ||
+      !(stream = next_missing(channel)))
+    return;
   struct work *work = work_new(peer->node, WORK_BACKFILL);
   work->peer_id = peer->id;
   work->session = peer->session;
   work->channel = c;
   work->stream = stream;
   choose_missed(peer, stream, work);
-  struct store_read read = {.what = STORE_READ_STREAM, .from = work->from, .to = work->to, .stream = stream->stream, .epoch = stream->epoch, .max_bytes = SENDER_READ_BYTES};
+  struct store_read read = {.what = STORE_READ_STREAM,
+      .from = work->from,
+      .to = work->to,
+      .stream = stream->stream,
+      .epoch = stream->epoch,
+      .max_bytes = SENDER_READ_BYTES};
   if (store_read(peer->node->options.store, &read, work) != 0) {
-    work_free(peer->node, work);   /* the reader is busy: the next tick asks again */
+    work_free(peer->node, work); /* the reader is busy: the next tick asks again */
     return;
   }
   channel->read_under_way = true;
@@ -451,7 +515,9 @@ static void start_read(struct node_peer *peer, enum channel c) {
 void sender_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {
   struct out_channel *channel = &peer->channels[work->channel];
   struct out_stream *stream = work->stream;
-  uint64_t at = work->from, end = done->kind == STORE_DONE_READ && done->next > 0 && done->next - 1 < work->to ? done->next - 1 : work->to;
+  uint64_t at = work->from, end = done->kind == STORE_DONE_READ && done->next > 0 && done->next - 1 < work->to
+                                      ? done->next - 1
+                                      : work->to;
   channel->read_under_way = false;
   stream->reading = stream->reading_live = false;
   peer_mark(peer);
@@ -466,7 +532,8 @@ void sender_read_done(struct node_peer *peer, const struct work *work, const str
       stream->waiting++;
       if (out->lane == LANE_LIVE) stream->waiting_live++;
       queue_push(&channel->backfill, out);
-    } else claim_block(peer, stream, &block);
+    } else
+      claim_block(peer, stream, &block);
     if (block.last >= at) at = block.last + 1;
   }
   if (at <= end) tell_gone(peer, stream, at, end);
@@ -481,17 +548,32 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   struct out_stream *stream = out->stream;
   bool whole = out->source == NULL;
   if (whole && stream->claim_from <= stream->claim_to && stream->claim_to + 1 == out->from) {
-    out->from = stream->claim_from;   /* the block brings the claim along */
+    out->from = stream->claim_from; /* the block brings the claim along */
     stream->claim_from = 1;
     stream->claim_to = 0;
   }
-  struct link_message m = {.type = LINK_BLOCK, .session = peer->session, .number = channel->next_number, .lane = (uint8_t)out->lane, .scope = peer->config.scope, .from = whole ? out->from : 0, .to = whole ? out->to : 0, .body = blob_bytes(out->block)};
+  struct link_message m = {.type = LINK_BLOCK,
+      .session = peer->session,
+      .number = channel->next_number,
+      .lane = (uint8_t)out->lane,
+      .scope = peer->config.scope,
+      .from = whole ? out->from : 0,
+      .to = whole ? out->to : 0,
+      .body = blob_bytes(out->block)};
   if (!peer_send(peer, c, &m)) return false;
-  flight_add(peer, &channel->flights, (struct flight){.number = channel->next_number++, .stream = stream, .from = out->from, .to = out->to, .bytes = out->block->len, .records = out->records});
+  flight_add(peer, &channel->flights,
+      (struct flight){.number = channel->next_number++,
+          .stream = stream,
+          .from = out->from,
+          .to = out->to,
+          .bytes = out->block->len,
+          .records = out->records});
   if (out->lane == LANE_LIVE && out->to > stream->top) stream->top = out->to;
   peer->figures.sent_records[out->lane] += out->records;
-  if (c == CHANNEL_URGENT) peer->urgent_in_flight += out->block->len;
-  else window_sent(&peer->window, out->block->len);
+  if (c == CHANNEL_URGENT)
+    peer->urgent_in_flight += out->block->len;
+  else
+    window_sent(&peer->window, out->block->len);
   struct block source;
   if (!whole && block_open(&source, blob_bytes(out->source)) == 0) claim_runs(peer, stream, &source);
   return true;
@@ -502,18 +584,22 @@ static bool may_send(struct node_peer *peer, enum channel c, size_t bytes) {
   return peer->urgent_in_flight == 0 || peer->urgent_in_flight + bytes <= SENDER_URGENT_WINDOW;
 }
 
-/* Live first, but one byte in five is backfill's while both wait. On the urgent channel what was missed comes first: order. */
+/* Live first, but one byte in five is backfill's while both wait. On the urgent channel what was missed comes first:
+ * order. */
 static struct outgoing_queue *pick(struct out_channel *channel, enum channel c) {
   if (!channel->live.first) return channel->backfill.first ? &channel->backfill : NULL;
   if (!channel->backfill.first) return &channel->live;
   if (c == CHANNEL_URGENT || channel->backfill.first->lane == LANE_LIVE) return &channel->backfill;
-  return channel->live_since_backfill >= SENDER_BACKFILL_SHARE * channel->backfill.first->block->len ? &channel->backfill : &channel->live;
+  return channel->live_since_backfill >= SENDER_BACKFILL_SHARE * channel->backfill.first->block->len
+             ? &channel->backfill
+             : &channel->live;
 }
 
 /* After LATER: once all that was sent is answered, the peer is told from which number on it is sent again. */
 static bool begin_again(struct node_peer *peer, struct out_channel *channel) {
   if (channel->flights.count > 0 || channel->read_under_way || node_now(peer->node).mono < peer->retry_at) return false;
-  channel->held_back = !peer_send(peer, CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = peer->session, .number = channel->next_number});
+  channel->held_back = !peer_send(peer, CHANNEL_TELEMETRY,
+      &(struct link_message){.type = LINK_ATTACH, .session = peer->session, .number = channel->next_number});
   return !channel->held_back;
 }
 
@@ -549,7 +635,8 @@ void sender_tick(struct node_peer *peer) {
   }
   for (size_t i = 0; i < peer->stream_count; i++) {
     struct out_stream *stream = peer->streams[i];
-    if (stream->claim_from <= stream->claim_to && now - stream->claim_since >= SENDER_CLAIM_US) send_claim(peer, stream);
+    if (stream->claim_from <= stream->claim_to && now - stream->claim_since >= SENDER_CLAIM_US)
+      send_claim(peer, stream);
     if (stream->as_live && !is_catching_up(peer, stream)) stream->as_live = false;
   }
   peer_mark(peer);
@@ -558,9 +645,12 @@ void sender_tick(struct node_peer *peer) {
 /* ---- answers ---- */
 
 static void land(struct node_peer *peer, enum channel c, struct flight *flight, bool acked) {
-  if (c == CHANNEL_URGENT) peer->urgent_in_flight -= flight->bytes < peer->urgent_in_flight ? flight->bytes : peer->urgent_in_flight;
-  else if (acked) window_acked(&peer->window, flight->bytes, node_now(peer->node).mono);
-  else window_forget(&peer->window, flight->bytes);
+  if (c == CHANNEL_URGENT)
+    peer->urgent_in_flight -= flight->bytes < peer->urgent_in_flight ? flight->bytes : peer->urgent_in_flight;
+  else if (acked)
+    window_acked(&peer->window, flight->bytes, node_now(peer->node).mono);
+  else
+    window_forget(&peer->window, flight->bytes);
   flight->stream = NULL;
 }
 
@@ -606,7 +696,7 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
     land(peer, c, flight, false);
   }
   flights_drop_front(flights);
-  if (peer->channels[c].held_back) return;   /* all that was on the way is refused one by one: that is one refusal */
+  if (peer->channels[c].held_back) return; /* all that was on the way is refused one by one: that is one refusal */
   hold_back(peer, c);
   peer->retry_at = node_now(peer->node).mono + peer->retry_us;
   if (peer->retry_us < 8 * SECOND_US) peer->retry_us *= 2;
@@ -616,9 +706,11 @@ void sender_refused(struct node_peer *peer, enum channel c, uint64_t number, str
   struct flights *flights = &peer->channels[c].flights;
   struct flight *flight = flight_from(flights, number);
   uint64_t suppressed;
-  if (flight < flights->items + flights->head + flights->count && flight->number == number && flight->stream) land(peer, c, flight, false);
+  if (flight < flights->items + flights->head + flights->count && flight->number == number && flight->stream)
+    land(peer, c, flight, false);
   flights_drop_front(flights);
-  if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed)) log_error("link", peer->principal, "a block was refused for good: " BYTES_FMT, BYTES_ARG(why));
+  if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed))
+    log_error("link", peer->principal, "a block was refused for good: " BYTES_FMT, BYTES_ARG(why));
   peer_mark(peer);
 }
 

@@ -5,9 +5,11 @@
  *   HELLO(session, answer 0)  ------------------->  clone? else the session begins
  *   <-------------------  HELLO(session, answer = session), HELD..., HELD_END
  *   HELD..., HELD_END, ATTACH (telemetry)  ------>
- *   each side sends records once it has read the other's HELD_END, knows where the telemetry connection is, and its own streams are not of another past
+ *   each side sends records once it has read the other's HELD_END, knows where the telemetry connection is, and its own
+ * streams are not of another past
  *
- * A message of an unknown session is answered with RESET; a gap in the numbers of a channel ends the session as well (messages were lost: what the receiver holds is asked anew).
+ * A message of an unknown session is answered with RESET; a gap in the numbers of a channel ends the session as well
+ * (messages were lost: what the receiver holds is asked anew).
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
@@ -56,7 +58,8 @@ static void end_quietly(struct node_peer *peer) {
   if (peer->state == SESSION_UP || peer->state == SESSION_RESUMING) peer->went_down = node_now(peer->node).mono;
   peer->session = 0;
   peer->attached = false;
-  peer->candidate.until = node_now(peer->node).mono;   /* nobody is left who could answer: the next tick takes the newcomer */
+  peer->candidate.until =
+      node_now(peer->node).mono; /* nobody is left who could answer: the next tick takes the newcomer */
   peer->epochs_pending = 0;
   sender_reset(peer);
   enter(peer, SESSION_DOWN);
@@ -80,8 +83,16 @@ static void send_hello(struct node_peer *peer, uint64_t answer) {
   struct node *node = peer->node;
   struct instant now = node_now(node);
   peer->greeted = now.mono;
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_HELLO, .session = peer->session, .version_low = LINK_VERSION, .version_high = LINK_VERSION,
-      .run = store_run(node->options.store), .answer = answer, .clock = now.wall, .scope = peer->config.scope, .node = bytes_text(node->name)});
+  peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){.type = LINK_HELLO,
+          .session = peer->session,
+          .version_low = LINK_VERSION,
+          .version_high = LINK_VERSION,
+          .run = store_run(node->options.store),
+          .answer = answer,
+          .clock = now.wall,
+          .scope = peer->config.scope,
+          .node = bytes_text(node->name)});
 }
 
 static void begin(struct node_peer *peer, uint64_t session) {
@@ -90,7 +101,8 @@ static void begin(struct node_peer *peer, uint64_t session) {
   peer->session = session;
   peer->heard = peer->pinged = now;
   peer->told = 0;
-  peer->figures.round_trip = peer->figures.clock_offset = 0;   /* unknown until this session's first PONG: the clocks may have been set since */
+  peer->figures.round_trip = peer->figures.clock_offset =
+      0; /* unknown until this session's first PONG: the clocks may have been set since */
   peer->held_owed = false;
   peer->refusing = false;
   peer->expected[0] = peer->expected[1] = 1;
@@ -109,7 +121,8 @@ void session_opened(struct node_peer *peer, uint64_t urgent_conn, uint64_t telem
 
 /* What is sent on the telemetry connection after this is of the session; nothing may overtake it there. */
 static void send_attach(struct node_peer *peer) {
-  peer->attached = peer_send(peer, CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = peer->session});
+  peer->attached =
+      peer_send(peer, CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = peer->session});
 }
 
 /* ---- held ---- */
@@ -117,7 +130,7 @@ static void send_attach(struct node_peer *peer) {
 /* A subset where there are too many: the largest ranges, so that the least is sent twice. */
 static void put_ranges(struct link_message *m, const struct intervals *covered) {
   uint64_t least = 0;
-  for (;;) {   /* raise the least size that is told until few enough are left */
+  for (;;) { /* raise the least size that is told until few enough are left */
     size_t kept = 0;
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < covered->count; i++) {
@@ -133,7 +146,10 @@ static void put_ranges(struct link_message *m, const struct intervals *covered) 
     if (covered->items[i].to - covered->items[i].from >= least) m->ranges[m->range_count++] = covered->items[i];
 }
 
-struct teller { struct node_peer *peer; uint64_t count; };
+struct teller {
+  struct node_peer *peer;
+  uint64_t count;
+};
 
 static void tell_stream(void *ctx, const struct store_stream *stream) {
   struct teller *teller = ctx;
@@ -143,22 +159,29 @@ static void tell_stream(void *ctx, const struct store_stream *stream) {
   struct intervals covered = INTERVALS_NULL;
   store_claimed(store, stream->stream, stream->epoch, bytes_text(peer->principal), peer->peer_scope, &covered);
   if (theirs || covered.count > 0) {
-    struct link_message m = {.type = LINK_HELD, .session = peer->session, .stream = stream->stream, .epoch = stream->epoch, .last = stream->last, .number = ++teller->count};
+    struct link_message m = {.type = LINK_HELD,
+        .session = peer->session,
+        .stream = stream->stream,
+        .epoch = stream->epoch,
+        .last = stream->last,
+        .number = ++teller->count};
     put_ranges(&m, &covered);
-    for (uint32_t i = 0; theirs && i < stream->run_count; i++) m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
+    for (uint32_t i = 0; theirs && i < stream->run_count; i++)
+      m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
     peer_send(peer, CHANNEL_URGENT, &m);
   }
   intervals_deinit(&covered);
 }
 
-/* What an earlier session brought may still be on its way into the store. It must be in HELD: a sender whose old copy was put back would give its numbers to other
- * records, and these would be taken for duplicates of it. */
+/* What an earlier session brought may still be on its way into the store. It must be in HELD: a sender whose old copy
+ * was put back would give its numbers to other records, and these would be taken for duplicates of it. */
 static void send_held(struct node_peer *peer) {
   struct teller teller = {peer, 0};
   peer->held_owed = peer->receipts_open > 0;
   if (peer->held_owed) return;
   if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});
+  peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});
 }
 
 void session_receipts_done(struct node_peer *peer) {
@@ -167,7 +190,7 @@ void session_receipts_done(struct node_peer *peer) {
 
 static void on_held(struct node_peer *peer, const struct link_message *m) {
   if (peer->state != SESSION_RESUMING) return;
-  if (m->number != peer->told + 1) return;   /* doubled, or one before it was lost, which HELD_END will show */
+  if (m->number != peer->told + 1) return; /* doubled, or one before it was lost, which HELD_END will show */
   if (peer->told == SESSION_TOLD_MAX) {
     session_end(peer, "it tells of more streams than a node can have");
     return;
@@ -186,7 +209,7 @@ void session_resumed(struct node_peer *peer) {
   if (peer->state != SESSION_RESUMING || peer->epochs_pending > 0) return;
   peer->refused[0] = '\0';
   enter(peer, SESSION_UP);
-  peer->pinged = now - peer->node->options.ping_us;   /* at the next tick: commands wait for the clock to be compared */
+  peer->pinged = now - peer->node->options.ping_us; /* at the next tick: commands wait for the clock to be compared */
   sender_start(peer, short_outage);
 }
 
@@ -205,16 +228,20 @@ static void on_held_end(struct node_peer *peer, const struct link_message *m) {
 static void refuse(struct node_peer *peer, uint64_t conn, uint64_t session, enum link_code code, const char *text) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
   struct buffer frame = BUFFER_NULL;
-  link_message_write(&frame, &(struct link_message){.type = LINK_REFUSE, .session = session, .code = (uint8_t)code, .reason = bytes_text(text)});
+  link_message_write(
+      &frame, &(struct link_message){
+                  .type = LINK_REFUSE, .session = session, .code = (uint8_t)code, .reason = bytes_text(text)});
   hooks->send(hooks->ctx, conn, buffer_bytes(&frame));
   buffer_deinit(&frame);
   peer->figures.refused_greetings++;
   uint64_t suppressed;
-  if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed)) log_warning("link", peer->principal, "refused: %s", text);
+  if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed))
+    log_warning("link", peer->principal, "refused: %s", text);
 }
 
 static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_message *m) {
-  forget_candidate(peer);   /* its first greeting may wait while this, its second, is answered: it would be taken for its own clone */
+  forget_candidate(
+      peer); /* its first greeting may wait while this, its second, is answered: it would be taken for its own clone */
   if (peer->conns[CHANNEL_URGENT] && peer->conns[CHANNEL_URGENT] != conn) close_conns(peer);
   begin(peer, m->session);
   set_conn(peer, CHANNEL_URGENT, conn);
@@ -226,21 +253,24 @@ static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_
   send_held(peer);
 }
 
-/* The old session is asked whether it lives; its answer decides. A ping that cannot be sent decides nothing: the socket may just be full, and the next ping asks again; where the
- * connection is gone the owner says so by node_closed, and the next tick takes the newcomer. */
+/* The old session is asked whether it lives; its answer decides. A ping that cannot be sent decides nothing: the socket
+ * may just be full, and the next ping asks again; where the connection is gone the owner says so by node_closed, and
+ * the next tick takes the newcomer. */
 static void keep_candidate(struct node_peer *peer, uint64_t conn, struct bytes frame) {
   struct node *node = peer->node;
   int64_t now = node_now(node).mono;
-  bool asked = peer->candidate.waits;   /* the newcomer greets again while the old one still has time to answer */
+  bool asked = peer->candidate.waits; /* the newcomer greets again while the old one still has time to answer */
   forget_candidate(peer);
   peer->candidate.waits = true;
   peer->candidate.conn = conn;
   buffer_append(&peer->candidate.frame, frame);
   if (asked) return;
   peer->candidate.until = now + node->options.dead_us;
-  peer->heard = now;   /* counts from now, so that only an answer to this ping keeps the old one */
+  peer->heard = now; /* counts from now, so that only an answer to this ping keeps the old one */
   peer->pinged = now;
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PING, .session = peer->session, .token = ++peer->ping_token, .clock = node_now(node).wall});
+  peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){
+          .type = LINK_PING, .session = peer->session, .token = ++peer->ping_token, .clock = node_now(node).wall});
 }
 
 static void refuse_candidate(struct node_peer *peer) {
@@ -248,7 +278,8 @@ static void refuse_candidate(struct node_peer *peer) {
   struct link_message m;
   struct buffer text = BUFFER_NULL;
   link_message_read(&m, buffer_bytes(&peer->candidate.frame));
-  refuse(peer, peer->candidate.conn, m.session, LINK_CODE_CLONE, "another process with the same key is connected and answers (a copied key or a second start)");
+  refuse(peer, peer->candidate.conn, m.session, LINK_CODE_CLONE,
+      "another process with the same key is connected and answers (a copied key or a second start)");
   if (!peer->clone_refused && hooks->event) {
     buffer_printf(&text, "{\"peer\":");
     json_put_text(&text, bytes_text(peer->principal));
@@ -272,7 +303,8 @@ static void accept_candidate(struct node_peer *peer) {
 
 static void on_first_hello(struct node_peer *peer, uint64_t conn, const struct link_message *m, struct bytes frame) {
   if (m->version_low > LINK_VERSION || m->version_high < LINK_VERSION) {
-    refuse(peer, conn, m->session, LINK_CODE_VERSION, "no common version of the link protocol: this node speaks version 1");
+    refuse(peer, conn, m->session, LINK_CODE_VERSION,
+        "no common version of the link protocol: this node speaks version 1");
     return;
   }
   if (!bytes_equal(m->node, bytes_text(peer->name))) {
@@ -280,15 +312,17 @@ static void on_first_hello(struct node_peer *peer, uint64_t conn, const struct l
     return;
   }
   bool lives = peer->state != SESSION_DOWN && peer->session != 0;
-  if (lives && m->session == peer->session) {   /* our answer was lost, or is under way and this one crossed it */
+  if (lives && m->session == peer->session) { /* our answer was lost, or is under way and this one crossed it */
     if (peer->state == SESSION_RESUMING && peer->conns[CHANNEL_URGENT] == conn) {
       send_hello(peer, m->session);
       send_held(peer);
     }
     return;
   }
-  if (lives && m->run != peer->run) keep_candidate(peer, conn, frame);
-  else greet_back(peer, conn, m);
+  if (lives && m->run != peer->run)
+    keep_candidate(peer, conn, frame);
+  else
+    greet_back(peer, conn, m);
 }
 
 static void on_answer(struct node_peer *peer, const struct link_message *m) {
@@ -308,7 +342,8 @@ static void on_answer(struct node_peer *peer, const struct link_message *m) {
 
 static void on_refuse(struct node_peer *peer, const struct link_message *m) {
   if (!peer->config.connects) return;
-  if (strncmp(peer->refused, "refused: ", 9) != 0) log_warning("link", peer->principal, "the other side refuses us: " BYTES_FMT, BYTES_ARG(m->reason));
+  if (strncmp(peer->refused, "refused: ", 9) != 0)
+    log_warning("link", peer->principal, "the other side refuses us: " BYTES_FMT, BYTES_ARG(m->reason));
   snprintf(peer->refused, sizeof peer->refused, "refused: " BYTES_FMT, BYTES_ARG(m->reason));
   session_end(peer, peer->refused);
 }
@@ -316,10 +351,16 @@ static void on_refuse(struct node_peer *peer, const struct link_message *m) {
 /* ---- ping ---- */
 
 static void on_ping(struct node_peer *peer, const struct link_message *m) {
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PONG, .session = peer->session, .token = m->token, .clock = m->clock, .clock_received = node_now(peer->node).wall});
+  peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){.type = LINK_PONG,
+          .session = peer->session,
+          .token = m->token,
+          .clock = m->clock,
+          .clock_received = node_now(peer->node).wall});
 }
 
-/* Sent, received there and answered at once, received here: the offset is that of the middle (RFC 5905 section 8, with the peer's two times alike). */
+/* Sent, received there and answered at once, received here: the offset is that of the middle (RFC 5905 section 8, with
+ * the peer's two times alike). */
 static void on_pong(struct node_peer *peer, const struct link_message *m) {
   struct instant now = node_now(peer->node);
   if (m->token != peer->ping_token) return;
@@ -361,7 +402,7 @@ static void in_session(struct node_peer *peer, uint64_t conn, enum channel chann
     case LINK_PAYLOAD: on_payload(peer, m); break;
     case LINK_REFUSE: on_refuse(peer, m); break;
     case LINK_RESET: session_end(peer, "the other side does not know it any more"); break;
-    default: break;   /* a later version's: passed over */
+    default: break; /* a later version's: passed over */
   }
 }
 
@@ -373,14 +414,16 @@ static void send_reset(struct node_peer *peer, uint64_t conn, uint64_t session) 
   buffer_deinit(&frame);
 }
 
-void session_message(struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m, struct bytes frame) {
+void session_message(
+    struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m, struct bytes frame) {
   bool first_hello = m->type == LINK_HELLO && m->answer == 0;
   if (first_hello && (peer->config.connects || channel != CHANNEL_URGENT)) return;
   if (first_hello) {
     on_first_hello(peer, conn, m, frame);
     return;
   }
-  bool known = m->session == peer->session && peer->session != 0 && (m->type == LINK_ATTACH || peer->conns[channel] == conn);
+  bool known =
+      m->session == peer->session && peer->session != 0 && (m->type == LINK_ATTACH || peer->conns[channel] == conn);
   if (!known) {
     if (!peer->config.connects && m->type != LINK_RESET && m->type != LINK_REFUSE) send_reset(peer, conn, m->session);
     return;
@@ -399,7 +442,8 @@ void session_tick(struct node_peer *peer) {
     session_end(peer, "no answer");
     return;
   }
-  if (peer->state == SESSION_RESUMING && peer->epochs_pending == 0 && now.mono - peer->greeted > 2 * node->options.dead_us) {
+  if (peer->state == SESSION_RESUMING && peer->epochs_pending == 0 &&
+      now.mono - peer->greeted > 2 * node->options.dead_us) {
     session_end(peer, "the greeting was not completed");
     return;
   }
@@ -410,5 +454,7 @@ void session_tick(struct node_peer *peer) {
   if (peer->config.connects && !peer->attached) send_attach(peer);
   if (now.mono - peer->pinged < node->options.ping_us) return;
   peer->pinged = now.mono;
-  peer_send(peer, CHANNEL_URGENT, &(struct link_message){.type = LINK_PING, .session = peer->session, .token = ++peer->ping_token, .clock = now.wall});
+  peer_send(peer, CHANNEL_URGENT,
+      &(struct link_message){
+          .type = LINK_PING, .session = peer->session, .token = ++peer->ping_token, .clock = now.wall});
 }

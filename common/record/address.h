@@ -2,11 +2,12 @@
 #define RIVERBUS_COMMON_RECORD_ADDRESS_H
 /*
  * An address names a point: province/station/device/point, e.g. chongqing/cuntan/gauge-1/level. It is 1 to 255 bytes of
- * UTF-8, segments separated by '/', no empty segment, no control character (U+0000-U+001F, U+007F-U+009F), no '+', no '#'.
- * Events of a node itself stand under the reserved device name `riverbus`: chongqing/cuntan/riverbus/epoch, chongqing/riverbus/clone.
+ * UTF-8, segments separated by '/', no empty segment, no control character (U+0000-U+001F, U+007F-U+009F), no '+', no
+ * '#'. Events of a node itself stand under the reserved device name `riverbus`: chongqing/cuntan/riverbus/epoch,
+ * chongqing/riverbus/clone.
  *
- * A pattern is an address in which a whole segment may be '+' (exactly one segment) and the last may be '#' (any number of
- * further segments, none included, as in MQTT: a/# matches a). A pattern is compiled once and matched often.
+ * A pattern is an address in which a whole segment may be '+' (exactly one segment) and the last may be '#' (any number
+ * of further segments, none included, as in MQTT: a/# matches a). A pattern is compiled once and matched often.
  */
 #include "common/base/bytes.h"
 
@@ -14,7 +15,8 @@ enum { ADDRESS_MAX = 255, ADDRESS_BAD = 1 };
 
 /* 0, or ADDRESS_BAD with *why set to a static sentence that says which rule is broken. why may be NULL. */
 int address_check(struct bytes address, const char **why);
-/* Whether `address` is `node` itself or lies below it: chongqing/cuntan owns chongqing/cuntan/gauge-1/level but not chongqing/cuntan2/x. */
+/* Whether `address` is `node` itself or lies below it: chongqing/cuntan owns chongqing/cuntan/gauge-1/level but not
+ * chongqing/cuntan2/x. */
 bool address_below(struct bytes address, struct bytes node);
 /* The n-th segment (from 0), empty view where there is none. */
 struct bytes address_segment(struct bytes address, unsigned n);
@@ -22,17 +24,20 @@ unsigned address_segments(struct bytes address);
 
 struct pattern;
 enum { PATTERN_BAD = 1 };
-int pattern_new(struct pattern **out, struct bytes text, const char **why);   /* PATTERN_BAD: *why is a static sentence */
+int pattern_new(struct pattern **out, struct bytes text, const char **why); /* PATTERN_BAD: *why is a static sentence */
 struct pattern *pattern_free(struct pattern *pattern);
-bool pattern_matches(const struct pattern *pattern, struct bytes address);    /* no allocation */
+bool pattern_matches(const struct pattern *pattern, struct bytes address); /* no allocation */
 struct bytes pattern_text(const struct pattern *pattern);
 /* Whether some address could match both. */
 bool pattern_meets(const struct pattern *a, const struct pattern *b);
 
 /* Several patterns as one: matches where any does. */
-struct patterns { struct pattern **items; size_t count; };
+struct patterns {
+  struct pattern **items;
+  size_t count;
+};
 #define PATTERNS_NULL ((struct patterns){NULL, 0})
-int patterns_add(struct patterns *set, struct bytes text, const char **why);  /* PATTERN_BAD */
+int patterns_add(struct patterns *set, struct bytes text, const char **why); /* PATTERN_BAD */
 bool patterns_match(const struct patterns *set, struct bytes address);
 void patterns_deinit(struct patterns *set);
 #endif

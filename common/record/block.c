@@ -69,7 +69,8 @@ void format_put_extent(struct writer *w, uint64_t span, uint64_t count, uint64_t
   buffer_deinit(&value);
 }
 
-void format_put_times(struct writer *w, int64_t received_from, int64_t received_to, int64_t time_from, int64_t time_to) {
+void format_put_times(
+    struct writer *w, int64_t received_from, int64_t received_to, int64_t time_from, int64_t time_to) {
   struct buffer value = BUFFER_NULL;
   struct writer v;
   writer_init(&v, &value, 64);

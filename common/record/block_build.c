@@ -1,25 +1,30 @@
-/* Building a block: the dictionary and the records grow side by side; finish puts them together. Bytes: block_format.h. */
+/* Building a block: the dictionary and the records grow side by side; finish puts them together. Bytes: block_format.h.
+ */
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include "common/record/block_format.h"
 #include <math.h>
 #include <stdlib.h>
 
-struct span { size_t offset, len; };
+struct span {
+  size_t offset, len;
+};
 struct block_builder {
-  struct table index;            /* address -> index + 1, as a pointer-sized number */
-  struct buffer names;           /* addresses as they came, one after the other */
-  struct span *addresses;        /* where each stands in names */
+  struct table index;     /* address -> index + 1, as a pointer-sized number */
+  struct buffer names;    /* addresses as they came, one after the other */
+  struct span *addresses; /* where each stands in names */
   struct format_last *last;
   size_t address_count, address_cap;
   struct buffer records;
   size_t count;
   bool keeps_sequences;
-  uint64_t first, sequence;      /* of the first and last record */
+  uint64_t first, sequence; /* of the first and last record */
   int64_t received, received_from, received_to, time_from, time_to;
 };
 
-struct block_builder *block_builder_new(void) { return mem_alloc(sizeof(struct block_builder)); }
+struct block_builder *block_builder_new(void) {
+  return mem_alloc(sizeof(struct block_builder));
+}
 
 struct block_builder *format_builder_keeping(void) {
   struct block_builder *builder = block_builder_new();
@@ -114,7 +119,8 @@ static uint8_t worth_of(const struct value *value, const struct format_last *las
   return WORTH_NONE;
 }
 
-static void put_worth(struct writer *w, uint8_t worth, const struct value *value, struct format_last *last, struct format_last decimal) {
+static void put_worth(
+    struct writer *w, uint8_t worth, const struct value *value, struct format_last *last, struct format_last decimal) {
   switch (worth) {
     case WORTH_DOUBLE: writer_double(w, value->number); break;
     case WORTH_INTEGER: writer_zigzag(w, value->integer); break;
@@ -144,7 +150,8 @@ static void put_record(struct block_builder *builder, const struct record *recor
   if (extra > 0) writer_varint(&w, extra);
   writer_varint(&w, index);
   if (record->received != before) writer_zigzag(&w, (int64_t)((uint64_t)record->received - (uint64_t)before));
-  if (record->time != record->received) writer_zigzag(&w, (int64_t)((uint64_t)record->received - (uint64_t)record->time));
+  if (record->time != record->received)
+    writer_zigzag(&w, (int64_t)((uint64_t)record->received - (uint64_t)record->time));
   put_worth(&w, worth, &record->value, last, decimal);
 }
 
@@ -233,7 +240,8 @@ struct blob *block_builder_finish(struct block_builder *builder, struct bytes st
 
 static void copy_items(struct writer *w, const struct block *like) {
   struct reader r;
-  reader_init(&r, bytes_of(like->bytes.data + FORMAT_FIXED, (size_t)(like->body.data - like->bytes.data) - FORMAT_FIXED));
+  reader_init(
+      &r, bytes_of(like->bytes.data + FORMAT_FIXED, (size_t)(like->body.data - like->bytes.data) - FORMAT_FIXED));
   while (reader_left(&r) > 0) {
     uint64_t id = reader_varint(&r);
     struct bytes value = reader_sized(&r);

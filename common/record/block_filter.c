@@ -1,7 +1,8 @@
 /* Taking records out of a block: identity, run, hops and unknown items stay. */
 #include "common/record/block_format.h"
 
-static int keep_some(struct block_builder *builder, struct block_reader *reader, bool (*keep)(void *ctx, const struct record *record), void *ctx) {
+static int keep_some(struct block_builder *builder, struct block_reader *reader,
+    bool (*keep)(void *ctx, const struct record *record), void *ctx) {
   struct record record;
   int result;
   while ((result = block_reader_next(reader, &record)) == 0)
@@ -9,9 +10,12 @@ static int keep_some(struct block_builder *builder, struct block_reader *reader,
   return result == BLOCK_EMPTY ? 0 : BLOCK_MALFORMED;
 }
 
-static struct blob *same(struct blob *from, const struct block *block) { return from ? blob_ref(from) : blob_copy(block->bytes); }
+static struct blob *same(struct blob *from, const struct block *block) {
+  return from ? blob_ref(from) : blob_copy(block->bytes);
+}
 
-int block_filter(struct blob **out, struct blob *from, const struct block *block, bool (*keep)(void *ctx, const struct record *record), void *ctx) {
+int block_filter(struct blob **out, struct blob *from, const struct block *block,
+    bool (*keep)(void *ctx, const struct record *record), void *ctx) {
   struct block_reader *reader;
   int result = block_reader_new(&reader, block);
   if (result != 0) return result;
@@ -19,7 +23,8 @@ int block_filter(struct blob **out, struct blob *from, const struct block *block
   result = keep_some(builder, reader, keep, ctx);
   bool all = block_builder_count(builder) == block->count;
   if (result == 0) *out = all ? same(from, block) : format_finish_like(builder, block);
-  /* Fewer records can never need more bytes than all of them did, but a hostile block need not be made by our builder. */
+  /* Fewer records can never need more bytes than all of them did, but a hostile block need not be made by our builder.
+   */
   if (result == 0 && *out && (*out)->len > BLOCK_MAX) {
     *out = blob_unref(*out);
     result = BLOCK_MALFORMED;

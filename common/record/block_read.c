@@ -7,8 +7,8 @@
 
 struct block_reader {
   const struct block *block;
-  struct blob *unpacked;       /* NULL: the body is a view into the block */
-  uint8_t *names;              /* the addresses, one after the other */
+  struct blob *unpacked; /* NULL: the body is a view into the block */
+  uint8_t *names;        /* the addresses, one after the other */
   struct bytes *addresses;
   struct format_last *last;
   size_t address_count;
@@ -133,21 +133,27 @@ static void read_marks(struct reader *r, uint8_t flags, struct record *record) {
     record->quality = (enum record_quality)(mark >> 4);
     record->reason = (enum record_reason)(mark & 15);
   }
-  if ((unsigned)record->kind >= RECORD_KINDS || (unsigned)record->quality > QUALITY_BAD || (unsigned)record->reason >= REASON_REASONS) reader_fail(r);
+  if ((unsigned)record->kind >= RECORD_KINDS || (unsigned)record->quality > QUALITY_BAD ||
+      (unsigned)record->reason >= REASON_REASONS)
+    reader_fail(r);
 }
 
 int block_reader_next(struct block_reader *reader, struct record *record) {
   struct reader *r = &reader->at;
-  if (reader->read == reader->block->count) return reader_left(r) == 0 && reader->sequence == reader->block->last ? BLOCK_EMPTY : BLOCK_MALFORMED;
+  if (reader->read == reader->block->count)
+    return reader_left(r) == 0 && reader->sequence == reader->block->last ? BLOCK_EMPTY : BLOCK_MALFORMED;
   uint8_t flags = reader_u8(r);
   *record = (struct record){.kind = RECORD_READING};
   read_marks(r, flags, record);
   uint64_t extra = flags & RECORD_BIT_GAP ? reader_varint(r) : 0;
   uint64_t index = reader_varint(r);
-  if (!(flags & RECORD_BIT_SAME_RECEIVED)) reader->received = (int64_t)((uint64_t)reader->received + (uint64_t)reader_zigzag(r));
+  if (!(flags & RECORD_BIT_SAME_RECEIVED))
+    reader->received = (int64_t)((uint64_t)reader->received + (uint64_t)reader_zigzag(r));
   record->received = reader->received;
-  record->time = flags & RECORD_BIT_SAME_TIME ? reader->received : (int64_t)((uint64_t)reader->received - (uint64_t)reader_zigzag(r));
-  if (r->failed || index >= reader->address_count || extra > reader->block->last - reader->sequence) return BLOCK_MALFORMED;
+  record->time = flags & RECORD_BIT_SAME_TIME ? reader->received
+                                              : (int64_t)((uint64_t)reader->received - (uint64_t)reader_zigzag(r));
+  if (r->failed || index >= reader->address_count || extra > reader->block->last - reader->sequence)
+    return BLOCK_MALFORMED;
   if (reader->read == 0 && extra > 0) return BLOCK_MALFORMED;
   if (reader->read > 0) reader->sequence += 1 + extra;
   if (reader->sequence > reader->block->last || reader->sequence < reader->block->first) return BLOCK_MALFORMED;
@@ -173,5 +179,7 @@ int block_check(const struct block *block) {
   }
   block_reader_free(reader);
   if (result != BLOCK_EMPTY) return BLOCK_MALFORMED;
-  return received_to == block->received_to && time_from == block->time_from && time_to == block->time_to ? 0 : BLOCK_MALFORMED;
+  return received_to == block->received_to && time_from == block->time_from && time_to == block->time_to
+             ? 0
+             : BLOCK_MALFORMED;
 }

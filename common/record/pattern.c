@@ -61,7 +61,9 @@ struct pattern *pattern_free(struct pattern *pattern) {
   return NULL;
 }
 
-struct bytes pattern_text(const struct pattern *pattern) { return pattern->text; }
+struct bytes pattern_text(const struct pattern *pattern) {
+  return pattern->text;
+}
 
 bool pattern_matches(const struct pattern *pattern, struct bytes address) {
   const uint8_t *at = address.data, *end = address.data + address.len;

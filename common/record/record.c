@@ -4,12 +4,17 @@
 
 static const char *const kind_names[RECORD_KINDS] = {"reading", "event", "command", "report", "descriptor", "head"};
 static const char *const quality_names[] = {"good", "uncertain", "bad"};
-static const char *const reason_names[REASON_REASONS] = {NULL, "stale", "out-of-range", "sensor-fault", "clock", "not-a-number", "wrong-type", "substituted"};
+static const char *const reason_names[REASON_REASONS] = {
+    NULL, "stale", "out-of-range", "sensor-fault", "clock", "not-a-number", "wrong-type", "substituted"};
 static const char *const lane_names[LANES] = {"urgent", "live", "backfill"};
 
 const char *record_kind_name(enum record_kind kind) { return (unsigned)kind < RECORD_KINDS ? kind_names[kind] : "?"; }
-const char *record_quality_name(enum record_quality quality) { return (unsigned)quality < 3 ? quality_names[quality] : "?"; }
-const char *record_reason_name(enum record_reason reason) { return (unsigned)reason < REASON_REASONS ? reason_names[reason] : "?"; }
+const char *record_quality_name(enum record_quality quality) {
+  return (unsigned)quality < 3 ? quality_names[quality] : "?";
+}
+const char *record_reason_name(enum record_reason reason) {
+  return (unsigned)reason < REASON_REASONS ? reason_names[reason] : "?";
+}
 const char *lane_name(enum lane lane) { return (unsigned)lane < LANES ? lane_names[lane] : "?"; }
 
 int lane_parse(struct bytes text, enum lane *lane) {
@@ -21,7 +26,9 @@ int lane_parse(struct bytes text, enum lane *lane) {
   return VALUE_BAD;
 }
 
-bool record_is_urgent(enum record_kind kind) { return kind == RECORD_EVENT || kind == RECORD_COMMAND || kind == RECORD_REPORT; }
+bool record_is_urgent(enum record_kind kind) {
+  return kind == RECORD_EVENT || kind == RECORD_COMMAND || kind == RECORD_REPORT;
+}
 
 void epoch_put_text(struct buffer *out, struct epoch epoch) {
   buffer_printf(out, "%016llx%016llx", (unsigned long long)epoch.created, (unsigned long long)epoch.random);
@@ -57,11 +64,14 @@ static void put_time(struct buffer *out, const char *head, int64_t time) {
 }
 
 static void put_unit(struct buffer *out, struct bytes unit) {
-  if (unit.len > 0) put_member(out, ",\"unit\":", unit);
-  else buffer_append(out, bytes_text(",\"unit\":null"));
+  if (unit.len > 0)
+    put_member(out, ",\"unit\":", unit);
+  else
+    buffer_append(out, bytes_text(",\"unit\":null"));
 }
 
-void record_put_json(struct buffer *out, const struct record *record, struct bytes unit, struct bytes stream, struct epoch epoch, enum lane lane) {
+void record_put_json(struct buffer *out, const struct record *record, struct bytes unit, struct bytes stream,
+    struct epoch epoch, enum lane lane) {
   const char *reason = record_reason_name(record->reason);
   put_time(out, "{\"time\":\"", record->time);
   put_time(out, ",\"received\":\"", record->received);

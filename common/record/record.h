@@ -7,16 +7,24 @@
 enum record_kind {
   RECORD_READING = 0,
   RECORD_EVENT = 1,
-  RECORD_COMMAND = 2,     /* reserved: commands travel as link messages, see common/link/message.h */
-  RECORD_REPORT = 3,      /* value: bytes, a signed report (common/command/report.h); address: the commanded point */
-  RECORD_DESCRIPTOR = 4,  /* value: text, a JSON object that says what the point at `address` is */
-  RECORD_HEAD = 5,        /* address: the node; no value: this record's own sequence number was the stream's last when it was issued */
+  RECORD_COMMAND = 2,    /* reserved: commands travel as link messages, see common/link/message.h */
+  RECORD_REPORT = 3,     /* value: bytes, a signed report (common/command/report.h); address: the commanded point */
+  RECORD_DESCRIPTOR = 4, /* value: text, a JSON object that says what the point at `address` is */
+  RECORD_HEAD =
+      5, /* address: the node; no value: this record's own sequence number was the stream's last when it was issued */
   RECORD_KINDS
 };
 enum record_quality { QUALITY_GOOD = 0, QUALITY_UNCERTAIN = 1, QUALITY_BAD = 2 };
 enum record_reason {
-  REASON_NONE = 0, REASON_STALE = 1, REASON_OUT_OF_RANGE = 2, REASON_SENSOR_FAULT = 3, REASON_CLOCK = 4,
-  REASON_NOT_A_NUMBER = 5, REASON_WRONG_TYPE = 6, REASON_SUBSTITUTED = 7, REASON_REASONS
+  REASON_NONE = 0,
+  REASON_STALE = 1,
+  REASON_OUT_OF_RANGE = 2,
+  REASON_SENSOR_FAULT = 3,
+  REASON_CLOCK = 4,
+  REASON_NOT_A_NUMBER = 5,
+  REASON_WRONG_TYPE = 6,
+  REASON_SUBSTITUTED = 7,
+  REASON_REASONS
 };
 enum lane { LANE_URGENT = 0, LANE_LIVE = 1, LANE_BACKFILL = 2, LANES = 3 };
 
@@ -29,8 +37,8 @@ static inline int epoch_compare(struct epoch a, struct epoch b) {
   if (a.created != b.created) return a.created < b.created ? -1 : 1;
   return a.random == b.random ? 0 : a.random < b.random ? -1 : 1;
 }
-void epoch_put_text(struct buffer *out, struct epoch epoch);               /* 32 hexadecimal digits: created, random */
-int epoch_parse(struct bytes text, struct epoch *epoch);                   /* VALUE_BAD */
+void epoch_put_text(struct buffer *out, struct epoch epoch); /* 32 hexadecimal digits: created, random */
+int epoch_parse(struct bytes text, struct epoch *epoch);     /* VALUE_BAD */
 
 struct record {
   enum record_kind kind;
@@ -45,13 +53,14 @@ struct record {
 
 const char *record_kind_name(enum record_kind kind);
 const char *record_quality_name(enum record_quality quality);
-const char *record_reason_name(enum record_reason reason);                 /* "stale", "out-of-range", ...; NULL for REASON_NONE */
-const char *lane_name(enum lane lane);                                     /* "urgent", "live", "backfill" */
-int lane_parse(struct bytes text, enum lane *lane);                        /* VALUE_BAD */
+const char *record_reason_name(enum record_reason reason); /* "stale", "out-of-range", ...; NULL for REASON_NONE */
+const char *lane_name(enum lane lane);                     /* "urgent", "live", "backfill" */
+int lane_parse(struct bytes text, enum lane *lane);        /* VALUE_BAD */
 /* The kinds that travel in a node's urgent stream (NAME!urgent): events, commands, reports. */
 bool record_is_urgent(enum record_kind kind);
 
-/* One JSON object, as the man page riverbus(1) has it (no newline): time, received, address, kind, value, unit, quality, [reason],
- * stream, epoch, seq, lane. unit may be empty: then null. */
-void record_put_json(struct buffer *out, const struct record *record, struct bytes unit, struct bytes stream, struct epoch epoch, enum lane lane);
+/* One JSON object, as the man page riverbus(1) has it (no newline): time, received, address, kind, value, unit,
+ * quality, [reason], stream, epoch, seq, lane. unit may be empty: then null. */
+void record_put_json(struct buffer *out, const struct record *record, struct bytes unit, struct bytes stream,
+    struct epoch epoch, enum lane lane);
 #endif

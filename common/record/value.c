@@ -32,12 +32,18 @@ static int sign(bool less, bool more) { return less ? -1 : more ? 1 : 0; }
 int value_compare(const struct value *a, const struct value *b, int *order) {
   bool a_number = a->type == VALUE_NUMBER, b_number = b->type == VALUE_NUMBER;
   bool a_integer = a->type == VALUE_INTEGER, b_integer = b->type == VALUE_INTEGER;
-  if (a_number && b_number) *order = sign(a->number < b->number, a->number > b->number);
-  else if (a_integer && b_integer) *order = sign(a->integer < b->integer, a->integer > b->integer);
-  else if (a_integer && b_number) *order = compare_mixed(a->integer, b->number);
-  else if (a_number && b_integer) *order = -compare_mixed(b->integer, a->number);
-  else if (a->type == VALUE_TEXT && b->type == VALUE_TEXT) *order = bytes_compare(a->bytes, b->bytes);
-  else return VALUE_BAD;
+  if (a_number && b_number)
+    *order = sign(a->number<b->number, a->number> b->number);
+  else if (a_integer && b_integer)
+    *order = sign(a->integer<b->integer, a->integer> b->integer);
+  else if (a_integer && b_number)
+    *order = compare_mixed(a->integer, b->number);
+  else if (a_number && b_integer)
+    *order = -compare_mixed(b->integer, a->number);
+  else if (a->type == VALUE_TEXT && b->type == VALUE_TEXT)
+    *order = bytes_compare(a->bytes, b->bytes);
+  else
+    return VALUE_BAD;
   return 0;
 }
 
@@ -50,9 +56,12 @@ bool value_equal(const struct value *a, const struct value *b) {
 }
 
 bool value_as_number(const struct value *value, double *number) {
-  if (value->type == VALUE_NUMBER) *number = value->number;
-  else if (value->type == VALUE_INTEGER) *number = (double)value->integer;
-  else return false;
+  if (value->type == VALUE_NUMBER)
+    *number = value->number;
+  else if (value->type == VALUE_INTEGER)
+    *number = (double)value->integer;
+  else
+    return false;
   return true;
 }
 
@@ -65,7 +74,8 @@ static bool parse_integer(const char *text, int64_t *integer) {
   return true;
 }
 
-/* Decimal only: strtod would take hexadecimal, "inf" and "nan" as well. The locale is "C" for numbers in all programs. */
+/* Decimal only: strtod would take hexadecimal, "inf" and "nan" as well. The locale is "C" for numbers in all programs.
+ */
 static bool parse_number(const char *text, double *number) {
   char *end;
   if (*text == '\0' || strspn(text, "+-.0123456789eE") != strlen(text)) return false;
@@ -82,15 +92,22 @@ static bool parse_boolean(struct bytes text, bool *boolean) {
 
 int value_parse(struct bytes text, enum value_type wanted, struct value *value) {
   char copy[64] = "";
-  if (text.len < sizeof copy && memchr(text.data ? text.data : (const void *)"", '\0', text.len) == NULL) memcpy(copy, text.data ? text.data : (const void *)"", text.len);
+  if (text.len < sizeof copy && memchr(text.data ? text.data : (const void *)"", '\0', text.len) == NULL)
+    memcpy(copy, text.data ? text.data : (const void *)"", text.len);
   bool any = wanted == VALUE_NONE;
   *value = VALUE_EMPTY;
-  if ((any || wanted == VALUE_BOOLEAN) && parse_boolean(text, &value->boolean)) value->type = VALUE_BOOLEAN;
-  else if ((any || wanted == VALUE_INTEGER) && parse_integer(copy, &value->integer)) value->type = VALUE_INTEGER;
-  else if ((any || wanted == VALUE_NUMBER) && parse_number(copy, &value->number)) value->type = VALUE_NUMBER;
-  else if ((any || wanted == VALUE_TEXT) && text.len <= VALUE_MAX && bytes_is_utf8(text)) *value = (struct value){.type = VALUE_TEXT, .bytes = text};
-  else if (wanted == VALUE_BYTES && text.len <= VALUE_MAX) *value = (struct value){.type = VALUE_BYTES, .bytes = text};
-  else return VALUE_BAD;
+  if ((any || wanted == VALUE_BOOLEAN) && parse_boolean(text, &value->boolean))
+    value->type = VALUE_BOOLEAN;
+  else if ((any || wanted == VALUE_INTEGER) && parse_integer(copy, &value->integer))
+    value->type = VALUE_INTEGER;
+  else if ((any || wanted == VALUE_NUMBER) && parse_number(copy, &value->number))
+    value->type = VALUE_NUMBER;
+  else if ((any || wanted == VALUE_TEXT) && text.len <= VALUE_MAX && bytes_is_utf8(text))
+    *value = (struct value){.type = VALUE_TEXT, .bytes = text};
+  else if (wanted == VALUE_BYTES && text.len <= VALUE_MAX)
+    *value = (struct value){.type = VALUE_BYTES, .bytes = text};
+  else
+    return VALUE_BAD;
   return 0;
 }
 

@@ -1,4 +1,5 @@
-/* Values as JSON. Written by hand and not by a library, since this is the hot path of `tail --json`: no tree is built. */
+/* Values as JSON. Written by hand and not by a library, since this is the hot path of `tail --json`: no tree is built.
+ */
 #include "common/record/value.h"
 #include <math.h>
 #include <stdio.h>
@@ -7,8 +8,10 @@
 static void put_escape(struct buffer *out, uint8_t c) {
   static const char short_forms[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
   const char *found = memchr(short_forms, c, sizeof short_forms - 1);
-  if (found) buffer_printf(out, "\\%c", letters[found - short_forms]);
-  else buffer_printf(out, "\\u%04x", c);
+  if (found)
+    buffer_printf(out, "\\%c", letters[found - short_forms]);
+  else
+    buffer_printf(out, "\\u%04x", c);
 }
 
 void json_put_text(struct buffer *out, struct bytes text) {
@@ -42,8 +45,10 @@ static void put_base64(struct buffer *out, struct bytes from) {
   buffer_append(out, bytes_text("\""));
   for (size_t i = 0; i < from.len; i += 3) {
     size_t left = from.len - i;
-    uint32_t group = (uint32_t)from.data[i] << 16 | (left > 1 ? (uint32_t)from.data[i + 1] << 8 : 0) | (left > 2 ? from.data[i + 2] : 0);
-    char text[4] = {digits[group >> 18], digits[group >> 12 & 63], left > 1 ? digits[group >> 6 & 63] : '=', left > 2 ? digits[group & 63] : '='};
+    uint32_t group = (uint32_t)from.data[i] << 16 | (left > 1 ? (uint32_t)from.data[i + 1] << 8 : 0) |
+                     (left > 2 ? from.data[i + 2] : 0);
+    char text[4] = {digits[group >> 18], digits[group >> 12 & 63], left > 1 ? digits[group >> 6 & 63] : '=',
+        left > 2 ? digits[group & 63] : '='};
     buffer_append(out, bytes_of(text, 4));
   }
   buffer_append(out, bytes_text("\""));

@@ -2,7 +2,7 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-enum { ITEM_SHARE = 128 };  /* what an item costs beside its bytes: entry head, index, directory */
+enum { ITEM_SHARE = 128 }; /* what an item costs beside its bytes: entry head, index, directory */
 
 struct store_batch *store_batch_new(void) {
   struct store_batch *batch = mem_alloc(sizeof *batch);
@@ -45,8 +45,8 @@ size_t store_batch_own(struct store_batch *batch, enum lane lane, struct bytes s
   return batch->count - 1;
 }
 
-size_t store_batch_block(struct store_batch *batch, enum lane lane, struct bytes source, uint64_t scope, uint64_t covers_from,
-                         uint64_t covers_to, struct blob *block) {
+size_t store_batch_block(struct store_batch *batch, enum lane lane, struct bytes source, uint64_t scope,
+    uint64_t covers_from, uint64_t covers_to, struct blob *block) {
   struct batch_item *item = batch_add(batch, BATCH_BLOCK);
   item->lane = lane;
   item->source = batch_copy(batch, source);
@@ -58,8 +58,8 @@ size_t store_batch_block(struct store_batch *batch, enum lane lane, struct bytes
   return batch->count - 1;
 }
 
-size_t store_batch_claim(struct store_batch *batch, struct bytes source, uint64_t scope, struct bytes stream, struct epoch epoch,
-                         uint64_t from, uint64_t to) {
+size_t store_batch_claim(struct store_batch *batch, struct bytes source, uint64_t scope, struct bytes stream,
+    struct epoch epoch, uint64_t from, uint64_t to) {
   struct batch_item *item = batch_add(batch, BATCH_CLAIM);
   item->lane = LANE_BACKFILL;
   item->source = batch_copy(batch, source);
@@ -119,17 +119,18 @@ bool block_summarise(struct block_summary *summary, struct bytes bytes) {
   struct block block;
   if (bytes.len > BLOCK_MAX || block_open(&block, bytes) != 0) return false;
   *summary = (struct block_summary){.stream = block.stream,
-                                    .epoch = block.epoch,
-                                    .run = block.run,
-                                    .first = block.first,
-                                    .last = block.last,
-                                    .count = block.count,
-                                    .received_from = block.received_from,
-                                    .received_to = block.received_to,
-                                    .time_from = block.time_from,
-                                    .time_to = block.time_to};
+      .epoch = block.epoch,
+      .run = block.run,
+      .first = block.first,
+      .last = block.last,
+      .count = block.count,
+      .received_from = block.received_from,
+      .received_to = block.received_to,
+      .time_from = block.time_from,
+      .time_to = block.time_to};
   bool rises = block.count > 0 && block.first > 0 && block.last >= block.first;
-  return rises && block.stream.len > 0 && block.last - block.first < BLOCK_RECORDS_MAX && block.count <= block.last - block.first + 1;
+  return rises && block.stream.len > 0 && block.last - block.first < BLOCK_RECORDS_MAX &&
+         block.count <= block.last - block.first + 1;
 }
 
 static bool batch_range_good(const struct batch_item *item) {
@@ -138,12 +139,17 @@ static bool batch_range_good(const struct batch_item *item) {
 
 static bool batch_check_item(struct batch_item *item) {
   switch (item->kind) {
-  case BATCH_OWN: return item->lane < LANES && item->stream.len > 0; /* the draft is from our own builder and cannot be opened yet */
-  case BATCH_BLOCK: return item->lane < LANES && item->source.len <= STREAM_MAX && block_summarise(&item->block_is, blob_bytes(item->block));
-  case BATCH_CLAIM: return batch_range_good(item) && item->source.len <= STREAM_MAX;
-  case BATCH_DISCARD: return batch_range_good(item) && item->source.len <= STREAM_MAX && item->value.len <= STREAM_MAX;
-  case BATCH_NEW_EPOCH: return item->stream.len > 0 && item->stream.len <= STREAM_MAX;
-  default: return item->table < STORE_TABLES;
+    case BATCH_OWN:
+      return item->lane < LANES &&
+             item->stream.len > 0; /* the draft is from our own builder and cannot be opened yet */
+    case BATCH_BLOCK:
+      return item->lane < LANES && item->source.len <= STREAM_MAX &&
+             block_summarise(&item->block_is, blob_bytes(item->block));
+    case BATCH_CLAIM: return batch_range_good(item) && item->source.len <= STREAM_MAX;
+    case BATCH_DISCARD:
+      return batch_range_good(item) && item->source.len <= STREAM_MAX && item->value.len <= STREAM_MAX;
+    case BATCH_NEW_EPOCH: return item->stream.len > 0 && item->stream.len <= STREAM_MAX;
+    default: return item->table < STORE_TABLES;
   }
 }
 
@@ -152,8 +158,10 @@ static bool batch_epoch_alone(const struct store_batch *batch) {
   size_t epochs = 0, others = 0;
   for (size_t i = 0; i < batch->count; i++) {
     enum batch_kind kind = batch->items[i].kind;
-    if (kind == BATCH_NEW_EPOCH) epochs++;
-    else if (kind != BATCH_PUT && kind != BATCH_DELETE) others++;
+    if (kind == BATCH_NEW_EPOCH)
+      epochs++;
+    else if (kind != BATCH_PUT && kind != BATCH_DELETE)
+      others++;
   }
   return epochs == 0 || (epochs == 1 && others == 0);
 }

@@ -2,7 +2,9 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-static struct bytes bytes_own(struct bytes from) { return from.len ? bytes_of(mem_copy(from.data, from.len), from.len) : BYTES_NULL; }
+static struct bytes bytes_own(struct bytes from) {
+  return from.len ? bytes_of(mem_copy(from.data, from.len), from.len) : BYTES_NULL;
+}
 
 static void bytes_disown(struct bytes *owned) {
   free((void *)(uintptr_t)owned->data);
@@ -134,7 +136,9 @@ static void cover_hold(struct cover *cover, const struct effect *effect) {
 
 static size_t cover_claim_find(const struct cover *cover, struct bytes source, uint64_t scope) {
   size_t at = 0;
-  while (at < cover->claim_count && (cover->claims[at].scope != scope || !bytes_equal(cover->claims[at].source, source))) at++;
+  while (
+      at < cover->claim_count && (cover->claims[at].scope != scope || !bytes_equal(cover->claims[at].source, source)))
+    at++;
   return at;
 }
 
@@ -175,7 +179,8 @@ static void cover_claim_add(struct cover *cover, const struct effect *effect) {
   while (claim->ranges.count > COVER_CLAIM_RANGES_MAX) intervals_drop_smallest(&claim->ranges);
 }
 
-/* Joins the older into the younger; the reason and the source of the younger stay, since it is the one still looked at. */
+/* Joins the older into the younger; the reason and the source of the younger stay, since it is the one still looked at.
+ */
 static void cover_discard_join(struct cover *cover, size_t older, size_t younger) {
   struct cover_discard *gone = &cover->discards[older], *kept = &cover->discards[younger];
   if (gone->from < kept->from) kept->from = gone->from;
@@ -187,7 +192,8 @@ static void cover_discard_join(struct cover *cover, size_t older, size_t younger
 }
 
 static bool cover_discard_touches(const struct cover_discard *discard, const struct effect *effect) {
-  bool apart = (effect->to < discard->from && discard->from - effect->to > 1) || (effect->from > discard->to && effect->from - discard->to > 1);
+  bool apart = (effect->to < discard->from && discard->from - effect->to > 1) ||
+               (effect->from > discard->to && effect->from - discard->to > 1);
   return !apart && bytes_equal(discard->by, effect->source) && bytes_equal(discard->reason, effect->reason);
 }
 
@@ -201,8 +207,11 @@ static void cover_discard_add(struct cover *cover, const struct effect *effect) 
     return;
   }
   cover->discards = mem_resize(cover->discards, cover->discard_count + 1, sizeof *cover->discards);
-  cover->discards[cover->discard_count++] = (struct cover_discard){
-      .from = effect->from, .to = effect->to, .by = bytes_own(effect->source), .reason = bytes_own(effect->reason), .time = effect->time};
+  cover->discards[cover->discard_count++] = (struct cover_discard){.from = effect->from,
+      .to = effect->to,
+      .by = bytes_own(effect->source),
+      .reason = bytes_own(effect->reason),
+      .time = effect->time};
   if (cover->discard_count > COVER_DISCARDS_MAX) cover_discard_join(cover, 0, 1);
 }
 
@@ -226,18 +235,19 @@ static void cover_lower_ceiling(struct cover *cover, uint64_t ceiling) {
 struct cover *coverage_apply(struct coverage *coverage, const struct effect *effect) {
   struct cover *cover = coverage_make(coverage, effect->stream, effect->epoch);
   switch (effect->kind) {
-  case EFFECT_HOLD: cover_hold(cover, effect); break;
-  case EFFECT_CLAIM: cover_claim_add(cover, effect); break;
-  case EFFECT_DISCARD: cover_discard_add(cover, effect); break;
-  case EFFECT_FLOOR: cover_raise_floor(cover, effect->from); break;
-  case EFFECT_EPOCH: break;
-  case EFFECT_CEILING: cover_lower_ceiling(cover, effect->from); break;
+    case EFFECT_HOLD: cover_hold(cover, effect); break;
+    case EFFECT_CLAIM: cover_claim_add(cover, effect); break;
+    case EFFECT_DISCARD: cover_discard_add(cover, effect); break;
+    case EFFECT_FLOOR: cover_raise_floor(cover, effect->from); break;
+    case EFFECT_EPOCH: break;
+    case EFFECT_CEILING: cover_lower_ceiling(cover, effect->from); break;
   }
   return cover;
 }
 
 static int cover_stream_order(const void *a, const void *b) {
-  const struct cover_stream *left = *(const struct cover_stream *const *)a, *right = *(const struct cover_stream *const *)b;
+  const struct cover_stream *left = *(const struct cover_stream *const *)a,
+                            *right = *(const struct cover_stream *const *)b;
   return bytes_compare(left->name, right->name);
 }
 
@@ -270,9 +280,9 @@ const struct intervals *cover_claimed(const struct cover *cover, struct bytes so
 
 void cover_describe(const struct cover *cover, struct store_stream *out) {
   *out = (struct store_stream){.stream = cover->of->name,
-                               .epoch = cover->epoch,
-                               .last = cover->last,
-                               .floor = cover->floor,
-                               .run_count = cover->run_count};
+      .epoch = cover->epoch,
+      .last = cover->last,
+      .floor = cover->floor,
+      .run_count = cover->run_count};
   memcpy(out->runs, cover->runs, cover->run_count * sizeof *out->runs);
 }

@@ -57,12 +57,15 @@ struct store_keyed *done_keyed(struct done *done, struct bytes key, struct bytes
 
 void done_entry(struct done *done, const struct entry *entry, struct blob *block) {
   done->face.entries = grow(done->face.entries, &done->entry_cap, done->face.entry_count, sizeof *done->face.entries);
-  done->face.entries[done->face.entry_count++] = (struct store_entry){
-      .lane = entry->lane, .position = entry->position, .block = block, .source = arena_copy(&done->arena, entry->source)};
+  done->face.entries[done->face.entry_count++] = (struct store_entry){.lane = entry->lane,
+      .position = entry->position,
+      .block = block,
+      .source = arena_copy(&done->arena, entry->source)};
 }
 
 void done_discard(struct done *done, const struct store_discard *discard) {
-  done->face.discards = grow(done->face.discards, &done->discard_cap, done->face.discard_count, sizeof *done->face.discards);
+  done->face.discards =
+      grow(done->face.discards, &done->discard_cap, done->face.discard_count, sizeof *done->face.discards);
   struct store_discard *copy = &done->face.discards[done->face.discard_count++];
   *copy = *discard;
   copy->stream = arena_copy(&done->arena, discard->stream);

@@ -1,11 +1,12 @@
 #ifndef RIVERBUS_COMMON_STORE_DONE_H
 #define RIVERBUS_COMMON_STORE_DONE_H
-/* A completion with what only the store knows of it: the effects that the core's view takes over when it is handed out. */
+/* A completion with what only the store knows of it: the effects that the core's view takes over when it is handed out.
+ */
 #include "common/store/coverage.h"
 #include "common/store/entry.h"
 
 struct done {
-  struct store_done face;    /* first: the caller holds a pointer to it */
+  struct store_done face; /* first: the caller holds a pointer to it */
   struct effect *effects;
   size_t effect_count, effect_cap;
   size_t item_cap, entry_cap, keyed_cap, discard_cap;
@@ -18,11 +19,11 @@ struct done {
 
 struct done *done_new(enum store_done_kind kind, void *cookie);
 struct done *done_free(struct done *done);
-void done_reset(struct done *done);        /* takes back what planning put in, keeps batch and cookie */
-struct store_item *done_item(struct done *done);           /* appends one, all zero */
-struct store_keyed *done_keyed(struct done *done, struct bytes key, struct bytes value);   /* copies both */
+void done_reset(struct done *done);              /* takes back what planning put in, keeps batch and cookie */
+struct store_item *done_item(struct done *done); /* appends one, all zero */
+struct store_keyed *done_keyed(struct done *done, struct bytes key, struct bytes value); /* copies both */
 /* Appends a copy of what was read; takes one reference of block, which may be NULL. */
 void done_entry(struct done *done, const struct entry *entry, struct blob *block);
-void done_discard(struct done *done, const struct store_discard *discard);   /* copies the names */
-void done_effect(struct done *done, const struct effect *effect);            /* copies no name: they must live as long */
+void done_discard(struct done *done, const struct store_discard *discard); /* copies the names */
+void done_effect(struct done *done, const struct effect *effect);          /* copies no name: they must live as long */
 #endif

@@ -22,7 +22,9 @@
 
 enum { ENTRY_BLOCK = 1, ENTRY_CLAIM = 2, CHECK_AT = 8, CHECKED_FROM = 16, CLAIM_HEAD = 24 };
 
-static struct bytes entry_own(struct bytes from) { return from.len ? bytes_of(mem_copy(from.data, from.len), from.len) : BYTES_NULL; }
+static struct bytes entry_own(struct bytes from) {
+  return from.len ? bytes_of(mem_copy(from.data, from.len), from.len) : BYTES_NULL;
+}
 
 void entry_keep(struct entry *kept, const struct entry *entry) {
   *kept = *entry;

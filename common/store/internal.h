@@ -12,15 +12,17 @@ struct read;
 struct store_ops {
   void (*submit)(struct store *store, struct store_batch *batch);
   void (*read)(struct store *store, struct read *read);
-  int (*scan)(struct store *store, enum store_table table, bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx);
-  int (*replay)(struct store *store, enum lane lane, uint64_t from, bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx);
-  struct done *(*next)(struct store *store);     /* NULL: none waits */
+  int (*scan)(struct store *store, enum store_table table,
+      bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx);
+  int (*replay)(struct store *store, enum lane lane, uint64_t from,
+      bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx);
+  struct done *(*next)(struct store *store); /* NULL: none waits */
   int (*fd)(const struct store *store);
   void (*stats)(struct store *store, struct store_stats *out);
-  void (*close)(struct store *store);            /* frees the store too */
+  void (*close)(struct store *store); /* frees the store too */
 };
 
-struct read {                /* a request with its names copied */
+struct read { /* a request with its names copied */
   struct store_read request;
   struct arena arena;
   void *cookie;
@@ -37,26 +39,29 @@ struct store {
   enum store_full when_full;
   uint64_t run;
   int64_t created;
-  struct coverage view;      /* touched by the core's thread only */
+  struct coverage view; /* touched by the core's thread only */
   size_t queued_batches, queued_bytes, queued_reads;
-  uint64_t refusals_known;   /* of batches in order; as the completions say */
-  uint64_t refusals;         /* touched by the writer only */
+  uint64_t refusals_known; /* of batches in order; as the completions say */
+  uint64_t refusals;       /* touched by the writer only */
 };
 /* Sets what is common; the view is still empty. */
-void store_setup(struct store *store, const struct store_ops *ops, const struct store_options *options, uint64_t run, int64_t created);
+void store_setup(struct store *store, const struct store_ops *ops, const struct store_options *options, uint64_t run,
+    int64_t created);
 void store_teardown(struct store *store);
 
 /* The order of batches, on the writer's side: whether one before it was refused; and that it is refused itself. */
 bool order_is_broken(const struct store *store, const struct store_batch *batch);
 void order_break(struct store *store, struct store_batch *batch);
 
-/* Space. A store takes batches up to 85 % of its size: what LMDB's copies of pages and its list of free ones need is in the rest. Of that
- * an eighth is kept back for batches that are urgent; batches that only delete go up to 92 %. size 0: without limit. */
+/* Space. A store takes batches up to 85 % of its size: what LMDB's copies of pages and its list of free ones need is in
+ * the rest. Of that an eighth is kept back for batches that are urgent; batches that only delete go up to 92 %. size 0:
+ * without limit. */
 uint64_t space_limit(uint64_t size, bool urgent);
 bool space_fits(uint64_t size, uint64_t used, const struct store_batch *batch);
 
 /* What trimming takes away, gathered as discards of done: extends the last of the same (stream, epoch), or adds one. */
-void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to, const char *reason, int64_t time);
+void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
+    const char *reason, int64_t time);
 /* The effects of these discards: named by this node (an empty `by`), and the floor above them. */
 void trim_effects(struct done *done);
 extern const char trim_by_age[], trim_by_size[];

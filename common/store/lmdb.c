@@ -15,7 +15,8 @@ static struct lmdb *lmdb_of(struct store *store) { return (struct lmdb *)store; 
 
 void lmdb_die(struct lmdb *lmdb, const char *what, int result) {
   char message[512];
-  snprintf(message, sizeof message, "store %s: %s (%d); the process ends, the next start reads what is true", lmdb->base.path, what, result);
+  snprintf(message, sizeof message, "store %s: %s (%d); the process ends, the next start reads what is true",
+      lmdb->base.path, what, result);
   if (lmdb->fatal) lmdb->fatal(lmdb->fatal_ctx, message);
   log_error("store", NULL, "%s", message);
   _exit(EX_TEMPFAIL);
@@ -27,7 +28,8 @@ uint64_t lmdb_ceiling(struct lmdb *lmdb, struct bytes stream, struct epoch epoch
   uint64_t ceiling = UINT64_MAX;
   pthread_mutex_lock(&lmdb->lock);
   for (size_t i = 0; i < lmdb->ceiling_count; i++)
-    if (epoch_compare(lmdb->ceilings[i].epoch, epoch) == 0 && bytes_equal(lmdb->ceilings[i].stream, stream)) ceiling = lmdb->ceilings[i].from;
+    if (epoch_compare(lmdb->ceilings[i].epoch, epoch) == 0 && bytes_equal(lmdb->ceilings[i].stream, stream))
+      ceiling = lmdb->ceilings[i].from;
   pthread_mutex_unlock(&lmdb->lock);
   return ceiling;
 }
@@ -38,20 +40,24 @@ void lmdb_note_ceilings(struct lmdb *lmdb, const struct effect *effects, size_t 
     struct bytes name = bytes_of(mem_copy(effects[i].stream.data, effects[i].stream.len), effects[i].stream.len);
     pthread_mutex_lock(&lmdb->lock);
     lmdb->ceilings = mem_resize(lmdb->ceilings, lmdb->ceiling_count + 1, sizeof *lmdb->ceilings);
-    lmdb->ceilings[lmdb->ceiling_count++] = (struct ceiling){.stream = name, .epoch = effects[i].epoch, .from = effects[i].from};
+    lmdb->ceilings[lmdb->ceiling_count++] =
+        (struct ceiling){.stream = name, .epoch = effects[i].epoch, .from = effects[i].from};
     pthread_mutex_unlock(&lmdb->lock);
   }
 }
 
 static void note_ceiling(void *ctx, struct cover *cover) {
   if (cover->ceiling == UINT64_MAX) return;
-  lmdb_note_ceilings(
-      ctx, &(struct effect){.kind = EFFECT_CEILING, .stream = cover->of->name, .epoch = cover->epoch, .from = cover->ceiling}, 1);
+  lmdb_note_ceilings(ctx,
+      &(struct effect){
+          .kind = EFFECT_CEILING, .stream = cover->of->name, .epoch = cover->epoch, .from = cover->ceiling},
+      1);
 }
 
 /* ---- the start's synchronous reads ---- */
 
-/* LMDB counts its entries apart from the pages that hold them: where a damaged page hides some, the count still knows. */
+/* LMDB counts its entries apart from the pages that hold them: where a damaged page hides some, the count still knows.
+ */
 static void count_vanished(struct lmdb *lmdb, MDB_txn *txn, enum store_table table, size_t seen) {
   MDB_stat stat;
   if (mdb_stat(txn, lmdb->base.tables[table], &stat) != 0 || stat.ms_entries <= seen) return;
@@ -59,7 +65,8 @@ static void count_vanished(struct lmdb *lmdb, MDB_txn *txn, enum store_table tab
   log_error("store", NULL, "%zu values of table %d cannot be reached any more", stat.ms_entries - seen, (int)table);
 }
 
-static int lmdb_scan(struct store *store, enum store_table table, bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
+static int lmdb_scan(struct store *store, enum store_table table,
+    bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
   struct lmdb *lmdb = lmdb_of(store);
   MDB_txn *txn;
   MDB_cursor *cursor;
@@ -110,17 +117,19 @@ static bool replay_entry(void *ctx, const struct entry *entry, struct bytes byte
 static void replay_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) {
   struct replaying *replaying = ctx;
   atomic_fetch_add(&replaying->lmdb->damaged_read, count);
-  log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered", (unsigned long long)count,
-            (unsigned long long)near);
+  log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered",
+      (unsigned long long)count, (unsigned long long)near);
 }
 
-static int lmdb_replay(struct store *store, enum lane lane, uint64_t from, bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx) {
+static int lmdb_replay(struct store *store, enum lane lane, uint64_t from,
+    bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx) {
   struct lmdb *lmdb = lmdb_of(store);
   struct replaying replaying = {lmdb, visit, ctx};
   MDB_txn *txn;
   int r = base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, MDB_RDONLY, &txn));
   if (r != 0) return r < 0 ? r : -EIO;
-  r = log_walk(&lmdb->base, txn, lane, from, &(struct log_visit){.entry = replay_entry, .lost = replay_lost, .ctx = &replaying});
+  r = log_walk(
+      &lmdb->base, txn, lane, from, &(struct log_visit){.entry = replay_entry, .lost = replay_lost, .ctx = &replaying});
   mdb_txn_abort(txn);
   return r > 0 ? -EIO : r;
 }
@@ -175,8 +184,10 @@ static void lmdb_join(struct lmdb *lmdb) {
 static void lmdb_last_checkpoint(struct lmdb *lmdb) {
   MDB_txn *txn;
   if (base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, 0, &txn)) != 0) return;
-  if (state_checkpoint_all(&lmdb->state, txn) == 0) base_result("commit", mdb_txn_commit(txn));
-  else mdb_txn_abort(txn);
+  if (state_checkpoint_all(&lmdb->state, txn) == 0)
+    base_result("commit", mdb_txn_commit(txn));
+  else
+    mdb_txn_abort(txn);
 }
 
 static void lmdb_close(struct store *store) {
@@ -262,8 +273,8 @@ int store_open_lmdb(struct store **out, const struct store_options *options, str
     snprintf(problem->text, sizeof problem->text, "The store %s needs a max-size of at least 8MiB.", options->path);
     return -EINVAL;
   }
-  /* LMDB takes and frees 256 KiB for each segment it writes; glibc would fetch these pages from the kernel anew every time, a third of the
-   * writer's time under load. The writer gives them back when it idles (malloc_trim). */
+  /* LMDB takes and frees 256 KiB for each segment it writes; glibc would fetch these pages from the kernel anew every
+   * time, a third of the writer's time under load. The writer gives them back when it idles (malloc_trim). */
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TRIM_THRESHOLD, 32 << 20);
   struct lmdb *lmdb = mem_alloc(sizeof *lmdb);
@@ -282,6 +293,7 @@ int store_open_lmdb(struct store **out, const struct store_options *options, str
   }
   lmdb_join(lmdb);
   lmdb_free(lmdb);
-  if (r < 0 && problem->text[0] == 0) snprintf(problem->text, sizeof problem->text, "The store %s cannot be opened: %s.", options->path, strerror(-r));
+  if (r < 0 && problem->text[0] == 0)
+    snprintf(problem->text, sizeof problem->text, "The store %s cannot be opened: %s.", options->path, strerror(-r));
   return r;
 }

@@ -1,6 +1,7 @@
 #ifndef RIVERBUS_COMMON_STORE_LMDB_H
 #define RIVERBUS_COMMON_STORE_LMDB_H
-/* The LMDB backend: the store object, its writer and its reader. The core's thread opens it, submits, and takes completions. */
+/* The LMDB backend: the store object, its writer and its reader. The core's thread opens it, submits, and takes
+ * completions. */
 #include "common/store/pace.h"
 #include "common/base/queue.h"
 #include "common/store/internal.h"
@@ -12,23 +13,23 @@
 struct done_list {
   pthread_mutex_t lock;
   struct done *first, **end;
-  int fd;                      /* eventfd, readable while the list is not empty */
+  int fd; /* eventfd, readable while the list is not empty */
 };
 int done_list_init(struct done_list *list);
 void done_list_deinit(struct done_list *list);
-void done_list_push(struct done_list *list, struct done *done);   /* with what stands before it */
-struct done *done_list_pop(struct done_list *list);               /* NULL: empty */
+void done_list_push(struct done_list *list, struct done *done); /* with what stands before it */
+struct done *done_list_pop(struct done_list *list);             /* NULL: empty */
 
-struct ceiling {               /* an epoch that was given up: what follows `from` is passed over by reads */
-  struct bytes stream;         /* owned */
+struct ceiling {       /* an epoch that was given up: what follows `from` is passed over by reads */
+  struct bytes stream; /* owned */
   struct epoch epoch;
   uint64_t from;
 };
 
 struct lmdb {
-  struct store store;          /* first */
+  struct store store; /* first */
   struct base base;
-  struct state state;          /* the writer's */
+  struct state state; /* the writer's */
   struct queue *batches, *reads;
   struct done_list done;
   pthread_t writer, reader;
@@ -37,16 +38,16 @@ struct lmdb {
   void (*fatal)(void *ctx, const char *message);
   void *fatal_ctx;
 
-  pthread_mutex_t lock;        /* of what follows */
+  pthread_mutex_t lock; /* of what follows */
   struct store_stats figures;
   struct ceiling *ceilings;
   size_t ceiling_count;
-  atomic_uint_fast64_t damaged_read;   /* by the reader */
+  atomic_uint_fast64_t damaged_read; /* by the reader */
 
-  struct pace pace;            /* the writer's */
-  int64_t trim_due_mono;       /* the writer's: when it looks again at the age of the fronts */
-  bool memory_held;            /* the writer's: a large group went by since memory was given back */
-  unsigned kill_at;            /* RIVERBUS_TEST_HOOKS: see lmdb_writer.c */
+  struct pace pace;      /* the writer's */
+  int64_t trim_due_mono; /* the writer's: when it looks again at the age of the fronts */
+  bool memory_held;      /* the writer's: a large group went by since memory was given back */
+  unsigned kill_at;      /* RIVERBUS_TEST_HOOKS: see lmdb_writer.c */
 };
 
 void *lmdb_writer_main(void *lmdb);
@@ -56,7 +57,8 @@ void lmdb_die(struct lmdb *lmdb, const char *what, int result) __attribute__((no
 uint64_t lmdb_ceiling(struct lmdb *lmdb, struct bytes stream, struct epoch epoch);
 void lmdb_note_ceilings(struct lmdb *lmdb, const struct effect *effects, size_t count);
 
-/* lmdb_recover.c: marks the store as running, looks at it first where it was not closed. STORE_DAMAGED: it was set aside, *problem says where. */
+/* lmdb_recover.c: marks the store as running, looks at it first where it was not closed. STORE_DAMAGED: it was set
+ * aside, *problem says where. */
 int recover(struct base *base, const struct store_options *options, struct store_problem *problem);
 int recover_mark_clean(struct base *base);
 int recover_set_aside(struct base *base, const struct world *world, const char *why, struct store_problem *problem);

@@ -14,7 +14,8 @@
 
 enum { SEAL = 8 };
 
-static int base_say(struct store_problem *problem, int outcome, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int base_say(struct store_problem *problem, int outcome, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static int base_say(struct store_problem *problem, int outcome, const char *format, ...) {
   va_list args;
   va_start(args, format);
@@ -27,16 +28,16 @@ static int base_say(struct store_problem *problem, int outcome, const char *form
 
 int base_result(const char *what, int mdb) {
   switch (mdb) {
-  case MDB_SUCCESS: return 0;
-  case MDB_NOTFOUND: return BASE_NONE;
-  case MDB_MAP_FULL:
-  case MDB_TXN_FULL: return BASE_FULL;
-  case MDB_CORRUPTED:
-  case MDB_PAGE_NOTFOUND:
-  case MDB_INVALID:
-  case MDB_VERSION_MISMATCH:
-  case MDB_CURSOR_FULL: log_error("store", NULL, "%s: %s", what, mdb_strerror(mdb)); return BASE_DAMAGED;
-  default: log_error("store", NULL, "%s: %s", what, mdb_strerror(mdb)); return mdb > 0 ? -mdb : -EIO;
+    case MDB_SUCCESS: return 0;
+    case MDB_NOTFOUND: return BASE_NONE;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL: return BASE_FULL;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_CURSOR_FULL: log_error("store", NULL, "%s: %s", what, mdb_strerror(mdb)); return BASE_DAMAGED;
+    default: log_error("store", NULL, "%s: %s", what, mdb_strerror(mdb)); return mdb > 0 ? -mdb : -EIO;
   }
 }
 
@@ -97,9 +98,10 @@ uint64_t base_get_be(const uint8_t *from, size_t bytes) {
 /* ---- the folder ---- */
 
 bool base_is_network(long magic) {
-  /* statfs(2), linux/magic.h: NFS, SMB, CIFS, SMB2, NCP, AFS, Coda, 9P, Ceph, Lustre, VirtualBox shares, FUSE (most of which is remote) */
-  static const unsigned long remote[] = {0x6969,     0x517B,     0xFF534D42, 0xFE534D42, 0x564C,     0x5346414F, 0x73757245,
-                                         0x01021997, 0x00C36400, 0x0BD00BD0, 0x786F4256, 0x65735546};
+  /* statfs(2), linux/magic.h: NFS, SMB, CIFS, SMB2, NCP, AFS, Coda, 9P, Ceph, Lustre, VirtualBox shares, FUSE (most of
+   * which is remote) */
+  static const unsigned long remote[] = {0x6969, 0x517B, 0xFF534D42, 0xFE534D42, 0x564C, 0x5346414F, 0x73757245,
+      0x01021997, 0x00C36400, 0x0BD00BD0, 0x786F4256, 0x65735546};
   for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
     if (remote[i] == ((unsigned long)magic & 0xFFFFFFFF)) return true;
   return false;
@@ -109,11 +111,13 @@ static int base_lock(struct base *base, struct store_problem *problem) {
   char name[4200];
   snprintf(name, sizeof name, "%s/lock", base->path);
   base->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (base->lock_fd < 0) return base_say(problem, -errno, "store %s: the lock file cannot be opened: %s.", base->path, strerror(errno));
+  if (base->lock_fd < 0)
+    return base_say(problem, -errno, "store %s: the lock file cannot be opened: %s.", base->path, strerror(errno));
   if (flock(base->lock_fd, LOCK_EX | LOCK_NB) == 0) return 0;
   return base_say(problem, STORE_IN_USE,
-                  "The store %s is in use by another process. Stop that one first (fuser %s names it), or give this node another store path.",
-                  base->path, name);
+      "The store %s is in use by another process. Stop that one first (fuser %s names it), or give this node another "
+      "store path.",
+      base->path, name);
 }
 
 int base_take(struct base *base, const struct store_options *options, struct store_problem *problem) {
@@ -123,11 +127,13 @@ int base_take(struct base *base, const struct store_options *options, struct sto
   if (mkdir(base->path, 0700) != 0 && errno != EEXIST)
     return base_say(problem, -errno, "The store's folder %s cannot be created: %s.", base->path, strerror(errno));
   struct statfs fs;
-  if (statfs(base->path, &fs) != 0) return base_say(problem, -errno, "The store's folder %s cannot be read: %s.", base->path, strerror(errno));
+  if (statfs(base->path, &fs) != 0)
+    return base_say(problem, -errno, "The store's folder %s cannot be read: %s.", base->path, strerror(errno));
   if (base_is_network(fs.f_type))
     return base_say(problem, STORE_NETWORK_FS,
-                    "The store %s lies on a network or FUSE file system, where a commit is not safe. Put it on a local disk (ext4, xfs, btrfs).",
-                    base->path);
+        "The store %s lies on a network or FUSE file system, where a commit is not safe. Put it on a local disk (ext4, "
+        "xfs, btrfs).",
+        base->path);
   return base_lock(base, problem);
 }
 
@@ -150,8 +156,9 @@ static int base_allocate(struct base *base, struct store_problem *problem) {
     if (r != 0 && ftruncate(fd, before) != 0) log_warning("store", base->path, "the file could not be cut back");
     if (r == ENOSPC)
       return base_say(problem, STORE_NO_SPACE,
-                      "The disk of %s has no room for the store's max-size of %llu bytes. Free space there, or set a smaller store max-size.",
-                      base->path, (unsigned long long)base->size);
+          "The disk of %s has no room for the store's max-size of %llu bytes. Free space there, or set a smaller store "
+          "max-size.",
+          base->path, (unsigned long long)base->size);
     if (r != 0) return base_say(problem, -r, "The store %s cannot be given its size: %s.", base->path, strerror(r));
   }
   if (fsync(fd) != 0) return -errno;
@@ -162,11 +169,15 @@ static int base_allocate(struct base *base, struct store_problem *problem) {
 
 static int base_databases(struct base *base, MDB_txn *txn, unsigned flags) {
   static const char *lanes[LANES] = {"urgent", "live", "backfill"};
-  struct { const char *name; MDB_dbi *dbi; } plain[] = {{"meta", &base->meta},     {"directory", &base->directory}, {"index", &base->index},
-                                                        {"pieces", &base->pieces}, {"names", &base->names}};
+  struct {
+    const char *name;
+    MDB_dbi *dbi;
+  } plain[] = {{"meta", &base->meta}, {"directory", &base->directory}, {"index", &base->index},
+      {"pieces", &base->pieces}, {"names", &base->names}};
   char name[32];
   int r = 0;
-  for (size_t i = 0; r == 0 && i < sizeof plain / sizeof *plain; i++) r = mdb_dbi_open(txn, plain[i].name, flags, plain[i].dbi);
+  for (size_t i = 0; r == 0 && i < sizeof plain / sizeof *plain; i++)
+    r = mdb_dbi_open(txn, plain[i].name, flags, plain[i].dbi);
   for (unsigned i = 0; r == 0 && i < STORE_TABLES; i++) {
     snprintf(name, sizeof name, "table-%u", i);
     r = mdb_dbi_open(txn, name, flags, &base->tables[i]);
@@ -193,9 +204,10 @@ static int base_format(struct base *base, MDB_txn *txn, bool fresh, struct store
   if (format == BASE_FORMAT) return 0;
   if (format > BASE_FORMAT)
     return base_say(problem, STORE_VERSION_NEWER,
-                    "The store %s was written by a newer version (format %u, this program knows up to %d). Start that newer version again, or "
-                    "give this one another store path.",
-                    base->path, format, BASE_FORMAT);
+        "The store %s was written by a newer version (format %u, this program knows up to %d). Start that newer "
+        "version again, or "
+        "give this one another store path.",
+        base->path, format, BASE_FORMAT);
   return BASE_DAMAGED; /* there is no older format yet; the first that comes is read here and written as the new one */
 }
 
@@ -224,7 +236,8 @@ static int base_set_up(struct base *base, struct store_problem *problem) {
   int outcome = r == 0 ? base_format(base, txn, fresh, problem) : r;
   if (outcome == 0) return base_result("commit", mdb_txn_commit(txn));
   mdb_txn_abort(txn);
-  if (outcome == BASE_FULL) return base_say(problem, -ENOSPC, "The store %s is too small: set a larger max-size.", base->path);
+  if (outcome == BASE_FULL)
+    return base_say(problem, -ENOSPC, "The store %s is too small: set a larger max-size.", base->path);
   return outcome;
 }
 

@@ -1,7 +1,8 @@
 #ifndef RIVERBUS_COMMON_STORE_LMDB_BASE_H
 #define RIVERBUS_COMMON_STORE_LMDB_BASE_H
 /*
- * The LMDB environment of a store: its folder, its lock, its databases, and the one place where MDB's codes become ours.
+ * The LMDB environment of a store: its folder, its lock, its databases, and the one place where MDB's codes become
+ * ours.
  *
  *   database            key                                       value
  *   meta                name                                      sealed value (see base_put)
@@ -17,8 +18,12 @@
 #include "common/store/store.h"
 #include <lmdb.h>
 
-enum base_outcome { BASE_NONE = 101, BASE_FULL = 102, BASE_DAMAGED = 103 };   /* no such key; no room; LMDB's own pages or the value are broken.
-                                                                               Apart from enum store_open_outcome, beside which they stand */
+enum base_outcome {
+  BASE_NONE = 101,
+  BASE_FULL = 102,
+  BASE_DAMAGED = 103
+}; /* no such key; no room; LMDB's own pages or the value are broken.
+    Apart from enum store_open_outcome, beside which they stand */
 enum { BASE_FORMAT = 1, BASE_PAGE = 4096 };
 
 struct base {
@@ -33,25 +38,29 @@ struct base {
 
 /* Takes the folder: creates it, refuses a network file system, locks it. STORE_NETWORK_FS, STORE_IN_USE. */
 int base_take(struct base *base, const struct store_options *options, struct store_problem *problem);
-/* Opens the environment in the folder and gives the file its full size. STORE_VERSION_NEWER, STORE_NO_SPACE, STORE_DAMAGED. */
+/* Opens the environment in the folder and gives the file its full size. STORE_VERSION_NEWER, STORE_NO_SPACE,
+ * STORE_DAMAGED. */
 int base_open(struct base *base, struct store_problem *problem);
 /* For a look without writing, by a child that may die of it: no lock, no preallocation. BASE_* */
 int base_open_to_read(struct base *base, const char *path, uint64_t size);
-void base_close_env(struct base *base);        /* keeps folder and lock */
+void base_close_env(struct base *base); /* keeps folder and lock */
 void base_deinit(struct base *base);
-int base_sync_folder(const char *path);         /* makes names in it durable */
-bool base_is_network(long magic);              /* f_type of statfs(2) */
+int base_sync_folder(const char *path); /* makes names in it durable */
+bool base_is_network(long magic);       /* f_type of statfs(2) */
 
 /* One MDB result as one of ours; logs what is not an outcome. */
 int base_result(const char *what, int mdb);
 /* A value with its XXH3-64 in front, over key and value. */
-int base_put(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct bytes value);               /* BASE_FULL */
-int base_get(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct bytes *value);              /* BASE_NONE, BASE_DAMAGED; a view into the map */
-int base_delete(MDB_txn *txn, MDB_dbi dbi, struct bytes key);                                /* BASE_NONE, BASE_FULL */
-bool base_unseal(struct bytes key, struct bytes *value);                                     /* checks and cuts off the checksum */
-uint64_t base_used(const struct base *base, MDB_txn *txn);                                   /* bytes of pages in use by all databases */
+int base_put(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct bytes value); /* BASE_FULL */
+int base_get(MDB_txn *txn, MDB_dbi dbi, struct bytes key,
+    struct bytes *value);                                     /* BASE_NONE, BASE_DAMAGED; a view into the map */
+int base_delete(MDB_txn *txn, MDB_dbi dbi, struct bytes key); /* BASE_NONE, BASE_FULL */
+bool base_unseal(struct bytes key, struct bytes *value);      /* checks and cuts off the checksum */
+uint64_t base_used(const struct base *base, MDB_txn *txn);    /* bytes of pages in use by all databases */
 
-static inline MDB_val base_val(struct bytes b) { return (MDB_val){.mv_size = b.len, .mv_data = (void *)(uintptr_t)b.data}; }
+static inline MDB_val base_val(struct bytes b) {
+  return (MDB_val){.mv_size = b.len, .mv_data = (void *)(uintptr_t)b.data};
+}
 static inline struct bytes base_bytes(MDB_val v) { return bytes_of(v.mv_data, v.mv_size); }
 void base_put_be(uint8_t *to, uint64_t value, size_t bytes);
 uint64_t base_get_be(const uint8_t *from, size_t bytes);

@@ -7,11 +7,11 @@ enum { DIRECTORY_VERSION = 1, DIRECTORY_KEY = 9, DIRECTORY_MAX = 1 << 20, INDEX_
 
 void directory_init(struct directory *directory, enum lane lane, uint64_t segment) {
   *directory = (struct directory){.lane = lane,
-                                  .segment = segment,
-                                  .received_from = INT64_MAX,
-                                  .received_to = INT64_MIN,
-                                  .time_from = INT64_MAX,
-                                  .time_to = INT64_MIN};
+      .segment = segment,
+      .received_from = INT64_MAX,
+      .received_to = INT64_MIN,
+      .time_from = INT64_MAX,
+      .time_to = INT64_MIN};
 }
 
 void directory_deinit(struct directory *directory) {
@@ -115,7 +115,8 @@ int directory_delete(const struct base *base, MDB_txn *txn, enum lane lane, uint
   return base_delete(txn, base->directory, directory_key(key, lane, segment));
 }
 
-static bool directory_visit(enum lane lane, MDB_val key, MDB_val value, bool (*visit)(void *ctx, const struct directory *directory), void *ctx) {
+static bool directory_visit(enum lane lane, MDB_val key, MDB_val value,
+    bool (*visit)(void *ctx, const struct directory *directory), void *ctx) {
   struct directory directory;
   struct bytes name = base_bytes(key), bytes = base_bytes(value);
   directory_init(&directory, lane, base_get_be(name.data + 1, 8));
@@ -125,13 +126,15 @@ static bool directory_visit(enum lane lane, MDB_val key, MDB_val value, bool (*v
   return going;
 }
 
-int directory_each(const struct base *base, MDB_txn *txn, enum lane lane, bool (*visit)(void *ctx, const struct directory *directory), void *ctx) {
+int directory_each(const struct base *base, MDB_txn *txn, enum lane lane,
+    bool (*visit)(void *ctx, const struct directory *directory), void *ctx) {
   MDB_cursor *cursor;
   int r = base_result("cursor", mdb_cursor_open(txn, base->directory, &cursor));
   if (r != 0) return r;
   uint8_t start[DIRECTORY_KEY];
   MDB_val key = base_val(directory_key(start, lane, 0)), value;
-  for (r = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); r == 0; r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+  for (r = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); r == 0;
+       r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
     if (key.mv_size != DIRECTORY_KEY || *(const uint8_t *)key.mv_data != (uint8_t)lane) break;
     if (!directory_visit(lane, key, value, visit, ctx)) break;
   }
@@ -190,14 +193,15 @@ static struct place index_read(MDB_val key, MDB_val value) {
   return place;
 }
 
-int index_each(const struct base *base, MDB_txn *txn, uint32_t id, uint64_t from, uint64_t to, bool (*visit)(void *ctx, const struct place *place),
-               void *ctx) {
+int index_each(const struct base *base, MDB_txn *txn, uint32_t id, uint64_t from, uint64_t to,
+    bool (*visit)(void *ctx, const struct place *place), void *ctx) {
   MDB_cursor *cursor;
   int r = base_result("cursor", mdb_cursor_open(txn, base->index, &cursor));
   if (r != 0) return r;
   uint8_t start[INDEX_KEY];
   MDB_val key = base_val(index_key(start, id, from > RUN_SPAN_MAX ? from - RUN_SPAN_MAX : 0)), value;
-  for (r = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); r == 0; r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+  for (r = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); r == 0;
+       r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
     if (key.mv_size != INDEX_KEY) break;
     struct place place = index_read(key, value);
     if (place.id != id || place.first > to) break;

@@ -1,4 +1,5 @@
-/* Knowing the disk again at a start: pieces, trimmed directories, the log from the checkpoint's mark, the young ends. */
+/* Knowing the disk again at a start: pieces, trimmed directories, the log from the checkpoint's mark, the young ends.
+ */
 #include "common/base/log.h"
 #include "common/store/internal.h"
 #include "common/store/lmdb_state.h"
@@ -19,7 +20,8 @@ static int load_pieces(struct state *state, MDB_txn *txn) {
   if (r != 0) return r;
   MDB_val key, value;
   int loaded = 0;
-  while (loaded == 0 && (r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) loaded = load_piece(state, key, value);
+  while (loaded == 0 && (r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
+    loaded = load_piece(state, key, value);
   mdb_cursor_close(cursor);
   if (loaded != 0) return loaded;
   return r == MDB_NOTFOUND ? 0 : base_result("read pieces", r);
@@ -67,8 +69,8 @@ static void load_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) 
   struct state *state = ctx;
   state->damaged += count;
   if (near + count > state->next[lane]) state->next[lane] = near + count;
-  log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered", (unsigned long long)count,
-            (unsigned long long)near);
+  log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered",
+      (unsigned long long)count, (unsigned long long)near);
 }
 
 static int load_lane(struct state *state, MDB_txn *txn, enum lane lane) {

@@ -2,7 +2,8 @@
 
 /* ---- segments ---- */
 
-static int visit_segment(struct bytes bytes, enum lane lane, uint64_t key, uint64_t from, const struct log_visit *visit, bool *going) {
+static int visit_segment(
+    struct bytes bytes, enum lane lane, uint64_t key, uint64_t from, const struct log_visit *visit, bool *going) {
   struct segment segment;
   struct entry entry;
   struct bytes block;
@@ -30,12 +31,14 @@ static int segment_seek(MDB_cursor *cursor, uint64_t from, MDB_val *key, MDB_val
   return back == MDB_NOTFOUND && r == 0 ? mdb_cursor_get(cursor, key, value, MDB_FIRST) : back;
 }
 
-static int walk_sealed(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit, bool *going) {
+static int walk_sealed(
+    const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit, bool *going) {
   MDB_cursor *cursor;
   int r = base_result("cursor", mdb_cursor_open(txn, base->sealed[lane], &cursor));
   if (r != 0) return r;
   MDB_val key, value;
-  for (r = segment_seek(cursor, from, &key, &value); r == 0 && *going; r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+  for (r = segment_seek(cursor, from, &key, &value); r == 0 && *going;
+       r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
     uint64_t at;
     memcpy(&at, key.mv_data, sizeof at);
     visit_segment(base_bytes(value), lane, at, from, visit, going);
@@ -44,7 +47,8 @@ static int walk_sealed(const struct base *base, MDB_txn *txn, enum lane lane, ui
   return r == MDB_NOTFOUND ? 0 : base_result("read segments", r);
 }
 
-int log_walk_segment(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment, const struct log_visit *visit) {
+int log_walk_segment(
+    const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment, const struct log_visit *visit) {
   MDB_val key = {.mv_size = sizeof segment, .mv_data = &segment}, value;
   int r = base_result("read segment", mdb_get(txn, base->sealed[lane], &key, &value));
   bool going = true;
@@ -66,7 +70,8 @@ int log_ends(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t *fi
 
 /* ---- the young end ---- */
 
-/* Two nodes of this size fill a page: LMDB (0.9.24) keeps a node of up to 2,038 bytes in the page, 8 of head and 10 of key included. */
+/* Two nodes of this size fill a page: LMDB (0.9.24) keeps a node of up to 2,038 bytes in the page, 8 of head and 10 of
+ * key included. */
 enum { CHUNK = 2016, CHUNK_KEY = 10 };
 
 static void chunk_key(uint8_t key[CHUNK_KEY], uint64_t position, uint16_t chunk) {
@@ -74,12 +79,12 @@ static void chunk_key(uint8_t key[CHUNK_KEY], uint64_t position, uint16_t chunk)
   base_put_be(key + 8, chunk, 2);
 }
 
-struct gathering {           /* one entry out of its chunks */
+struct gathering { /* one entry out of its chunks */
   struct buffer bytes;
   uint64_t position;
   uint16_t next;
   bool broken;
-  bool begun;                /* position is that of an entry that was seen: the next must follow it, since the log has no holes */
+  bool begun; /* position is that of an entry that was seen: the next must follow it, since the log has no holes */
 };
 
 /* Visits what was gathered. */
@@ -89,14 +94,16 @@ static void gathering_end(struct gathering *gathering, enum lane lane, const str
   if (bytes.len == 0 && !gathering->broken) return;
   bool good = !gathering->broken && entry_peek_size(bytes) == bytes.len && entry_read(&entry, &block, bytes) &&
               entry.position == gathering->position;
-  if (good) *going = visit->entry(visit->ctx, &entry, block);
-  else visit->lost(visit->ctx, lane, gathering->position, 1);
+  if (good)
+    *going = visit->entry(visit->ctx, &entry, block);
+  else
+    visit->lost(visit->ctx, lane, gathering->position, 1);
   buffer_clear(&gathering->bytes);
   gathering->broken = false;
 }
 
-static void gathering_take(struct gathering *gathering, const MDB_val *key, const MDB_val *value, enum lane lane, const struct log_visit *visit,
-                           bool *going) {
+static void gathering_take(struct gathering *gathering, const MDB_val *key, const MDB_val *value, enum lane lane,
+    const struct log_visit *visit, bool *going) {
   if (key->mv_size != CHUNK_KEY) {
     visit->lost(visit->ctx, lane, gathering->position, 1);
     return;
@@ -105,7 +112,8 @@ static void gathering_take(struct gathering *gathering, const MDB_val *key, cons
   uint16_t chunk = (uint16_t)base_get_be((const uint8_t *)key->mv_data + 8, 2);
   if (position != gathering->position) {
     gathering_end(gathering, lane, visit, going);
-    if (gathering->begun && position > gathering->position + 1) visit->lost(visit->ctx, lane, gathering->position + 1, position - gathering->position - 1);
+    if (gathering->begun && position > gathering->position + 1)
+      visit->lost(visit->ctx, lane, gathering->position + 1, position - gathering->position - 1);
     gathering->begun = true;
     gathering->position = position;
     gathering->next = 0;
@@ -114,7 +122,8 @@ static void gathering_take(struct gathering *gathering, const MDB_val *key, cons
   buffer_append(&gathering->bytes, base_bytes(*value));
 }
 
-int log_walk_young(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit) {
+int log_walk_young(
+    const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit) {
   MDB_cursor *cursor;
   int r = base_result("cursor", mdb_cursor_open(txn, base->young[lane], &cursor));
   if (r != 0) return r;
@@ -123,7 +132,8 @@ int log_walk_young(const struct base *base, MDB_txn *txn, enum lane lane, uint64
   MDB_val key = {.mv_size = CHUNK_KEY, .mv_data = start}, value;
   struct gathering gathering = {.bytes = BUFFER_NULL};
   bool going = true;
-  for (r = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); r == 0 && going; r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))
+  for (r = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); r == 0 && going;
+       r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))
     gathering_take(&gathering, &key, &value, lane, visit, &going);
   if (going) gathering_end(&gathering, lane, visit, &going);
   buffer_deinit(&gathering.bytes);

@@ -1,37 +1,41 @@
 #ifndef RIVERBUS_COMMON_STORE_LMDB_LOG_H
 #define RIVERBUS_COMMON_STORE_LMDB_LOG_H
 /*
- * The three logs on disk. The young end of each is small chunks that share pages, so that a trickle of single readings costs a page or two a
- * commit; as it fills, its entries are sealed into segments of one fixed size. When a commit brings much, full segments are written at once.
+ * The three logs on disk. The young end of each is small chunks that share pages, so that a trickle of single readings
+ * costs a page or two a commit; as it fills, its entries are sealed into segments of one fixed size. When a commit
+ * brings much, full segments are written at once.
  */
 #include "common/store/lmdb_base.h"
 #include "common/store/lmdb_segment.h"
 
 /* ---- reading, in any transaction ---- */
 struct log_visit {
-  bool (*entry)(void *ctx, const struct entry *entry, struct bytes block);   /* false: enough. Views of the map */
-  void (*lost)(void *ctx, enum lane lane, uint64_t near, uint64_t count);    /* so many entries at or after `near` are damaged */
+  bool (*entry)(void *ctx, const struct entry *entry, struct bytes block); /* false: enough. Views of the map */
+  void (*lost)(
+      void *ctx, enum lane lane, uint64_t near, uint64_t count); /* so many entries at or after `near` are damaged */
   void *ctx;
 };
 /* Visits every entry of a lane from a position on. <0, BASE_DAMAGED: LMDB's own structure. */
 int log_walk(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit);
 int log_walk_young(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit);
 /* Visits one segment. BASE_NONE: it is not there. */
-int log_walk_segment(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment, const struct log_visit *visit);
+int log_walk_segment(
+    const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment, const struct log_visit *visit);
 /* The first position of the first segment, and of the last; BASE_NONE: there is none. */
 int log_ends(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t *first, uint64_t *last);
 
 /* ---- writing, by the writer ---- */
-struct young {               /* the young end, kept in memory too: at most a segment, for sealing and for deciding overlaps */
-  struct entry *entries;     /* kept */
+struct young { /* the young end, kept in memory too: at most a segment, for sealing and for deciding overlaps */
+  struct entry *entries; /* kept */
   size_t count, cap;
-  size_t stored;             /* the first so many are on disk */
+  size_t stored; /* the first so many are on disk */
   size_t bytes;
 };
-void young_add(struct young *young, const struct entry *entry);     /* keeps a copy; on disk with the next young_store */
-void young_drop(struct young *young, size_t count);                 /* the first so many, from memory only */
+void young_add(struct young *young, const struct entry *entry); /* keeps a copy; on disk with the next young_store */
+void young_drop(struct young *young, size_t count);             /* the first so many, from memory only */
 void young_clear(struct young *young);
-int young_load(struct young *young, const struct base *base, MDB_txn *txn, enum lane lane, const struct log_visit *report);  /* only `lost` is called */
+int young_load(struct young *young, const struct base *base, MDB_txn *txn, enum lane lane,
+    const struct log_visit *report); /* only `lost` is called */
 /* How many entries from the front make a full segment; 0: not yet. */
 size_t young_full(const struct young *young);
 /* Writes what is not on disk yet. BASE_FULL */

@@ -1,11 +1,12 @@
-/* The reader: answers one request at a time out of a short read transaction, copying at most what was asked for. It never waits in a transaction. */
+/* The reader: answers one request at a time out of a short read transaction, copying at most what was asked for. It
+ * never waits in a transaction. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/store/lmdb.h"
 #include <stdlib.h>
 
-struct candidate {           /* an entry of the stream asked for, copied out of a run that is not past yet */
-  struct entry entry;        /* kept */
+struct candidate {    /* an entry of the stream asked for, copied out of a run that is not past yet */
+  struct entry entry; /* kept */
 };
 
 struct reading {
@@ -23,11 +24,12 @@ struct reading {
 static void reading_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) {
   struct reading *reading = ctx;
   atomic_fetch_add(&reading->lmdb->damaged_read, count);
-  log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered", (unsigned long long)count,
-            (unsigned long long)near);
+  log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered",
+      (unsigned long long)count, (unsigned long long)near);
 }
 
-/* Room for so many bytes more; at least one piece is always given. Where there is none, `at` is where the next request goes on. */
+/* Room for so many bytes more; at least one piece is always given. Where there is none, `at` is where the next request
+ * goes on. */
 static bool reading_fits(struct reading *reading, size_t size, uint64_t at) {
   bool first = reading->done->face.entry_count == 0 && reading->done->face.keyed_count == 0;
   if (size > reading->left && !first) {
@@ -77,7 +79,8 @@ static bool stream_entry(void *ctx, const struct entry *entry, struct bytes bloc
   struct reading *reading = ctx;
   const struct store_read *request = reading->request;
   bool of_run = !reading->place || (entry->is.first >= reading->place->first && entry->is.last <= reading->place->last);
-  if (of_run && entry_overlaps(entry, request->stream, request->epoch, request->from, request->to)) candidate_add(reading, entry, block);
+  if (of_run && entry_overlaps(entry, request->stream, request->epoch, request->from, request->to))
+    candidate_add(reading, entry, block);
   return true;
 }
 
@@ -94,7 +97,8 @@ static void stream_emit(struct reading *reading, uint64_t bound) {
   for (; given < reading->candidate_count && !reading->full; given++) {
     struct entry *entry = &reading->candidates[given].entry;
     if (entry->is.first >= bound || !reading_fits(reading, entry_size(entry), entry->is.first)) break;
-    struct blob *block = entry_below(entry->block, &entry->is, lmdb_ceiling(reading->lmdb, entry->is.stream, entry->is.epoch));
+    struct blob *block =
+        entry_below(entry->block, &entry->is, lmdb_ceiling(reading->lmdb, entry->is.stream, entry->is.epoch));
     if (block) done_entry(reading->done, entry, block);
     entry_deinit(entry);
   }
@@ -135,9 +139,11 @@ static int read_stream(struct reading *reading) {
   struct log_visit visit = {.entry = stream_entry, .lost = reading_lost, .ctx = reading};
   int r = 0;
   uint32_t id = 0;
-  for (enum lane lane = LANE_URGENT; r == 0 && lane < LANES; lane++) r = log_walk_young(base, reading->txn, lane, 0, &visit);
+  for (enum lane lane = LANE_URGENT; r == 0 && lane < LANES; lane++)
+    r = log_walk_young(base, reading->txn, lane, 0, &visit);
   if (r == 0) r = stream_id(reading, &id);
-  if (r == 0) r = index_each(base, reading->txn, id, reading->request->from, reading->request->to, stream_place, reading);
+  if (r == 0)
+    r = index_each(base, reading->txn, id, reading->request->from, reading->request->to, stream_place, reading);
   if (r == 0 || r == BASE_NONE) stream_emit(reading, UINT64_MAX);
   for (size_t i = 0; i < reading->candidate_count; i++) entry_deinit(&reading->candidates[i].entry);
   free(reading->candidates);
@@ -148,7 +154,8 @@ static int read_stream(struct reading *reading) {
 
 static int read_table(struct reading *reading) {
   MDB_cursor *cursor;
-  int r = base_result("cursor", mdb_cursor_open(reading->txn, reading->lmdb->base.tables[reading->request->table], &cursor));
+  int r = base_result(
+      "cursor", mdb_cursor_open(reading->txn, reading->lmdb->base.tables[reading->request->table], &cursor));
   if (r != 0) return r;
   MDB_val key = base_val(reading->request->key), value;
   r = mdb_cursor_get(cursor, &key, &value, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
@@ -173,9 +180,9 @@ static struct done *answer(struct lmdb *lmdb, MDB_txn *txn, struct read *read) {
   reading.done = done_new(STORE_DONE_READ, read->cookie);
   int r = 0;
   switch (read->request.what) {
-  case STORE_READ_LOG: r = read_log(&reading); break;
-  case STORE_READ_STREAM: r = read_stream(&reading); break;
-  case STORE_READ_TABLE: r = read_table(&reading); break;
+    case STORE_READ_LOG: r = read_log(&reading); break;
+    case STORE_READ_STREAM: r = read_stream(&reading); break;
+    case STORE_READ_TABLE: r = read_table(&reading); break;
   }
   if (r != 0) lmdb_die(lmdb, "the store could not be read", r);
   read_free(read);

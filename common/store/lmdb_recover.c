@@ -1,6 +1,7 @@
 /*
- * The start after a stop that was not clean. LMDB checks nothing it reads, and broken pages make liblmdb abort; so a child that may die of it looks
- * first. If it does, or finds what must be trusted broken, the store is set aside under a name that says so, and the text says how to go on.
+ * The start after a stop that was not clean. LMDB checks nothing it reads, and broken pages make liblmdb abort; so a
+ * child that may die of it looks first. If it does, or finds what must be trusted broken, the store is set aside under
+ * a name that says so, and the text says how to go on.
  */
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -104,10 +105,12 @@ int recover_set_aside(struct base *base, const struct world *world, const char *
   int r = rename(base->path, buffer_text(&aside)) == 0 ? STORE_DAMAGED : -errno;
   if (r == STORE_DAMAGED)
     snprintf(problem->text, sizeof problem->text,
-             "The store %s is damaged (%s) and was set aside as %s; nothing in it was changed. Start again: a new, empty store is made, and what "
-             "neighbours and devices still hold comes again under a new epoch. Keep the folder that was set aside until its data is not needed, "
-             "and check the disk.",
-             base->path, why, buffer_text(&aside));
+        "The store %s is damaged (%s) and was set aside as %s; nothing in it was changed. Start again: a new, empty "
+        "store is made, and what "
+        "neighbours and devices still hold comes again under a new epoch. Keep the folder that was set aside until its "
+        "data is not needed, "
+        "and check the disk.",
+        base->path, why, buffer_text(&aside));
   buffer_deinit(&aside);
   buffer_deinit(&time);
   return r;
@@ -116,11 +119,13 @@ int recover_set_aside(struct base *base, const struct world *world, const char *
 /* ---- the marker: a small file beside the store, since LMDB's own pages are what is in doubt ---- */
 
 struct marker {
-  bool running;                /* opened and not closed yet */
-  int64_t ends[ENDS_KEPT];     /* when the last unclean stops were found, oldest first */
+  bool running;            /* opened and not closed yet */
+  int64_t ends[ENDS_KEPT]; /* when the last unclean stops were found, oldest first */
 };
 
-static void marker_name(const struct base *base, const char *suffix, char name[4200]) { snprintf(name, 4200, "%s/marker%s", base->path, suffix); }
+static void marker_name(const struct base *base, const char *suffix, char name[4200]) {
+  snprintf(name, 4200, "%s/marker%s", base->path, suffix);
+}
 
 /* What cannot be read counts as running. */
 static void marker_read(const struct base *base, struct marker *marker) {
@@ -129,7 +134,8 @@ static void marker_read(const struct base *base, struct marker *marker) {
   long long at[ENDS_KEPT] = {0};
   marker_name(base, "", name);
   FILE *file = fopen(name, "re");
-  if (file && fscanf(file, "running %d ends %lld %lld %lld", &running, &at[0], &at[1], &at[2]) != 1 + ENDS_KEPT) running = 1;
+  if (file && fscanf(file, "running %d ends %lld %lld %lld", &running, &at[0], &at[1], &at[2]) != 1 + ENDS_KEPT)
+    running = 1;
   if (file) fclose(file);
   marker->running = running != 0;
   for (size_t i = 0; i < ENDS_KEPT; i++) marker->ends[i] = at[i];
@@ -141,8 +147,8 @@ static int marker_write(const struct base *base, const struct marker *marker) {
   marker_name(base, ".new", fresh);
   FILE *file = fopen(fresh, "we");
   if (!file) return -errno;
-  bool good = fprintf(file, "running %d ends %lld %lld %lld\n", marker->running, (long long)marker->ends[0], (long long)marker->ends[1],
-                      (long long)marker->ends[2]) > 0;
+  bool good = fprintf(file, "running %d ends %lld %lld %lld\n", marker->running, (long long)marker->ends[0],
+                  (long long)marker->ends[1], (long long)marker->ends[2]) > 0;
   good = good && fflush(file) == 0 && fsync(fileno(file)) == 0;
   int r = good ? 0 : -errno;
   fclose(file);
@@ -170,15 +176,18 @@ static bool marker_note_end(struct marker *marker, int64_t now) {
   return marker->ends[0] != 0 && now - marker->ends[0] >= 0 && now - marker->ends[0] < ends_within_us;
 }
 
-static int recover_look(struct base *base, const struct world *world, struct marker *marker, struct store_problem *problem) {
+static int recover_look(
+    struct base *base, const struct world *world, struct marker *marker, struct store_problem *problem) {
   bool everything = marker_note_end(marker, world_now(world).wall);
-  log_notice("store", base->path, "was not closed; looking at it before it is trusted%s", everything ? ", all of it: three such ends in ten minutes" : "");
+  log_notice("store", base->path, "was not closed; looking at it before it is trusted%s",
+      everything ? ", all of it: three such ends in ten minutes" : "");
   int r = look(base, everything);
   if (r == -ETIME)
     snprintf(problem->text, sizeof problem->text,
-             "The store %s could not be looked at to the end after a stop that was not clean: that took too long, or was ended from outside. Nothing in it was "
-             "changed. Start again; a slow or busy disk, or too little memory, is the likely cause.",
-             base->path);
+        "The store %s could not be looked at to the end after a stop that was not clean: that took too long, or was "
+        "ended from outside. Nothing in it was "
+        "changed. Start again; a slow or busy disk, or too little memory, is the likely cause.",
+        base->path);
   return r > 0 ? recover_set_aside(base, world, "it could not be read after a stop that was not clean", problem) : r;
 }
 

@@ -3,7 +3,7 @@
 
 enum { MAGIC = 0x31534252 };
 
-struct head {                /* as stored; the machine is little-endian, as LMDB's own file is of the machine */
+struct head { /* as stored; the machine is little-endian, as LMDB's own file is of the machine */
   uint64_t hash;
   uint32_t magic;
   uint32_t count;
@@ -22,9 +22,13 @@ void segment_write(uint8_t *to, enum lane lane, const struct entry *const *entri
     at += entry_size(entries[i]);
   }
   memset(to + at, 0, SEGMENT_SIZE - at);
-  uint64_t span = entries[count - 1]->position - entries[0]->position + 1; /* more than count where a young one was damaged */
-  struct head head = {
-      .magic = MAGIC, .count = (uint32_t)span, .first = entries[0]->position, .used = (uint32_t)at, .lane = (uint32_t)lane};
+  uint64_t span =
+      entries[count - 1]->position - entries[0]->position + 1; /* more than count where a young one was damaged */
+  struct head head = {.magic = MAGIC,
+      .count = (uint32_t)span,
+      .first = entries[0]->position,
+      .used = (uint32_t)at,
+      .lane = (uint32_t)lane};
   head.hash = head_hash(&head);
   memcpy(to, &head, sizeof head);
 }
@@ -35,8 +39,11 @@ bool segment_open(struct segment *segment, struct bytes bytes) {
   if (bytes.len != SEGMENT_SIZE) return false;
   memcpy(&head, bytes.data, sizeof head);
   if (head.hash != head_hash(&head) || head.magic != MAGIC || head.used > SEGMENT_SIZE) return false;
-  *segment = (struct segment){
-      .used = bytes_of(bytes.data, head.used), .at = SEGMENT_HEAD, .first = head.first, .next = head.first, .count = head.count};
+  *segment = (struct segment){.used = bytes_of(bytes.data, head.used),
+      .at = SEGMENT_HEAD,
+      .first = head.first,
+      .next = head.first,
+      .count = head.count};
   return true;
 }
 

@@ -162,8 +162,8 @@ struct overlapping {
   uint64_t from, to;
   void (*visit)(void *ctx, const struct entry *entry);
   void *ctx;
-  const struct place *place;   /* the run looked at */
-  struct intervals seen;       /* what of it could be read */
+  const struct place *place; /* the run looked at */
+  struct intervals seen;     /* what of it could be read */
   int result;
 };
 
@@ -182,7 +182,8 @@ static bool overlapping_entry(void *ctx, const struct entry *entry, struct bytes
 static void overlapping_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) {
   struct overlapping *o = ctx;
   o->state->damaged += count;
-  log_error("store", lane_name(lane), "%llu damaged entries near position %llu", (unsigned long long)count, (unsigned long long)near);
+  log_error("store", lane_name(lane), "%llu damaged entries near position %llu", (unsigned long long)count,
+      (unsigned long long)near);
 }
 
 /* What a run says it has and could not be read counts as held: a record is rather missed once than stored twice. */
@@ -192,7 +193,8 @@ static void overlapping_unread(struct overlapping *o) {
   intervals_remove_all(&unread, &o->seen);
   for (size_t i = 0; i < unread.count; i++) {
     struct interval range = unread.items[i];
-    struct entry entry = {.is = {.stream = o->stream, .epoch = o->epoch, .first = range.from, .last = range.to, .count = 1}};
+    struct entry entry = {
+        .is = {.stream = o->stream, .epoch = o->epoch, .first = range.from, .last = range.to, .count = 1}};
     if (entry_overlaps(&entry, o->stream, o->epoch, o->from, o->to)) o->visit(o->ctx, &entry);
   }
   intervals_deinit(&unread);
@@ -215,16 +217,23 @@ static bool overlapping_place(void *ctx, const struct place *found) {
 }
 
 int state_overlapping(void *ctx, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
-                      void (*visit)(void *visit_ctx, const struct entry *entry), void *visit_ctx) {
+    void (*visit)(void *visit_ctx, const struct entry *entry), void *visit_ctx) {
   struct state_view *view = ctx;
   struct state *state = view->state;
   for (size_t lane = 0; lane < LANES; lane++)
     for (size_t i = 0; i < state->young[lane].count; i++)
-      if (entry_overlaps(&state->young[lane].entries[i], stream, epoch, from, to)) visit(visit_ctx, &state->young[lane].entries[i]);
+      if (entry_overlaps(&state->young[lane].entries[i], stream, epoch, from, to))
+        visit(visit_ctx, &state->young[lane].entries[i]);
   const struct cover *cover = coverage_find(&state->coverage, stream, epoch);
   if (!cover || cover->id == 0) return 0;
-  struct overlapping o = {
-      .state = state, .txn = view->txn, .stream = stream, .epoch = epoch, .from = from, .to = to, .visit = visit, .ctx = visit_ctx};
+  struct overlapping o = {.state = state,
+      .txn = view->txn,
+      .stream = stream,
+      .epoch = epoch,
+      .from = from,
+      .to = to,
+      .visit = visit,
+      .ctx = visit_ctx};
   int r = index_each(state->base, view->txn, cover->id, from, to, overlapping_place, &o);
   return r != 0 ? r : o.result;
 }
@@ -258,7 +267,8 @@ static int state_end_cycle(struct state *state, MDB_txn *txn) {
   }
   if (r != 0) return r;
   state->trimmed_count -= state->trimmed_in_cycle;
-  if (state->trimmed_count) memmove(state->trimmed, state->trimmed + state->trimmed_in_cycle, state->trimmed_count * sizeof *state->trimmed);
+  if (state->trimmed_count)
+    memmove(state->trimmed, state->trimmed + state->trimmed_in_cycle, state->trimmed_count * sizeof *state->trimmed);
   state->in_cycle = false;
   return 0;
 }

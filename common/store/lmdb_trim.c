@@ -6,7 +6,9 @@
 
 enum { YOUNG_MOST = 64 };
 
-static const char *reason_of(enum directory_trimmed why) { return why == DIRECTORY_BY_AGE ? trim_by_age : trim_by_size; }
+static const char *reason_of(enum directory_trimmed why) {
+  return why == DIRECTORY_BY_AGE ? trim_by_age : trim_by_size;
+}
 
 static bool state_has_segment(struct state *state, MDB_txn *txn, enum lane lane, uint64_t *segment, int *result) {
   uint64_t last;
@@ -29,7 +31,8 @@ static bool rebuild_entry(void *ctx, const struct entry *entry, struct bytes blo
 
 static void rebuild_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) {
   (void)ctx;
-  log_error("store", lane_name(lane), "%llu damaged entries near position %llu", (unsigned long long)count, (unsigned long long)near);
+  log_error("store", lane_name(lane), "%llu damaged entries near position %llu", (unsigned long long)count,
+      (unsigned long long)near);
 }
 
 /* A damaged directory is made again from its segment, as far as that can be read. */
@@ -66,13 +69,15 @@ int state_front(struct state *state, MDB_txn *txn, enum lane lane, int64_t *rece
   return 0;
 }
 
-static void state_note_runs(struct state *state, const struct directory *directory, struct done *done, uint64_t *records) {
+static void state_note_runs(
+    struct state *state, const struct directory *directory, struct done *done, uint64_t *records) {
   for (size_t i = 0; i < directory->run_count; i++) {
     const struct run *run = &directory->runs[i];
     const struct cover *cover = run->id < state->id_cap ? state->by_id[run->id] : NULL;
     if (!cover) continue;
     *records += run->records;
-    trim_note(done, cover->of->name, cover->epoch, run->first, run->last, reason_of(directory->trimmed), directory->trimmed_when);
+    trim_note(done, cover->of->name, cover->epoch, run->first, run->last, reason_of(directory->trimmed),
+        directory->trimmed_when);
   }
 }
 
@@ -91,7 +96,8 @@ static uint64_t state_first_after(struct state *state, MDB_txn *txn, enum lane l
   return young->count ? young->entries[0].position : state->next[lane];
 }
 
-static int state_trim_segment(struct state *state, MDB_txn *txn, struct directory *directory, struct done *done, uint64_t *records) {
+static int state_trim_segment(
+    struct state *state, MDB_txn *txn, struct directory *directory, struct done *done, uint64_t *records) {
   MDB_val key = {.mv_size = sizeof directory->segment, .mv_data = &directory->segment};
   int r = index_delete(directory, state->base, txn);
   if (r == 0) r = base_result("trim", mdb_del(txn, state->base->sealed[directory->lane], &key, NULL));
@@ -102,8 +108,8 @@ static int state_trim_segment(struct state *state, MDB_txn *txn, struct director
   return 0;
 }
 
-static int state_trim_young(struct state *state, MDB_txn *txn, enum lane lane, int64_t older, enum directory_trimmed why, int64_t now,
-                            struct done *done, uint64_t *records) {
+static int state_trim_young(struct state *state, MDB_txn *txn, enum lane lane, int64_t older,
+    enum directory_trimmed why, int64_t now, struct done *done, uint64_t *records) {
   struct young *young = &state->young[lane];
   size_t count = 0;
   for (; count < young->count && count < YOUNG_MOST && young->entries[count].is.received_to < older; count++) {
@@ -124,8 +130,8 @@ static int state_write_next(struct state *state, MDB_txn *txn) {
   return base_put(txn, state->base->meta, bytes_text("next"), bytes_of(value, sizeof value));
 }
 
-int state_trim(struct state *state, MDB_txn *txn, enum lane lane, int64_t older, enum directory_trimmed why, int64_t now, struct done *done,
-               uint64_t *records) {
+int state_trim(struct state *state, MDB_txn *txn, enum lane lane, int64_t older, enum directory_trimmed why,
+    int64_t now, struct done *done, uint64_t *records) {
   struct directory directory;
   uint64_t segment;
   int r;

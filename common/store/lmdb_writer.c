@@ -1,6 +1,7 @@
 /*
- * The writer: takes the batches that wait as a group, decides for each whether it has room, plans them, and commits them in one transaction;
- * trims what is too old or, with discard-oldest, in the way. Nothing is reported before mdb_txn_commit has returned.
+ * The writer: takes the batches that wait as a group, decides for each whether it has room, plans them, and commits
+ * them in one transaction; trims what is too old or, with discard-oldest, in the way. Nothing is reported before
+ * mdb_txn_commit has returned.
  */
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -16,11 +17,11 @@ enum { GROUP_BATCHES_MAX = 1024, TRIM_STEP = 8, HOLDS_MEMORY = 256 << 10 };
 
 struct group {
   struct lmdb *lmdb;
-  struct done *dones[GROUP_BATCHES_MAX];    /* each with its batch */
+  struct done *dones[GROUP_BATCHES_MAX]; /* each with its batch */
   bool planned[GROUP_BATCHES_MAX];
   size_t count, bytes;
-  struct done *trimmed;                     /* what made room for it, reported before it */
-  struct store_batch *held_over;            /* taken from the queue, but for the next group */
+  struct done *trimmed;          /* what made room for it, reported before it */
+  struct store_batch *held_over; /* taken from the queue, but for the next group */
 };
 
 static struct instant now_of(struct lmdb *lmdb) { return world_now(&lmdb->store.world); }
@@ -28,18 +29,22 @@ static struct instant now_of(struct lmdb *lmdb) { return world_now(&lmdb->store.
 /* ---- faults on demand, for tests ---- */
 
 #ifdef RIVERBUS_TEST_HOOKS
-/* RIVERBUS_KILL_AT=before-commit:N or after-commit:N: the process kills itself at its N-th commit of batches, before or after it is durable. */
+/* RIVERBUS_KILL_AT=before-commit:N or after-commit:N: the process kills itself at its N-th commit of batches, before or
+ * after it is durable. */
 static void hook_kill(struct lmdb *lmdb, const char *where) {
   const char *at = getenv("RIVERBUS_KILL_AT");
   size_t len = strlen(where);
-  if (at && strncmp(at, where, len) == 0 && at[len] == ':' && lmdb->kill_at == (unsigned)strtoul(at + len + 1, NULL, 10)) kill(getpid(), SIGKILL);
+  if (at && strncmp(at, where, len) == 0 && at[len] == ':' &&
+      lmdb->kill_at == (unsigned)strtoul(at + len + 1, NULL, 10))
+    kill(getpid(), SIGKILL);
 }
 
 static void hook_before(struct lmdb *lmdb) {
   lmdb->kill_at++;
   hook_kill(lmdb, "before-commit");
   if (lmdb->test_commit_delay_us > 0)
-    nanosleep(&(struct timespec){lmdb->test_commit_delay_us / SECOND_US, lmdb->test_commit_delay_us % SECOND_US * 1000}, NULL);
+    nanosleep(&(struct timespec){lmdb->test_commit_delay_us / SECOND_US, lmdb->test_commit_delay_us % SECOND_US * 1000},
+        NULL);
 }
 
 static void hook_after(struct lmdb *lmdb) { hook_kill(lmdb, "after-commit"); }
@@ -57,7 +62,8 @@ static MDB_txn *begin(struct lmdb *lmdb) {
   return txn;
 }
 
-/* A commit either is durable when it returns, or its outcome is unknown and the process ends. BASE_FULL is known: nothing was written. */
+/* A commit either is durable when it returns, or its outcome is unknown and the process ends. BASE_FULL is known:
+ * nothing was written. */
 static int commit(struct lmdb *lmdb, MDB_txn *txn) {
   int64_t start = now_of(lmdb).mono;
   int r = base_result("commit", mdb_txn_commit(txn));
@@ -74,7 +80,8 @@ static int commit(struct lmdb *lmdb, MDB_txn *txn) {
   return 0;
 }
 
-/* What memory knows is thrown away and read again: the only way back after a transaction that was planned and not committed. */
+/* What memory knows is thrown away and read again: the only way back after a transaction that was planned and not
+ * committed. */
 static void reload(struct lmdb *lmdb) {
   uint64_t damaged = lmdb->state.damaged;
   state_deinit(&lmdb->state);
@@ -122,18 +129,23 @@ static void add_discarded(struct lmdb *lmdb, uint64_t records) {
 static void trim_report(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint64_t records) {
   int r = state_trim_end(&lmdb->state, txn, done);
   uint64_t used = base_used(&lmdb->base, txn);
-  if (r == 0) r = commit(lmdb, txn);
-  else mdb_txn_abort(txn);
+  if (r == 0)
+    r = commit(lmdb, txn);
+  else
+    mdb_txn_abort(txn);
   if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
   done->face.committed_mono = now_of(lmdb).mono;
   add_discarded(lmdb, records);
   update_figures(lmdb, &(struct plan_counts){0}, used);
-  if (done->face.discard_count > 0) done_list_push(&lmdb->done, done);
-  else done_free(done);
+  if (done->face.discard_count > 0)
+    done_list_push(&lmdb->done, done);
+  else
+    done_free(done);
 }
 
 /* Trims up to TRIM_STEP pieces for whose lane and age `pick` says so, in one transaction. Returns how many. */
-static size_t trim_step(struct lmdb *lmdb, bool (*pick)(void *ctx, MDB_txn *txn, enum lane *lane), void *ctx, int64_t older, enum directory_trimmed why) {
+static size_t trim_step(struct lmdb *lmdb, bool (*pick)(void *ctx, MDB_txn *txn, enum lane *lane), void *ctx,
+    int64_t older, enum directory_trimmed why) {
   MDB_txn *txn = begin(lmdb);
   struct done *done = done_new(STORE_DONE_TRIMMED, NULL);
   uint64_t records = 0;
@@ -152,7 +164,10 @@ static size_t trim_step(struct lmdb *lmdb, bool (*pick)(void *ctx, MDB_txn *txn,
   return count;
 }
 
-struct by_age { struct lmdb *lmdb; int64_t older, next; };
+struct by_age {
+  struct lmdb *lmdb;
+  int64_t older, next;
+};
 
 static bool pick_by_age(void *ctx, MDB_txn *txn, enum lane *lane) {
   struct by_age *by = ctx;
@@ -166,7 +181,8 @@ static bool pick_by_age(void *ctx, MDB_txn *txn, enum lane *lane) {
   return false;
 }
 
-/* Looks at the fronts when the oldest can have come of age, but at least once a minute, since the wall clock may be set. */
+/* Looks at the fronts when the oldest can have come of age, but at least once a minute, since the wall clock may be
+ * set. */
 static void trim_by_age_if_due(struct lmdb *lmdb) {
   struct instant now = now_of(lmdb);
   if (lmdb->store.keep_us <= 0 || now.mono < lmdb->trim_due_mono) return;
@@ -178,7 +194,8 @@ static void trim_by_age_if_due(struct lmdb *lmdb) {
   lmdb->trim_due_mono = count == TRIM_STEP ? now.mono : now.mono + wait;
 }
 
-/* discard-oldest: makes room for a whole group, in its own transaction, so that churn costs one commit and not two. NULL: there was room. */
+/* discard-oldest: makes room for a whole group, in its own transaction, so that churn costs one commit and not two.
+ * NULL: there was room. */
 static struct done *make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes) {
   uint64_t limit = space_limit(lmdb->store.max_size, false), records = 0;
   struct done *done = NULL;
@@ -298,7 +315,8 @@ static int group_write(struct group *group, MDB_txn *txn, const struct plan *pla
 
 static void group_plan_init(struct group *group, struct plan *plan, struct state_view *view) {
   struct lmdb *lmdb = group->lmdb;
-  plan_init(plan, &lmdb->state.coverage, (struct plan_stored){view, state_overlapping}, &lmdb->store.world, lmdb->store.run);
+  plan_init(
+      plan, &lmdb->state.coverage, (struct plan_stored){view, state_overlapping}, &lmdb->store.world, lmdb->store.run);
   memcpy(plan->next, lmdb->state.next, sizeof plan->next);
 }
 
@@ -336,11 +354,12 @@ static int group_try(struct group *group, bool seal) {
   return r;
 }
 
-/* LMDB finds no run of 64 free pages (or none at all): once more with the small chunks of the young end only, then the batches are refused. */
+/* LMDB finds no run of 64 free pages (or none at all): once more with the small chunks of the young end only, then the
+ * batches are refused. */
 static void group_full(struct group *group) {
   struct lmdb *lmdb = group->lmdb;
   log_warning("store", lmdb->base.path, "LMDB has no room for a segment at %llu bytes in use; writing in small pieces",
-              (unsigned long long)lmdb->figures.used_bytes);
+      (unsigned long long)lmdb->figures.used_bytes);
   for (size_t i = 0; i < group->count; i++) done_reset(group->dones[i]);
   reload(lmdb);
   if (group_try(group, false) == 0) return;
@@ -403,8 +422,10 @@ void *lmdb_writer_main(void *ctx) {
     void *entry = group->held_over;
     group->held_over = NULL;
     if (!entry) r = queue_wait(lmdb->batches, &entry, idle_us(lmdb));
-    if (entry && r == 0) group_run(group, entry);
-    else if (r == QUEUE_EMPTY) idle(lmdb);
+    if (entry && r == 0)
+      group_run(group, entry);
+    else if (r == QUEUE_EMPTY)
+      idle(lmdb);
   }
   free(group);
   return NULL;

@@ -47,20 +47,24 @@ static void load_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) 
   loading->report->lost(loading->report->ctx, lane, near, count);
 }
 
-int young_load(struct young *young, const struct base *base, MDB_txn *txn, enum lane lane, const struct log_visit *report) {
+int young_load(
+    struct young *young, const struct base *base, MDB_txn *txn, enum lane lane, const struct log_visit *report) {
   struct loading loading = {.young = young, .report = report};
-  int r = log_walk_young(base, txn, lane, 0, &(struct log_visit){.entry = load_entry, .lost = load_lost, .ctx = &loading});
+  int r =
+      log_walk_young(base, txn, lane, 0, &(struct log_visit){.entry = load_entry, .lost = load_lost, .ctx = &loading});
   young->stored = young->count;
   return r;
 }
 
 size_t young_full(const struct young *young) {
   size_t bytes = 0, count = 0;
-  while (count < young->count && bytes + entry_size(&young->entries[count]) <= SEGMENT_ROOM) bytes += entry_size(&young->entries[count++]);
+  while (count < young->count && bytes + entry_size(&young->entries[count]) <= SEGMENT_ROOM)
+    bytes += entry_size(&young->entries[count++]);
   return count < young->count || bytes >= NEARLY_FULL ? count : 0;
 }
 
-static int entry_store(const struct entry *entry, const struct base *base, MDB_txn *txn, enum lane lane, struct buffer *bytes) {
+static int entry_store(
+    const struct entry *entry, const struct base *base, MDB_txn *txn, enum lane lane, struct buffer *bytes) {
   size_t size = entry_size(entry);
   buffer_clear(bytes);
   buffer_reserve(bytes, size);
@@ -80,7 +84,8 @@ static int entry_store(const struct entry *entry, const struct base *base, MDB_t
 int young_store(struct young *young, const struct base *base, MDB_txn *txn, enum lane lane) {
   struct buffer bytes = BUFFER_NULL;
   int r = 0;
-  for (size_t i = young->stored; r == 0 && i < young->count; i++) r = entry_store(&young->entries[i], base, txn, lane, &bytes);
+  for (size_t i = young->stored; r == 0 && i < young->count; i++)
+    r = entry_store(&young->entries[i], base, txn, lane, &bytes);
   if (r == 0) young->stored = young->count;
   buffer_deinit(&bytes);
   return r;

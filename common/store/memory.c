@@ -5,11 +5,11 @@
 #include <stdlib.h>
 
 struct memory {
-  struct store store;        /* first */
+  struct store store; /* first */
   struct memory_disk *disk;
   struct memory_faults faults;
-  struct done *waiting, **waiting_end;        /* completions */
-  struct store_batch **pending;               /* submitted, in order */
+  struct done *waiting, **waiting_end; /* completions */
+  struct store_batch **pending;        /* submitted, in order */
   size_t pending_count, pending_cap;
   struct read *reads, **reads_end;
   struct store_stats counts;
@@ -56,8 +56,10 @@ static void memory_trim(struct memory *memory, enum lane lane, const char *reaso
 static void memory_trim_end(struct memory *memory, struct done *done) {
   trim_effects(done);
   apply_to_disk(memory, done);
-  if (done->face.discard_count > 0) memory_report(memory, done);
-  else done_free(done);
+  if (done->face.discard_count > 0)
+    memory_report(memory, done);
+  else
+    done_free(done);
 }
 
 static void memory_trim_age(struct memory *memory) {
@@ -74,8 +76,11 @@ static void memory_trim_age(struct memory *memory) {
 static void memory_trim_size(struct memory *memory, const struct store_batch *batch) {
   struct done *done = done_new(STORE_DONE_TRIMMED, NULL);
   while (!space_fits(memory->store.max_size, memory->disk->used, batch)) {
-    const struct entry *live = memory_disk_front(memory->disk, LANE_LIVE), *old = memory_disk_front(memory->disk, LANE_BACKFILL);
-    enum lane lane = live && (!old || live->is.received_to <= old->is.received_to) ? LANE_LIVE : old ? LANE_BACKFILL : LANE_URGENT;
+    const struct entry *live = memory_disk_front(memory->disk, LANE_LIVE),
+                       *old = memory_disk_front(memory->disk, LANE_BACKFILL);
+    enum lane lane = live && (!old || live->is.received_to <= old->is.received_to) ? LANE_LIVE
+                     : old                                                         ? LANE_BACKFILL
+                                                                                   : LANE_URGENT;
     if (!memory_disk_front(memory->disk, lane)) break;
     memory_trim(memory, lane, trim_by_size, done);
   }
@@ -90,7 +95,8 @@ static bool memory_has_room(struct memory *memory, const struct store_batch *bat
   return space_fits(memory->store.max_size, memory->disk->used, batch);
 }
 
-static void memory_write(struct memory *memory, const struct plan *plan, const struct store_batch *batch, const struct done *done) {
+static void memory_write(
+    struct memory *memory, const struct plan *plan, const struct store_batch *batch, const struct done *done) {
   for (size_t i = 0; i < plan->entry_count; i++) memory_disk_append(memory->disk, &plan->entries[i]);
   for (size_t i = 0; i < batch->count; i++) {
     const struct batch_item *item = &batch->items[i];
@@ -109,7 +115,7 @@ static void memory_count(struct memory *memory, const struct plan_counts *counts
 }
 
 static int memory_overlapping(void *ctx, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
-                              void (*visit)(void *visit_ctx, const struct entry *entry), void *visit_ctx) {
+    void (*visit)(void *visit_ctx, const struct entry *entry), void *visit_ctx) {
   memory_disk_overlapping(ctx, stream, epoch, from, to, visit, visit_ctx);
   return 0;
 }
@@ -130,7 +136,8 @@ static void memory_commit(struct memory *memory, struct store_batch *batch) {
     done->face.refusal = (enum store_refusal)refusal;
   } else {
     struct plan plan;
-    plan_init(&plan, &memory->disk->coverage, (struct plan_stored){memory->disk, memory_overlapping}, &memory->store.world, memory->store.run);
+    plan_init(&plan, &memory->disk->coverage, (struct plan_stored){memory->disk, memory_overlapping},
+        &memory->store.world, memory->store.run);
     memory_disk_next(memory->disk, plan.next);
     plan_batch(&plan, batch, done);
     memory_write(memory, &plan, batch, done);
@@ -151,7 +158,8 @@ static void memory_commit_some(struct memory *memory, size_t most) {
 
 /* ---- reading ---- */
 
-/* What a read hands out of an entry: what its epoch's ceiling left of it. false: nothing, or it is (said to be) damaged. */
+/* What a read hands out of an entry: what its epoch's ceiling left of it. false: nothing, or it is (said to be)
+ * damaged. */
 static bool memory_take(struct memory *memory, const struct entry *entry, struct blob **block) {
   *block = NULL;
   if (memory->faults.damage_next_read) {
@@ -213,7 +221,8 @@ static int found_order(const void *a, const void *b) {
 
 static void memory_read_stream(struct reading *reading, const struct store_read *request) {
   struct found found = {NULL, 0, 0};
-  memory_disk_overlapping(reading->memory->disk, request->stream, request->epoch, request->from, request->to, find, &found);
+  memory_disk_overlapping(
+      reading->memory->disk, request->stream, request->epoch, request->from, request->to, find, &found);
   if (found.count) qsort(found.entries, found.count, sizeof *found.entries, found_order);
   for (size_t i = 0; i < found.count; i++)
     if (!reading_take(reading, found.entries[i], found.entries[i]->is.first)) break;
@@ -238,9 +247,9 @@ static void memory_answer(struct memory *memory, struct read *read) {
   struct done *done = done_new(STORE_DONE_READ, read->cookie);
   struct reading reading = {.memory = memory, .done = done, .left = read->request.max_bytes};
   switch (read->request.what) {
-  case STORE_READ_LOG: memory_read_log(&reading, &read->request); break;
-  case STORE_READ_STREAM: memory_read_stream(&reading, &read->request); break;
-  case STORE_READ_TABLE: memory_read_table(&reading, &read->request); break;
+    case STORE_READ_LOG: memory_read_log(&reading, &read->request); break;
+    case STORE_READ_STREAM: memory_read_stream(&reading, &read->request); break;
+    case STORE_READ_TABLE: memory_read_table(&reading, &read->request); break;
   }
   memory_report(memory, done);
 }
@@ -261,14 +270,16 @@ static void memory_answer_all(struct memory *memory) {
   memory->reads_end = &memory->reads;
 }
 
-static int memory_scan(struct store *store, enum store_table table, bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
+static int memory_scan(struct store *store, enum store_table table,
+    bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
   const struct memory_table *rows = &memory_of(store)->disk->tables[table];
   for (size_t i = 0; i < rows->count; i++)
     if (!visit(ctx, rows->rows[i].key, rows->rows[i].value)) break;
   return 0;
 }
 
-static int memory_replay(struct store *store, enum lane lane, uint64_t from, bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx) {
+static int memory_replay(struct store *store, enum lane lane, uint64_t from,
+    bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx) {
   struct memory *memory = memory_of(store);
   const struct memory_log *log = &memory->disk->logs[lane];
   bool going = true;
@@ -367,4 +378,6 @@ struct store *store_memory_crash(struct store *store) {
   return NULL;
 }
 
-void store_memory_faults(struct store *store, const struct memory_faults *faults) { memory_of(store)->faults = *faults; }
+void store_memory_faults(struct store *store, const struct memory_faults *faults) {
+  memory_of(store)->faults = *faults;
+}

@@ -82,8 +82,8 @@ void memory_disk_pop(struct memory_disk *disk, enum lane lane) {
   entry_deinit(front);
 }
 
-void memory_disk_overlapping(const struct memory_disk *disk, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
-                             void (*visit)(void *visit_ctx, const struct entry *entry), void *visit_ctx) {
+void memory_disk_overlapping(const struct memory_disk *disk, struct bytes stream, struct epoch epoch, uint64_t from,
+    uint64_t to, void (*visit)(void *visit_ctx, const struct entry *entry), void *visit_ctx) {
   for (enum lane lane = LANE_URGENT; lane < LANES; lane++) {
     const struct memory_log *log = &disk->logs[lane];
     for (size_t i = log->start; i < log->end; i++)
@@ -95,8 +95,10 @@ size_t memory_log_seek(const struct memory_log *log, uint64_t position) {
   size_t low = log->start, high = log->end;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (log->entries[middle].position < position) low = middle + 1;
-    else high = middle;
+    if (log->entries[middle].position < position)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -111,8 +113,10 @@ size_t memory_table_seek(const struct memory_table *table, struct bytes key) {
   size_t low = 0, high = table->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (bytes_compare(table->rows[middle].key, key) < 0) low = middle + 1;
-    else high = middle;
+    if (bytes_compare(table->rows[middle].key, key) < 0)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -141,7 +145,7 @@ void memory_disk_put(struct memory_disk *disk, enum store_table which, struct by
   }
   memmove(table->rows + at + 1, table->rows + at, (table->count - at) * sizeof *table->rows);
   table->rows[at] = (struct store_keyed){.key = bytes_of(mem_copy(key.data, key.len), key.len),
-                                         .value = bytes_of(value.len ? mem_copy(value.data, value.len) : NULL, value.len)};
+      .value = bytes_of(value.len ? mem_copy(value.data, value.len) : NULL, value.len)};
   table->count++;
   disk->used += key.len + value.len;
 }

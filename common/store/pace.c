@@ -12,4 +12,6 @@ void pace_note(struct pace *pace, int64_t now, uint64_t records) {
   pace->records = 0;
 }
 
-int64_t pace_linger(const struct pace *pace, int64_t now) { return now - pace->began > PACE_FORGET_US ? 0 : pace->linger_us; }
+int64_t pace_linger(const struct pace *pace, int64_t now) {
+  return now - pace->began > PACE_FORGET_US ? 0 : pace->linger_us;
+}

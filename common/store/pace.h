@@ -1,10 +1,10 @@
 #ifndef RIVERBUS_COMMON_STORE_PACE_H
 #define RIVERBUS_COMMON_STORE_PACE_H
 /*
- * How long the writer waits for company while records come fast. Each commit costs two syncs whatever it holds; a node that many stations feed would
- * otherwise sync for every few readings. Below PACE_RATE_LEAST records a second nothing is held back, so that a quiet node answers at once;
- * above it a commit is held back until about PACE_RECORDS records are together, but never longer than `most_us`. Urgent batches do not wait. Pure; the
- * writer's alone.
+ * How long the writer waits for company while records come fast. Each commit costs two syncs whatever it holds; a node
+ * that many stations feed would otherwise sync for every few readings. Below PACE_RATE_LEAST records a second nothing
+ * is held back, so that a quiet node answers at once; above it a commit is held back until about PACE_RECORDS records
+ * are together, but never longer than `most_us`. Urgent batches do not wait. Pure; the writer's alone.
  */
 #include <stdint.h>
 

@@ -2,7 +2,8 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-void plan_init(struct plan *plan, const struct coverage *base, struct plan_stored stored, const struct world *world, uint64_t run) {
+void plan_init(struct plan *plan, const struct coverage *base, struct plan_stored stored, const struct world *world,
+    uint64_t run) {
   *plan = (struct plan){.base = base, .extra = COVERAGE_NULL, .stored = stored, .world = world, .run = run};
 }
 
@@ -25,8 +26,12 @@ struct entry *plan_entry(struct plan *plan, enum lane lane, struct blob *block, 
     plan->entries = mem_resize(plan->entries, plan->entry_cap, sizeof *plan->entries);
   }
   struct entry *entry = &plan->entries[plan->entry_count++];
-  *entry = (struct entry){
-      .lane = lane, .position = plan->next[lane]++, .block = blob_ref(block), .covers_from = 1, .covers_to = 0, .is = *is};
+  *entry = (struct entry){.lane = lane,
+      .position = plan->next[lane]++,
+      .block = blob_ref(block),
+      .covers_from = 1,
+      .covers_to = 0,
+      .is = *is};
   if (block) {
     plan->counts.blocks++;
     plan->counts.records += is->count;
@@ -36,7 +41,8 @@ struct entry *plan_entry(struct plan *plan, enum lane lane, struct blob *block, 
 }
 
 uint64_t plan_last(const struct plan *plan, struct bytes stream, struct epoch epoch) {
-  const struct cover *base = coverage_find(plan->base, stream, epoch), *extra = coverage_find(&plan->extra, stream, epoch);
+  const struct cover *base = coverage_find(plan->base, stream, epoch),
+                     *extra = coverage_find(&plan->extra, stream, epoch);
   uint64_t last = base ? base->last : 0;
   return extra && extra->last > last ? extra->last : last;
 }
@@ -78,17 +84,18 @@ static void apply_to_plan(void *ctx, const struct effect *effect) {
 static void plan_own(struct plan *plan, struct batch_item *from, struct done *done, struct store_item *item) {
   struct epoch epoch = plan_own_epoch(plan, from->stream, done);
   block_number(from->block, epoch, plan_last(plan, from->stream, epoch) + 1);
-  if (!block_summarise(&from->block_is, blob_bytes(from->block)) || !bytes_equal(from->block_is.stream, from->stream)) abort(); /* our own draft */
+  if (!block_summarise(&from->block_is, blob_bytes(from->block)) || !bytes_equal(from->block_is.stream, from->stream))
+    abort(); /* our own draft */
   struct entry *entry = plan_entry(plan, from->lane, from->block, &from->block_is);
   entry_effects(entry, apply_to_plan, &(struct to_plan){plan, done});
   *item = (struct store_item){.outcome = STORE_STORED,
-                              .lane = from->lane,
-                              .position = entry->position,
-                              .block = blob_ref(from->block),
-                              .stream = from->stream,
-                              .epoch = epoch,
-                              .first = from->block_is.first,
-                              .last = from->block_is.last};
+      .lane = from->lane,
+      .position = entry->position,
+      .block = blob_ref(from->block),
+      .stream = from->stream,
+      .epoch = epoch,
+      .first = from->block_is.first,
+      .last = from->block_is.last};
 }
 
 static bool claim_known(const struct coverage *coverage, const struct batch_item *from) {
@@ -125,14 +132,14 @@ static void plan_discard(struct plan *plan, const struct batch_item *from, struc
   item->first = from->from;
   item->last = from->to;
   plan_effect(plan, done,
-              &(struct effect){.kind = EFFECT_DISCARD,
-                               .stream = from->stream,
-                               .epoch = from->epoch,
-                               .from = from->from,
-                               .to = from->to,
-                               .source = from->source,
-                               .reason = from->value,
-                               .time = from->time});
+      &(struct effect){.kind = EFFECT_DISCARD,
+          .stream = from->stream,
+          .epoch = from->epoch,
+          .from = from->from,
+          .to = from->to,
+          .source = from->source,
+          .reason = from->value,
+          .time = from->time});
 }
 
 static int plan_foreign(struct plan *plan, struct batch_item *from, struct done *done, struct store_item *item) {
@@ -149,12 +156,12 @@ static int plan_foreign(struct plan *plan, struct batch_item *from, struct done 
 
 static int plan_item(struct plan *plan, struct batch_item *from, struct done *done, struct store_item *item) {
   switch (from->kind) {
-  case BATCH_OWN: plan_own(plan, from, done, item); return 0;
-  case BATCH_BLOCK: return plan_foreign(plan, from, done, item);
-  case BATCH_CLAIM: plan_claim(plan, from, done, item); return 0;
-  case BATCH_DISCARD: plan_discard(plan, from, done, item); return 0;
-  case BATCH_NEW_EPOCH: return plan_new_epoch(plan, from, done, item);
-  default: return 0; /* keys and values are the backend's */
+    case BATCH_OWN: plan_own(plan, from, done, item); return 0;
+    case BATCH_BLOCK: return plan_foreign(plan, from, done, item);
+    case BATCH_CLAIM: plan_claim(plan, from, done, item); return 0;
+    case BATCH_DISCARD: plan_discard(plan, from, done, item); return 0;
+    case BATCH_NEW_EPOCH: return plan_new_epoch(plan, from, done, item);
+    default: return 0; /* keys and values are the backend's */
   }
 }
 

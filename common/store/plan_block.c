@@ -31,7 +31,8 @@ static int plan_taken(struct plan *plan, const struct block_summary *is, struct 
   struct collecting collecting = {.from = is->first, .to = is->last, .taken = taken};
   if (held_overlaps(&plan->extra, is))
     for (size_t i = 0; i < plan->entry_count; i++)
-      if (entry_overlaps(&plan->entries[i], is->stream, is->epoch, is->first, is->last)) collect(&collecting, &plan->entries[i]);
+      if (entry_overlaps(&plan->entries[i], is->stream, is->epoch, is->first, is->last))
+        collect(&collecting, &plan->entries[i]);
   if (!held_overlaps(plan->base, is)) return 0;
   return plan->stored.overlapping(plan->stored.ctx, is->stream, is->epoch, is->first, is->last, collect, &collecting);
 }
@@ -60,8 +61,8 @@ static bool sieve_keep(void *ctx, const struct record *record) {
   return false;
 }
 
-static void plan_store(struct plan *plan, const struct batch_item *from, struct done *done, struct store_item *item, struct blob *block,
-                       const struct block_summary *is) {
+static void plan_store(struct plan *plan, const struct batch_item *from, struct done *done, struct store_item *item,
+    struct blob *block, const struct block_summary *is) {
   struct entry *entry = plan_entry(plan, from->lane, block, is);
   entry->source = from->source;
   entry->scope = from->scope;
@@ -74,11 +75,14 @@ static void plan_store(struct plan *plan, const struct batch_item *from, struct 
   entry_effects(entry, apply_taking, &(struct taking){plan, done});
 }
 
-/* Takes out what is held or late. A block whose body cannot be read is not stored in part: it counts as held where its extent is. */
-static void plan_sieve(struct plan *plan, const struct batch_item *from, struct done *done, struct store_item *item, struct sieve *sieve) {
+/* Takes out what is held or late. A block whose body cannot be read is not stored in part: it counts as held where its
+ * extent is. */
+static void plan_sieve(
+    struct plan *plan, const struct batch_item *from, struct done *done, struct store_item *item, struct sieve *sieve) {
   struct block block;
   struct blob *left = NULL;
-  bool readable = block_open(&block, blob_bytes(from->block)) == 0 && block_filter(&left, from->block, &block, sieve_keep, sieve) == 0;
+  bool readable = block_open(&block, blob_bytes(from->block)) == 0 &&
+                  block_filter(&left, from->block, &block, sieve_keep, sieve) == 0;
   if (!readable) {
     sieve->held = from->block_is.count;
     left = NULL;
@@ -105,8 +109,10 @@ int plan_block(struct plan *plan, const struct batch_item *from, struct done *do
   int r = plan_taken(plan, is, &taken);
   if (r == 0) {
     bool within = is->first >= sieve.floor && is->last <= sieve.ceiling;
-    if (within && taken.count == 0) plan_store(plan, from, done, item, from->block, is);
-    else plan_sieve(plan, from, done, item, &sieve);
+    if (within && taken.count == 0)
+      plan_store(plan, from, done, item, from->block, is);
+    else
+      plan_sieve(plan, from, done, item, &sieve);
   }
   intervals_deinit(&taken);
   return r;

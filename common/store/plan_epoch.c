@@ -1,11 +1,12 @@
-/* A new epoch of an own stream: what follows the last common record is issued again under new numbers, record by record, in the lane it stood in. */
+/* A new epoch of an own stream: what follows the last common record is issued again under new numbers, record by
+ * record, in the lane it stood in. */
 #include "common/store/plan.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-enum { REISSUED_PIECE = 64 };  /* blocks a completion */
+enum { REISSUED_PIECE = 64 }; /* blocks a completion */
 
-struct old {                   /* the stored entries that reach beyond the common record, by first sequence */
+struct old { /* the stored entries that reach beyond the common record, by first sequence */
   struct entry *entries;
   size_t count, cap;
 };
@@ -35,17 +36,19 @@ struct issue {
   struct done *done;
   struct bytes stream;
   struct epoch epoch;
-  uint64_t next;               /* the next sequence of the new epoch */
+  uint64_t next; /* the next sequence of the new epoch */
   struct block_builder *builder;
-  struct done *piece;          /* the newest completion of the chain before done */
+  struct done *piece; /* the newest completion of the chain before done */
   enum lane lane;
 };
 
 static struct store_item *issue_item(struct issue *issue) {
   if (!issue->piece || issue->piece->face.item_count == REISSUED_PIECE) {
     struct done *piece = done_new(STORE_DONE_REISSUED, NULL);
-    if (issue->piece) issue->piece->next = piece;
-    else issue->done->before = piece;
+    if (issue->piece)
+      issue->piece->next = piece;
+    else
+      issue->done->before = piece;
     issue->piece = piece;
   }
   return done_item(issue->piece);
@@ -68,13 +71,13 @@ static void issue_flush(struct issue *issue) {
   struct entry *entry = plan_entry(issue->plan, issue->lane, block, &is);
   entry_effects(entry, apply_issue, issue);
   *issue_item(issue) = (struct store_item){.outcome = STORE_STORED,
-                                           .lane = issue->lane,
-                                           .position = entry->position,
-                                           .block = block, /* the builder's reference goes over */
-                                           .stream = is.stream,
-                                           .epoch = issue->epoch,
-                                           .first = is.first,
-                                           .last = is.last};
+      .lane = issue->lane,
+      .position = entry->position,
+      .block = block, /* the builder's reference goes over */
+      .stream = is.stream,
+      .epoch = issue->epoch,
+      .first = is.first,
+      .last = is.last};
 }
 
 static void issue_record(struct issue *issue, const struct record *record) {
@@ -106,7 +109,8 @@ int plan_new_epoch(struct plan *plan, const struct batch_item *from, struct done
   struct epoch newest = {0, 0}, above = from->epoch;
   bool known = plan_newest(plan, from->stream, &newest);
   if (epoch_compare(newest, above) > 0) above = newest;
-  struct issue issue = {.plan = plan, .done = done, .stream = from->stream, .epoch = plan_draw_epoch(plan, above), .next = 1};
+  struct issue issue = {
+      .plan = plan, .done = done, .stream = from->stream, .epoch = plan_draw_epoch(plan, above), .next = 1};
   plan_effect(plan, done, &(struct effect){.kind = EFFECT_EPOCH, .stream = from->stream, .epoch = issue.epoch});
   uint64_t last = known ? plan_last(plan, from->stream, newest) : 0;
   if (last > from->common) {
@@ -115,8 +119,10 @@ int plan_new_epoch(struct plan *plan, const struct batch_item *from, struct done
     if (r == 0) issue_all(&issue, &old, from->common);
     old_deinit(&old);
     if (r != 0) return r;
-    plan_effect(plan, done, &(struct effect){.kind = EFFECT_CEILING, .stream = from->stream, .epoch = newest, .from = from->common});
+    plan_effect(plan, done,
+        &(struct effect){.kind = EFFECT_CEILING, .stream = from->stream, .epoch = newest, .from = from->common});
   }
-  *item = (struct store_item){.outcome = STORE_STORED, .stream = from->stream, .epoch = issue.epoch, .first = 1, .last = issue.next - 1};
+  *item = (struct store_item){
+      .outcome = STORE_STORED, .stream = from->stream, .epoch = issue.epoch, .first = 1, .last = issue.next - 1};
   return 0;
 }

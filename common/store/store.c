@@ -4,7 +4,8 @@
 
 /* ---- set-up ---- */
 
-void store_setup(struct store *store, const struct store_ops *ops, const struct store_options *options, uint64_t run, int64_t created) {
+void store_setup(struct store *store, const struct store_ops *ops, const struct store_options *options, uint64_t run,
+    int64_t created) {
   store->ops = ops;
   store->world = *options->world;
   store->max_size = options->max_size;
@@ -24,11 +25,13 @@ struct store *store_close(struct store *store) {
 uint64_t store_run(const struct store *store) { return store->run; }
 int64_t store_created(const struct store *store) { return store->created; }
 
-int store_scan(struct store *store, enum store_table table, bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
+int store_scan(struct store *store, enum store_table table,
+    bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
   return store->ops->scan(store, table, visit, ctx);
 }
 
-int store_replay(struct store *store, enum lane lane, uint64_t from, bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx) {
+int store_replay(struct store *store, enum lane lane, uint64_t from,
+    bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx) {
   return store->ops->replay(store, lane, from, visit, ctx);
 }
 
@@ -61,24 +64,29 @@ void store_held(struct store *store, struct bytes stream, struct epoch epoch, st
   if (cover) cover_held(cover, out);
 }
 
-void store_claimed(struct store *store, struct bytes stream, struct epoch epoch, struct bytes source, uint64_t scope, struct intervals *out) {
+void store_claimed(struct store *store, struct bytes stream, struct epoch epoch, struct bytes source, uint64_t scope,
+    struct intervals *out) {
   const struct cover *cover = coverage_find(&store->view, stream, epoch);
   const struct intervals *ranges = cover ? cover_claimed(cover, source, scope) : NULL;
   if (ranges) intervals_add_all(out, ranges);
 }
 
-void store_discards(struct store *store, struct bytes name, void (*visit)(void *ctx, const struct store_discard *discard), void *ctx) {
+void store_discards(
+    struct store *store, struct bytes name, void (*visit)(void *ctx, const struct store_discard *discard), void *ctx) {
   const struct cover_stream *stream = table_get(&store->view.streams, name);
   for (size_t i = 0; stream && i < stream->epoch_count; i++)
     for (size_t k = 0; k < stream->epochs[i]->discard_count; k++) {
       const struct cover_discard *d = &stream->epochs[i]->discards[k];
-      visit(ctx, &(struct store_discard){stream->name, stream->epochs[i]->epoch, d->from, d->to, d->by, d->reason, d->time});
+      visit(ctx,
+          &(struct store_discard){stream->name, stream->epochs[i]->epoch, d->from, d->to, d->by, d->reason, d->time});
     }
 }
 
 /* ---- what is on its way ---- */
 
-bool order_is_broken(const struct store *store, const struct store_batch *batch) { return batch->in_order && batch->refusals_known < store->refusals; }
+bool order_is_broken(const struct store *store, const struct store_batch *batch) {
+  return batch->in_order && batch->refusals_known < store->refusals;
+}
 
 void order_break(struct store *store, struct store_batch *batch) {
   if (!batch->in_order) return;
@@ -166,7 +174,8 @@ bool space_fits(uint64_t size, uint64_t used, const struct store_batch *batch) {
 
 const char trim_by_age[] = "keep", trim_by_size[] = "full";
 
-void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to, const char *reason, int64_t time) {
+void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
+    const char *reason, int64_t time) {
   for (size_t i = done->face.discard_count; i-- > 0;) {
     struct store_discard *last = &done->face.discards[i];
     if (epoch_compare(last->epoch, epoch) != 0 || !bytes_equal(last->stream, stream)) continue;
@@ -181,8 +190,14 @@ void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint6
 void trim_effects(struct done *done) {
   for (size_t i = 0; i < done->face.discard_count; i++) {
     const struct store_discard *d = &done->face.discards[i];
-    struct effect effect = {.kind = EFFECT_DISCARD, .stream = d->stream, .epoch = d->epoch, .from = d->from, .to = d->to, .source = d->by,
-                            .reason = d->reason, .time = d->time};
+    struct effect effect = {.kind = EFFECT_DISCARD,
+        .stream = d->stream,
+        .epoch = d->epoch,
+        .from = d->from,
+        .to = d->to,
+        .source = d->by,
+        .reason = d->reason,
+        .time = d->time};
     done_effect(done, &effect);
     effect.kind = EFFECT_FLOOR;
     effect.from = d->to + 1;

@@ -1,27 +1,30 @@
 #ifndef RIVERBUS_COMMON_STORE_STORE_H
 #define RIVERBUS_COMMON_STORE_STORE_H
 /*
- * The durable store of a node, and the only door to it. Its face is asynchronous and all-or-nothing: the core fills a batch and submits it;
- * later the store reports the batch durable (committed to disk by a synchronous commit) or refused with a reason (then it changed nothing
- * and used no sequence number). A commit whose outcome is unknown is not reported: the store calls `fatal` and the process ends
- * with EX_TEMPFAIL (75); the next start reads what is true.
+ * The durable store of a node, and the only door to it. Its face is asynchronous and all-or-nothing: the core fills a
+ * batch and submits it; later the store reports the batch durable (committed to disk by a synchronous commit) or
+ * refused with a reason (then it changed nothing and used no sequence number). A commit whose outcome is unknown is not
+ * reported: the store calls `fatal` and the process ends with EX_TEMPFAIL (75); the next start reads what is true.
  *
  * What it holds:
- *   - three logs (urgent, live, backfill). An entry is one block with the source it came from, or one claim without a block. Each log gives its
- *     entries rising positions from 1, without holes until retention cuts the front;
+ *   - three logs (urgent, live, backfill). An entry is one block with the source it came from, or one claim without a
+ * block. Each log gives its entries rising positions from 1, without holes until retention cuts the front;
  *   - held: which sequences of (stream, epoch) are stored here; it alone decides what is a duplicate;
- *   - claimed: per (stream, epoch, source, scope) the ranges of which that source said: this is all that this scope selects;
+ *   - claimed: per (stream, epoch, source, scope) the ranges of which that source said: this is all that this scope
+ * selects;
  *   - own streams: epoch and last sequence of what this node originates;
  *   - discarded: named ranges that retention or a full store took away, with the reason;
- *   - small tables of keys and values, each value with its own checksum (commands, positions of durable readers, checkpoints, ...).
- * All of one batch is one transaction. Everything in memory is derived from the disk: checkpointed in small pieces, rebuilt from the log's tail.
+ *   - small tables of keys and values, each value with its own checksum (commands, positions of durable readers,
+ * checkpoints, ...). All of one batch is one transaction. Everything in memory is derived from the disk: checkpointed
+ * in small pieces, rebuilt from the log's tail.
  *
- * Threads: the LMDB backend runs two of its own (the writer with group commit, the reader). All functions below are called from one thread,
- * the core's, never block (but for store_open_* and store_close), and report through store_next. Backends: LMDB (common/store/lmdb*.c) and
- * memory with injected faults (common/store/memory.h), with one conformance suite for both (tests/unit/store/).
+ * Threads: the LMDB backend runs two of its own (the writer with group commit, the reader). All functions below are
+ * called from one thread, the core's, never block (but for store_open_* and store_close), and report through
+ * store_next. Backends: LMDB (common/store/lmdb*.c) and memory with injected faults (common/store/memory.h), with one
+ * conformance suite for both (tests/unit/store/).
  *
- * What the functions of own streams, held, claimed and discards say follows the completions: it changes in store_next, when the completion of a
- * committed batch is handed out, and never runs ahead of it.
+ * What the functions of own streams, held, claimed and discards say follows the completions: it changes in store_next,
+ * when the completion of a committed batch is handed out, and never runs ahead of it.
  */
 #include "common/base/blob.h"
 #include "common/base/interval.h"
@@ -46,26 +49,30 @@ enum { STORE_KEY_MAX = 480, STORE_VALUE_MAX = 128 * 1024 };
 enum store_full { STORE_REFUSE = 0, STORE_DISCARD_OLDEST = 1 };
 
 struct store_options {
-  const char *path;            /* folder of the store; created (0700) where missing */
-  uint64_t max_size;           /* bytes of the map; the file is preallocated to it */
-  int64_t keep_us;             /* age by `received` after which records are trimmed; 0: by size only */
+  const char *path;  /* folder of the store; created (0700) where missing */
+  uint64_t max_size; /* bytes of the map; the file is preallocated to it */
+  int64_t keep_us;   /* age by `received` after which records are trimmed; 0: by size only */
   enum store_full when_full;
-  int64_t linger_us;           /* the writer may wait so long for more batches before it commits */
-  int64_t pace_us;             /* and so long while records come fast, see pace.h; 0: never (right where producers wait for the commit) */
+  int64_t linger_us; /* the writer may wait so long for more batches before it commits */
+  int64_t pace_us;   /* and so long while records come fast, see pace.h; 0: never (right where producers wait for the
+                        commit) */
   const struct world *world;
-  void (*fatal)(void *ctx, const char *message);  /* must not return */
+  void (*fatal)(void *ctx, const char *message); /* must not return */
   void *fatal_ctx;
-  int64_t test_commit_delay_us; /* RIVERBUS_TEST_HOOKS builds only: the commit is held back so long; else ignored and must be 0 */
+  int64_t test_commit_delay_us; /* RIVERBUS_TEST_HOOKS builds only: the commit is held back so long; else ignored and
+                                   must be 0 */
 };
 
 enum store_open_outcome {
-  STORE_DAMAGED = 1,       /* set aside or to be set aside: `problem` says where it is and what to do */
+  STORE_DAMAGED = 1, /* set aside or to be set aside: `problem` says where it is and what to do */
   STORE_VERSION_NEWER = 2,
   STORE_NETWORK_FS = 3,
-  STORE_IN_USE = 4,        /* another process has it */
-  STORE_NO_SPACE = 5,      /* the file system cannot hold max_size */
+  STORE_IN_USE = 4,   /* another process has it */
+  STORE_NO_SPACE = 5, /* the file system cannot hold max_size */
 };
-struct store_problem { char text[1024]; };   /* a whole sentence for the user: what, where, the way out */
+struct store_problem {
+  char text[1024];
+}; /* a whole sentence for the user: what, where, the way out */
 
 /* Opens, recovers, and starts the threads. Blocks. The outcome's text is in *problem. */
 int store_open_lmdb(struct store **out, const struct store_options *options, struct store_problem *problem);
@@ -75,129 +82,170 @@ struct store *store_close(struct store *store);
 /* ---- at the start, before the first submit: these read synchronously ---- */
 /* A number drawn at this opening: it marks every block that this process makes (see block.h, run). */
 uint64_t store_run(const struct store *store);
-/* Time of creation of the store (µs UTC); a command issued before it is refused by the gateway. A restore counts as a creation. */
+/* Time of creation of the store (µs UTC); a command issued before it is refused by the gateway. A restore counts as a
+ * creation. */
 int64_t store_created(const struct store *store);
-/* Calls visit for every entry of a table in key order, until it returns false. <0: disk. Damaged values are quarantined: counted, not visited. */
-int store_scan(struct store *store, enum store_table table, bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx);
+/* Calls visit for every entry of a table in key order, until it returns false. <0: disk. Damaged values are
+ * quarantined: counted, not visited. */
+int store_scan(struct store *store, enum store_table table,
+    bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx);
 /* Calls visit for every entry of a log with a position >= from, in order, until it returns false. */
 struct store_entry {
   enum lane lane;
   uint64_t position;
-  struct blob *block;          /* NULL for a bare claim */
-  struct bytes source;         /* principal it came from; empty: this node */
+  struct blob *block;  /* NULL for a bare claim */
+  struct bytes source; /* principal it came from; empty: this node */
 };
-int store_replay(struct store *store, enum lane lane, uint64_t from, bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx);
+int store_replay(struct store *store, enum lane lane, uint64_t from,
+    bool (*visit)(void *ctx, const struct store_entry *entry), void *ctx);
 
 /* ---- own streams ---- */
-struct store_run_start { uint64_t run; uint64_t first; };   /* the run that wrote from this sequence on */
+struct store_run_start {
+  uint64_t run;
+  uint64_t first;
+}; /* the run that wrote from this sequence on */
 struct store_stream {
   struct bytes stream;
-  struct epoch epoch;          /* the newest known */
-  uint64_t last;               /* greatest sequence ever held in that epoch; 0: none */
-  uint64_t floor;              /* retention: nothing below is held or accepted as new any more (STORE_LATE); 1: nothing was trimmed */
+  struct epoch epoch; /* the newest known */
+  uint64_t last;      /* greatest sequence ever held in that epoch; 0: none */
+  uint64_t
+      floor; /* retention: nothing below is held or accepted as new any more (STORE_LATE); 1: nothing was trimmed */
   struct store_run_start runs[16]; /* the newest 16 runs of that epoch, oldest first */
   uint32_t run_count;
 };
-/* The newest epoch held of a stream; false: nothing held of it. In memory, does not block. Views are valid until the next call into the store. */
+/* The newest epoch held of a stream; false: nothing held of it. In memory, does not block. Views are valid until the
+ * next call into the store. */
 bool store_stream_get(struct store *store, struct bytes stream, struct store_stream *out);
 /* Calls visit for every (stream, epoch) held or claimed. In memory. */
 void store_streams(struct store *store, void (*visit)(void *ctx, const struct store_stream *stream), void *ctx);
-/* What is held of (stream, epoch), as ranges of stored blocks (in a filtered block the numbers between count too, so this is for resuming an
- * unfiltered stream and for display; a duplicate is decided inside by the blocks' own sequences). All below the floor is included: it was held
- * or comes too late, nobody need send it. At most 1,024 ranges; where there are more, the smallest are left out. Adds to *out. In memory. */
+/* What is held of (stream, epoch), as ranges of stored blocks (in a filtered block the numbers between count too, so
+ * this is for resuming an unfiltered stream and for display; a duplicate is decided inside by the blocks' own
+ * sequences). All below the floor is included: it was held or comes too late, nobody need send it. At most 1,024
+ * ranges; where there are more, the smallest are left out. Adds to *out. In memory. */
 void store_held(struct store *store, struct bytes stream, struct epoch epoch, struct intervals *out);
 /* What `source` claimed of (stream, epoch) under `scope`. Adds to *out. In memory. */
-void store_claimed(struct store *store, struct bytes stream, struct epoch epoch, struct bytes source, uint64_t scope, struct intervals *out);
-/* Ranges known to be discarded (by the origin, or by `by`): visit in order. In memory; at most 1,024 a stream, then the oldest are joined. */
+void store_claimed(struct store *store, struct bytes stream, struct epoch epoch, struct bytes source, uint64_t scope,
+    struct intervals *out);
+/* Ranges known to be discarded (by the origin, or by `by`): visit in order. In memory; at most 1,024 a stream, then the
+ * oldest are joined. */
 /* by: who says so; empty: this node, by its own retention ("keep": older than keep; "full": discard-oldest). */
-struct store_discard { struct bytes stream; struct epoch epoch; uint64_t from, to; struct bytes by; struct bytes reason; int64_t time; };
-void store_discards(struct store *store, struct bytes stream, void (*visit)(void *ctx, const struct store_discard *discard), void *ctx);
+struct store_discard {
+  struct bytes stream;
+  struct epoch epoch;
+  uint64_t from, to;
+  struct bytes by;
+  struct bytes reason;
+  int64_t time;
+};
+void store_discards(
+    struct store *store, struct bytes stream, void (*visit)(void *ctx, const struct store_discard *discard), void *ctx);
 
 /* ---- batches ---- */
 struct store_batch *store_batch_new(void);
-struct store_batch *store_batch_free(struct store_batch *batch);     /* only one that was not submitted */
-/* Appends a draft of this node's own stream: numbered inside the transaction, last + 1 on, in the stream's newest epoch (the first append of a stream
- * begins one). Takes one reference of draft, which must be the only one. Returns the index of the item. */
+struct store_batch *store_batch_free(struct store_batch *batch); /* only one that was not submitted */
+/* Appends a draft of this node's own stream: numbered inside the transaction, last + 1 on, in the stream's newest epoch
+ * (the first append of a stream begins one). Takes one reference of draft, which must be the only one. Returns the
+ * index of the item. */
 size_t store_batch_own(struct store_batch *batch, enum lane lane, struct bytes stream, struct blob *draft);
-/* Appends somebody's block, which has been numbered. What is held already is taken out. A block that cannot be opened, or whose first and last
- * sequence are BLOCK_RECORDS_MAX or more apart, makes the batch STORE_REFUSAL_MALFORMED. covers_from/to: the range of which the source says that this is all under `scope`;
- * covers_from > covers_to: no claim. Takes one reference. */
-size_t store_batch_block(struct store_batch *batch, enum lane lane, struct bytes source, uint64_t scope, uint64_t covers_from, uint64_t covers_to, struct blob *block);
-size_t store_batch_claim(struct store_batch *batch, struct bytes source, uint64_t scope, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to);
-/* Notes that [from, to] is gone: `by` says it (the origin's node name closes the range for good, a relay's only for that source). */
+/* Appends somebody's block, which has been numbered. What is held already is taken out. A block that cannot be opened,
+ * or whose first and last sequence are BLOCK_RECORDS_MAX or more apart, makes the batch STORE_REFUSAL_MALFORMED.
+ * covers_from/to: the range of which the source says that this is all under `scope`; covers_from > covers_to: no claim.
+ * Takes one reference. */
+size_t store_batch_block(struct store_batch *batch, enum lane lane, struct bytes source, uint64_t scope,
+    uint64_t covers_from, uint64_t covers_to, struct blob *block);
+size_t store_batch_claim(struct store_batch *batch, struct bytes source, uint64_t scope, struct bytes stream,
+    struct epoch epoch, uint64_t from, uint64_t to);
+/* Notes that [from, to] is gone: `by` says it (the origin's node name closes the range for good, a relay's only for
+ * that source). */
 size_t store_batch_discard(struct store_batch *batch, const struct store_discard *discard);
 size_t store_batch_put(struct store_batch *batch, enum store_table table, struct bytes key, struct bytes value);
 size_t store_batch_delete(struct store_batch *batch, enum store_table table, struct bytes key);
-/* Begins a new epoch of an own stream, greater than `above` and than any held: what was stored after `common` in the old epoch is issued again
- * under the new one (numbers from 1), and is no longer held under the old. Must be alone with puts and deletes in its batch; may take long. What stays of the old
- * epoch in the log beyond `common` is passed over by all later reads. */
+/* Begins a new epoch of an own stream, greater than `above` and than any held: what was stored after `common` in the
+ * old epoch is issued again under the new one (numbers from 1), and is no longer held under the old. Must be alone with
+ * puts and deletes in its batch; may take long. What stays of the old epoch in the log beyond `common` is passed over
+ * by all later reads. */
 size_t store_batch_new_epoch(struct store_batch *batch, struct bytes stream, uint64_t common, struct epoch above);
 /* The batch may use the reserve: urgent records, acknowledgements, command states, positions. */
 void store_batch_urgent(struct store_batch *batch);
-/* The batch belongs to an order: when one such batch is refused, so are all others that were submitted before its completion was handed out (STORE_REFUSAL_FULL), whether
- * or not they would fit. What came later never stands in the store without what came before. */
+/* The batch belongs to an order: when one such batch is refused, so are all others that were submitted before its
+ * completion was handed out (STORE_REFUSAL_FULL), whether or not they would fit. What came later never stands in the
+ * store without what came before. */
 void store_batch_in_order(struct store_batch *batch);
 bool store_batch_is_empty(const struct store_batch *batch);
 
-enum store_submit_outcome { STORE_BUSY = 1 };   /* the queue to the writer is full (bounded by bytes and count): try after the next completion */
+enum store_submit_outcome {
+  STORE_BUSY = 1
+}; /* the queue to the writer is full (bounded by bytes and count): try after the next completion */
 /* Takes the batch unless STORE_BUSY. cookie comes back with the completion. */
 int store_submit(struct store *store, struct store_batch *batch, void *cookie);
 
 /* ---- reads, by the reader thread; bounded copies out of short transactions ---- */
 struct store_read {
   enum { STORE_READ_LOG, STORE_READ_STREAM, STORE_READ_TABLE } what;
-  enum lane lane;              /* LOG: which */
-  uint64_t from, to;           /* LOG: positions; STREAM: sequences; both ends inside */
-  struct bytes stream;         /* STREAM (copied) */
+  enum lane lane;      /* LOG: which */
+  uint64_t from, to;   /* LOG: positions; STREAM: sequences; both ends inside */
+  struct bytes stream; /* STREAM (copied) */
   struct epoch epoch;
-  enum store_table table;      /* TABLE */
-  struct bytes key;            /* TABLE: from this key on (copied) */
-  size_t max_bytes;            /* at least one entry is returned where there is one */
+  enum store_table table; /* TABLE */
+  struct bytes key;       /* TABLE: from this key on (copied) */
+  size_t max_bytes;       /* at least one entry is returned where there is one */
 };
-int store_read(struct store *store, const struct store_read *request, void *cookie);   /* STORE_BUSY */
+int store_read(struct store *store, const struct store_read *request, void *cookie); /* STORE_BUSY */
 
 /* ---- completions ---- */
 enum store_item_outcome { STORE_STORED, STORE_PARTIAL, STORE_DUPLICATE, STORE_LATE };
 struct store_item {
   enum store_item_outcome outcome;
   enum lane lane;
-  uint64_t position;           /* of the log entry; 0: none was made */
-  struct blob *block;          /* as stored: numbered, or with duplicates taken out; NULL for none */
+  uint64_t position;  /* of the log entry; 0: none was made */
+  struct blob *block; /* as stored: numbered, or with duplicates taken out; NULL for none */
   struct bytes stream;
   struct epoch epoch;
-  uint64_t first, last;        /* sequences stored */
+  uint64_t first, last; /* sequences stored */
   struct bytes source;
 };
-struct store_keyed { struct bytes key; struct bytes value; };
+struct store_keyed {
+  struct bytes key;
+  struct bytes value;
+};
 enum store_done_kind {
-  STORE_DONE_BATCH,    /* durable: items, one for each own/block/claim/discard/new_epoch/put/delete in order of the calls */
-  STORE_DONE_REFUSED,  /* reason; nothing changed */
-  STORE_DONE_READ,     /* entries or keyed; next: where to go on (0: the end was reached) */
-  STORE_DONE_TRIMMED,  /* discards: what retention or discard-oldest took away, already durable; cookie NULL */
-  STORE_DONE_REISSUED, /* items: blocks that a new epoch issued again, in order, in pieces; cookie NULL, before the batch's own completion */
+  STORE_DONE_BATCH,   /* durable: items, one for each own/block/claim/discard/new_epoch/put/delete in order of the calls
+                       */
+  STORE_DONE_REFUSED, /* reason; nothing changed */
+  STORE_DONE_READ,    /* entries or keyed; next: where to go on (0: the end was reached) */
+  STORE_DONE_TRIMMED, /* discards: what retention or discard-oldest took away, already durable; cookie NULL */
+  STORE_DONE_REISSUED, /* items: blocks that a new epoch issued again, in order, in pieces; cookie NULL, before the
+                          batch's own completion */
 };
 enum store_refusal { STORE_REFUSAL_FULL = 1, STORE_REFUSAL_TOO_LARGE = 2, STORE_REFUSAL_MALFORMED = 3 };
 struct store_done {
   enum store_done_kind kind;
   void *cookie;
   enum store_refusal refusal;
-  struct store_item *items;       size_t item_count;
-  struct store_entry *entries;    size_t entry_count;
-  struct store_keyed *keyed;      size_t keyed_count;
-  struct store_discard *discards; size_t discard_count;
-  uint64_t next;                  /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was reached */
-  int64_t committed_mono;         /* when the commit returned */
+  struct store_item *items;
+  size_t item_count;
+  struct store_entry *entries;
+  size_t entry_count;
+  struct store_keyed *keyed;
+  size_t keyed_count;
+  struct store_discard *discards;
+  size_t discard_count;
+  uint64_t next; /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was
+                    reached */
+  int64_t committed_mono; /* when the commit returned */
 };
-int store_fd(const struct store *store);                      /* readable while completions wait; -1 for memory */
-struct store_done *store_next(struct store *store);           /* NULL: none waits. The caller frees */
+int store_fd(const struct store *store);            /* readable while completions wait; -1 for memory */
+struct store_done *store_next(struct store *store); /* NULL: none waits. The caller frees */
 struct store_done *store_done_free(struct store_done *done);
 
 /* ---- figures, for status and metrics; in memory ---- */
 struct store_stats {
   uint64_t commits, fsyncs, records, blocks, duplicates, late, damaged, refused_full, discarded_records;
-  uint64_t bytes_written;         /* payload of blocks */
+  uint64_t bytes_written; /* payload of blocks */
   uint64_t used_bytes, max_bytes, urgent_reserve_bytes;
-  struct { uint64_t first, last, bytes; } logs[LANES];  /* positions; first > last: empty */
+  struct {
+    uint64_t first, last, bytes;
+  } logs[LANES]; /* positions; first > last: empty */
   int64_t commit_us_last, commit_us_max;
   size_t queued_batches, queued_bytes;
 };

@@ -1,10 +1,12 @@
 /*
- * The bare pipeline, the limit beside which P1 is read: three processes that do nothing but store, send, store, send, receive.
+ * The bare pipeline, the limit beside which P1 is read: three processes that do nothing but store, send, store, send,
+ * receive.
  *
  *   bench_bare [--folder DIR] [--count N] [--bytes N] [--mib N]
  *
- * source: LMDB values of 64 KiB, 8 to a synchronous commit -> CURVE -> relay: the same -> CURVE -> subscriber, which checks that every batch came, in order.
- * A batch counts as 64 KiB / `bytes` readings (default 100). No records, no checks, no acknowledgement. Prints one line: readings/s and bytes/s.
+ * source: LMDB values of 64 KiB, 8 to a synchronous commit -> CURVE -> relay: the same -> CURVE -> subscriber, which
+ * checks that every batch came, in order. A batch counts as 64 KiB / `bytes` readings (default 100). No records, no
+ * checks, no acknowledgement. Prints one line: readings/s and bytes/s.
  */
 #include "common/base/mem.h"
 #include "common/identity/identity.h"
@@ -49,12 +51,17 @@ static double now_s(void) {
 static void *socket_open(struct stage *stage, int type) {
   int high_water = HIGH_WATER, one = 1, linger = -1;
   void *socket = zmq_socket(stage->context, type);
-  require(socket && zmq_setsockopt(socket, ZMQ_SNDHWM, &high_water, sizeof high_water) == 0 && zmq_setsockopt(socket, ZMQ_RCVHWM, &high_water, sizeof high_water) == 0 &&
+  require(socket && zmq_setsockopt(socket, ZMQ_SNDHWM, &high_water, sizeof high_water) == 0 &&
+              zmq_setsockopt(socket, ZMQ_RCVHWM, &high_water, sizeof high_water) == 0 &&
               zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger) == 0,
-          "socket");
-  if (type == ZMQ_ROUTER) require(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &one, sizeof one) == 0, "CURVE");
-  else require(zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys.public_key, 32) == 0, "CURVE");
-  require(zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys.public_key, 32) == 0 && zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys.secret_key, 32) == 0, "CURVE");
+      "socket");
+  if (type == ZMQ_ROUTER)
+    require(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &one, sizeof one) == 0, "CURVE");
+  else
+    require(zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys.public_key, 32) == 0, "CURVE");
+  require(zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys.public_key, 32) == 0 &&
+              zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys.secret_key, 32) == 0,
+      "CURVE");
   return socket;
 }
 
@@ -62,7 +69,9 @@ static void listen_on(struct stage *stage, int tell) {
   char bound[ENDPOINT] = "";
   size_t len = sizeof bound;
   stage->in = socket_open(stage, ZMQ_ROUTER);
-  require(zmq_bind(stage->in, "tcp://127.0.0.1:*") == 0 && zmq_getsockopt(stage->in, ZMQ_LAST_ENDPOINT, bound, &len) == 0, "bind");
+  require(
+      zmq_bind(stage->in, "tcp://127.0.0.1:*") == 0 && zmq_getsockopt(stage->in, ZMQ_LAST_ENDPOINT, bound, &len) == 0,
+      "bind");
   require(write(tell, bound, sizeof bound) == sizeof bound, "pipe");
 }
 
@@ -77,9 +86,14 @@ static void store_open(struct stage *stage, const char *name) {
   char file[4200];
   int fd;
   snprintf(file, sizeof file, "%s/%s", path, name);
-  require(mdb_env_create(&stage->env) == 0 && mdb_env_set_mapsize(stage->env, mib << 20) == 0 && mdb_env_open(stage->env, file, MDB_NOSUBDIR, 0600) == 0, "LMDB");
-  require(mdb_env_get_fd(stage->env, &fd) == 0 && posix_fallocate(fd, 0, (off_t)(mib << 20)) == 0 && fsync(fd) == 0, "LMDB: room for the map");
-  require(mdb_txn_begin(stage->env, NULL, 0, &txn) == 0 && mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &stage->dbi) == 0 && mdb_txn_commit(txn) == 0, "LMDB");
+  require(mdb_env_create(&stage->env) == 0 && mdb_env_set_mapsize(stage->env, mib << 20) == 0 &&
+              mdb_env_open(stage->env, file, MDB_NOSUBDIR, 0600) == 0,
+      "LMDB");
+  require(mdb_env_get_fd(stage->env, &fd) == 0 && posix_fallocate(fd, 0, (off_t)(mib << 20)) == 0 && fsync(fd) == 0,
+      "LMDB: room for the map");
+  require(mdb_txn_begin(stage->env, NULL, 0, &txn) == 0 && mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &stage->dbi) == 0 &&
+              mdb_txn_commit(txn) == 0,
+      "LMDB");
 }
 
 static void store_put(struct stage *stage, const uint8_t *batches, uint64_t first, size_t n) {
@@ -103,7 +117,9 @@ static void receive(struct stage *stage, uint8_t *batch, uint64_t wanted) {
   uint64_t number;
   require(zmq_recv(stage->in, id, sizeof id, 0) >= 0 && zmq_recv(stage->in, batch, BATCH, 0) == BATCH, "receive");
   memcpy(&number, batch, sizeof number);
-  if (number != wanted) fprintf(stderr, "bench_bare: batch %llu instead of %llu\n", (unsigned long long)number, (unsigned long long)wanted), exit(1);
+  if (number != wanted)
+    fprintf(stderr, "bench_bare: batch %llu instead of %llu\n", (unsigned long long)number, (unsigned long long)wanted),
+        exit(1);
 }
 
 /* ---- the three ---- */
@@ -160,11 +176,16 @@ static double source(uint64_t batches, int hear, int done) {
 
 static bool read_options(int argc, char **argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
-    if (strcmp(argv[i], "--folder") == 0) folder = argv[i + 1];
-    else if (strcmp(argv[i], "--count") == 0) count = strtoull(argv[i + 1], NULL, 10);
-    else if (strcmp(argv[i], "--bytes") == 0) bytes = strtoull(argv[i + 1], NULL, 10);
-    else if (strcmp(argv[i], "--mib") == 0) mib = strtoull(argv[i + 1], NULL, 10);
-    else return false;
+    if (strcmp(argv[i], "--folder") == 0)
+      folder = argv[i + 1];
+    else if (strcmp(argv[i], "--count") == 0)
+      count = strtoull(argv[i + 1], NULL, 10);
+    else if (strcmp(argv[i], "--bytes") == 0)
+      bytes = strtoull(argv[i + 1], NULL, 10);
+    else if (strcmp(argv[i], "--mib") == 0)
+      mib = strtoull(argv[i + 1], NULL, 10);
+    else
+      return false;
   }
   return argc % 2 == 1 && count && bytes && mib;
 }
@@ -188,10 +209,13 @@ static void remove_store(const char *name) {
 int main(int argc, char **argv) {
   struct identity *identity = NULL;
   int to_relay[2], to_source[2], done[2];
-  if (!read_options(argc, argv)) return fprintf(stderr, "usage: %s [--folder DIR] [--count N] [--bytes N] [--mib N]\n", argv[0]), 2;
+  if (!read_options(argc, argv))
+    return fprintf(stderr, "usage: %s [--folder DIR] [--count N] [--bytes N] [--mib N]\n", argv[0]), 2;
   uint64_t batches = (count * bytes / BATCH / TOGETHER + 1) * TOGETHER;
   snprintf(path, sizeof path, "%s/bare-XXXXXX", folder);
-  require(mkdtemp(path) && pipe(to_relay) == 0 && pipe(to_source) == 0 && pipe(done) == 0 && identity_generate(&identity) == 0, path);
+  require(mkdtemp(path) && pipe(to_relay) == 0 && pipe(to_source) == 0 && pipe(done) == 0 &&
+              identity_generate(&identity) == 0,
+      path);
   identity_transport(identity, &keys);
   identity_free(identity);
   pid_t subscribes = child_new();
@@ -205,6 +229,7 @@ int main(int argc, char **argv) {
   remove_store("relay");
   remove_store("source");
   rmdir(path);
-  printf("%.0f readings/s of %llu bytes, %.0f bytes/s\n", (double)(batches * (BATCH / bytes)) / took, (unsigned long long)bytes, (double)(batches * BATCH) / took);
+  printf("%.0f readings/s of %llu bytes, %.0f bytes/s\n", (double)(batches * (BATCH / bytes)) / took,
+      (unsigned long long)bytes, (double)(batches * BATCH) / took);
   return 0;
 }

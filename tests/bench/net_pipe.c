@@ -1,11 +1,14 @@
 /*
- * What common/net costs over raw libzmq, in the same run: 64 KiB batches, DEALER to ROUTER over TCP loopback, CURVE on both.
+ * What common/net costs over raw libzmq, in the same run: 64 KiB batches, DEALER to ROUTER over TCP loopback, CURVE on
+ * both.
  *
  *   bench_net_pipe [--seconds N] [--rounds N]
  *
- * raw: blocking zmq_send and zmq_recv, libzmq's own defaults for everything but CURVE and high water: the limit. net: the shell with its checks of every message, a window of
- * unacknowledged batches and acknowledgements back, as a link has it. Rounds alternate; the median of each and their ratio are printed. Then the round trip of one small
- * message on the urgent channel, while nothing else runs, likewise for both. Messages are counted as 128-byte readings in the batch.
+ * raw: blocking zmq_send and zmq_recv, libzmq's own defaults for everything but CURVE and high water: the limit. net:
+ * the shell with its checks of every message, a window of unacknowledged batches and acknowledgements back, as a link
+ * has it. Rounds alternate; the median of each and their ratio are printed. Then the round trip of one small message on
+ * the urgent channel, while nothing else runs, likewise for both. Messages are counted as 128-byte readings in the
+ * batch.
  */
 #include "common/base/mem.h"
 #include "common/net/net.h"
@@ -68,10 +71,14 @@ static void on_message(void *ctx, uint64_t conn, int channel, const char *princi
 }
 static void on_opened(void *ctx, uint64_t conn) { (void)conn, ((struct end *)ctx)->opened = true; }
 static void on_closed(void *ctx, uint64_t conn) { (void)ctx, (void)conn; }
-static void on_refused(void *ctx, const char *address, const char *reason) { (void)ctx, fprintf(stderr, "refused %s: %s\n", address, reason); }
+static void on_refused(void *ctx, const char *address, const char *reason) {
+  (void)ctx, fprintf(stderr, "refused %s: %s\n", address, reason);
+}
 
 static void end_init(struct end *end, const struct identity_transport *transport) {
-  struct net_options options = {.transport = *transport, .events = {end, principal_of, on_message, on_opened, on_closed, on_refused}, .high_water = HIGH_WATER};
+  struct net_options options = {.transport = *transport,
+      .events = {end, principal_of, on_message, on_opened, on_closed, on_refused},
+      .high_water = HIGH_WATER};
   *end = (struct end){.net = NULL};
   require(net_new(&end->net, &options) == 0, "net_new");
 }
@@ -114,7 +121,8 @@ static double net_round(void) {
   uint64_t sent = 0;
   double began = now_s(), until = began + seconds;
   while (now_s() < until) {
-    while (sent - client.acked < WINDOW && net_send(client.net, client.conn, bytes_of(batch, sizeof batch)) == 0) sent++;
+    while (sent - client.acked < WINDOW && net_send(client.net, client.conn, bytes_of(batch, sizeof batch)) == 0)
+      sent++;
     require(net_poll(client.net, NULL, 0, sent - client.acked < WINDOW ? 0 : 50000) == 0, "net_poll");
   }
   double rate = (double)client.acked * (BATCH / MESSAGE) / (now_s() - began);
@@ -139,7 +147,9 @@ static void net_pings(double *p50, double *p99) {
 
 /* ---- raw libzmq ---- */
 
-static void raw_option(void *socket, int option, const void *value, size_t len) { require(zmq_setsockopt(socket, option, value, len) == 0, "setsockopt"); }
+static void raw_option(void *socket, int option, const void *value, size_t len) {
+  require(zmq_setsockopt(socket, option, value, len) == 0, "setsockopt");
+}
 static void *raw_socket(void *context, int type, const struct identity_transport *keys) {
   int zero = 0, high_water = HIGH_WATER, one = 1;
   void *socket = zmq_socket(context, type);
@@ -185,7 +195,9 @@ static pthread_t raw_start(struct raw *raw) {
   zmq_ctx_set(raw->context, ZMQ_IO_THREADS, 2);
   raw->router = raw_socket(raw->context, ZMQ_ROUTER, &server_keys);
   raw->dealer = raw_socket(raw->context, ZMQ_DEALER, &client_keys);
-  require(zmq_bind(raw->router, "tcp://127.0.0.1:*") == 0 && zmq_getsockopt(raw->router, ZMQ_LAST_ENDPOINT, bound, &len) == 0, "bind");
+  require(zmq_bind(raw->router, "tcp://127.0.0.1:*") == 0 &&
+              zmq_getsockopt(raw->router, ZMQ_LAST_ENDPOINT, bound, &len) == 0,
+      "bind");
   require(zmq_connect(raw->dealer, bound) == 0, "connect");
   require(pthread_create(&thread, NULL, raw_serve, raw) == 0, "thread");
   return thread;
@@ -216,7 +228,8 @@ static void raw_pings(double *p50, double *p99) {
   pthread_t thread = raw_start(&raw);
   for (uint64_t i = 1; i <= PINGS; i++) {
     double began = now_s();
-    require(zmq_send(raw.dealer, &i, sizeof i, 0) >= 0 && zmq_recv(raw.dealer, &back, sizeof back, 0) >= 0 && back == i, "ping");
+    require(zmq_send(raw.dealer, &i, sizeof i, 0) >= 0 && zmq_recv(raw.dealer, &back, sizeof back, 0) >= 0 && back == i,
+        "ping");
     took[i - 1] = now_s() - began;
   }
   raw_stop(&raw, thread);
@@ -255,7 +268,9 @@ int main(int argc, char **argv) {
   double raw_median = quantile(raw, (size_t)rounds, 0.5), net_median = quantile(net, (size_t)rounds, 0.5);
   raw_pings(&raw_p50, &raw_p99);
   net_pings(&net_p50, &net_p99);
-  printf("64 KiB batches, CURVE: raw %.2f M msg/s, net %.2f M msg/s, ratio %.2f\n", raw_median / 1e6, net_median / 1e6, net_median / raw_median);
-  printf("round trip, CURVE: raw %.0f us (p99 %.0f), net %.0f us (p99 %.0f), ratio %.2f\n", raw_p50, raw_p99, net_p50, net_p99, net_p50 / raw_p50);
+  printf("64 KiB batches, CURVE: raw %.2f M msg/s, net %.2f M msg/s, ratio %.2f\n", raw_median / 1e6, net_median / 1e6,
+      net_median / raw_median);
+  printf("round trip, CURVE: raw %.0f us (p99 %.0f), net %.0f us (p99 %.0f), ratio %.2f\n", raw_p50, raw_p99, net_p50,
+      net_p99, net_p50 / raw_p50);
   return 0;
 }

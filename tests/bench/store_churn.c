@@ -8,8 +8,8 @@
  *   trickle  one block of one reading a commit
  *   start    how long opening takes with the store full, after a clean stop and after a kill
  *
- * The limit is LMDB with fixed values of 256 KiB (one value of the block's size for trickle), synchronous commits, a preallocated file, as many
- * bytes a commit as the store had. Messages are readings of 128 bytes in the block.
+ * The limit is LMDB with fixed values of 256 KiB (one value of the block's size for trickle), synchronous commits, a
+ * preallocated file, as many bytes a commit as the store had. Messages are readings of 128 bytes in the block.
  */
 #include "common/base/mem.h"
 #include "common/store/store.h"
@@ -77,8 +77,8 @@ static void bench_fatal(void *ctx, const char *message) {
 struct rate {
   double begin, end;
   uint64_t bytes, disk, commits;
-  double marks[4];             /* when each quarter of the time ended */
-  uint64_t at[4];              /* and how many bytes there were */
+  double marks[4]; /* when each quarter of the time ended */
+  uint64_t at[4];  /* and how many bytes there were */
   int quarter;
 };
 
@@ -97,16 +97,18 @@ static void rate_end(struct rate *rate) {
   rate->disk = disk_bytes() - rate->disk;
 }
 
-static double rate_messages(const struct rate *rate) { return (double)rate->bytes / MESSAGE / (rate->end - rate->begin); }
+static double rate_messages(const struct rate *rate) {
+  return (double)rate->bytes / MESSAGE / (rate->end - rate->begin);
+}
 
 static void rate_print(const char *what, const struct rate *rate) {
   double quarter = (rate->marks[1] - rate->marks[0]);
   printf("  %-22s %8.3f M msg/s", what, rate_messages(rate) / 1e6);
   if (rate->quarter == 4)
     printf("   first half %.3f, last quarter %.3f", (double)rate->at[1] / MESSAGE / (2 * quarter) / 1e6,
-           (double)(rate->at[3] - rate->at[2]) / MESSAGE / quarter / 1e6);
+        (double)(rate->at[3] - rate->at[2]) / MESSAGE / quarter / 1e6);
   printf("   %.2f bytes written a byte, %.0f KiB a commit, %llu commits\n", (double)rate->disk / (double)rate->bytes,
-         rate->commits ? (double)rate->bytes / (double)rate->commits / 1024 : 0, (unsigned long long)rate->commits);
+      rate->commits ? (double)rate->bytes / (double)rate->commits / 1024 : 0, (unsigned long long)rate->commits);
   fflush(stdout);
 }
 
@@ -126,8 +128,12 @@ static struct store *store_make(char path[4100], int64_t keep_us, enum store_ful
   snprintf(path, 4100, "%s/bench-store-%ld", folder, (long)getpid());
   struct store *store;
   struct store_problem problem;
-  struct store_options options = {
-      .path = path, .max_size = size, .keep_us = keep_us, .when_full = when_full, .world = &bench_world, .fatal = bench_fatal};
+  struct store_options options = {.path = path,
+      .max_size = size,
+      .keep_us = keep_us,
+      .when_full = when_full,
+      .world = &bench_world,
+      .fatal = bench_fatal};
   int r = store_open_lmdb(&store, &options, &problem);
   if (r != 0) {
     fprintf(stderr, "%d: %s\n", r, problem.text);
@@ -172,7 +178,8 @@ static size_t collect(struct store *store, uint64_t *refused) {
 }
 
 /* Keeps `window` batches under way until the time or the bytes are over. */
-static void drive(struct store *store, const struct blob *draft, size_t window, double until, uint64_t most, struct rate *rate) {
+static void drive(
+    struct store *store, const struct blob *draft, size_t window, double until, uint64_t most, struct rate *rate) {
   struct store_stats before, after;
   uint64_t refused = 0;
   size_t under_way = 0;
@@ -192,7 +199,12 @@ static void drive(struct store *store, const struct blob *draft, size_t window, 
 
 /* ---- raw LMDB ---- */
 
-struct raw { MDB_env *env; MDB_dbi dbi; uint64_t first, next; char path[4100]; };
+struct raw {
+  MDB_env *env;
+  MDB_dbi dbi;
+  uint64_t first, next;
+  char path[4100];
+};
 
 static void check(int r) {
   if (r == 0) return;
@@ -244,8 +256,8 @@ static uint64_t raw_pages(struct raw *raw) {
 }
 
 /* Up to `depth` values, then one out for each that comes in. */
-static void raw_drive(struct raw *raw, const void *data, size_t length, size_t per_commit, uint64_t depth, double until, uint64_t most,
-                      struct rate *rate) {
+static void raw_drive(struct raw *raw, const void *data, size_t length, size_t per_commit, uint64_t depth, double until,
+    uint64_t most, struct rate *rate) {
   while (now_s() < until && rate->bytes < most) {
     uint64_t held = raw->next - raw->first;
     raw_commit(raw, data, length, per_commit, held + per_commit > depth ? per_commit : 0);
@@ -280,7 +292,8 @@ static void churn(void) {
   memset(value, 'x', VALUE);
   raw_open(&raw);
   rate_begin(&raw_rate, seconds);
-  raw_drive(&raw, value, VALUE, per_commit_of(&store_rate), size * 74 / 100 / VALUE, now_s() + seconds, UINT64_MAX, &raw_rate);
+  raw_drive(&raw, value, VALUE, per_commit_of(&store_rate), size * 74 / 100 / VALUE, now_s() + seconds, UINT64_MAX,
+      &raw_rate);
   rate_end(&raw_rate);
   rate_print("raw LMDB, 256 KiB", &raw_rate);
   raw_close(&raw);
@@ -314,7 +327,8 @@ static void refill(void) {
   char path[4100];
   uint64_t bytes = size * 6 / 10;
   struct rate first, second, raw_first, raw_second;
-  printf("refill: %llu MiB into a store of %llu MiB, drained by age, and again\n", (unsigned long long)(bytes / MIB), (unsigned long long)(size / MIB));
+  printf("refill: %llu MiB into a store of %llu MiB, drained by age, and again\n", (unsigned long long)(bytes / MIB),
+      (unsigned long long)(size / MIB));
   struct store *store = store_make(path, INT64_C(3600) * SECOND_US, STORE_REFUSE);
   fill(store, bytes, &first);
   rate_print("store, fill", &first);
@@ -366,7 +380,7 @@ static void trickle(void) {
   rate_print("raw LMDB", &raw_rate);
   raw_close(&raw);
   printf("  commits/s %.0f, raw %.0f\n", (double)store_rate.commits / (store_rate.end - store_rate.begin),
-         (double)raw_rate.commits / (raw_rate.end - raw_rate.begin));
+      (double)raw_rate.commits / (raw_rate.end - raw_rate.begin));
   print_ratio(rate_messages(&store_rate), rate_messages(&raw_rate));
   blob_unref(draft);
 }
@@ -383,7 +397,8 @@ static void start(void) {
   char path[4100];
   struct rate rate;
   uint64_t bytes = size * 6 / 10;
-  printf("start: %llu MiB in the store, %.1f M readings of %d bytes\n", (unsigned long long)(bytes / MIB), (double)bytes / MESSAGE / 1e6, MESSAGE);
+  printf("start: %llu MiB in the store, %.1f M readings of %d bytes\n", (unsigned long long)(bytes / MIB),
+      (double)bytes / MESSAGE / 1e6, MESSAGE);
   struct store *store = store_make(path, 0, STORE_REFUSE);
   fill(store, bytes, &rate);
   store_close(store);
@@ -408,17 +423,25 @@ static void start(void) {
 }
 
 int main(int argc, char **argv) {
-  static const struct { const char *name; void (*run)(void); } modes[] = {
-      {"churn", churn}, {"refill", refill}, {"trickle", trickle}, {"start", start}};
+  static const struct {
+    const char *name;
+    void (*run)(void);
+  } modes[] = {{"churn", churn}, {"refill", refill}, {"trickle", trickle}, {"start", start}};
   bool wanted[4] = {false}, any = false;
   for (int i = 1; i < argc; i++) {
     bool known = false;
-    if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) seconds = atof(argv[++i]), known = true;
-    else if (i + 1 < argc && strcmp(argv[i], "--folder") == 0) folder = argv[++i], known = true;
-    else if (i + 1 < argc && strcmp(argv[i], "--mib") == 0) size = strtoull(argv[++i], NULL, 10) * MIB, known = true;
+    if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0)
+      seconds = atof(argv[++i]), known = true;
+    else if (i + 1 < argc && strcmp(argv[i], "--folder") == 0)
+      folder = argv[++i], known = true;
+    else if (i + 1 < argc && strcmp(argv[i], "--mib") == 0)
+      size = strtoull(argv[++i], NULL, 10) * MIB, known = true;
     for (size_t m = 0; m < 4; m++)
       if (strcmp(argv[i], modes[m].name) == 0) wanted[m] = any = known = true;
-    if (!known) return fprintf(stderr, "usage: %s [--seconds N] [--folder DIR] [--mib N] [churn | refill | trickle | start]...\n", argv[0]), 2;
+    if (!known)
+      return fprintf(stderr, "usage: %s [--seconds N] [--folder DIR] [--mib N] [churn | refill | trickle | start]...\n",
+                 argv[0]),
+             2;
   }
   for (size_t m = 0; m < 4; m++)
     if (!any || wanted[m]) modes[m].run();

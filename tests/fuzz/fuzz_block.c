@@ -1,4 +1,5 @@
-/* Blocks: the checksum is made good first, so that what lies behind it is reached. Whatever passes the check can be copied, filtered and compressed, and passes again. */
+/* Blocks: the checksum is made good first, so that what lies behind it is reached. Whatever passes the check can be
+ * copied, filtered and compressed, and passes again. */
 #include "common/record/block.h"
 #include <stdlib.h>
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -18,7 +18,10 @@ expect() { # PAGE MACRO WHAT
   [ "$count" -gt 0 ] || say "no $3 found in the source: $0 looks in the wrong place"
 }
 # "key default" of all rows of tables that have a default.
-defaults_of() { grep -ohE '\.key = "[^"]+".*\.fallback = "[^"]+"' "$@" | sed -E 's/^\.key = "([^"]+)".*\.fallback = "([^"]+)".*/\1 \2/'; }
+defaults_of() {
+  awk 'match($0, /\.key = "[^"]+"/) {key = substr($0, RSTART + 8, RLENGTH - 9)}
+       match($0, /\.fallback = "[^"]+"/) {print key, substr($0, RSTART + 13, RLENGTH - 14)}' "$@"
+}
 defaults_in() { awk '/^\.It Cm /{key = $3} /^\.Sh /{key = ""} /^Default: /{print key, $2}' "$1"; }
 config() { # PAGE SOURCE...
   local page=$1 row rows
@@ -39,13 +42,13 @@ grep -ohE '\.key = "[^"]+"' broker/operator/config.c | cut -d'"' -f2 | expect ri
 grep -ohE '^const struct verb verb_[a-z]+' broker/operator/verb_*.c | sed 's/.*verb_//' | expect riverbus.1 Cm verb
 grep -ohE '\{"[a-z-]+", OPTION_[A-Z]+' broker/operator/*.c | cut -d'"' -f2 | sort -u | expect riverbus.1 "Fl Fl" option
 grep -ohE '\{CODE_[A-Z_]+, "[a-z-]+"' common/command/code.c | cut -d'"' -f2 | expect riverbus.1 Cm code
-grep -A3 'names\[STATE_STATES\]' common/command/state.c | grep -oE '"[a-z]+"' | tr -d '"' | expect riverbus.1 Cm state
+sed -n '/names\[STATE_STATES\]/,/};/p' common/command/state.c | grep -oE '"[a-z]+"' | tr -d '"' | expect riverbus.1 Cm state
 grep -ohE 'EXIT_CODE_[A-Z_]+ = [0-9]+' common/command/code.h | sed 's/.* = //' | expect riverbus.1 It "exit code"
 grep -ohE 'put_(member|value|time)\(out, "[a-z_]+"' common/command/ledger.c | cut -d'"' -f2 | sort -u | expect riverbus.1 Va "JSON field of a command"
 grep -ohE '\\"[a-z]+\\":' common/record/record.c | tr -d '\\":' | sort -u | expect riverbus.1 Va "JSON field of a record"
-grep 'reason_names\[' common/record/record.c | grep -oE '"[a-z-]+"' | tr -d '"' | expect riverbus.1 Cm reason
+sed -n '/reason_names\[/,/};/p' common/record/record.c | grep -oE '"[a-z-]+"' | tr -d '"' | expect riverbus.1 Cm reason
 sed -n '/broker_verbs\[\]/,$p' broker/answers.c | grep -oE '\.name = "[a-z-]+"' | cut -d'"' -f2 | expect riverbus-protocol.7 Cm verb
 grep -ohE 'riverbus_[a-z_]+' broker/metrics.c | sort -u | expect riverbus-broker.8 It metric
 grep -ohE 'riverbus_[a-z_]+' gateway/metrics.c | sort -u | expect riverbus-gateway.8 It metric
-grep -A3 'fault_names\[FAULTS\]' gateway/points.c | grep -oE '"[a-z0-9-]+"' | tr -d '"' | expect riverbus-gateway.8 Cm fault
+sed -n '/fault_names\[FAULTS\]/,/};/p' gateway/points.c | grep -oE '"[a-z0-9-]+"' | tr -d '"' | expect riverbus-gateway.8 Cm fault
 exit $wrong

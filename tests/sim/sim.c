@@ -1,8 +1,10 @@
 /*
- * A seeded simulation of three nodes over a bad network: a station's gateway (p/s) -> the broker of its province (p) -> the neighbour (q), which is entitled to levels only. The
- * real node and link code runs on memory stores; the network drops, doubles, reorders, delays and cuts; processes die at any step, also with an older copy of their store put back.
- * The judge stands outside: it knows each reading by its value and by when the gateway said that it was durable. After the faults end and things settle, every reading is at every
- * entitled node exactly once, nothing else is, and sequences rise in each lane of each log.
+ * A seeded simulation of three nodes over a bad network: a station's gateway (p/s) -> the broker of its province (p) ->
+ * the neighbour (q), which is entitled to levels only. The real node and link code runs on memory stores; the network
+ * drops, doubles, reorders, delays and cuts; processes die at any step, also with an older copy of their store put
+ * back. The judge stands outside: it knows each reading by its value and by when the gateway said that it was durable.
+ * After the faults end and things settle, every reading is at every entitled node exactly once, nothing else is, and
+ * sequences rise in each lane of each log.
  *
  * --defect plants a known defect into the node: then a seed must fail, which shows that the judge would see it.
  *
@@ -21,12 +23,41 @@ enum { NODES = 3, GATEWAY = 0, BROKER = 1, NEIGHBOUR = 2, LINKS = 2, COPIES = 2 
 enum { FAULT_STEPS = 3000, SETTLE_US = 90 * 1000000, STEP_US = 10000 };
 static const char *const names[NODES] = {"p/s", "p", "q"};
 
-struct message { int64_t at; uint64_t order; uint64_t to_conn; int to; int channel; struct buffer bytes; };
-struct conn { uint64_t number; int node, other; uint64_t twin; int channel; bool open; int64_t last_at; };  /* one end */
-struct link_end { int from, to; struct node_peer *peer; uint64_t conns[CHANNELS]; int64_t open_at; };  /* the side that connects */
+struct message {
+  int64_t at;
+  uint64_t order;
+  uint64_t to_conn;
+  int to;
+  int channel;
+  struct buffer bytes;
+};
+struct conn {
+  uint64_t number;
+  int node, other;
+  uint64_t twin;
+  int channel;
+  bool open;
+  int64_t last_at;
+}; /* one end */
+struct link_end {
+  int from, to;
+  struct node_peer *peer;
+  uint64_t conns[CHANNELS];
+  int64_t open_at;
+}; /* the side that connects */
 
-struct place { struct memory_disk *disk, *copies[COPIES]; int64_t copied_at[COPIES], restored_at; struct store *store; struct node *node; bool up; int64_t up_at, crashed_by; };
-struct reading { int64_t durable_at; bool durable, level, urgent, may_be_lost; };
+struct place {
+  struct memory_disk *disk, *copies[COPIES];
+  int64_t copied_at[COPIES], restored_at;
+  struct store *store;
+  struct node *node;
+  bool up;
+  int64_t up_at, crashed_by;
+};
+struct reading {
+  int64_t durable_at;
+  bool durable, level, urgent, may_be_lost;
+};
 
 struct sim {
   uint64_t seed, rng;
@@ -34,22 +65,28 @@ struct sim {
   bool faults;
   struct place places[NODES];
   struct link_end links[LINKS];
-  struct conn *conns; size_t conn_count;
-  struct message *messages; size_t message_count, message_cap;
+  struct conn *conns;
+  size_t conn_count;
+  struct message *messages;
+  size_t message_count, message_cap;
   uint64_t order, next_conn;
   int64_t partition_until[LINKS][2];
-  struct reading *readings; size_t reading_count;
+  struct reading *readings;
+  size_t reading_count;
   size_t epochs, restores, crashes, cuts, backfilled, full_rounds, reopened;
   bool fills_stores;
   char failure[512];
 };
-static const struct { const char *name; enum node_defect defect; } defects[] = {{"ack-early", NODE_DEFECT_ACK_EARLY}, {"no-epoch", NODE_DEFECT_NO_EPOCH}, 
-                                                                                {"forget-missed", NODE_DEFECT_FORGET_MISSED}, {"no-gap-check", NODE_DEFECT_NO_GAP_CHECK}};
+static const struct {
+  const char *name;
+  enum node_defect defect;
+} defects[] = {{"ack-early", NODE_DEFECT_ACK_EARLY}, {"no-epoch", NODE_DEFECT_NO_EPOCH},
+    {"forget-missed", NODE_DEFECT_FORGET_MISSED}, {"no-gap-check", NODE_DEFECT_NO_GAP_CHECK}};
 static bool verbose;
 
 /* ---- chance ---- */
 
-static uint64_t next_random(struct sim *s) {   /* splitmix64 */
+static uint64_t next_random(struct sim *s) { /* splitmix64 */
   uint64_t z = (s->rng += 0x9e3779b97f4a7c15u);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -95,7 +132,8 @@ static void put_message(struct sim *s, struct conn *from, struct bytes bytes, in
   int64_t at = s->now + delay;
   if (!overtaken && at <= from->last_at) at = from->last_at + 1;
   if (!overtaken) from->last_at = at;
-  *m = (struct message){.at = at, .order = s->order++, .to_conn = from->twin, .to = from->other, .channel = from->channel};
+  *m = (struct message){
+      .at = at, .order = s->order++, .to_conn = from->twin, .to = from->other, .channel = from->channel};
   buffer_append(&m->bytes, bytes);
 }
 
@@ -107,7 +145,10 @@ static bool partitioned(struct sim *s, int from, int to) {
   return false;
 }
 
-struct owner { struct sim *s; int node; };
+struct owner {
+  struct sim *s;
+  int node;
+};
 static struct owner owners[NODES];
 
 static bool on_send(void *ctx, uint64_t number, struct bytes bytes) {
@@ -116,8 +157,8 @@ static bool on_send(void *ctx, uint64_t number, struct bytes bytes) {
   struct conn *conn = find_conn(s, number);
   if (!conn || !conn->open) return false;
   if (partitioned(s, conn->node, conn->other)) return true;
-  if (s->faults && chance(s, 2)) return true;                       /* lost */
-  if (s->faults && chance(s, 5)) return false;                      /* the socket is full */
+  if (s->faults && chance(s, 2)) return true;  /* lost */
+  if (s->faults && chance(s, 5)) return false; /* the socket is full */
   int64_t delay = 500 + (int64_t)below(s, 400);
   bool overtaken = s->faults && chance(s, 3);
   if (overtaken) delay += (int64_t)below(s, 300000);
@@ -139,7 +180,8 @@ static void on_close(void *ctx, uint64_t number) {
   close_end(s, number);
   for (int i = 0; i < LINKS; i++)
     for (int c = 0; c < CHANNELS; c++)
-      if (s->links[i].conns[c] == number || s->links[i].conns[c] == twin) s->links[i].open_at = s->now + 100000 + (int64_t)below(s, 400000);
+      if (s->links[i].conns[c] == number || s->links[i].conns[c] == twin)
+        s->links[i].open_at = s->now + 100000 + (int64_t)below(s, 400000);
 }
 
 /* Both connections of a link end: the connecting side is told, the other finds out by silence. */
@@ -159,7 +201,10 @@ static void cut(struct sim *s, struct link_end *link) {
 static void open_link(struct sim *s, struct link_end *link) {
   if (link->open_at == 0 || link->open_at > s->now || !s->places[link->from].up || !s->places[link->to].up) return;
   for (int c = 0; c < CHANNELS; c++) {
-    if (link->conns[c]) { close_end(s, link->conns[c]); node_closed(s->places[link->from].node, link->conns[c]); }
+    if (link->conns[c]) {
+      close_end(s, link->conns[c]);
+      node_closed(s->places[link->from].node, link->conns[c]);
+    }
     uint64_t a = ++s->next_conn, b = ++s->next_conn;
     s->conns = mem_resize(s->conns, s->conn_count + 2, sizeof *s->conns);
     s->conns[s->conn_count++] = (struct conn){a, link->from, link->to, b, c, true, 0};
@@ -180,12 +225,17 @@ static void deliver(struct sim *s) {
   for (;;) {
     size_t first = SIZE_MAX;
     for (size_t i = 0; i < s->message_count; i++)
-      if (s->messages[i].at <= s->now && (first == SIZE_MAX || s->messages[i].at < s->messages[first].at || (s->messages[i].at == s->messages[first].at && s->messages[i].order < s->messages[first].order))) first = i;
+      if (s->messages[i].at <= s->now &&
+          (first == SIZE_MAX || s->messages[i].at < s->messages[first].at ||
+              (s->messages[i].at == s->messages[first].at && s->messages[i].order < s->messages[first].order)))
+        first = i;
     if (first == SIZE_MAX) return;
     struct message m = s->messages[first];
     s->messages[first] = s->messages[--s->message_count];
     struct conn *conn = find_conn(s, m.to_conn);
-    if (conn && conn->open && s->places[m.to].up) node_receive(s->places[m.to].node, principal_at(m.to, conn->other), m.to_conn, (enum channel)m.channel, buffer_bytes(&m.bytes));
+    if (conn && conn->open && s->places[m.to].up)
+      node_receive(s->places[m.to].node, principal_at(m.to, conn->other), m.to_conn, (enum channel)m.channel,
+          buffer_bytes(&m.bytes));
     buffer_deinit(&m.bytes);
   }
 }
@@ -205,7 +255,9 @@ static struct blob *on_share(void *ctx, struct node_peer *peer, struct blob *fro
 }
 static bool on_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
   (void)ctx;
-  return strcmp(node_peer_node(peer), "q") == 0 ? stream.data[0] == 'p' : stream.data[0] == (strcmp(node_peer_node(peer), "p") == 0 && stream.data[0] == 'q' ? 'q' : 'p');
+  return strcmp(node_peer_node(peer), "q") == 0
+             ? stream.data[0] == 'p'
+             : stream.data[0] == (strcmp(node_peer_node(peer), "p") == 0 && stream.data[0] == 'q' ? 'q' : 'p');
 }
 static void on_event(void *ctx, const char *name, struct bytes text) {
   struct owner *owner = ctx;
@@ -213,9 +265,11 @@ static void on_event(void *ctx, const char *name, struct bytes text) {
   (void)text;
   if (strcmp(name, "epoch") != 0) return;
   owner->s->epochs++;
-  /* A copy of what was written after a restore, before the peer was met, is issued again now; put back after that it would be issued once more: a known limit. */
+  /* A copy of what was written after a restore, before the peer was met, is issued again now; put back after that it
+   * would be issued once more: a known limit. */
   for (int i = 0; i < COPIES; i++)
-    if (place->copies[i] && place->restored_at > 0 && place->copied_at[i] >= place->restored_at) place->copies[i] = memory_disk_free(place->copies[i]);
+    if (place->copies[i] && place->restored_at > 0 && place->copied_at[i] >= place->restored_at)
+      place->copies[i] = memory_disk_free(place->copies[i]);
 }
 
 static void on_submitted(void *ctx, void *cookie, const struct store_done *done) {
@@ -229,13 +283,35 @@ static void on_submitted(void *ctx, void *cookie, const struct store_done *done)
 static void start_node(struct sim *s, int n) {
   struct place *place = &s->places[n];
   struct store_options store_options = {.path = "", .max_size = 1 << 30, .world = worlds};
-  if (store_open_memory(&place->store, &store_options, place->disk) != 0) { fail(s, "the store of %s does not open", names[n]); return; }
+  if (store_open_memory(&place->store, &store_options, place->disk) != 0) {
+    fail(s, "the store of %s does not open", names[n]);
+    return;
+  }
   owners[n] = (struct owner){s, n};
-  struct node_options options = {.name = names[n], .world = worlds, .store = place->store, .ring_bytes = 64 * 1024,
-      .hooks = {.ctx = &owners[n], .send = on_send, .close = on_close, .share = n == BROKER ? on_share : NULL, .share_stream = n == GATEWAY ? NULL : on_share_stream, .submitted = on_submitted, .event = on_event}};
+  struct node_options options = {.name = names[n],
+      .world = worlds,
+      .store = place->store,
+      .ring_bytes = 64 * 1024,
+      .hooks = {.ctx = &owners[n],
+          .send = on_send,
+          .close = on_close,
+          .share = n == BROKER ? on_share : NULL,
+          .share_stream = n == GATEWAY ? NULL : on_share_stream,
+          .submitted = on_submitted,
+          .event = on_event}};
   place->node = node_new(&options);
-  struct node_peer_config to_broker = {.principal = "broker p", .node = "p", .role = NODE_PEER_UPSTREAM, .connects = true}, station = {.principal = "station p/s", .node = "p/s", .role = NODE_PEER_STATION},
-                          q = {.principal = "peer q", .node = "q", .role = NODE_PEER_NEIGHBOUR, .connects = true, .scope = 77, .compress = true}, p = {.principal = "peer p", .node = "p", .role = NODE_PEER_NEIGHBOUR, .scope = 78};
+  struct node_peer_config to_broker = {.principal = "broker p",
+                              .node = "p",
+                              .role = NODE_PEER_UPSTREAM,
+                              .connects = true},
+                          station = {.principal = "station p/s", .node = "p/s", .role = NODE_PEER_STATION},
+                          q = {.principal = "peer q",
+                              .node = "q",
+                              .role = NODE_PEER_NEIGHBOUR,
+                              .connects = true,
+                              .scope = 77,
+                              .compress = true},
+                          p = {.principal = "peer p", .node = "p", .role = NODE_PEER_NEIGHBOUR, .scope = 78};
   if (n == GATEWAY) s->links[0].peer = node_peer_add(place->node, &to_broker);
   if (n == BROKER) {
     node_peer_add(place->node, &station);
@@ -251,7 +327,8 @@ static void drop_conns(struct sim *s, int n) {
   for (int i = 0; i < LINKS; i++)
     if (s->links[i].from == n || s->links[i].to == n) {
       for (int c = 0; c < CHANNELS; c++) {
-        if (s->links[i].conns[c] && s->links[i].from != n && s->places[s->links[i].from].up) node_closed(s->places[s->links[i].from].node, s->links[i].conns[c]);
+        if (s->links[i].conns[c] && s->links[i].from != n && s->places[s->links[i].from].up)
+          node_closed(s->places[s->links[i].from].node, s->links[i].conns[c]);
         s->links[i].conns[c] = 0;
       }
       s->links[i].open_at = s->now + 50000 + (int64_t)below(s, 300000);
@@ -266,11 +343,16 @@ static void restore_copy(struct sim *s, int n) {
   place->disk = memory_disk_copy(place->copies[which]);
   s->restores++;
   place->restored_at = s->now;
-  log_notice("sim", names[n], "an old copy of %lld s is put back at %lld", (long long)(place->copied_at[which] / 1000000), (long long)s->now);
+  log_notice("sim", names[n], "an old copy of %lld s is put back at %lld",
+      (long long)(place->copied_at[which] / 1000000), (long long)s->now);
   for (size_t i = 0; n == GATEWAY && i < s->reading_count; i++)
-    if (s->readings[i].durable && s->readings[i].durable_at >= place->copied_at[which])   /* copies are taken before the commits of a step */ s->readings[i].may_be_lost = true;
-  for (int i = 0; i < COPIES; i++)   /* a copy of a later time is of a past that is no more; it may come back too, but then the judge could not tell */
-    if (place->copies[i] && place->copied_at[i] > place->copied_at[which]) place->copies[i] = memory_disk_free(place->copies[i]);
+    if (s->readings[i].durable &&
+        s->readings[i].durable_at >= place->copied_at[which]) /* copies are taken before the commits of a step */
+      s->readings[i].may_be_lost = true;
+  for (int i = 0; i < COPIES; i++) /* a copy of a later time is of a past that is no more; it may come back too, but
+                                      then the judge could not tell */
+    if (place->copies[i] && place->copied_at[i] > place->copied_at[which])
+      place->copies[i] = memory_disk_free(place->copies[i]);
 }
 
 static void crash(struct sim *s, int n) {
@@ -281,7 +363,9 @@ static void crash(struct sim *s, int n) {
   place->node = NULL;
   place->store = store_memory_crash(place->store);
   drop_conns(s, n);
-  if (s->faults && n == (int)(s->seed / 3 % NODES) && chance(s, 300)) restore_copy(s, n);   /* one node of a run: two restored at once can hide each other's past, which nobody could tell */
+  if (s->faults && n == (int)(s->seed / 3 % NODES) && chance(s, 300))
+    restore_copy(
+        s, n); /* one node of a run: two restored at once can hide each other's past, which nobody could tell */
   place->up_at = s->now + 20000 + (int64_t)below(s, chance(s, 300) ? 5000000 : 200000);
 }
 
@@ -294,10 +378,15 @@ static void make_readings(struct sim *s) {
   struct store_batch *batch = store_batch_new();
   bool urgent = chance(s, 100), level = chance(s, 500);
   int64_t received = node_received(place->node);
-  struct record record = {.kind = urgent ? RECORD_EVENT : RECORD_READING, .address = bytes_text(level ? "p/s/g/level" : "p/s/g/flow"), .time = received, .received = received, .value = {.type = VALUE_INTEGER, .integer = (int64_t)s->reading_count}};
+  struct record record = {.kind = urgent ? RECORD_EVENT : RECORD_READING,
+      .address = bytes_text(level ? "p/s/g/level" : "p/s/g/flow"),
+      .time = received,
+      .received = received,
+      .value = {.type = VALUE_INTEGER, .integer = (int64_t)s->reading_count}};
   block_builder_add(builder, &record, BLOCK_MAX);
   struct bytes stream = bytes_text(urgent ? "p/s!urgent" : "p/s");
-  store_batch_own(batch, urgent ? LANE_URGENT : LANE_LIVE, stream, block_builder_finish(builder, stream, node_run(place->node)));
+  store_batch_own(
+      batch, urgent ? LANE_URGENT : LANE_LIVE, stream, block_builder_finish(builder, stream, node_run(place->node)));
   block_builder_free(builder);
   if (urgent) store_batch_urgent(batch);
   s->readings = mem_resize(s->readings, s->reading_count + 1, sizeof *s->readings);
@@ -308,15 +397,30 @@ static void make_readings(struct sim *s) {
 
 /* ---- the judge ---- */
 
-struct seen { uint8_t *counts; struct sim *s; int node; struct { char stream[64]; struct epoch epoch; uint64_t last; struct intervals held; } streams[LANES][64]; size_t stream_count[LANES]; };
+struct seen {
+  uint8_t *counts;
+  struct sim *s;
+  int node;
+  struct {
+    char stream[64];
+    struct epoch epoch;
+    uint64_t last;
+    struct intervals held;
+  } streams[LANES][64];
+  size_t stream_count[LANES];
+};
 
 static void judge_record(struct seen *seen, const struct record *record) {
   struct sim *s = seen->s;
   if (record->kind == RECORD_HEAD || record->value.type != VALUE_INTEGER) return;
   size_t id = (size_t)record->value.integer;
-  if (id >= s->reading_count) { fail(s, "%s holds a reading that nobody made", names[seen->node]); return; }
+  if (id >= s->reading_count) {
+    fail(s, "%s holds a reading that nobody made", names[seen->node]);
+    return;
+  }
   if (seen->counts[id] < 200) seen->counts[id]++;
-  if (seen->node == NEIGHBOUR && !s->readings[id].level) fail(s, "q holds reading %zu, to which it is not entitled", id);
+  if (seen->node == NEIGHBOUR && !s->readings[id].level)
+    fail(s, "q holds reading %zu, to which it is not entitled", id);
 }
 
 static bool judge_entry(void *ctx, const struct store_entry *entry) {
@@ -325,10 +429,19 @@ static bool judge_entry(void *ctx, const struct store_entry *entry) {
   struct block_reader *reader;
   struct record record;
   if (!entry->block) return true;
-  if (block_open(&block, blob_bytes(entry->block)) != 0 || block_reader_new(&reader, &block) != 0) { fail(seen->s, "%s holds a damaged block", names[seen->node]); return false; }
+  if (block_open(&block, blob_bytes(entry->block)) != 0 || block_reader_new(&reader, &block) != 0) {
+    fail(seen->s, "%s holds a damaged block", names[seen->node]);
+    return false;
+  }
   size_t at = 0, count = seen->stream_count[entry->lane];
-  while (at < count && !(bytes_equal(bytes_text(seen->streams[entry->lane][at].stream), block.stream) && epoch_compare(seen->streams[entry->lane][at].epoch, block.epoch) == 0)) at++;
-  if (at == 64) { fail(seen->s, "too many epochs"); block_reader_free(reader); return false; }
+  while (at < count && !(bytes_equal(bytes_text(seen->streams[entry->lane][at].stream), block.stream) &&
+                           epoch_compare(seen->streams[entry->lane][at].epoch, block.epoch) == 0))
+    at++;
+  if (at == 64) {
+    fail(seen->s, "too many epochs");
+    block_reader_free(reader);
+    return false;
+  }
   if (at == count) {
     snprintf(seen->streams[entry->lane][at].stream, 64, BYTES_FMT, BYTES_ARG(block.stream));
     seen->streams[entry->lane][at].epoch = block.epoch;
@@ -337,8 +450,13 @@ static bool judge_entry(void *ctx, const struct store_entry *entry) {
     seen->stream_count[entry->lane]++;
   }
   while (block_reader_next(reader, &record) == 0) {
-    if (intervals_contains(&seen->streams[entry->lane][at].held, record.sequence)) fail(seen->s, "%s holds " BYTES_FMT " %llu twice", names[seen->node], BYTES_ARG(block.stream), (unsigned long long)record.sequence);
-    if (record.sequence <= seen->streams[entry->lane][at].last) fail(seen->s, "%s: sequence %llu of " BYTES_FMT " comes after %llu in lane %s", names[seen->node], (unsigned long long)record.sequence, BYTES_ARG(block.stream), (unsigned long long)seen->streams[entry->lane][at].last, lane_name(entry->lane));
+    if (intervals_contains(&seen->streams[entry->lane][at].held, record.sequence))
+      fail(seen->s, "%s holds " BYTES_FMT " %llu twice", names[seen->node], BYTES_ARG(block.stream),
+          (unsigned long long)record.sequence);
+    if (record.sequence <= seen->streams[entry->lane][at].last)
+      fail(seen->s, "%s: sequence %llu of " BYTES_FMT " comes after %llu in lane %s", names[seen->node],
+          (unsigned long long)record.sequence, BYTES_ARG(block.stream),
+          (unsigned long long)seen->streams[entry->lane][at].last, lane_name(entry->lane));
     intervals_add(&seen->streams[entry->lane][at].held, record.sequence, record.sequence);
     seen->streams[entry->lane][at].last = record.sequence;
     if (entry->lane == LANE_BACKFILL) seen->s->backfilled++;
@@ -357,8 +475,11 @@ static void judge_node(struct sim *s, int n) {
   for (size_t i = 0; i < s->reading_count; i++) {
     const struct reading *r = &s->readings[i];
     bool entitled = n == BROKER || r->level;
-    if (seen->counts[i] > 1) fail(s, "reading %zu (%s) is %u times at %s", i, r->urgent ? "urgent" : "telemetry", seen->counts[i], names[n]);
-    if (entitled && r->durable && !r->may_be_lost && seen->counts[i] == 0) fail(s, "reading %zu (%s, durable at %lld) is not at %s", i, r->urgent ? "urgent" : "telemetry", (long long)r->durable_at, names[n]);
+    if (seen->counts[i] > 1)
+      fail(s, "reading %zu (%s) is %u times at %s", i, r->urgent ? "urgent" : "telemetry", seen->counts[i], names[n]);
+    if (entitled && r->durable && !r->may_be_lost && seen->counts[i] == 0)
+      fail(s, "reading %zu (%s, durable at %lld) is not at %s", i, r->urgent ? "urgent" : "telemetry",
+          (long long)r->durable_at, names[n]);
   }
   for (int lane = 0; lane < LANES; lane++)
     for (size_t i = 0; i < seen->stream_count[lane]; i++) intervals_deinit(&seen->streams[lane][i].held);
@@ -374,7 +495,10 @@ static void commit(struct sim *s, int n) {
 }
 
 static void faults(struct sim *s) {
-  if (chance(s, 4)) { s->cuts++; cut(s, &s->links[below(s, LINKS)]); }
+  if (chance(s, 4)) {
+    s->cuts++;
+    cut(s, &s->links[below(s, LINKS)]);
+  }
   if (chance(s, 2)) s->partition_until[below(s, LINKS)][below(s, 2)] = s->now + (int64_t)below(s, 4000000);
   if (chance(s, 4)) {
     int n = (int)below(s, NODES);
@@ -461,13 +585,22 @@ int main(int argc, char **argv) {
   double seconds = 1e9;
   bool until_failed = false;
   for (int i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "-v") == 0) verbose = true;
-    else if (strcmp(argv[i], "--until-failed") == 0) until_failed = true;
-    else if (i + 1 < argc && strcmp(argv[i], "--first") == 0) first = strtoull(argv[++i], NULL, 10);
-    else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], NULL, 10);
-    else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) seconds = strtod(argv[++i], NULL);
-    else if (i + 1 < argc && strcmp(argv[i], "--defect") == 0 && plant(argv[i + 1])) i++;
-    else { fprintf(stderr, "usage: sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [--until-failed] [-v]\n"); return 2; }
+    if (strcmp(argv[i], "-v") == 0)
+      verbose = true;
+    else if (strcmp(argv[i], "--until-failed") == 0)
+      until_failed = true;
+    else if (i + 1 < argc && strcmp(argv[i], "--first") == 0)
+      first = strtoull(argv[++i], NULL, 10);
+    else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
+      seeds = strtoull(argv[++i], NULL, 10);
+    else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0)
+      seconds = strtod(argv[++i], NULL);
+    else if (i + 1 < argc && strcmp(argv[i], "--defect") == 0 && plant(argv[i + 1]))
+      i++;
+    else {
+      fprintf(stderr, "usage: sim [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [--until-failed] [-v]\n");
+      return 2;
+    }
   }
   log_set_level(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
   setvbuf(stdout, NULL, _IOLBF, 0);
@@ -476,13 +609,18 @@ int main(int argc, char **argv) {
   for (uint64_t seed = first; seed < first + seeds && difftime(time(NULL), began) < seconds; seed++, done++) {
     struct sim s;
     bool good = run(seed, &s);
-    totals[0] += s.reading_count, totals[1] += s.crashes, totals[2] += s.restores, totals[3] += s.cuts, totals[4] += s.epochs, totals[5] += s.backfilled;
+    totals[0] += s.reading_count, totals[1] += s.crashes, totals[2] += s.restores, totals[3] += s.cuts,
+        totals[4] += s.epochs, totals[5] += s.backfilled;
     if (good) continue;
     failed++;
     if (until_failed) seeds = 0;
-    printf("seed %llu: %s\n  again with: sim --first %llu --seeds 1 -v\n", (unsigned long long)seed, s.failure, (unsigned long long)seed);
+    printf("seed %llu: %s\n  again with: sim --first %llu --seeds 1 -v\n", (unsigned long long)seed, s.failure,
+        (unsigned long long)seed);
   }
-  printf("%llu seeds, %llu failed; %llu readings, %llu crashes, %llu old copies put back, %llu cuts, %llu new epochs, %llu records by backfill\n", (unsigned long long)done, (unsigned long long)failed,
-         (unsigned long long)totals[0], (unsigned long long)totals[1], (unsigned long long)totals[2], (unsigned long long)totals[3], (unsigned long long)totals[4], (unsigned long long)totals[5]);
+  printf("%llu seeds, %llu failed; %llu readings, %llu crashes, %llu old copies put back, %llu cuts, %llu new epochs, "
+         "%llu records by backfill\n",
+      (unsigned long long)done, (unsigned long long)failed, (unsigned long long)totals[0],
+      (unsigned long long)totals[1], (unsigned long long)totals[2], (unsigned long long)totals[3],
+      (unsigned long long)totals[4], (unsigned long long)totals[5]);
   return failed ? 1 : 0;
 }

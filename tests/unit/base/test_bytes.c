@@ -20,9 +20,15 @@ static void order_is_by_bytes_then_length(void **state) {
 
 static void utf8_follows_rfc_3629(void **state) {
   (void)state;
-  static const char *good[] = {"", "plain", "重庆/寸滩", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"};
-  static const char *bad[] = {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2" "a", "\xE0\x9F\xBF", "\xE4\xB8", "\xED\xA0\x80", "\xED\xBF\xBF",
-                              "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "ok\xE4\xB8", "\xF0\x90\x80" "a"};
+  static const char *good[] = {"", "plain", "重庆/寸滩", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF",
+      "\xEE\x80\x80", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"};
+  static const char *bad[] = {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2",
+      "\xC2"
+      "a",
+      "\xE0\x9F\xBF", "\xE4\xB8", "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
+      "\xF5\x80\x80\x80", "\xFF", "ok\xE4\xB8",
+      "\xF0\x90\x80"
+      "a"};
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(bytes_is_utf8(bytes_text(good[i])));
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(bytes_is_utf8(bytes_text(bad[i])));
 }

@@ -19,10 +19,18 @@ static const uint8_t blob[5] = {9, 8, 7, 6, 5};
 static bool view_is_blob(struct bytes v) { return bytes_equal(v, bytes_of(blob, sizeof blob)); }
 static bool view_is_empty(struct bytes v) { return v.data == NULL && v.len == 0; }
 
-#define MEMBER(NAME, TYPE, VALUE)                                                                                                \
-  static void write_##NAME(struct writer *w) { writer_##NAME(w, VALUE); }                                                        \
-  static bool same_##NAME(struct reader *r) { TYPE v = reader_##NAME(r); TYPE want = VALUE; return memcmp(&v, &want, sizeof v) == 0; } \
-  static bool empty_##NAME(struct reader *r) { TYPE v = reader_##NAME(r); TYPE want = 0; return memcmp(&v, &want, sizeof v) == 0; }
+#define MEMBER(NAME, TYPE, VALUE)                                                                                      \
+  static void write_##NAME(struct writer *w) { writer_##NAME(w, VALUE); }                                              \
+  static bool same_##NAME(struct reader *r) {                                                                          \
+    TYPE v = reader_##NAME(r);                                                                                         \
+    TYPE want = VALUE;                                                                                                 \
+    return memcmp(&v, &want, sizeof v) == 0;                                                                           \
+  }                                                                                                                    \
+  static bool empty_##NAME(struct reader *r) {                                                                         \
+    TYPE v = reader_##NAME(r);                                                                                         \
+    TYPE want = 0;                                                                                                     \
+    return memcmp(&v, &want, sizeof v) == 0;                                                                           \
+  }
 
 MEMBER(u8, uint8_t, 0xA5)
 MEMBER(u16, uint16_t, 0xBEEF)
@@ -38,9 +46,10 @@ static void write_sized(struct writer *w) { writer_sized(w, bytes_of(blob, sizeo
 static bool same_sized(struct reader *r) { return view_is_blob(reader_sized(r)); }
 static bool empty_sized(struct reader *r) { return view_is_empty(reader_sized(r)); }
 
-#define ROW(NAME, WIDTH) {#NAME, WIDTH, write_##NAME, same_##NAME, empty_##NAME}
-static const struct member members[] = {ROW(u8, 1),     ROW(u16, 2),    ROW(u32, 4),   ROW(u64, 8),  ROW(double, 8),
-                                        ROW(varint, 2), ROW(zigzag, 4), ROW(bytes, 5), ROW(sized, 6)};
+#define ROW(NAME, WIDTH)                                                                                               \
+  { #NAME, WIDTH, write_##NAME, same_##NAME, empty_##NAME }
+static const struct member members[] = {ROW(u8, 1), ROW(u16, 2), ROW(u32, 4), ROW(u64, 8), ROW(double, 8),
+    ROW(varint, 2), ROW(zigzag, 4), ROW(bytes, 5), ROW(sized, 6)};
 #define EACH_MEMBER(m) for (const struct member *m = members; m < members + sizeof members / sizeof *members; m++)
 
 static void written(const struct member *m, struct buffer *out) {
@@ -197,11 +206,11 @@ static void varints_of_another_form_fail(void **state) {
     size_t len;
     uint8_t form[11];
   } bad[] = {
-      {2, {0x80, 0}},                                                               /* 0 in two bytes */
-      {3, {0xFF, 0x80, 0}},                                                         /* 127 in three */
-      {10, {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2}},              /* bit 64 */
-      {10, {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0}},              /* 0 in ten */
-      {11, {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1}},        /* eleven bytes */
+      {2, {0x80, 0}},                                                        /* 0 in two bytes */
+      {3, {0xFF, 0x80, 0}},                                                  /* 127 in three */
+      {10, {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2}},       /* bit 64 */
+      {10, {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0}},       /* 0 in ten */
+      {11, {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1}}, /* eleven bytes */
       {11, {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x81, 0}},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -13,7 +13,7 @@ static void assert_set(const struct intervals *set, size_t count, const struct i
     assert_true(set->items[i].to == want[i].to);
   }
 }
-#define ASSERT_SET(set, ...)                                                                              \
+#define ASSERT_SET(set, ...)                                                                                           \
   assert_set(set, sizeof((struct interval[]){__VA_ARGS__}) / sizeof(struct interval), (struct interval[]){__VA_ARGS__})
 
 static void touching_ranges_join(void **state) {
@@ -109,7 +109,8 @@ static void random_changes_agree_with_a_plain_array(void **state) {
     struct intervals set = INTERVALS_NULL, other = INTERVALS_NULL;
     bool model[NUMBERS] = {false}, all, any;
     for (int step = 0; step < 40; step++) {
-      size_t from = (size_t)random() % NUMBERS, to = from + (size_t)random() % (NUMBERS - from) / (1 + (size_t)random() % 8);
+      size_t from = (size_t)random() % NUMBERS,
+             to = from + (size_t)random() % (NUMBERS - from) / (1 + (size_t)random() % 8);
       bool add = random() % 2;
       all = true;
       any = false;
@@ -121,8 +122,10 @@ static void random_changes_agree_with_a_plain_array(void **state) {
       assert_int_equal(intervals_overlaps(&set, from, to), any);
       intervals_clear(&other);
       intervals_add(&other, from, to);
-      if (random() % 2) (add ? intervals_add_all : intervals_remove_all)(&set, &other);
-      else (add ? intervals_add : intervals_remove)(&set, from, to);
+      if (random() % 2)
+        (add ? intervals_add_all : intervals_remove_all)(&set, &other);
+      else
+        (add ? intervals_add : intervals_remove)(&set, from, to);
       for (size_t i = from; i <= to; i++) model[i] = add;
       assert_like(&set, model);
     }
@@ -133,8 +136,10 @@ static void random_changes_agree_with_a_plain_array(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(touching_ranges_join),        cmocka_unit_test(the_ends_of_the_numbers_work),
-      cmocka_unit_test(removing_splits),             cmocka_unit_test(joining_takes_the_smallest_holes),
+      cmocka_unit_test(touching_ranges_join),
+      cmocka_unit_test(the_ends_of_the_numbers_work),
+      cmocka_unit_test(removing_splits),
+      cmocka_unit_test(joining_takes_the_smallest_holes),
       cmocka_unit_test(random_changes_agree_with_a_plain_array),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

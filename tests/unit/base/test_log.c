@@ -50,7 +50,9 @@ static void no_peer_forges_a_line(void **state) {
   (void)state;
   log_info("net", "a\nb", "x\ny\x1b[0m\x7f\xc2\x9b 寸滩");
   assert_string_equal(logged(), "<6>info net[a\\x0ab]: x\\x0ay\\x1b[0m\\x7f\\xc2\\x9b 寸滩\n");
-  log_info("net", NULL, "\x9b" "31m");
+  log_info("net", NULL,
+      "\x9b"
+      "31m");
   assert_string_equal(logged(), "<6>info net: \\x9b31m\n");
 }
 
@@ -111,9 +113,12 @@ static void the_system_world_moves(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_line_has_priority_module_and_context),  cmocka_unit_test(no_peer_forges_a_line),
-      cmocka_unit_test(a_line_that_is_too_long_is_cut),          cmocka_unit_test(levels_below_the_least_are_silent),
-      cmocka_unit_test(outside_the_journal_a_line_has_its_time), cmocka_unit_test(a_limit_lets_bursts_through_and_counts_the_rest),
+      cmocka_unit_test(a_line_has_priority_module_and_context),
+      cmocka_unit_test(no_peer_forges_a_line),
+      cmocka_unit_test(a_line_that_is_too_long_is_cut),
+      cmocka_unit_test(levels_below_the_least_are_silent),
+      cmocka_unit_test(outside_the_journal_a_line_has_its_time),
+      cmocka_unit_test(a_limit_lets_bursts_through_and_counts_the_rest),
       cmocka_unit_test(the_system_world_moves),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

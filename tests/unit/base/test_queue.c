@@ -90,7 +90,8 @@ static void many_threads_lose_and_double_nothing(void **state) {
   static struct crossing c;
   pthread_t threads[2 * SIDES];
   assert_int_equal(queue_new(&c.queue, 16), 0);
-  for (int i = 0; i < 2 * SIDES; i++) assert_int_equal(pthread_create(&threads[i], NULL, i % 2 ? send_all : take_all, &c), 0);
+  for (int i = 0; i < 2 * SIDES; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, i % 2 ? send_all : take_all, &c), 0);
   for (int i = 0; i < 2 * SIDES; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < ENTRIES; i++) assert_int_equal(c.seen[i], 1);
   queue_free(c.queue);

@@ -10,10 +10,14 @@
 
 static void durations(void **state) {
   (void)state;
-  static const struct { const char *text; int64_t us; } good[] = {
-      {"0", 0}, {"0s", 0}, {"250us", 250}, {"10ms", 10000}, {"60s", 60000000}, {"5m", 300000000}, {"2h", 7200000000}, {"30d", 2592000000000},
-      {"1.5h", 5400000000}, {"0.0000015s", 1}, {"9223372036854.775807s", INT64_MAX}};
-  static const char *bad[] = {"", "5", "s", "-1s", "+1s", "1 s", " 1s", "1s ", "1.s", ".5s", "1.5", "1.5us", "1S", "1w", "1h30m", "9223372036854.775808s", "9999999999999999999s", "1e3s", "0x1s"};
+  static const struct {
+    const char *text;
+    int64_t us;
+  } good[] = {{"0", 0}, {"0s", 0}, {"250us", 250}, {"10ms", 10000}, {"60s", 60000000}, {"5m", 300000000},
+      {"2h", 7200000000}, {"30d", 2592000000000}, {"1.5h", 5400000000}, {"0.0000015s", 1},
+      {"9223372036854.775807s", INT64_MAX}};
+  static const char *bad[] = {"", "5", "s", "-1s", "+1s", "1 s", " 1s", "1s ", "1.s", ".5s", "1.5", "1.5us", "1S", "1w",
+      "1h30m", "9223372036854.775808s", "9999999999999999999s", "1e3s", "0x1s"};
   int64_t us;
   for (size_t i = 0; i < ROWS(good); i++) {
     assert_int_equal(units_duration(bytes_text(good[i].text), &us), 0);
@@ -24,8 +28,12 @@ static void durations(void **state) {
 
 static void sizes(void **state) {
   (void)state;
-  static const struct { const char *text; uint64_t bytes; } good[] = {{"0", 0}, {"4096", 4096}, {"64KiB", 65536}, {"64KB", 64000}, {"2MiB", 2 << 20}, {"3MB", 3000000},
-      {"20GiB", UINT64_C(20) << 30}, {"1GB", 1000000000}, {"1TiB", UINT64_C(1) << 40}, {"2TB", 2000000000000}, {"1.5GiB", UINT64_C(3) << 29}};
+  static const struct {
+    const char *text;
+    uint64_t bytes;
+  } good[] = {{"0", 0}, {"4096", 4096}, {"64KiB", 65536}, {"64KB", 64000}, {"2MiB", 2 << 20}, {"3MB", 3000000},
+      {"20GiB", UINT64_C(20) << 30}, {"1GB", 1000000000}, {"1TiB", UINT64_C(1) << 40}, {"2TB", 2000000000000},
+      {"1.5GiB", UINT64_C(3) << 29}};
   static const char *bad[] = {"", "KiB", "-1", "1.5", "1kib", "1 KiB", "1KiB ", "99999999999999TiB", "1B2"};
   uint64_t bytes;
   for (size_t i = 0; i < ROWS(good); i++) {
@@ -50,11 +58,18 @@ static void offsets(void **state) {
 
 static void rfc3339(void **state) {
   (void)state;
-  static const struct { const char *text; int64_t us; } good[] = {
-      {"1970-01-01T00:00:00Z", 0}, {"1969-12-31T23:59:59.999999Z", -1}, {"2026-11-23T08:00:00Z", 1795420800000000}, {"2026-11-23T16:00:00.25+08:00", 1795420800250000},
-      {"2000-02-29T00:00:00Z", 951782400000000}, {"2016-12-31T23:59:60Z", 1483228800000000}, {"2026-11-23t08:00:00.1234569z", 1795420800123456}, {"2026-11-23 08:00:00Z", 1795420800000000}};
-  static const char *bad[] = {"", "2026-11-23", "2026-11-23T08:00Z", "2026-11-23T08:00:00", "2026-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z",
-                              "2026-04-31T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "2026-01-01T00:00:00.Z", "0000-01-01T00:00:00Z", "2026-1-01T00:00:00Z", "2026-01-01T00:00:00Zx", "+026-01-01T00:00:00Z"};
+  static const struct {
+    const char *text;
+    int64_t us;
+  } good[] = {{"1970-01-01T00:00:00Z", 0}, {"1969-12-31T23:59:59.999999Z", -1},
+      {"2026-11-23T08:00:00Z", 1795420800000000}, {"2026-11-23T16:00:00.25+08:00", 1795420800250000},
+      {"2000-02-29T00:00:00Z", 951782400000000}, {"2016-12-31T23:59:60Z", 1483228800000000},
+      {"2026-11-23t08:00:00.1234569z", 1795420800123456}, {"2026-11-23 08:00:00Z", 1795420800000000}};
+  static const char *bad[] = {"", "2026-11-23", "2026-11-23T08:00Z", "2026-11-23T08:00:00", "2026-02-29T00:00:00Z",
+      "1900-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z",
+      "2026-04-31T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z",
+      "2026-01-01T00:00:00.Z", "0000-01-01T00:00:00Z", "2026-1-01T00:00:00Z", "2026-01-01T00:00:00Zx",
+      "+026-01-01T00:00:00Z"};
   int64_t us;
   for (size_t i = 0; i < ROWS(good); i++) {
     assert_int_equal(units_rfc3339(bytes_text(good[i].text), &us), 0);
@@ -65,7 +80,8 @@ static void rfc3339(void **state) {
 
 static void local_times(void **state) {
   (void)state;
-  static const char *bad[] = {"", "2026-11-23 ", "2026-11-23 8:00", "2026-11-23T08:00", "2026-11-23 08", "2026-11-23 08:00:", "2026-11-23 08:00:00.5"};
+  static const char *bad[] = {"", "2026-11-23 ", "2026-11-23 8:00", "2026-11-23T08:00", "2026-11-23 08",
+      "2026-11-23 08:00:", "2026-11-23 08:00:00.5"};
   int64_t us;
   assert_int_equal(units_local_time(bytes_text("2026-11-23 16:00:00"), 28800, &us), 0);
   assert_true(us == 1795420800000000);
@@ -120,9 +136,17 @@ static void the_calendar_agrees_with_the_library(void **state) {
 
 static void amounts_are_written(void **state) {
   (void)state;
-  static const struct { int64_t us; const char *text; } times[] = {{0, "0s"}, {1, "1us"}, {999, "999us"}, {850000, "850ms"}, {3200000, "3.2s"}, {9999999, "9.9s"}, {59999999, "59s"},
-      {90000000, "1.5m"}, {300000000, "5m"}, {7200000000, "2h"}, {-1500, "-1.5ms"}, {864000000000, "10d"}, {INT64_MIN, "-106751991d"}};
-  static const struct { uint64_t bytes; const char *text; } amounts[] = {{0, "0 B"}, {1023, "1023 B"}, {1024, "1 KiB"}, {1288490189, "1.2 GiB"}, {UINT64_C(20) << 30, "20 GiB"}, {2047, "1.9 KiB"}, {UINT64_MAX, "16777215 TiB"}};
+  static const struct {
+    int64_t us;
+    const char *text;
+  } times[] = {{0, "0s"}, {1, "1us"}, {999, "999us"}, {850000, "850ms"}, {3200000, "3.2s"}, {9999999, "9.9s"},
+      {59999999, "59s"}, {90000000, "1.5m"}, {300000000, "5m"}, {7200000000, "2h"}, {-1500, "-1.5ms"},
+      {864000000000, "10d"}, {INT64_MIN, "-106751991d"}};
+  static const struct {
+    uint64_t bytes;
+    const char *text;
+  } amounts[] = {{0, "0 B"}, {1023, "1023 B"}, {1024, "1 KiB"}, {1288490189, "1.2 GiB"}, {UINT64_C(20) << 30, "20 GiB"},
+      {2047, "1.9 KiB"}, {UINT64_MAX, "16777215 TiB"}};
   struct buffer b = BUFFER_NULL;
   for (size_t i = 0; i < ROWS(times); i++) {
     buffer_clear(&b);
@@ -139,9 +163,14 @@ static void amounts_are_written(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(durations),         cmocka_unit_test(sizes),       cmocka_unit_test(offsets),
-      cmocka_unit_test(rfc3339),           cmocka_unit_test(local_times), cmocka_unit_test(times_are_written),
-      cmocka_unit_test(the_calendar_agrees_with_the_library),              cmocka_unit_test(amounts_are_written),
+      cmocka_unit_test(durations),
+      cmocka_unit_test(sizes),
+      cmocka_unit_test(offsets),
+      cmocka_unit_test(rfc3339),
+      cmocka_unit_test(local_times),
+      cmocka_unit_test(times_are_written),
+      cmocka_unit_test(the_calendar_agrees_with_the_library),
+      cmocka_unit_test(amounts_are_written),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

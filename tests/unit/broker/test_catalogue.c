@@ -11,11 +11,17 @@ static const struct bytes stream = {(const uint8_t *)"chongqing/cuntan", 16};
 static const struct bytes level = {(const uint8_t *)"chongqing/cuntan/gauge-1/level", 30};
 
 static struct record reading(int64_t time, int64_t received, uint64_t sequence, double value) {
-  return (struct record){.kind = RECORD_READING, .address = level, .time = time, .received = received, .sequence = sequence, .value = {.type = VALUE_NUMBER, .number = value}};
+  return (struct record){.kind = RECORD_READING,
+      .address = level,
+      .time = time,
+      .received = received,
+      .sequence = sequence,
+      .value = {.type = VALUE_NUMBER, .number = value}};
 }
 
 /* Two records, one wins in either order. */
-static void assert_wins(struct record winner, struct epoch winner_epoch, struct record loser, struct epoch loser_epoch) {
+static void assert_wins(
+    struct record winner, struct epoch winner_epoch, struct record loser, struct epoch loser_epoch) {
   for (int order = 0; order < 2; order++) {
     struct catalogue catalogue;
     catalogue_init(&catalogue);
@@ -31,10 +37,11 @@ static void assert_wins(struct record winner, struct epoch winner_epoch, struct 
 static void test_order(void **state) {
   (void)state;
   struct epoch e = {5, 5}, newer = {6, 1};
-  assert_wins(reading(20, 30, 1, 1), e, reading(10, 30, 2, 2), e);     /* the later time, not the later number */
-  assert_wins(reading(10, 12, 1, 1), e, reading(99, 9, 2, 2), e);      /* a time in the future counts as received */
-  assert_wins(reading(10, 12, 2, 1), e, reading(10, 13, 1, 2), e);     /* same time: the later number */
-  assert_wins(reading(10, 12, 1, 1), newer, reading(10, 12, 9, 2), e); /* same time: the newer epoch before the number */
+  assert_wins(reading(20, 30, 1, 1), e, reading(10, 30, 2, 2), e); /* the later time, not the later number */
+  assert_wins(reading(10, 12, 1, 1), e, reading(99, 9, 2, 2), e);  /* a time in the future counts as received */
+  assert_wins(reading(10, 12, 2, 1), e, reading(10, 13, 1, 2), e); /* same time: the later number */
+  assert_wins(
+      reading(10, 12, 1, 1), newer, reading(10, 12, 9, 2), e); /* same time: the newer epoch before the number */
   struct record clock = reading(50, 60, 9, 2);
   clock.quality = QUALITY_BAD;
   clock.reason = REASON_CLOCK;
@@ -49,8 +56,14 @@ static void test_descriptor(void **state) {
   (void)state;
   struct catalogue catalogue;
   catalogue_init(&catalogue);
-  static const char text[] = "{\"type\":\"number\",\"unit\":\"m\",\"description\":\"水位\",\"control\":{\"type\":\"number\"}}";
-  struct record record = {.kind = RECORD_DESCRIPTOR, .address = level, .time = 1, .received = 1, .sequence = 1, .value = {.type = VALUE_TEXT, .bytes = bytes_text(text)}};
+  static const char text[] =
+      "{\"type\":\"number\",\"unit\":\"m\",\"description\":\"水位\",\"control\":{\"type\":\"number\"}}";
+  struct record record = {.kind = RECORD_DESCRIPTOR,
+      .address = level,
+      .time = 1,
+      .received = 1,
+      .sequence = 1,
+      .value = {.type = VALUE_TEXT, .bytes = bytes_text(text)}};
   struct record value = reading(10, 10, 2, 178.52);
   catalogue_take(&catalogue, &record, stream, (struct epoch){1, 1}, LANE_LIVE);
   catalogue_take(&catalogue, &value, stream, (struct epoch){1, 1}, LANE_LIVE);
@@ -120,10 +133,12 @@ static void test_any_order_and_checkpoint(void **state) {
     records[i] = random_record(i);
     catalogue_take(&first, &records[i], stream, (struct epoch){7, 7}, LANE_LIVE);
     if (i == RECORDS / 2) /* an old checkpoint, over which newer records come once more */
-      for (size_t piece = 0; piece < catalogue_pieces(&first); piece++) catalogue_encode(&first, piece, put_into, &third);
+      for (size_t piece = 0; piece < catalogue_pieces(&first); piece++)
+        catalogue_encode(&first, piece, put_into, &third);
   }
   for (int i = RECORDS; i-- > 0;) catalogue_take(&second, &records[i], stream, (struct epoch){7, 7}, LANE_LIVE);
-  for (int i = RECORDS / 4; i < RECORDS; i++) catalogue_take(&third, &records[i], stream, (struct epoch){7, 7}, LANE_LIVE);
+  for (int i = RECORDS / 4; i < RECORDS; i++)
+    catalogue_take(&third, &records[i], stream, (struct epoch){7, 7}, LANE_LIVE);
   struct buffer a = BUFFER_NULL, b = BUFFER_NULL, c = BUFFER_NULL;
   describe_all(&first, &a);
   describe_all(&second, &b);

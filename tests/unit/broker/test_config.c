@@ -59,10 +59,12 @@ static int load(const char *text, struct broker_config **config, struct buffer *
   return broker_config_load(config, path, problems);
 }
 
-static const char good[] = "node: chongqing\nidentity: broker.key\nlisten: tcp://127.0.0.1:7400\nstore: {path: data, max-size: 64MiB}\n"
-                           "stations:\n  - {name: cuntan, key: [\"@1\", \"@2\"]}\n"
-                           "operators:\n  - {name: duty, key: \"@3\", read: [\"#\"], command: [\"chongqing/#\"]}\n"
-                           "peers:\n  - {name: hubei, key: \"@4\", share: [{match: \"chongqing/+/+/level\"}], accept: [{match: \"hubei/#\"}]}\n";
+static const char good[] =
+    "node: chongqing\nidentity: broker.key\nlisten: tcp://127.0.0.1:7400\nstore: {path: data, max-size: 64MiB}\n"
+    "stations:\n  - {name: cuntan, key: [\"@1\", \"@2\"]}\n"
+    "operators:\n  - {name: duty, key: \"@3\", read: [\"#\"], command: [\"chongqing/#\"]}\n"
+    "peers:\n  - {name: hubei, key: \"@4\", share: [{match: \"chongqing/+/+/level\"}], accept: [{match: "
+    "\"hubei/#\"}]}\n";
 
 static char *with(const char *from, const char *to) {
   struct buffer text = BUFFER_NULL;
@@ -111,7 +113,8 @@ static void names_and_keys_stand_once(void **state) {
 
 static void what_comes_later_is_not_ignored(void **state) {
   (void)state;
-  static const char *const rules[] = {"every: 5m", "delay: 10m", "until: 2027-12-31", "since: 2020-01-01", "onward: [anhui]"};
+  static const char *const rules[] = {
+      "every: 5m", "delay: 10m", "until: 2027-12-31", "since: 2020-01-01", "onward: [anhui]"};
   for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
     char to[128];
     snprintf(to, sizeof to, "{match: \"chongqing/+/+/level\", %s}", rules[i]);
@@ -159,7 +162,8 @@ static void a_reload_finds_what_changed(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(names_and_keys_stand_once), cmocka_unit_test(what_comes_later_is_not_ignored),
-                                     cmocka_unit_test(an_identity_must_load), cmocka_unit_test(a_reload_finds_what_changed)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(names_and_keys_stand_once),
+      cmocka_unit_test(what_comes_later_is_not_ignored), cmocka_unit_test(an_identity_must_load),
+      cmocka_unit_test(a_reload_finds_what_changed)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

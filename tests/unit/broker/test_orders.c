@@ -1,5 +1,6 @@
-/* The life of a command at the broker, as stories: what happens, what the operator is told then, what the station is sent then. The store is the memory
- * backend, so that nothing is durable until the story says so; requests come through the real protocol. */
+/* The life of a command at the broker, as stories: what happens, what the operator is told then, what the station is
+ * sent then. The store is the memory backend, so that nothing is durable until the story says so; requests come through
+ * the real protocol. */
 #include "broker/orders.h"
 #include "common/store/memory.h"
 #include <setjmp.h>
@@ -10,7 +11,8 @@
 
 #define STATION "chongqing/cai"
 #define POINT STATION "/gate-1/opening"
-static const char descriptor[] = "{\"type\":\"number\",\"unit\":\"%\",\"control\":{\"type\":\"number\",\"unit\":\"%\",\"range\":[0,100],\"confirm_timeout_us\":20000000}}";
+static const char descriptor[] = "{\"type\":\"number\",\"unit\":\"%\",\"control\":{\"type\":\"number\",\"unit\":\"%\","
+                                 "\"range\":[0,100],\"confirm_timeout_us\":20000000}}";
 
 /* ---- the world of a story ---- */
 
@@ -65,11 +67,14 @@ static void pending_answer(struct pending *pending, const struct store_done *don
 static void hook_commit(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie) {
   assert_int_equal(store_submit(((struct scene *)ctx)->store, batch, pending_new(done, done_ctx, cookie)), 0);
 }
-static struct errand *hook_read(void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
+static struct errand *hook_read(
+    void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
   assert_int_equal(store_read(((struct scene *)ctx)->store, read, pending_new(done, done_ctx, cookie)), 0);
   return NULL;
 }
-static struct order_station the_station(void) { return (struct order_station){bytes_text(STATION), &scene.station_public, 1, scene.up, scene.epoch}; }
+static struct order_station the_station(void) {
+  return (struct order_station){bytes_text(STATION), &scene.station_public, 1, scene.up, scene.epoch};
+}
 static bool hook_station(void *ctx, struct bytes address, struct order_station *out) {
   (void)ctx;
   *out = the_station();
@@ -96,10 +101,12 @@ static enum requests_send hook_operator_send(void *ctx, uint64_t conn, struct by
   assert_int_equal(request_read(&m, frame), 0);
   if (m.type != REQUEST_REPLY) return REQUESTS_SENT;
   json_t *body = json_loadb((const char *)m.body.data, m.body.len, 0, NULL);
-  const char *state = json_string_value(json_object_get(body, "state")), *code = json_string_value(json_object_get(body, "code"));
+  const char *state = json_string_value(json_object_get(body, "state")),
+             *code = json_string_value(json_object_get(body, "code"));
   const json_t *error = json_object_get(body, "error");
   if (error) code = json_string_value(json_object_get(error, "code"));
-  buffer_printf(&scene.said, "%s%s%s%s ", state ? state : "error", code ? ":" : "", code ? code : "", m.last ? "." : "");
+  buffer_printf(
+      &scene.said, "%s%s%s%s ", state ? state : "error", code ? ":" : "", code ? code : "", m.last ? "." : "");
   json_decref(body);
   return REQUESTS_SENT;
 }
@@ -112,7 +119,9 @@ static void verb_take(void *ctx, struct request *request, const json_t *body) {
   (void)body;
   orders_take(((struct scene *)ctx)->orders, request);
 }
-static void verb_follow(void *ctx, struct request *request, const json_t *body) { orders_follow(((struct scene *)ctx)->orders, request, body); }
+static void verb_follow(void *ctx, struct request *request, const json_t *body) {
+  orders_follow(((struct scene *)ctx)->orders, request, body);
+}
 static void verb_end(void *ctx, struct request *request) {
   (void)ctx;
   orders_request_end(request);
@@ -123,7 +132,8 @@ static const struct request_verb follow_verbs[] = {{.name = "follow", .start = v
 static void begin_process(void) {
   struct store_options options = {.world = &scene.world, .max_size = 64 * 1024 * 1024};
   struct orders_hooks hooks = {&scene, hook_commit, hook_read, hook_station, hook_send, hook_operators, hook_point};
-  struct requests_hooks doors = {&scene, hook_operator_send, hook_close, hook_requester, &scene, follow_verbs, &command_verb};
+  struct requests_hooks doors = {
+      &scene, hook_operator_send, hook_close, hook_requester, &scene, follow_verbs, &command_verb};
   assert_int_equal(store_open_memory(&scene.store, &options, scene.disk), 0);
   scene.orders = orders_new("chongqing", &scene.world, &hooks);
   assert_int_equal(orders_load(scene.orders, scene.store), 0);
@@ -204,13 +214,15 @@ static void do_take(const char *arguments) {
   int value = 40, deadline = 60;
   sscanf(arguments, "%d %d %79s", &value, &deadline, address);
   struct command command = {.verb = COMMAND_SET,
-                            .id = bytes_text("c1"),
-                            .address = bytes_text(address),
-                            .issued = scene.now.wall,
-                            .deadline = scene.now.wall + deadline * SECOND_US,
-                            .value = {.type = VALUE_INTEGER, .integer = value}};
+      .id = bytes_text("c1"),
+      .address = bytes_text(address),
+      .issued = scene.now.wall,
+      .deadline = scene.now.wall + deadline * SECOND_US,
+      .value = {.type = VALUE_INTEGER, .integer = value}};
   buffer_clear(&scene.command_bytes);
-  assert_int_equal(command_sign(&scene.command_bytes, &command, strstr(arguments, "stranger") ? scene.stranger : scene.operator_key, NULL), 0);
+  assert_int_equal(command_sign(&scene.command_bytes, &command,
+                       strstr(arguments, "stranger") ? scene.stranger : scene.operator_key, NULL),
+      0);
   ask(REQUEST_COMMAND, buffer_bytes(&scene.command_bytes));
   store_memory_run(scene.store, 0); /* the look-up of the id */
   take_completions();
@@ -249,17 +261,24 @@ static void do_down(const char *arguments) {
   scene.up = false;
 }
 
-/* "report STATE": admitted with the record's block, which is then committed; "forged" in front: signed by somebody else. */
+/* "report STATE": admitted with the record's block, which is then committed; "forged" in front: signed by somebody
+ * else. */
 static void do_report(const char *arguments) {
   char name[32], how[32] = "";
   sscanf(arguments, "%31s %31s", name, how);
-  struct report report = {.id = bytes_text("c1"), .address = bytes_text(POINT), .state = state_parse(bytes_text(name)), .time = scene.now.wall};
+  struct report report = {.id = bytes_text("c1"),
+      .address = bytes_text(POINT),
+      .state = state_parse(bytes_text(name)),
+      .time = scene.now.wall};
   command_digest(buffer_bytes(&scene.command_bytes), report.digest);
   struct buffer bytes = BUFFER_NULL;
   assert_int_equal(report_sign(&bytes, &report, strcmp(how, "forged") == 0 ? scene.stranger : scene.station_key), 0);
   struct block_builder *builder = block_builder_new();
-  struct record record = {
-      .kind = RECORD_REPORT, .address = report.address, .time = scene.now.wall, .received = scene.now.wall, .value = {.type = VALUE_BYTES, .bytes = buffer_bytes(&bytes)}};
+  struct record record = {.kind = RECORD_REPORT,
+      .address = report.address,
+      .time = scene.now.wall,
+      .received = scene.now.wall,
+      .value = {.type = VALUE_BYTES, .bytes = buffer_bytes(&bytes)}};
   assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   struct blob *blob = block_builder_finish(builder, bytes_text(STATION "!urgent"), 1);
   block_number(blob, scene.epoch, ++scene.report_sequence);
@@ -312,8 +331,8 @@ static void do_crash(const char *arguments) {
 static const struct {
   const char *word;
   void (*act)(const char *arguments);
-} actions[] = {{"take", do_take}, {"again", do_again},   {"follow", do_follow}, {"commit", do_commit}, {"up", do_up},
-               {"down", do_down}, {"report", do_report}, {"never", do_never},   {"wait", do_wait},     {"crash", do_crash}};
+} actions[] = {{"take", do_take}, {"again", do_again}, {"follow", do_follow}, {"commit", do_commit}, {"up", do_up},
+    {"down", do_down}, {"report", do_report}, {"never", do_never}, {"wait", do_wait}, {"crash", do_crash}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -337,86 +356,55 @@ struct story {
 
 static const struct story stories[] = {
     {"the usual way: nothing is said before the commit, sent is durable before the station is told",
-     {{"up", "", ""},
-      {"take", "", ""},
-      {"commit", "accepted sent ", "command "},
-      {"report received", "received ", ""},
-      {"report dispatched", "dispatched ", ""},
-      {"report executed", "executed. ", ""},
-      {"follow", "executed. ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "},
+            {"report received", "received ", ""}, {"report dispatched", "dispatched ", ""},
+            {"report executed", "executed. ", ""}, {"follow", "executed. ", ""}}},
     {"the station is away: accepted, and handed over when it comes",
-     {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 10", "", ""}, {"up", "sent ", "command "}, {"report executed", "executed. ", ""}}},
-    {"the station stays away: expired at the deadline", {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 61", "expired:expired. ", ""}, {"up", "", ""}}},
+        {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 10", "", ""}, {"up", "sent ", "command "},
+            {"report executed", "executed. ", ""}}},
+    {"the station stays away: expired at the deadline",
+        {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 61", "expired:expired. ", ""}, {"up", "", ""}}},
     {"handed over and silent: asked for after the deadline, unknown in the end, and the late truth comes once",
-     {{"up", "", ""},
-      {"take", "", ""},
-      {"commit", "accepted sent ", "command "},
-      {"down", "", ""},
-      {"wait 61", "", ""},
-      {"wait 30", "unknown:no-answer. ", ""},
-      {"follow", "unknown:no-answer. ", ""},
-      {"up", "", "ask "},
-      {"report executed", "", ""},
-      {"follow", "executed. ", ""},
-      {"report failed", "", ""},
-      {"follow", "executed. ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"follow", "unknown:no-answer. ", ""},
+            {"up", "", "ask "}, {"report executed", "", ""}, {"follow", "executed. ", ""}, {"report failed", "", ""},
+            {"follow", "executed. ", ""}}},
     {"never received, from the same epoch: expired",
-     {{"up", "", ""},
-      {"take", "", ""},
-      {"commit", "accepted sent ", "command "},
-      {"down", "", ""},
-      {"wait 61", "", ""},
-      {"up", "", "ask "},
-      {"never", "expired:not-received. ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"wait 61", "", ""}, {"up", "", "ask "}, {"never", "expired:not-received. ", ""}}},
     {"never received, from a restored store: its word means nothing",
-     {{"up", "", ""},
-      {"take", "", ""},
-      {"commit", "accepted sent ", "command "},
-      {"down", "", ""},
-      {"wait 61", "", ""},
-      {"up", "", "ask "},
-      {"never restored", "", ""},
-      {"down", "", ""},
-      {"wait 30", "unknown:no-answer. ", ""}}},
-    {"lost on the way: handed over again while it is alive", {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"wait 2", "", "command "}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"wait 61", "", ""}, {"up", "", "ask "}, {"never restored", "", ""}, {"down", "", ""},
+            {"wait 30", "unknown:no-answer. ", ""}}},
+    {"lost on the way: handed over again while it is alive",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"wait 2", "", "command "}}},
     {"a session that breaks: handed over again, not asked for",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"up", "", "command "}}},
-    {"the broker dies before the commit: the command never was", {{"up", "", ""}, {"take", "", ""}, {"crash", "", ""}, {"follow", "error:not-found. ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"up", "", "command "}}},
+    {"the broker dies before the commit: the command never was",
+        {{"up", "", ""}, {"take", "", ""}, {"crash", "", ""}, {"follow", "error:not-found. ", ""}}},
     {"the broker dies after the commit: it goes on",
-     {{"take", "", ""},
-      {"commit", "accepted ", ""},
-      {"crash", "", ""},
-      {"follow", "accepted ", ""},
-      {"up", "sent ", "command "},
-      {"report executed", "executed. ", ""},
-      {"crash", "", ""},
-      {"follow", "executed. ", ""}}},
+        {{"take", "", ""}, {"commit", "accepted ", ""}, {"crash", "", ""}, {"follow", "accepted ", ""},
+            {"up", "sent ", "command "}, {"report executed", "executed. ", ""}, {"crash", "", ""},
+            {"follow", "executed. ", ""}}},
     {"the broker dies after sent: never expired by the broker any more",
-     {{"up", "", ""},
-      {"take", "", ""},
-      {"commit", "accepted sent ", "command "},
-      {"crash", "", ""},
-      {"wait 61", "", ""},
-      {"follow", "sent ", ""},
-      {"up", "", "ask "},
-      {"report executed", "executed. ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"crash", "", ""},
+            {"wait 61", "", ""}, {"follow", "sent ", ""}, {"up", "", "ask "}, {"report executed", "executed. ", ""}}},
     {"the same order twice is one",
-     {{"up", "", ""},
-      {"take", "", ""},
-      {"commit", "accepted sent ", "command "},
-      {"again", "sent ", ""},
-      {"report executed", "executed. executed. ", ""},
-      {"again", "executed. ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"again", "sent ", ""},
+            {"report executed", "executed. executed. ", ""}, {"again", "executed. ", ""}}},
     {"the same id with other content is refused, also when the first has long ended",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"take 50", "rejected:replay. ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "},
+            {"take 50", "rejected:replay. ", ""}}},
     {"a report that the station did not sign is not believed",
-     {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"report executed forged", "", ""}, {"report received", "received ", ""}}},
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"report executed forged", "", ""},
+            {"report received", "received ", ""}}},
     {"refused: range", {{"take 140", "rejected:range. ", ""}, {"follow", "error:not-found. ", ""}}},
     {"refused: a stranger's key", {{"take 40 60 " POINT " stranger", "rejected:authority. ", ""}}},
     {"refused: not a point, not one of this province, too far ahead",
-     {{"take 40 60 chongqing/cai/gate-2/opening", "rejected:unknown-point. ", ""},
-      {"take 40 60 hubei/x/gate-1/opening", "rejected:unsupported. ", ""},
-      {"take 40 900", "rejected:deadline. ", ""}}},
+        {{"take 40 60 chongqing/cai/gate-2/opening", "rejected:unknown-point. ", ""},
+            {"take 40 60 hubei/x/gate-1/opening", "rejected:unsupported. ", ""},
+            {"take 40 900", "rejected:deadline. ", ""}}},
 };
 
 static void tell_story(const struct story *story) {
@@ -425,9 +413,10 @@ static void tell_story(const struct story *story) {
     buffer_clear(&scene.said);
     buffer_clear(&scene.sent);
     act(line->happens);
-    if (strcmp(buffer_text(&scene.said), line->said) == 0 && strcmp(buffer_text(&scene.sent), line->sent) == 0) continue;
-    fail_msg("%s\n  at \"%s\": said \"%s\" and not \"%s\", sent \"%s\" and not \"%s\"", story->name, line->happens, buffer_text(&scene.said), line->said, buffer_text(&scene.sent),
-             line->sent);
+    if (strcmp(buffer_text(&scene.said), line->said) == 0 && strcmp(buffer_text(&scene.sent), line->sent) == 0)
+      continue;
+    fail_msg("%s\n  at \"%s\": said \"%s\" and not \"%s\", sent \"%s\" and not \"%s\"", story->name, line->happens,
+        buffer_text(&scene.said), line->said, buffer_text(&scene.sent), line->sent);
   }
   end_scene();
 }

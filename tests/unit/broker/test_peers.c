@@ -1,4 +1,5 @@
-/* What a neighbour gets and what is taken from it, against a reference of ten lines, over random rules and addresses. */
+/* What a neighbour gets and what is taken from it, against a reference of ten lines, over random rules and addresses.
+ */
 #include "broker/peers.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,8 @@ static bool matches(const char *pattern, const char *address) {
     size_t p = strcspn(pattern, "/"), a = strcspn(address, "/");
     if (p == 1 && *pattern == '#') return true;
     if (!(p == 1 && *pattern == '+') && (p != a || strncmp(pattern, address, p) != 0)) return false;
-    if (!pattern[p] || !address[a]) return (!pattern[p] && !address[a]) || (!address[a] && strcmp(pattern + p, "/#") == 0);
+    if (!pattern[p] || !address[a])
+      return (!pattern[p] && !address[a]) || (!address[a] && strcmp(pattern + p, "/#") == 0);
     pattern += p + 1, address += a + 1;
   }
 }
@@ -30,8 +32,9 @@ static bool any(char (*patterns)[64], int count, const char *address) {
 
 static int below(int n) { return (int)(random() % n); }
 static const char *segment(int level) {
-  static const char *const names[4][4] = {
-      {"chongqing", "hubei", "chong", "chongqing2"}, {"cuntan", "寸滩", "cuntan2", "cai"}, {"gauge-1", "gate-1", "gauge", "1号闸"}, {"level", "flow", "opening", "lev"}};
+  static const char *const names[4][4] = {{"chongqing", "hubei", "chong", "chongqing2"},
+      {"cuntan", "寸滩", "cuntan2", "cai"}, {"gauge-1", "gate-1", "gauge", "1号闸"},
+      {"level", "flow", "opening", "lev"}};
   return names[level][below(4)];
 }
 static void random_address(char out[64], int depth) {
@@ -60,7 +63,11 @@ static struct peer_rules rules_of(char (*share)[64], int shares, char (*accept)[
 static struct blob *block_of(const char *stream, char (*addresses)[64], int count, enum record_kind kind) {
   struct block_builder *builder = block_builder_new();
   for (int i = 0; i < count; i++) {
-    struct record record = {.kind = kind, .address = bytes_text(addresses[i]), .time = 1, .received = 1, .value = {.type = VALUE_INTEGER, .integer = i}};
+    struct record record = {.kind = kind,
+        .address = bytes_text(addresses[i]),
+        .time = 1,
+        .received = 1,
+        .value = {.type = VALUE_INTEGER, .integer = i}};
     assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   }
   struct blob *blob = block_builder_finish(builder, bytes_text(stream), 1);
@@ -100,7 +107,9 @@ static bool is_a_name_in(const struct blob *blob, const char *address) {
   return found;
 }
 
-static bool bytes_hold(const struct blob *blob, const char *text) { return blob && memmem(blob->data, blob->len, text, strlen(text)); }
+static bool bytes_hold(const struct blob *blob, const char *text) {
+  return blob && memmem(blob->data, blob->len, text, strlen(text));
+}
 
 enum { ADDRESSES = 12 };
 
@@ -128,7 +137,9 @@ static void one_round(void) {
   for (int i = 0; i < ADDRESSES; i++) /* not only the record: its name is nowhere in what goes out */
     if (ours && !any(share, shares, addresses[i])) assert_false(is_a_name_in(sent, addresses[i]));
   enum peer_accept verdict = peer_accept(&rules, &block, &replace);
-  unsigned taken = verdict == PEER_ACCEPT_NOTHING ? 0 : verdict == PEER_ACCEPT_ALL ? (1u << ADDRESSES) - 1 : values_in(blob_bytes(replace));
+  unsigned taken = verdict == PEER_ACCEPT_NOTHING ? 0
+                   : verdict == PEER_ACCEPT_ALL   ? (1u << ADDRESSES) - 1
+                                                  : values_in(blob_bytes(replace));
   assert_int_equal(taken, may_come);
   blob_unref(sent);
   blob_unref(replace);
@@ -144,7 +155,8 @@ static void test_against_reference(void **state) {
 /* The dictionary of a filtered block has no trace of what was taken out. */
 static void test_no_name_leaks(void **state) {
   (void)state;
-  char share[1][64] = {"chongqing/+/+/level"}, addresses[2][64] = {"chongqing/cuntan/gauge-1/level", "chongqing/cuntan/secret-7/flow"};
+  char share[1][64] = {"chongqing/+/+/level"},
+       addresses[2][64] = {"chongqing/cuntan/gauge-1/level", "chongqing/cuntan/secret-7/flow"};
   struct peer_rules rules = rules_of(share, 1, NULL, 0);
   struct blob *blob = block_of("chongqing/cuntan", addresses, 2, RECORD_READING);
   struct block block;
@@ -185,7 +197,8 @@ static void test_kinds(void **state) {
 static void test_scope(void **state) {
   (void)state;
   char one[2][64] = {"a/#", "b/+"}, other[2][64] = {"b/+", "a/#"}, third[2][64] = {"a/#", "b/#"};
-  struct peer_rules a = rules_of(one, 2, NULL, 0), b = rules_of(other, 2, NULL, 0), c = rules_of(third, 2, NULL, 0), none = rules_of(NULL, 0, NULL, 0);
+  struct peer_rules a = rules_of(one, 2, NULL, 0), b = rules_of(other, 2, NULL, 0), c = rules_of(third, 2, NULL, 0),
+                    none = rules_of(NULL, 0, NULL, 0);
   assert_true(peer_rules_scope(&a) == peer_rules_scope(&b));
   assert_true(peer_rules_scope(&a) != peer_rules_scope(&c));
   assert_true(peer_rules_scope(&none) != 0 && peer_rules_scope(&none) != peer_rules_scope(&a));

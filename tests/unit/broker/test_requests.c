@@ -64,9 +64,11 @@ static void rows_end(void *ctx, struct request *request) {
 static void talk_start(void *ctx, struct request *request, const json_t *body) {
   (void)ctx;
   for (json_int_t i = json_integer_value(json_object_get(body, "times")); i > 0; i--)
-    request_reply(request, json_pack("{s:s}", "text", "a state that must not be lost, however full the socket is"), false);
+    request_reply(
+        request, json_pack("{s:s}", "text", "a state that must not be lost, however full the socket is"), false);
 }
-static const struct request_verb verbs[] = {{.name = "rows", .start = rows_start, .more = rows_more, .end = rows_end}, {.name = "talk", .start = talk_start}, {0}};
+static const struct request_verb verbs[] = {{.name = "rows", .start = rows_start, .more = rows_more, .end = rows_end},
+    {.name = "talk", .start = talk_start}, {0}};
 
 static struct requests *requests;
 
@@ -194,9 +196,12 @@ static void test_too_many(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_greeting_first, setup, teardown), cmocka_unit_test_setup_teardown(test_window, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_full_socket, setup, teardown),    cmocka_unit_test_setup_teardown(test_who_does_not_read_is_cut, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_silence, setup, teardown),        cmocka_unit_test_setup_teardown(test_revoked_and_unknown, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_greeting_first, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_window, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_full_socket, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_who_does_not_read_is_cut, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_silence, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_revoked_and_unknown, setup, teardown),
       cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

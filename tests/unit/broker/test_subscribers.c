@@ -1,4 +1,5 @@
-/* tail at the broker, over a real node and the memory store: passing and durable, from the ring and from the store, windows and rights. */
+/* tail at the broker, over a real node and the memory store: passing and durable, from the ring and from the store,
+ * windows and rights. */
 #include "broker/subscribers.h"
 #include "common/store/memory.h"
 #include <setjmp.h>
@@ -99,7 +100,8 @@ static void done(void *ctx, void *cookie, const struct store_done *what) {
   (void)ctx;
   if (cookie) errands_finish(&t.errands, cookie, what);
 }
-static bool no_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address), void *wanted_ctx, struct buffer *out) {
+static bool no_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address),
+    void *wanted_ctx, struct buffer *out) {
   (void)ctx, (void)cursor, (void)room, (void)wanted, (void)wanted_ctx, (void)out;
   return false;
 }
@@ -117,8 +119,11 @@ static void begin_process(size_t ring_bytes) {
   errands_init(&t.errands, NULL);
   readers_init(&t.readers, &t.errands, &t.world);
   assert_int_equal(readers_load(&t.readers, t.store), 0);
-  struct node_options options = {
-      .name = "chongqing", .world = &t.world, .store = t.store, .ring_bytes = ring_bytes, .hooks = {.send = no_send, .close = closed, .submitted = done, .read = done}};
+  struct node_options options = {.name = "chongqing",
+      .world = &t.world,
+      .store = t.store,
+      .ring_bytes = ring_bytes,
+      .hooks = {.send = no_send, .close = closed, .submitted = done, .read = done}};
   t.node = node_new(&options);
   t.errands.node = t.node;
   struct subscribers_options followed = {t.node, t.store, &t.errands, &t.readers, no_units, NULL};
@@ -170,14 +175,15 @@ static void feed(int first, int last) {
   struct block_builder *builder = block_builder_new();
   for (int i = first; i <= last; i++) {
     struct record record = {.kind = RECORD_READING,
-                            .address = bytes_text(i % 2 ? "chongqing/x/y/odd" : "chongqing/x/y/even"),
-                            .time = i * SECOND_US,
-                            .received = node_received(t.node),
-                            .value = {.type = VALUE_INTEGER, .integer = i}};
+        .address = bytes_text(i % 2 ? "chongqing/x/y/odd" : "chongqing/x/y/even"),
+        .time = i * SECOND_US,
+        .received = node_received(t.node),
+        .value = {.type = VALUE_INTEGER, .integer = i}};
     assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   }
   struct store_batch *batch = store_batch_new();
-  store_batch_own(batch, LANE_LIVE, bytes_text("chongqing"), block_builder_finish(builder, bytes_text("chongqing"), node_run(t.node)));
+  store_batch_own(batch, LANE_LIVE, bytes_text("chongqing"),
+      block_builder_finish(builder, bytes_text("chongqing"), node_run(t.node)));
   assert_int_equal(node_submit(t.node, batch, NULL), 0);
   block_builder_free(builder);
   settle();
@@ -192,7 +198,8 @@ static void send_in(uint64_t conn, struct request_message m) {
 }
 static void tail(uint64_t conn, uint64_t id, uint64_t window, const char *body) {
   memset(t.positions, 0, sizeof t.positions);
-  send_in(conn, (struct request_message){.type = REQUEST_REQUEST, .id = id, .window = window, .body = bytes_text(body)});
+  send_in(
+      conn, (struct request_message){.type = REQUEST_REQUEST, .id = id, .window = window, .body = bytes_text(body)});
 }
 
 static void assert_saw(const char *values) {
@@ -270,7 +277,8 @@ static void test_rights(void **state) {
 }
 
 static void acknowledge(uint64_t conn, uint64_t id) {
-  send_in(conn, (struct request_message){.type = REQUEST_ACK, .id = id, .lane = LANE_LIVE, .position = t.positions[LANE_LIVE]});
+  send_in(conn,
+      (struct request_message){.type = REQUEST_ACK, .id = id, .lane = LANE_LIVE, .position = t.positions[LANE_LIVE]});
 }
 
 static void test_durable(void **state) {
@@ -325,8 +333,12 @@ static void test_liar(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_passing), cmocka_unit_test(test_from_the_store), cmocka_unit_test(test_window),
-      cmocka_unit_test(test_rights),  cmocka_unit_test(test_durable),        cmocka_unit_test(test_liar),
+      cmocka_unit_test(test_passing),
+      cmocka_unit_test(test_from_the_store),
+      cmocka_unit_test(test_window),
+      cmocka_unit_test(test_rights),
+      cmocka_unit_test(test_durable),
+      cmocka_unit_test(test_liar),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,12 +9,12 @@
 
 static struct command order(void) {
   return (struct command){.verb = COMMAND_SET,
-                          .id = bytes_text("x"),
-                          .address = bytes_text("a/b/c/d"),
-                          .value = {.type = VALUE_INTEGER, .integer = 40},
-                          .issued = 1000000,
-                          .deadline = 61000000,
-                          .basis = bytes_text("flood order 12")};
+      .id = bytes_text("x"),
+      .address = bytes_text("a/b/c/d"),
+      .value = {.type = VALUE_INTEGER, .integer = 40},
+      .issued = 1000000,
+      .deadline = 61000000,
+      .basis = bytes_text("flood order 12")};
 }
 
 static struct buffer signed_order(const struct command *command, struct identity *identity) {
@@ -41,7 +41,8 @@ static void every_altered_byte_is_forged(void **state) {
       (void)command_read(&opened, buffer_bytes(&bytes));
       bytes.data[i] ^= (uint8_t)(1 << bit);
     }
-  for (size_t len = 0; len < bytes.len; len++) assert_int_not_equal(command_open(&opened, bytes_of(bytes.data, len)), 0);
+  for (size_t len = 0; len < bytes.len; len++)
+    assert_int_not_equal(command_open(&opened, bytes_of(bytes.data, len)), 0);
   buffer_deinit(&bytes);
   identity_free(identity);
 }
@@ -51,12 +52,12 @@ static void a_report_is_signed(void **state) {
   struct identity *identity;
   struct buffer bytes = BUFFER_NULL;
   struct report opened, report = {.id = bytes_text("x"),
-                                  .address = bytes_text("a/b/c/d"),
-                                  .state = STATE_EXECUTED,
-                                  .actual = {.type = VALUE_NUMBER, .number = 40.2},
-                                  .time = 5,
-                                  .fence = 7,
-                                  .message = bytes_text("m")};
+                            .address = bytes_text("a/b/c/d"),
+                            .state = STATE_EXECUTED,
+                            .actual = {.type = VALUE_NUMBER, .number = 40.2},
+                            .time = 5,
+                            .fence = 7,
+                            .message = bytes_text("m")};
   assert_int_equal(identity_generate(&identity), 0);
   assert_int_equal(report_sign(&bytes, &report, identity), 0);
   assert_int_equal(report_open(&opened, buffer_bytes(&bytes)), 0);
@@ -74,7 +75,9 @@ static void a_report_is_signed(void **state) {
 
 static void a_ledger_keeps_what_it_does_not_know(void **state) {
   (void)state;
-  struct ledger ledger = {.entry = {.id = bytes_text("x"), .state = STATE_NONE, .by = bytes_text("duty"), .extra = bytes_of("\x50\x02hi", 4)}};
+  struct ledger ledger = {
+      .entry = {
+          .id = bytes_text("x"), .state = STATE_NONE, .by = bytes_text("duty"), .extra = bytes_of("\x50\x02hi", 4)}};
   assert_int_equal(ledger_move(&ledger.entry, ACTOR_BROKER, STATE_ACCEPTED, 10), 0);
   assert_int_equal(ledger_move(&ledger.entry, ACTOR_BROKER, STATE_EXECUTED, 11), LEDGER_NOT_ALLOWED);
   ledger_keep(&ledger);
@@ -105,10 +108,11 @@ static void json_has_the_contract_fields(void **state) {
   struct ledger_entry entry = {.id = bytes_text("x"), .state = STATE_EXPIRED, .code = CODE_NOT_RECEIVED};
   struct buffer out = BUFFER_NULL;
   ledger_put_json(&out, &entry);
-  assert_string_equal(
-      buffer_text(&out),
-      "{\"id\":\"x\",\"address\":null,\"value\":null,\"state\":\"expired\",\"code\":\"not-received\",\"message\":null,\"hint\":\"send a new command\",\"basis\":null,\"by\":null,"
-      "\"approved_by\":null,\"station\":null,\"batch\":null,\"issued\":null,\"deadline\":null,\"time\":null,\"actual\":null,\"device_message\":null}");
+  assert_string_equal(buffer_text(&out),
+      "{\"id\":\"x\",\"address\":null,\"value\":null,\"state\":\"expired\",\"code\":\"not-received\",\"message\":null,"
+      "\"hint\":\"send a new command\",\"basis\":null,\"by\":null,"
+      "\"approved_by\":null,\"station\":null,\"batch\":null,\"issued\":null,\"deadline\":null,\"time\":null,\"actual\":"
+      "null,\"device_message\":null}");
   buffer_deinit(&out);
 }
 
@@ -190,7 +194,8 @@ static void settle_round_trips(void **state) {
   assert_int_equal(settle_get_never(buffer_bytes(&out), &epoch, &back), 0);
   assert_int_equal(back.count, 2);
   assert_int_equal(epoch.random, 2);
-  for (size_t len = 0; len < out.len; len++) assert_int_equal(settle_get_never(bytes_of(out.data, len), &epoch, &back), SETTLE_MALFORMED);
+  for (size_t len = 0; len < out.len; len++)
+    assert_int_equal(settle_get_never(bytes_of(out.data, len), &epoch, &back), SETTLE_MALFORMED);
   buffer_deinit(&out);
 }
 
@@ -198,7 +203,8 @@ static void the_worst_exit_wins(void **state) {
   (void)state;
   static const enum exit_code order_of[] = {8, 7, 11, 5, 4, 6, 10, 9, 3, 0};
   for (size_t i = 0; i < 10; i++)
-    for (size_t j = 0; j < 10; j++) assert_int_equal(exit_code_worst(order_of[i], order_of[j]), order_of[i < j ? i : j]);
+    for (size_t j = 0; j < 10; j++)
+      assert_int_equal(exit_code_worst(order_of[i], order_of[j]), order_of[i < j ? i : j]);
   assert_int_equal(exit_code_worst(EXIT_CODE_UNKNOWN, EXIT_CODE_USAGE), EXIT_CODE_USAGE);
 }
 
@@ -206,18 +212,19 @@ static void the_worst_exit_wins(void **state) {
 static void the_bytes_are_those_of_version_1(void **state) {
   (void)state;
   static const char prefix[] = "riverbus command v1";
-  static const uint8_t body[] = {1, 1, 'x', 7, 'a', '/', 'b', '/', 'c', '/', 'd', VALUE_INTEGER, 80, 2, 4, 2, 'w', 'y', 1, 3, 'a', '/', 'z', CONDITION_ABOVE, VALUE_INTEGER,
-                                 6, 1, 9,   1, 1,   'i'};
+  static const uint8_t body[] = {1, 1, 'x', 7, 'a', '/', 'b', '/', 'c', '/', 'd', VALUE_INTEGER, 80, 2, 4, 2, 'w', 'y',
+      1, 3, 'a', '/', 'z', CONDITION_ABOVE, VALUE_INTEGER, 6, 1, 9, 1, 1, 'i'};
   uint8_t seed[IDENTITY_SEED];
   struct command read, c = {.verb = COMMAND_SET,
-                            .id = bytes_text("x"),
-                            .address = bytes_text("a/b/c/d"),
-                            .value = {.type = VALUE_INTEGER, .integer = 40},
-                            .issued = 1,
-                            .deadline = 2,
-                            .basis = bytes_text("wy")};
+                           .id = bytes_text("x"),
+                           .address = bytes_text("a/b/c/d"),
+                           .value = {.type = VALUE_INTEGER, .integer = 40},
+                           .issued = 1,
+                           .deadline = 2,
+                           .basis = bytes_text("wy")};
   c.condition_count = c.item_count = 1;
-  c.conditions[0] = (struct command_condition){bytes_text("a/z"), CONDITION_ABOVE, {.type = VALUE_INTEGER, .integer = 3}};
+  c.conditions[0] =
+      (struct command_condition){bytes_text("a/z"), CONDITION_ABOVE, {.type = VALUE_INTEGER, .integer = 3}};
   c.items[0] = (struct command_item){9, true, bytes_text("i")};
   for (size_t i = 0; i < sizeof seed; i++) seed[i] = (uint8_t)i;
   struct identity *identity = identity_from_seed(seed);
@@ -304,9 +311,11 @@ static void the_table_keeps_custody(void **state) {
         if (actor == ACTOR_TIMER) assert_true(to == STATE_UNKNOWN && from >= STATE_SENT);
         if (actor == ACTOR_NEVER) assert_true(to == STATE_EXPIRED && (from == STATE_SENT || from == STATE_UNKNOWN));
         if (actor == ACTOR_GATEWAY && to == STATE_DISPATCHED) assert_int_equal(from, STATE_RECEIVED);
-        if (actor == ACTOR_GATEWAY && state_may_have_moved((enum state)from)) assert_true(to != STATE_EXPIRED && to != STATE_REJECTED && to != STATE_CANCELLED);
+        if (actor == ACTOR_GATEWAY && state_may_have_moved((enum state)from))
+          assert_true(to != STATE_EXPIRED && to != STATE_REJECTED && to != STATE_CANCELLED);
       }
-  for (int i = STATE_ACCEPTED; i < STATE_STATES; i++) assert_int_equal(state_parse(bytes_text(state_name((enum state)i))), i);
+  for (int i = STATE_ACCEPTED; i < STATE_STATES; i++)
+    assert_int_equal(state_parse(bytes_text(state_name((enum state)i))), i);
 }
 
 static void every_code_says_what_to_do(void **state) {

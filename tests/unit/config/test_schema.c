@@ -1,4 +1,5 @@
-/* The schema engine over a small section of its own: what is wrong is said at its place, whatever the file holds, and what changed is found at any depth. */
+/* The schema engine over a small section of its own: what is wrong is said at its place, whatever the file holds, and
+ * what changed is found at any depth. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,31 +30,65 @@ struct tree {
   struct config_http http;
 };
 
-static const struct field leaf_fields[] = {{.key = "wait", .type = FIELD_DURATION, .offset = offsetof(struct leaf, wait_us), .fallback = "5s", .low = 1e6, .high = 1e7},
-                                           {.key = NULL}};
+static const struct field leaf_fields[] = {
+    {.key = "wait",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct leaf, wait_us),
+        .fallback = "5s",
+        .low = 1e6,
+        .high = 1e7},
+    {.key = NULL},
+};
 static const struct section leaf = {.name = "a leaf", .size = sizeof(struct leaf), .fields = leaf_fields};
 static const struct field branch_fields[] = {
     {.key = "name", .type = FIELD_SEGMENT, .offset = offsetof(struct branch, name), .required = true},
-    {.key = "leaves", .type = FIELD_SECTIONS, .offset = offsetof(struct branch, leaves), .count_offset = offsetof(struct branch, leaf_count), .section = &leaf},
-    {.key = NULL}};
+    {.key = "leaves",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct branch, leaves),
+        .count_offset = offsetof(struct branch, leaf_count),
+        .section = &leaf},
+    {.key = NULL},
+};
 static const struct section branch = {.name = "a branch", .size = sizeof(struct branch), .fields = branch_fields};
 static const char *const modes[] = {"refuse", "discard", NULL};
-static const struct field tree_fields[] = {{.key = "name", .type = FIELD_TEXT, .offset = offsetof(struct tree, name), .required = true, .help = "how it is called"},
-                                           {.key = "size", .type = FIELD_SIZE, .offset = offsetof(struct tree, size), .fallback = "2MiB", .redo = CONFIG_REDO_LIMITS},
-                                           {.key = "mode", .type = FIELD_ENUM, .offset = offsetof(struct tree, mode), .names = modes, .redo = CONFIG_REDO_LIMITS},
-                                           {.key = "branches",
-                                            .type = FIELD_SECTIONS,
-                                            .offset = offsetof(struct tree, branches),
-                                            .count_offset = offsetof(struct tree, branch_count),
-                                            .section = &branch,
-                                            .redo = CONFIG_REDO_RULES},
-                                           {.key = "leaf", .type = FIELD_SECTION, .offset = offsetof(struct tree, leaf), .section = &leaf, .redo = CONFIG_REDO_MQTT},
-                                           {.key = "file", .type = FIELD_FILE, .offset = offsetof(struct tree, file)},
-                                           {.key = "door", .type = FIELD_ENDPOINT, .offset = offsetof(struct tree, door), .second = "door-telemetry", .listens = true},
-                                           {.key = "door-telemetry", .type = FIELD_COMPANION},
-                                           {.key = "http", .type = FIELD_HTTP, .offset = offsetof(struct tree, http)},
-                                           {.key = "grafts", .type = FIELD_LATER},
-                                           {.key = NULL}};
+static const struct field tree_fields[] = {
+    {.key = "name",
+        .type = FIELD_TEXT,
+        .offset = offsetof(struct tree, name),
+        .required = true,
+        .help = "how it is called"},
+    {.key = "size",
+        .type = FIELD_SIZE,
+        .offset = offsetof(struct tree, size),
+        .fallback = "2MiB",
+        .redo = CONFIG_REDO_LIMITS},
+    {.key = "mode",
+        .type = FIELD_ENUM,
+        .offset = offsetof(struct tree, mode),
+        .names = modes,
+        .redo = CONFIG_REDO_LIMITS},
+    {.key = "branches",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct tree, branches),
+        .count_offset = offsetof(struct tree, branch_count),
+        .section = &branch,
+        .redo = CONFIG_REDO_RULES},
+    {.key = "leaf",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct tree, leaf),
+        .section = &leaf,
+        .redo = CONFIG_REDO_MQTT},
+    {.key = "file", .type = FIELD_FILE, .offset = offsetof(struct tree, file)},
+    {.key = "door",
+        .type = FIELD_ENDPOINT,
+        .offset = offsetof(struct tree, door),
+        .second = "door-telemetry",
+        .listens = true},
+    {.key = "door-telemetry", .type = FIELD_COMPANION},
+    {.key = "http", .type = FIELD_HTTP, .offset = offsetof(struct tree, http)},
+    {.key = "grafts", .type = FIELD_LATER},
+    {.key = NULL},
+};
 static const struct section root = {.name = "this file", .size = sizeof(struct tree), .fields = tree_fields};
 
 static char folder[64], path[128];
@@ -104,9 +139,12 @@ static void each_problem_has_its_place(void **state) {
   assert_says("name: x\nmode: keep\n", "2:7: mode: 'keep' is not known (allowed: refuse, discard)");
   assert_says("name: x\nleaf: {wait: 20s}\n", "2:14: wait: '20s' is out of range (1s to 10s is allowed)");
   assert_says("name: x\nbranches: {}\n", "2:11: branches: needs a list");
-  assert_says("name: x\nbranches: [{name: a/b}]\n", "2:19: name: 'a/b' is no name: one segment of an address, without / + # !");
-  assert_says("name: x\nbranches:\n  - {name: a, leaves: [{wiat: 2s}]}\n", "3:25: unknown key 'wiat' in a leaf (did you mean 'wait'?)");
-  assert_says("name: x\ngrafts: 7\n", "2:1: grafts: not supported by this version yet; it is not ignored: take the key out");
+  assert_says(
+      "name: x\nbranches: [{name: a/b}]\n", "2:19: name: 'a/b' is no name: one segment of an address, without / + # !");
+  assert_says("name: x\nbranches:\n  - {name: a, leaves: [{wiat: 2s}]}\n",
+      "3:25: unknown key 'wiat' in a leaf (did you mean 'wait'?)");
+  assert_says(
+      "name: x\ngrafts: 7\n", "2:1: grafts: not supported by this version yet; it is not ignored: take the key out");
 }
 
 static void what_a_parser_could_take_quietly_is_refused(void **state) {
@@ -123,9 +161,10 @@ static void what_a_parser_could_take_quietly_is_refused(void **state) {
 
 static void every_bad_line_of_endpoints_and_doors(void **state) {
   (void)state;
-  static const char *const bad[] = {"door: tcp://:1",  "door: tcp://h",     "door: \"tcp://h:\"", "door: tcp://h:65536",  "door: tcp://h:65535", "door: tcp://::1:7400",
-                                    "door: udp://h:1", "door: tcp://a/b:1", "door: tcp://h:-1",   "door: \"tcp://[]:1\"", "door: tcp://h h:1",   "http: localhost",
-                                    "http: \":80\"",   "http: ::1:80",      "http: h:99999",      "http: \"[]:80\""};
+  static const char *const bad[] = {"door: tcp://:1", "door: tcp://h", "door: \"tcp://h:\"", "door: tcp://h:65536",
+      "door: tcp://h:65535", "door: tcp://::1:7400", "door: udp://h:1", "door: tcp://a/b:1", "door: tcp://h:-1",
+      "door: \"tcp://[]:1\"", "door: tcp://h h:1", "http: localhost", "http: \":80\"", "http: ::1:80", "http: h:99999",
+      "http: \"[]:80\""};
   struct tree tree;
   struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -142,7 +181,8 @@ static void endpoints_and_defaults(void **state) {
   (void)state;
   struct tree tree;
   struct buffer problems = BUFFER_NULL;
-  assert_int_equal(load_bytes(bytes_text("name: 寸滩\ndoor: \"tcp://*:0\"\nhttp: \"[::1]:80\"\n"), &tree, &problems), 0);
+  assert_int_equal(
+      load_bytes(bytes_text("name: 寸滩\ndoor: \"tcp://*:0\"\nhttp: \"[::1]:80\"\n"), &tree, &problems), 0);
   assert_string_equal(tree.name, "寸滩");
   assert_string_equal(tree.door.telemetry, "tcp://*:0");
   assert_string_equal(tree.http.host, "::1");
@@ -150,7 +190,8 @@ static void endpoints_and_defaults(void **state) {
   assert_int_equal(tree.size, 2 << 20);
   assert_int_equal(tree.leaf.wait_us, 5000000);
   schema_deinit(&root, &tree);
-  assert_int_equal(load_bytes(bytes_text("name: x\ndoor: tcp://h:65535\ndoor-telemetry: tcp://h:9\n"), &tree, &problems), 0);
+  assert_int_equal(
+      load_bytes(bytes_text("name: x\ndoor: tcp://h:65535\ndoor-telemetry: tcp://h:9\n"), &tree, &problems), 0);
   assert_string_equal(tree.door.telemetry, "tcp://h:9");
   schema_deinit(&root, &tree);
   buffer_deinit(&problems);
@@ -158,7 +199,8 @@ static void endpoints_and_defaults(void **state) {
 
 static void a_value_cannot_break_the_line(void **state) {
   (void)state;
-  assert_says("name: x\nmode: \"a\\nb\\e[1m\"\n", "2:7: mode: 'a\\x0ab\\x1b[1m' is not known (allowed: refuse, discard)");
+  assert_says(
+      "name: x\nmode: \"a\\nb\\e[1m\"\n", "2:7: mode: 'a\\x0ab\\x1b[1m' is not known (allowed: refuse, discard)");
 }
 
 static void files_have_limits(void **state) {
@@ -166,7 +208,8 @@ static void files_have_limits(void **state) {
   struct tree tree;
   struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
   buffer_printf(&text, "name: x\n#");
-  while (text.len <= DOCUMENT_BYTES_MAX) buffer_append(&text, bytes_text("1234567890123456789012345678901234567890123456789012345678901234"));
+  while (text.len <= DOCUMENT_BYTES_MAX)
+    buffer_append(&text, bytes_text("1234567890123456789012345678901234567890123456789012345678901234"));
   assert_int_equal(load_bytes(buffer_bytes(&text), &tree, &problems), CONFIG_WRONG);
   assert_non_null(strstr(buffer_text(&problems), "is larger than 4 MiB"));
   buffer_clear(&text);
@@ -210,18 +253,21 @@ static void changes_are_found_at_any_depth(void **state) {
   (void)state;
   static const char tree[] = "name: x\nbranches: [{name: a, leaves: [{wait: 2s}]}]\n";
   assert_int_equal(changed(tree, tree), 0);
-  assert_int_equal(changed(tree, "{branches: [{leaves: [{wait: 2000ms}], name: a}], name: x, size: 2MiB, leaf: {}}"), 0);
+  assert_int_equal(
+      changed(tree, "{branches: [{leaves: [{wait: 2000ms}], name: a}], name: x, size: 2MiB, leaf: {}}"), 0);
   assert_int_equal(changed(tree, "name: x\nbranches: [{name: a, leaves: [{wait: 3s}]}]\n"), CONFIG_REDO_RULES);
   assert_int_equal(changed(tree, "name: x\nbranches: [{name: a, leaves: [{wait: 2s}, {}]}]\n"), CONFIG_REDO_RULES);
   assert_int_equal(changed(tree, "name: x\nbranches: [{name: a}]\n"), CONFIG_REDO_RULES);
-  assert_int_equal(changed(tree, "name: y\nbranches: [{name: a, leaves: [{wait: 2s}]}]\nleaf: {wait: 1s}\nsize: 1\n"), CONFIG_REDO_RESTART | CONFIG_REDO_MQTT | CONFIG_REDO_LIMITS);
+  assert_int_equal(changed(tree, "name: y\nbranches: [{name: a, leaves: [{wait: 2s}]}]\nleaf: {wait: 1s}\nsize: 1\n"),
+      CONFIG_REDO_RESTART | CONFIG_REDO_MQTT | CONFIG_REDO_LIMITS);
 }
 
-/* Whatever a good file is turned into by changed bytes and cuts: an answer, and nothing left behind (the sanitizers look). */
+/* Whatever a good file is turned into by changed bytes and cuts: an answer, and nothing left behind (the sanitizers
+ * look). */
 static void mangled_files_end_well(void **state) {
   (void)state;
-  static const char good[] =
-      "name: x\nsize: 64KiB\nmode: discard\nbranches:\n  - {name: a, leaves: [{wait: 2s}, {wait: 3s}]}\n  - name: b\ndoor: tcp://127.0.0.1:7400\nhttp: 127.0.0.1:80\n? [q]\n: 1\n";
+  static const char good[] = "name: x\nsize: 64KiB\nmode: discard\nbranches:\n  - {name: a, leaves: [{wait: 2s}, "
+                             "{wait: 3s}]}\n  - name: b\ndoor: tcp://127.0.0.1:7400\nhttp: 127.0.0.1:80\n? [q]\n: 1\n";
   static const char odd[] = "{}[]:,-?&*!|>'\"%@`#\n\t \\\x01\xff~0";
   unsigned seed = 20201124;
   print_message("seed %u\n", seed);
@@ -231,7 +277,8 @@ static void mangled_files_end_well(void **state) {
     char text[sizeof good];
     struct tree tree;
     memcpy(text, good, sizeof good);
-    for (long n = random() % 6; n >= 0; n--) text[(size_t)random() % (sizeof good - 1)] = odd[(size_t)random() % (sizeof odd - 1)];
+    for (long n = random() % 6; n >= 0; n--)
+      text[(size_t)random() % (sizeof good - 1)] = odd[(size_t)random() % (sizeof odd - 1)];
     int result = load_bytes(bytes_of(text, (size_t)random() % sizeof good), &tree, &problems);
     assert_int_equal(result == 0, problems.len == 0);
     schema_deinit(&root, &tree);
@@ -241,13 +288,10 @@ static void mangled_files_end_well(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(each_problem_has_its_place),
-                                     cmocka_unit_test(what_a_parser_could_take_quietly_is_refused),
-                                     cmocka_unit_test(every_bad_line_of_endpoints_and_doors),
-                                     cmocka_unit_test(endpoints_and_defaults),
-                                     cmocka_unit_test(a_value_cannot_break_the_line),
-                                     cmocka_unit_test(files_have_limits),
-                                     cmocka_unit_test(a_folder_is_no_file),
-                                     cmocka_unit_test(changes_are_found_at_any_depth),
-                                     cmocka_unit_test(mangled_files_end_well)};
+      cmocka_unit_test(what_a_parser_could_take_quietly_is_refused),
+      cmocka_unit_test(every_bad_line_of_endpoints_and_doors), cmocka_unit_test(endpoints_and_defaults),
+      cmocka_unit_test(a_value_cannot_break_the_line), cmocka_unit_test(files_have_limits),
+      cmocka_unit_test(a_folder_is_no_file), cmocka_unit_test(changes_are_found_at_any_depth),
+      cmocka_unit_test(mangled_files_end_well)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -40,19 +40,28 @@ static int load(const char *text, struct gateway_config **config, struct buffer 
   FILE *file = fopen(path, "w");
   assert_non_null(file);
   for (const char *c = text; *c; c++)
-    if (*c == '@') fputs(key, file);
-    else fputc(*c, file);
+    if (*c == '@')
+      fputs(key, file);
+    else
+      fputc(*c, file);
   fclose(file);
   buffer_clear(problems);
   return gateway_config_load(config, path, problems);
 }
 
 static const char good[] =
-    "station: chongqing/caijiagang\nidentity: station.key\ntime-zone: \"+08:00\"\nbroker: {endpoints: [\"tcp://10.0.0.1:7400\", \"tcp://[::1]:7400\"], key: \"@\"}\n"
-    "store: {path: data, max-size: 64MiB, keep: 90d}\nmqtt: {port: 1884, client-id: riverbus}\noperators:\n  - {name: duty, key: \"@\", command: [\"chongqing/caijiagang/#\"]}\n"
-    "devices:\n  - name: gauge-1\n    kind: sensor\n    points:\n      - {name: level, unit: m, topic: hydro/level, value: /z, scale: 0.01, time: /tm, time-format: \"%Y-%m-%d %H:%M:%S\", range: [150, 200], stale-after: 10m}\n"
-    "  - name: gate-1\n    kind: sluice\n    points:\n      - {name: opening, unit: \"%\", topic: gates/1/state, value: /pos}\n      - {name: mode, type: text, topic: gates/1/state, value: /mode, map: {\"0\": local, \"1\": remote}}\n"
-    "    controls:\n      - point: opening\n        topic: gates/1/set\n        payload: '{\"id\":\"${id}\",\"pos\":${value},\"cost\":\"$$\"}'\n        reply: {topic: gates/1/reply, id: /id, ok: /ok}\n        confirm: {within: 1.0, timeout: 20m}\n        range: [0, 100]\n";
+    "station: chongqing/caijiagang\nidentity: station.key\ntime-zone: \"+08:00\"\nbroker: {endpoints: "
+    "[\"tcp://10.0.0.1:7400\", \"tcp://[::1]:7400\"], key: \"@\"}\n"
+    "store: {path: data, max-size: 64MiB, keep: 90d}\nmqtt: {port: 1884, client-id: riverbus}\noperators:\n  - {name: "
+    "duty, key: \"@\", command: [\"chongqing/caijiagang/#\"]}\n"
+    "devices:\n  - name: gauge-1\n    kind: sensor\n    points:\n      - {name: level, unit: m, topic: hydro/level, "
+    "value: /z, scale: 0.01, time: /tm, time-format: \"%Y-%m-%d %H:%M:%S\", range: [150, 200], stale-after: 10m}\n"
+    "  - name: gate-1\n    kind: sluice\n    points:\n      - {name: opening, unit: \"%\", topic: gates/1/state, "
+    "value: /pos}\n      - {name: mode, type: text, topic: gates/1/state, value: /mode, map: {\"0\": local, \"1\": "
+    "remote}}\n"
+    "    controls:\n      - point: opening\n        topic: gates/1/set\n        payload: "
+    "'{\"id\":\"${id}\",\"pos\":${value},\"cost\":\"$$\"}'\n        reply: {topic: gates/1/reply, id: /id, ok: /ok}\n  "
+    "      confirm: {within: 1.0, timeout: 20m}\n        range: [0, 100]\n";
 
 static void a_good_file_loads(void **state) {
   (void)state;
@@ -94,15 +103,15 @@ static void assert_problem(struct buffer *problems, const char *position, const 
 static void all_problems_in_one_run(void **state) {
   (void)state;
   static const char bad[] =
-      "station: chongqing\n"                                                   /* 1:10 */
-      "identiy: station.key\n"                                                 /* 2:1 */
-      "time-zone: Beijing\n"                                                   /* 3:12 */
-      "broker: {endpoints: [\"udp://x:1\"], key: \"ed25519:short\"}\n"         /* 4:22, 4:42 */
-      "store: {path: data, max-size: 5parsec, max-size: 1GiB}\n"               /* 5:31, 5:40 */
-      "mqtt: {port: 70000}\n"                                                  /* 6:14 */
+      "station: chongqing\n"                                           /* 1:10 */
+      "identiy: station.key\n"                                         /* 2:1 */
+      "time-zone: Beijing\n"                                           /* 3:12 */
+      "broker: {endpoints: [\"udp://x:1\"], key: \"ed25519:short\"}\n" /* 4:22, 4:42 */
+      "store: {path: data, max-size: 5parsec, max-size: 1GiB}\n"       /* 5:31, 5:40 */
+      "mqtt: {port: 70000}\n"                                          /* 6:14 */
       "devices:\n"
       "  - name: gate-1\n"
-      "    kind: weir\n"                                                       /* 9:11 */
+      "    kind: weir\n" /* 9:11 */
       "    points:\n"
       "      - {name: opening, topic: \"gates/+\", value: pos, range: [9, 1]}\n" /* 11:31, 11:48, 11:60 */
       "    controls:\n"
@@ -131,7 +140,9 @@ static void all_problems_in_one_run(void **state) {
 
 static void hostile_files_are_refused(void **state) {
   (void)state;
-  static const char *const files[] = {"", "- a\n", "a: &x 1\nb: *x\n", "a: [", "\xff\xfe", "a: {b: {c: {d: {e: {f: {g: {h: {i: {j: {k: {l: {m: {n: {o: {p: {q: {r: 1}}}}}}}}}}}}}}}}}}\n", "station: [a, b]\n", "devices: 7\n", "devices: [7]\nbroker: []\nstore: x\n", "? [a]\n: b\n"};
+  static const char *const files[] = {"", "- a\n", "a: &x 1\nb: *x\n", "a: [", "\xff\xfe",
+      "a: {b: {c: {d: {e: {f: {g: {h: {i: {j: {k: {l: {m: {n: {o: {p: {q: {r: 1}}}}}}}}}}}}}}}}}}\n",
+      "station: [a, b]\n", "devices: 7\n", "devices: [7]\nbroker: []\nstore: x\n", "? [a]\n: b\n"};
   struct gateway_config *config = NULL;
   struct buffer problems = BUFFER_NULL;
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -204,7 +215,8 @@ static void what_would_move_a_gate_wrongly_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(all_problems_in_one_run), cmocka_unit_test(hostile_files_are_refused),
-                                     cmocka_unit_test(a_reload_finds_what_changed), cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(all_problems_in_one_run),
+      cmocka_unit_test(hostile_files_are_refused), cmocka_unit_test(a_reload_finds_what_changed),
+      cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

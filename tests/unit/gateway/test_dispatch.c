@@ -1,6 +1,7 @@
 /*
- * Commands at the gateway as stories: real signatures, a store in memory whose commits happen when the story says so, a device and an MQTT broker that are lines of the
- * story. What the gateway reports is read back from the signed records that it commits.
+ * Commands at the gateway as stories: real signatures, a store in memory whose commits happen when the story says so, a
+ * device and an MQTT broker that are lines of the story. What the gateway reports is read back from the signed records
+ * that it commits.
  */
 #include "common/store/memory.h"
 #include "common/base/log.h"
@@ -39,9 +40,9 @@ struct scene {
   struct config_operator operators[1];
   struct public_key duty_key;
   struct points live;
-  struct buffer states;     /* of all reports, in order: "received dispatched executed/already" */
-  struct buffer published;  /* payloads and expiries */
-  struct buffer nevers;     /* ids said to be never received */
+  struct buffer states;    /* of all reports, in order: "received dispatched executed/already" */
+  struct buffer published; /* payloads and expiries */
+  struct buffer nevers;    /* ids said to be never received */
   int64_t offset;
   bool offset_known;
 };
@@ -60,7 +61,8 @@ static void hook_lookup(void *ctx, struct bytes id) {
 static void hook_publish(void *ctx, const struct dispatch_publish *p) {
   (void)ctx;
   assert_true(p->life_us >= CHECK_DISPATCH_LEFT_US);
-  buffer_printf(&scene.published, "%s%s " BYTES_FMT " for %us", scene.published.len ? "; " : "", p->topic, BYTES_ARG(p->payload), (unsigned)(p->life_us / SECOND_US));
+  buffer_printf(&scene.published, "%s%s " BYTES_FMT " for %us", scene.published.len ? "; " : "", p->topic,
+      BYTES_ARG(p->payload), (unsigned)(p->life_us / SECOND_US));
 }
 static void hook_send(void *ctx, uint8_t type, struct bytes body) {
   struct settle_ids ids;
@@ -121,7 +123,8 @@ static void take_done(const struct store_done *done) {
   dispatch_committed(scene.dispatch, done->cookie, done->kind == STORE_DONE_BATCH, now);
 }
 
-/* One group commit, at most `batches`; and everything that follows from it at once. Returns whether something was committed. */
+/* One group commit, at most `batches`; and everything that follows from it at once. Returns whether something was
+ * committed. */
 static bool commit(size_t batches) {
   struct store_done *done;
   bool any = false;
@@ -141,11 +144,11 @@ static void open_station(void) {
   const struct store_options store = {.path = "memory", .max_size = 64 << 20, .world = &world};
   assert_int_equal(store_open_memory(&scene.store, &store, scene.disk), 0);
   const struct dispatch_options options = {.station = "chongqing/caijiagang",
-                                           .broker = "broker chongqing",
-                                           .identity = scene.station,
-                                           .store_created = store_created(scene.store),
-                                           .run = store_run(scene.store),
-                                           .hooks = {NULL, hook_submit, hook_lookup, hook_publish, hook_send, hook_clock, hook_received, hook_epoch}};
+      .broker = "broker chongqing",
+      .identity = scene.station,
+      .store_created = store_created(scene.store),
+      .run = store_run(scene.store),
+      .hooks = {NULL, hook_submit, hook_lookup, hook_publish, hook_send, hook_clock, hook_received, hook_epoch}};
   scene.dispatch = dispatch_new(&options);
   points_init(&scene.live, &scene.config);
   dispatch_configure(scene.dispatch, &scene.config, &scene.live);
@@ -177,8 +180,8 @@ static void crash(void) {
   dispatch_start(scene.dispatch, now);
 }
 
-static struct gateway_piece pieces[] = {{GATEWAY_PIECE_LITERAL, "{\"id\":\""}, {GATEWAY_PIECE_ID, NULL}, {GATEWAY_PIECE_LITERAL, "\",\"pos\":"},
-                                        {GATEWAY_PIECE_VALUE, NULL}, {GATEWAY_PIECE_LITERAL, "}"}};
+static struct gateway_piece pieces[] = {{GATEWAY_PIECE_LITERAL, "{\"id\":\""}, {GATEWAY_PIECE_ID, NULL},
+    {GATEWAY_PIECE_LITERAL, "\",\"pos\":"}, {GATEWAY_PIECE_VALUE, NULL}, {GATEWAY_PIECE_LITERAL, "}"}};
 
 static int set_up(void **state) {
   (void)state;
@@ -192,17 +195,41 @@ static int set_up(void **state) {
   scene.points[0] = sample_point("opening", "chongqing/caijiagang/gate-1/opening", "gates/1/state");
   scene.points[1] = sample_point("on", "chongqing/caijiagang/pump-1/on", "pumps/1/state");
   scene.points[1].type = VALUE_BOOLEAN;
-  scene.controls[0] = (struct gateway_control){.point = "opening", .address = scene.points[0].address, .topic = "gates/1/set", .qos = 1,
-                                               .payload = {NULL, pieces, 5}, .confirm = {true, 1.0, 60 * SECOND_US}, .range = {true, 0, 100}};
+  scene.controls[0] = (struct gateway_control){.point = "opening",
+      .address = scene.points[0].address,
+      .topic = "gates/1/set",
+      .qos = 1,
+      .payload = {NULL, pieces, 5},
+      .confirm = {true, 1.0, 60 * SECOND_US},
+      .range = {true, 0, 100}};
   scene.controls[0].reply = (struct gateway_reply){.topic = "gates/1/reply", .timeout_us = 10 * SECOND_US};
-  scene.controls[1] = (struct gateway_control){.point = "on", .address = scene.points[1].address, .topic = "pumps/1/set", .qos = 1, .payload = {NULL, pieces, 5}};
+  scene.controls[1] = (struct gateway_control){.point = "on",
+      .address = scene.points[1].address,
+      .topic = "pumps/1/set",
+      .qos = 1,
+      .payload = {NULL, pieces, 5}};
   scene.controls[1].reply = (struct gateway_reply){.topic = "pumps/1/reply", .timeout_us = 10 * SECOND_US};
-  scene.devices[0] = (struct gateway_device){.name = "gate-1", .kind = GATEWAY_SLUICE, .points = &scene.points[0], .point_count = 1, .controls = &scene.controls[0], .control_count = 1};
-  scene.devices[1] = (struct gateway_device){.name = "pump-1", .kind = GATEWAY_PUMP, .points = &scene.points[1], .point_count = 1, .controls = &scene.controls[1], .control_count = 1};
+  scene.devices[0] = (struct gateway_device){.name = "gate-1",
+      .kind = GATEWAY_SLUICE,
+      .points = &scene.points[0],
+      .point_count = 1,
+      .controls = &scene.controls[0],
+      .control_count = 1};
+  scene.devices[1] = (struct gateway_device){.name = "pump-1",
+      .kind = GATEWAY_PUMP,
+      .points = &scene.points[1],
+      .point_count = 1,
+      .controls = &scene.controls[1],
+      .control_count = 1};
   scene.operators[0] = (struct config_operator){.name = "duty", .keys = {&scene.duty_key, 1}};
   assert_int_equal(patterns_add(&scene.operators[0].command, bytes_text("chongqing/caijiagang/#"), NULL), 0);
-  scene.config = (struct gateway_config){.station = "chongqing/caijiagang", .province = "chongqing", .max_deadline_us = 300 * SECOND_US,
-                                         .operators = scene.operators, .operator_count = 1, .devices = scene.devices, .device_count = 2};
+  scene.config = (struct gateway_config){.station = "chongqing/caijiagang",
+      .province = "chongqing",
+      .max_deadline_us = 300 * SECOND_US,
+      .operators = scene.operators,
+      .operator_count = 1,
+      .devices = scene.devices,
+      .device_count = 2};
   open_station();
   pass(SECOND_US);
   return 0;
@@ -223,20 +250,29 @@ static int tear_down(void **state) {
   return 0;
 }
 
-struct ask { const char *id, *address; struct value value; int64_t life_us; const struct identity *by; uint8_t verb; int64_t ago_us; };
+struct ask {
+  const char *id, *address;
+  struct value value;
+  int64_t life_us;
+  const struct identity *by;
+  uint8_t verb;
+  int64_t ago_us;
+};
 #define GATE "chongqing/caijiagang/gate-1/opening"
 #define PUMP "chongqing/caijiagang/pump-1/on"
-#define NUMBER(x) {.type = VALUE_NUMBER, .number = (x)}
-#define YES {.type = VALUE_BOOLEAN, .boolean = true}
+#define NUMBER(x)                                                                                                      \
+  { .type = VALUE_NUMBER, .number = (x) }
+#define YES                                                                                                            \
+  { .type = VALUE_BOOLEAN, .boolean = true }
 
 static void sign(struct buffer *out, const struct ask *ask) {
   const struct command command = {.verb = ask->verb ? ask->verb : COMMAND_SET,
-                                  .id = bytes_text(ask->id),
-                                  .address = bytes_text(ask->address),
-                                  .value = ask->value,
-                                  .issued = now.wall - ask->ago_us,
-                                  .deadline = now.wall + (ask->life_us ? ask->life_us : 60 * SECOND_US),
-                                  .basis = bytes_text("flood order 12")};
+      .id = bytes_text(ask->id),
+      .address = bytes_text(ask->address),
+      .value = ask->value,
+      .issued = now.wall - ask->ago_us,
+      .deadline = now.wall + (ask->life_us ? ask->life_us : 60 * SECOND_US),
+      .basis = bytes_text("flood order 12")};
   const char *why = "";
   if (command_sign(out, &command, ask->by ? ask->by : scene.duty, &why) != 0) fail_msg("%s", why);
 }
@@ -262,7 +298,11 @@ static void ask_about(const char *id) {
   settle();
 }
 static void measure_of(size_t point, struct value value, enum record_quality quality, bool retained) {
-  const struct record record = {.quality = quality, .address = bytes_text(scene.points[point].address), .time = now.wall, .received = now.wall, .value = value};
+  const struct record record = {.quality = quality,
+      .address = bytes_text(scene.points[point].address),
+      .time = now.wall,
+      .received = now.wall,
+      .value = value};
   point_keep(&scene.live.items[point], &record);
   dispatch_measured(scene.dispatch, &scene.live.items[point], &record, retained, now);
   settle();
@@ -391,15 +431,24 @@ static void test_already_there(void **state) {
   expect_published("");
 }
 
-static const struct refused { const char *title; struct ask ask; const char *states; } refused[] = {
+static const struct refused {
+  const char *title;
+  struct ask ask;
+  const char *states;
+} refused[] = {
     {"range", {.id = "r1", .address = GATE, .value = NUMBER(101)}, "rejected/range"},
     {"type", {.id = "r2", .address = GATE, .value = YES}, "rejected/type"},
-    {"no such point", {.id = "r3", .address = "chongqing/caijiagang/gate-9/opening", .value = NUMBER(1)}, "rejected/unknown-point"},
-    {"not ours", {.id = "r4", .address = "chongqing/elsewhere/gate-1/opening", .value = NUMBER(1)}, "rejected/authority"},
-    {"deadline too far", {.id = "r5", .address = GATE, .value = NUMBER(1), .life_us = 301 * SECOND_US}, "rejected/deadline"},
-    {"too little life", {.id = "r6", .address = GATE, .value = NUMBER(1), .life_us = 1999 * MILLISECOND_US}, "expired/expired"},
+    {"no such point", {.id = "r3", .address = "chongqing/caijiagang/gate-9/opening", .value = NUMBER(1)},
+        "rejected/unknown-point"},
+    {"not ours", {.id = "r4", .address = "chongqing/elsewhere/gate-1/opening", .value = NUMBER(1)},
+        "rejected/authority"},
+    {"deadline too far", {.id = "r5", .address = GATE, .value = NUMBER(1), .life_us = 301 * SECOND_US},
+        "rejected/deadline"},
+    {"too little life", {.id = "r6", .address = GATE, .value = NUMBER(1), .life_us = 1999 * MILLISECOND_US},
+        "expired/expired"},
     {"verb", {.id = "r7", .address = GATE, .value = NUMBER(1), .verb = COMMAND_STOP}, "rejected/unsupported"},
-    {"before the store was", {.id = "r8", .address = GATE, .value = NUMBER(1), .ago_us = 3600 * SECOND_US}, "rejected/replay"},
+    {"before the store was", {.id = "r8", .address = GATE, .value = NUMBER(1), .ago_us = 3600 * SECOND_US},
+        "rejected/replay"},
 };
 
 static void test_refusals(void **state) {
@@ -407,7 +456,8 @@ static void test_refusals(void **state) {
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     order(refused[i].ask);
     settle();
-    if (strcmp(buffer_text(&scene.states), refused[i].states) != 0) fail_msg("%s: %s, not %s", refused[i].title, buffer_text(&scene.states), refused[i].states);
+    if (strcmp(buffer_text(&scene.states), refused[i].states) != 0)
+      fail_msg("%s: %s, not %s", refused[i].title, buffer_text(&scene.states), refused[i].states);
     buffer_clear(&scene.states);
   }
   order((struct ask){.id = "r20", .address = GATE, .value = NUMBER(1), .by = scene.stranger});
@@ -641,24 +691,11 @@ static void test_malformed(void **state) {
 #define STORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
-  const struct CMUnitTest tests[] = {STORY(test_gate_follows),
-                                     STORY(test_commit_first),
-                                     STORY(test_pump_by_reply),
-                                     STORY(test_nobody_listens),
-                                     STORY(test_silence_of_the_device),
-                                     STORY(test_already_there),
-                                     STORY(test_refusals),
-                                     STORY(test_forged),
-                                     STORY(test_busy),
-                                     STORY(test_repeated),
-                                     STORY(test_crashes),
-                                     STORY(test_expires_while_the_gateway_was_down),
-                                     STORY(test_clock_jumps),
-                                     STORY(test_clock_unknown),
-                                     STORY(test_slow_commit_of_dispatched),
-                                     STORY(test_fence),
-                                     STORY(test_ask),
-                                     STORY(test_store_refuses),
-                                     STORY(test_malformed)};
+  const struct CMUnitTest tests[] = {STORY(test_gate_follows), STORY(test_commit_first), STORY(test_pump_by_reply),
+      STORY(test_nobody_listens), STORY(test_silence_of_the_device), STORY(test_already_there), STORY(test_refusals),
+      STORY(test_forged), STORY(test_busy), STORY(test_repeated), STORY(test_crashes),
+      STORY(test_expires_while_the_gateway_was_down), STORY(test_clock_jumps), STORY(test_clock_unknown),
+      STORY(test_slow_commit_of_dispatched), STORY(test_fence), STORY(test_ask), STORY(test_store_refuses),
+      STORY(test_malformed)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,12 +46,12 @@ static void test_redelivery(void **state) {
   inbox_init(&inbox);
   inbox_connected(&inbox, false);
   inbox_note(&inbox, 1, hash("a"));
-  inbox_note(&inbox, 2, hash("a"));  /* two equal payloads are two messages */
+  inbox_note(&inbox, 2, hash("a")); /* two equal payloads are two messages */
   assert_false(inbox_holds(&inbox, 1, hash("a")));
   commit(&inbox, store);
-  assert_false(inbox_holds(&inbox, 1, hash("a")));  /* a running connection compares nothing */
+  assert_false(inbox_holds(&inbox, 1, hash("a"))); /* a running connection compares nothing */
   inbox_note(&inbox, 3, hash("b"));
-  inbox_refused(&inbox);             /* not stored */
+  inbox_refused(&inbox); /* not stored */
 
   store_memory_crash(store);
   store = open_store(disk);
@@ -61,13 +61,13 @@ static void test_redelivery(void **state) {
   assert_true(inbox_holds(&inbox, 1, hash("a")));
   assert_true(inbox_holds(&inbox, 2, hash("a")));
   assert_false(inbox_holds(&inbox, 3, hash("b")));
-  assert_false(inbox_holds(&inbox, 1, hash("a")));  /* a pair answers once */
+  assert_false(inbox_holds(&inbox, 1, hash("a"))); /* a pair answers once */
   assert_false(inbox_holds(&inbox, 0, hash("a")));
 
   inbox_connected(&inbox, true);
-  assert_false(inbox_holds(&inbox, 1, hash("other")));  /* the same packet id with other content is a new message */
+  assert_false(inbox_holds(&inbox, 1, hash("other"))); /* the same packet id with other content is a new message */
   inbox_connected(&inbox, false);
-  assert_false(inbox_holds(&inbox, 2, hash("a")));      /* another session */
+  assert_false(inbox_holds(&inbox, 2, hash("a"))); /* another session */
   inbox_connected(&inbox, true);
   inbox_deinit(&inbox);
   store_close(store);
@@ -95,7 +95,7 @@ static void test_bounded(void **state) {
   inbox_connected(&again, true);
   size_t held = 0;
   for (unsigned i = 0; i < 3 * INBOX_PAIRS; i++) held += inbox_holds(&again, (uint16_t)(i + 1), i);
-  assert_int_equal(held, 0);                        /* only the first INBOX_PAIRS messages are compared */
+  assert_int_equal(held, 0); /* only the first INBOX_PAIRS messages are compared */
   inbox_connected(&again, true);
   for (unsigned i = 2 * INBOX_PAIRS + 16; i < 3 * INBOX_PAIRS; i++) held += inbox_holds(&again, (uint16_t)(i + 1), i);
   assert_int_equal(held, INBOX_PAIRS - 16);

@@ -24,28 +24,35 @@ static void put_fault(void *ctx, struct point *point, enum point_fault fault) {
   buffer_printf(out, "%s!%s", out->len ? " " : "", point_fault_name(fault));
 }
 
-static void map_bytes(const struct points *points, const char *topic, struct bytes payload, bool too_large, struct buffer *out) {
-  const struct mapping_message message = {.topic = bytes_text(topic), .payload = payload, .too_large = too_large, .now = NOW_US, .mono = NOW};
+static void map_bytes(
+    const struct points *points, const char *topic, struct bytes payload, bool too_large, struct buffer *out) {
+  const struct mapping_message message = {
+      .topic = bytes_text(topic), .payload = payload, .too_large = too_large, .now = NOW_US, .mono = NOW};
   const struct mapping_sink sink = {out, put_record, put_fault};
   buffer_clear(out);
   (void)mapping_message(points, 8 * 3600, &message, &sink);
 }
 
-static void expect_of(struct gateway_point *list, size_t count, const char *topic, const char *payload, const char *expected) {
+static void expect_of(
+    struct gateway_point *list, size_t count, const char *topic, const char *payload, const char *expected) {
   struct gateway_device device = {.name = "d", .points = list, .point_count = count};
   const struct gateway_config config = {.devices = &device, .device_count = 1};
   struct points points;
   struct buffer out = BUFFER_NULL;
   points_init(&points, &config);
   map_bytes(&points, topic, bytes_text(payload), false, &out);
-  if (strcmp(buffer_text(&out), expected) != 0) fail_msg("%s: \"%s\", not \"%s\"", payload, buffer_text(&out), expected);
+  if (strcmp(buffer_text(&out), expected) != 0)
+    fail_msg("%s: \"%s\", not \"%s\"", payload, buffer_text(&out), expected);
   buffer_deinit(&out);
   points_deinit(&points);
 }
 
-struct row { const char *payload, *expected; };
-#define EXPECT_ROWS(point, rows) \
-  for (size_t row = 0; row < sizeof(rows) / sizeof((rows)[0]); row++) expect_of(&(point), 1, "t", (rows)[row].payload, (rows)[row].expected)
+struct row {
+  const char *payload, *expected;
+};
+#define EXPECT_ROWS(point, rows)                                                                                       \
+  for (size_t row = 0; row < sizeof(rows) / sizeof((rows)[0]); row++)                                                  \
+  expect_of(&(point), 1, "t", (rows)[row].payload, (rows)[row].expected)
 
 static void test_plain_number(void **state) {
   struct gateway_point point = sample_point("level", "p/s/d/level", "t");
@@ -124,10 +131,14 @@ static void test_integer(void **state) {
 
 static void test_boolean_and_map(void **state) {
   struct gateway_point point = sample_point("on", "p/s/d/on", "t");
-  struct gateway_map map[] = {{"1", {.value = {.type = VALUE_BOOLEAN, .boolean = true}}}, {"off", {.value = {.type = VALUE_BOOLEAN, .boolean = false}}}};
-  static const struct row plain[] = {{"true", "true good"}, {" false ", "false good"}, {"1", "!wrong-type; \"1\" bad wrong-type"}};
-  static const struct row mapped[] = {{"1", "true good"}, {"off\n", "false good"}, {"true", "!wrong-type; \"true\" bad wrong-type"}};
-  static const struct row json[] = {{"{\"v\":1}", "true good"}, {"{\"v\":1.0}", "true good"}, {"{\"v\":\"off\"}", "false good"}, {"{\"v\":2}", "!wrong-type; 2 bad wrong-type"}};
+  struct gateway_map map[] = {{"1", {.value = {.type = VALUE_BOOLEAN, .boolean = true}}},
+      {"off", {.value = {.type = VALUE_BOOLEAN, .boolean = false}}}};
+  static const struct row plain[] = {
+      {"true", "true good"}, {" false ", "false good"}, {"1", "!wrong-type; \"1\" bad wrong-type"}};
+  static const struct row mapped[] = {
+      {"1", "true good"}, {"off\n", "false good"}, {"true", "!wrong-type; \"true\" bad wrong-type"}};
+  static const struct row json[] = {{"{\"v\":1}", "true good"}, {"{\"v\":1.0}", "true good"},
+      {"{\"v\":\"off\"}", "false good"}, {"{\"v\":2}", "!wrong-type; 2 bad wrong-type"}};
   (void)state;
   point.type = VALUE_BOOLEAN;
   EXPECT_ROWS(point, plain);
@@ -141,7 +152,8 @@ static void test_boolean_and_map(void **state) {
 static void test_text(void **state) {
   struct gateway_point point = sample_point("mode", "p/s/d/mode", "t");
   static const struct row plain[] = {{" 远程 ", "\" 远程 \" good"}, {"", "\"\" good"}, {"\xc3", "!not-utf8"}};
-  static const struct row json[] = {{"{\"m\":\"a\\u4e2d\"}", "\"a中\" good"}, {"{\"m\":1}", "!wrong-type; 1 bad wrong-type"}};
+  static const struct row json[] = {
+      {"{\"m\":\"a\\u4e2d\"}", "\"a中\" good"}, {"{\"m\":1}", "!wrong-type; 1 bad wrong-type"}};
   (void)state;
   point.type = VALUE_TEXT;
   EXPECT_ROWS(point, plain);
@@ -174,8 +186,8 @@ static void test_time(void **state) {
 }
 
 static void test_several_points_and_events(void **state) {
-  struct gateway_point list[3] = {sample_point("opening", "p/s/d/opening", "gates/1"), sample_point("limit", "p/s/d/limit", "gates/1"),
-                                  sample_point("other", "p/s/d/other", "elsewhere")};
+  struct gateway_point list[3] = {sample_point("opening", "p/s/d/opening", "gates/1"),
+      sample_point("limit", "p/s/d/limit", "gates/1"), sample_point("other", "p/s/d/other", "elsewhere")};
   (void)state;
   list[0].value = SAMPLE_POINTER("list", "1", "a~b/c");
   list[1].value = SAMPLE_POINTER("limit");
@@ -214,8 +226,8 @@ static void test_sizes(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain_number), cmocka_unit_test(test_json_number), cmocka_unit_test(test_integer),
-                                     cmocka_unit_test(test_boolean_and_map), cmocka_unit_test(test_text), cmocka_unit_test(test_time),
-                                     cmocka_unit_test(test_several_points_and_events), cmocka_unit_test(test_sizes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain_number), cmocka_unit_test(test_json_number),
+      cmocka_unit_test(test_integer), cmocka_unit_test(test_boolean_and_map), cmocka_unit_test(test_text),
+      cmocka_unit_test(test_time), cmocka_unit_test(test_several_points_and_events), cmocka_unit_test(test_sizes)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

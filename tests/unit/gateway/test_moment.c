@@ -55,12 +55,15 @@ static void test_table(void **state) {
     int64_t us = INT64_MIN;
     int outcome = moment_parse(&format, rows[i].zone_s, bytes_text(rows[i].text), &us);
     if (outcome != 0) us = INT64_MIN;
-    if (us != rows[i].us) fail_msg("%s by %s: %lld, not %lld", rows[i].text, rows[i].pattern ? rows[i].pattern : "-", (long long)us, (long long)rows[i].us);
+    if (us != rows[i].us)
+      fail_msg("%s by %s: %lld, not %lld", rows[i].text, rows[i].pattern ? rows[i].pattern : "-", (long long)us,
+          (long long)rows[i].us);
   }
 }
 
 static void test_numbers(void **state) {
-  const struct gateway_time seconds = {.format = GATEWAY_TIME_EPOCH_S}, pattern = {.format = GATEWAY_TIME_PATTERN, .pattern = "%Y"};
+  const struct gateway_time seconds = {.format = GATEWAY_TIME_EPOCH_S},
+                            pattern = {.format = GATEWAY_TIME_PATTERN, .pattern = "%Y"};
   int64_t us;
   (void)state;
   assert_int_equal(moment_number(&seconds, 1.5, &us), 0);

@@ -5,7 +5,8 @@
 enum { COUNT = 50 };
 
 static void keep(struct point *point, double number, enum record_quality quality) {
-  const struct record record = {.quality = quality, .value = {.type = VALUE_NUMBER, .number = number}, .time = 5, .received = 6};
+  const struct record record = {
+      .quality = quality, .value = {.type = VALUE_NUMBER, .number = number}, .time = 5, .received = 6};
   point_keep(point, &record);
 }
 
@@ -17,12 +18,12 @@ static void test_one_point(void **state) {
   struct silence silence;
   struct record record;
   (void)state;
-  list[0].stale_after_us = 100;  /* b is never stale */
+  list[0].stale_after_us = 100; /* b is never stale */
   points_init(&points, &config);
   silence_init(&silence, &points, 1000);
   assert_int_equal(silence_next(&silence), 1100);
   assert_null(silence_take(&silence, 1099));
-  points.items[0].heard = 1050;  /* a payload in between */
+  points.items[0].heard = 1050; /* a payload in between */
   assert_null(silence_take(&silence, 1100));
   assert_int_equal(silence_next(&silence), 1150);
   struct point *point = silence_take(&silence, 1150);

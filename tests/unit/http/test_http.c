@@ -70,7 +70,8 @@ static void test_pages(void **state) {
   assert_non_null(strstr(answer, "no link to the broker"));
   ask(http, port, "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", answer, sizeof answer);
   assert_non_null(strstr(answer, " 404 "));
-  ask(http, port, "POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", answer, sizeof answer);
+  ask(http, port, "POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", answer,
+      sizeof answer);
   assert_non_null(strstr(answer, " 405 "));
   http_free(http);
 }

@@ -32,14 +32,13 @@ static void test_text_of_public_key(void **state) {
 static void test_bad_texts(void **state) {
   (void)state;
   struct public_key key;
-  const char *bad[] = {"",
-                       "ed25519:",
-                       "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",
-                       "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMb",   /* one short */
-                       "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbgA", /* one long */
-                       "ed25519:A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",  /* not the url alphabet */
-                       "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbh"}; /* stray bits: a second spelling of the same key */
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(public_key_parse(bytes_text(bad[i]), &key), IDENTITY_BAD_TEXT);
+  const char *bad[] = {"", "ed25519:", "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",
+      "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMb",   /* one short */
+      "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbgA", /* one long */
+      "ed25519:A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",  /* not the url alphabet */
+      "ed25519:A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbh"}; /* stray bits: a second spelling of the same key */
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(public_key_parse(bytes_text(bad[i]), &key), IDENTITY_BAD_TEXT);
 }
 
 static void test_transport_fits_on_both_sides(void **state) {

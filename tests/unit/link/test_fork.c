@@ -5,7 +5,8 @@
 #include <cmocka.h>
 
 enum { A = 101, B = 102, C = 103 };
-#define RUNS(...) (const struct link_run[]){__VA_ARGS__}, sizeof((const struct link_run[]){__VA_ARGS__}) / sizeof(struct link_run)
+#define RUNS(...)                                                                                                      \
+  (const struct link_run[]){__VA_ARGS__}, sizeof((const struct link_run[]){__VA_ARGS__}) / sizeof(struct link_run)
 
 static void assert_common(struct fork_side mine, struct fork_side peer, uint64_t common, bool expected) {
   bool forked = !expected;
@@ -45,7 +46,11 @@ static void test_nothing_in_common(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_same_past), cmocka_unit_test(test_peer_holds_nothing), cmocka_unit_test(test_old_copy_before_it_wrote), cmocka_unit_test(test_old_copy_that_wrote_on), cmocka_unit_test(test_nothing_in_common),
+      cmocka_unit_test(test_same_past),
+      cmocka_unit_test(test_peer_holds_nothing),
+      cmocka_unit_test(test_old_copy_before_it_wrote),
+      cmocka_unit_test(test_old_copy_that_wrote_on),
+      cmocka_unit_test(test_nothing_in_common),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

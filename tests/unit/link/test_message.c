@@ -1,24 +1,73 @@
-/* The messages between nodes: every type goes through and comes back with the same bytes, cut and hostile frames are refused, what later versions add passes. */
+/* The messages between nodes: every type goes through and comes back with the same bytes, cut and hostile frames are
+ * refused, what later versions add passes. */
 #include "common/link/message.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
-#define TEXT(t) {(const uint8_t *)(t), sizeof(t) - 1}
-#define EPOCH {UINT64_C(1790000000000000), UINT64_MAX}
+#define TEXT(t)                                                                                                        \
+  { (const uint8_t *)(t), sizeof(t) - 1 }
+#define EPOCH                                                                                                          \
+  { UINT64_C(1790000000000000), UINT64_MAX }
 
 static const struct link_message samples[] = {
-    {.type = LINK_HELLO, .session = 1, .version_low = 1, .version_high = 3, .run = UINT64_MAX, .answer = 7, .clock = -5, .scope = 77, .node = TEXT("chongqing/cuntan")},
-    {.type = LINK_HELD, .session = 2, .stream = TEXT("a/b!urgent"), .epoch = EPOCH, .last = 900, .range_count = 3, .ranges = {{1, 5}, {7, 7}, {300, UINT64_MAX}}, .run_count = 2, .runs = {{11, 1}, {UINT64_MAX, 400}}, .number = 1},
+    {.type = LINK_HELLO,
+        .session = 1,
+        .version_low = 1,
+        .version_high = 3,
+        .run = UINT64_MAX,
+        .answer = 7,
+        .clock = -5,
+        .scope = 77,
+        .node = TEXT("chongqing/cuntan")},
+    {.type = LINK_HELD,
+        .session = 2,
+        .stream = TEXT("a/b!urgent"),
+        .epoch = EPOCH,
+        .last = 900,
+        .range_count = 3,
+        .ranges = {{1, 5}, {7, 7}, {300, UINT64_MAX}},
+        .run_count = 2,
+        .runs = {{11, 1}, {UINT64_MAX, 400}},
+        .number = 1},
     {.type = LINK_HELD, .session = 2, .stream = TEXT("a/b"), .epoch = EPOCH, .number = 2},
     {.type = LINK_HELD_END, .session = 2, .number = 2},
     {.type = LINK_ATTACH, .session = UINT64_MAX, .number = 300},
-    {.type = LINK_BLOCK, .session = 2, .number = 1, .lane = LANE_BACKFILL, .scope = 3, .from = 5, .to = 500, .body = TEXT("block")},
-    {.type = LINK_CLAIM, .session = 2, .number = 2, .scope = 3, .stream = TEXT("a/b"), .epoch = EPOCH, .from = 1, .to = UINT64_MAX},
-    {.type = LINK_DISCARD, .session = 2, .number = 3, .scope = 3, .stream = TEXT("a/b"), .epoch = EPOCH, .from = 4, .to = 4, .time = 1790000000000000, .by = TEXT("a/b"), .reason = TEXT("keep")},
+    {.type = LINK_BLOCK,
+        .session = 2,
+        .number = 1,
+        .lane = LANE_BACKFILL,
+        .scope = 3,
+        .from = 5,
+        .to = 500,
+        .body = TEXT("block")},
+    {.type = LINK_CLAIM,
+        .session = 2,
+        .number = 2,
+        .scope = 3,
+        .stream = TEXT("a/b"),
+        .epoch = EPOCH,
+        .from = 1,
+        .to = UINT64_MAX},
+    {.type = LINK_DISCARD,
+        .session = 2,
+        .number = 3,
+        .scope = 3,
+        .stream = TEXT("a/b"),
+        .epoch = EPOCH,
+        .from = 4,
+        .to = 4,
+        .time = 1790000000000000,
+        .by = TEXT("a/b"),
+        .reason = TEXT("keep")},
     {.type = LINK_ACK, .session = 2, .channel = 1, .number = 1, .to = 200},
-    {.type = LINK_REFUSED, .session = 2, .channel = 0, .number = 9, .code = LINK_REFUSED_FORBIDDEN, .reason = TEXT("why")},
+    {.type = LINK_REFUSED,
+        .session = 2,
+        .channel = 0,
+        .number = 9,
+        .code = LINK_REFUSED_FORBIDDEN,
+        .reason = TEXT("why")},
     {.type = LINK_LATER, .session = 2, .channel = 1, .number = 4, .to = 4},
     {.type = LINK_PING, .session = 2, .token = 3, .clock = INT64_MIN},
     {.type = LINK_PONG, .session = 2, .token = 3, .clock = 1, .clock_received = INT64_MAX},
@@ -45,12 +94,18 @@ static int read_copy(struct bytes from) {
 }
 
 static void assert_fields(const struct link_message *a, const struct link_message *b) {
-  assert_true(a->type == b->type && a->session == b->session && a->number == b->number && a->from == b->from && a->to == b->to);
-  assert_true(a->version_low == b->version_low && a->version_high == b->version_high && a->run == b->run && a->answer == b->answer);
-  assert_true(a->clock == b->clock && a->clock_received == b->clock_received && a->token == b->token && a->time == b->time && a->scope == b->scope);
-  assert_true(a->lane == b->lane && a->channel == b->channel && a->code == b->code && a->payload_type == b->payload_type);
-  assert_true(bytes_equal(a->node, b->node) && bytes_equal(a->stream, b->stream) && bytes_equal(a->by, b->by) && bytes_equal(a->reason, b->reason) && bytes_equal(a->body, b->body));
-  assert_true(epoch_compare(a->epoch, b->epoch) == 0 && a->last == b->last && a->range_count == b->range_count && a->run_count == b->run_count);
+  assert_true(
+      a->type == b->type && a->session == b->session && a->number == b->number && a->from == b->from && a->to == b->to);
+  assert_true(a->version_low == b->version_low && a->version_high == b->version_high && a->run == b->run &&
+              a->answer == b->answer);
+  assert_true(a->clock == b->clock && a->clock_received == b->clock_received && a->token == b->token &&
+              a->time == b->time && a->scope == b->scope);
+  assert_true(
+      a->lane == b->lane && a->channel == b->channel && a->code == b->code && a->payload_type == b->payload_type);
+  assert_true(bytes_equal(a->node, b->node) && bytes_equal(a->stream, b->stream) && bytes_equal(a->by, b->by) &&
+              bytes_equal(a->reason, b->reason) && bytes_equal(a->body, b->body));
+  assert_true(epoch_compare(a->epoch, b->epoch) == 0 && a->last == b->last && a->range_count == b->range_count &&
+              a->run_count == b->run_count);
   assert_memory_equal(a->ranges, b->ranges, sizeof a->ranges);
   assert_memory_equal(a->runs, b->runs, sizeof a->runs);
 }
@@ -88,7 +143,8 @@ static void test_cut_frames_are_malformed(void **state) {
   for (size_t i = 0; i < SAMPLES; i++) {
     struct buffer frame = frame_of(&samples[i]);
     size_t needed = frame.len - samples[i].body.len;
-    for (size_t len = 0; len < frame.len; len++) assert_int_equal(read_copy(bytes_of(frame.data, len)), len < needed ? LINK_MALFORMED : 0);
+    for (size_t len = 0; len < frame.len; len++)
+      assert_int_equal(read_copy(bytes_of(frame.data, len)), len < needed ? LINK_MALFORMED : 0);
     buffer_deinit(&frame);
   }
 }
@@ -134,7 +190,7 @@ static int held_with_ranges(uint64_t count, const uint64_t *numbers, size_t n) {
   held_head(&frame, &w);
   writer_varint(&w, count);
   for (size_t i = 0; i < n; i++) writer_varint(&w, numbers[i]);
-  writer_varint(&w, 0);   /* no runs */
+  writer_varint(&w, 0); /* no runs */
   writer_varint(&w, 1);
   int outcome = read_copy(buffer_bytes(&frame));
   buffer_deinit(&frame);
@@ -148,8 +204,10 @@ static void test_hostile_ranges(void **state) {
   assert_int_equal(held_with_ranges(LINK_RANGES_MAX, twos, 2 * LINK_RANGES_MAX), 0);
   assert_int_equal(held_with_ranges(LINK_RANGES_MAX + 1, twos, 2 * (LINK_RANGES_MAX + 1)), LINK_MALFORMED);
   assert_int_equal(held_with_ranges(UINT64_MAX, twos, 4), LINK_MALFORMED);
-  assert_int_equal(held_with_ranges(1, (const uint64_t[]){5, UINT64_MAX}, 2), LINK_MALFORMED);         /* ends before it begins */
-  assert_int_equal(held_with_ranges(2, (const uint64_t[]){5, 5, 0, 3}, 4), LINK_MALFORMED);            /* begins inside the one before */
+  assert_int_equal(
+      held_with_ranges(1, (const uint64_t[]){5, UINT64_MAX}, 2), LINK_MALFORMED); /* ends before it begins */
+  assert_int_equal(
+      held_with_ranges(2, (const uint64_t[]){5, 5, 0, 3}, 4), LINK_MALFORMED); /* begins inside the one before */
   assert_int_equal(held_with_ranges(2, (const uint64_t[]){5, 5, UINT64_MAX - 2, 3}, 4), LINK_MALFORMED); /* wraps */
 }
 
@@ -179,7 +237,8 @@ static void assert_refused(const struct link_message *m) {
 
 static void test_hostile_fields(void **state) {
   (void)state;
-  assert_refused(&(struct link_message){.type = LINK_BLOCK, .session = 1, .number = 1, .lane = LANES, .from = 1, .to = 1});
+  assert_refused(
+      &(struct link_message){.type = LINK_BLOCK, .session = 1, .number = 1, .lane = LANES, .from = 1, .to = 1});
   assert_refused(&(struct link_message){.type = LINK_ACK, .session = 1, .channel = 2, .number = 1, .to = 1});
   assert_refused(&(struct link_message){.type = LINK_ACK, .session = 1, .channel = 0, .number = 9, .to = 8});
   assert_refused(&(struct link_message){.type = LINK_CLAIM, .session = 1, .stream = TEXT("a"), .from = 9, .to = 8});
@@ -187,8 +246,14 @@ static void test_hostile_fields(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),           cmocka_unit_test(test_fixed_bytes),    cmocka_unit_test(test_cut_frames_are_malformed), cmocka_unit_test(test_trailing_fields_pass),
-      cmocka_unit_test(test_unknown_type_passes),  cmocka_unit_test(test_hostile_ranges), cmocka_unit_test(test_hostile_runs),             cmocka_unit_test(test_hostile_fields),
+      cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_fixed_bytes),
+      cmocka_unit_test(test_cut_frames_are_malformed),
+      cmocka_unit_test(test_trailing_fields_pass),
+      cmocka_unit_test(test_unknown_type_passes),
+      cmocka_unit_test(test_hostile_ranges),
+      cmocka_unit_test(test_hostile_runs),
+      cmocka_unit_test(test_hostile_fields),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

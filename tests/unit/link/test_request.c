@@ -1,4 +1,5 @@
-/* The operators' protocol: every message type goes through and comes back, no cut or altered frame is taken for a good one. */
+/* The operators' protocol: every message type goes through and comes back, no cut or altered frame is taken for a good
+ * one. */
 #include "common/link/request.h"
 #include "common/record/block.h"
 #include <setjmp.h>
@@ -10,7 +11,11 @@ static const uint8_t block[] = {1, 2, 3};
 
 static const struct request_message samples[] = {
     {.type = REQUEST_HELLO, .version = 1, .clock = -5, .program = {(const uint8_t *)"riverbus 1", 10}},
-    {.type = REQUEST_WELCOME, .version = 1, .clock = 1700000000000000, .node = {(const uint8_t *)"chongqing", 9}, .name = {(const uint8_t *)"值班", 6}},
+    {.type = REQUEST_WELCOME,
+        .version = 1,
+        .clock = 1700000000000000,
+        .node = {(const uint8_t *)"chongqing", 9},
+        .name = {(const uint8_t *)"值班", 6}},
     {.type = REQUEST_PING, .token = 7, .clock = 1},
     {.type = REQUEST_PONG, .token = UINT64_MAX, .clock = 2},
     {.type = REQUEST_REQUEST, .id = 3, .window = 65536, .body = {(const uint8_t *)"{}", 2}},
@@ -26,7 +31,8 @@ enum { SAMPLES = sizeof samples / sizeof samples[0] };
 static void assert_same(const struct request_message *a, const struct request_message *b) {
   assert_int_equal(a->type, b->type);
   assert_true(a->version == b->version && a->clock == b->clock && a->token == b->token);
-  assert_true(a->id == b->id && a->window == b->window && a->last == b->last && a->lane == b->lane && a->position == b->position && a->within == b->within);
+  assert_true(a->id == b->id && a->window == b->window && a->last == b->last && a->lane == b->lane &&
+              a->position == b->position && a->within == b->within);
   assert_true(bytes_equal(a->program, b->program) && bytes_equal(a->node, b->node));
   assert_true(bytes_equal(a->name, b->name) && bytes_equal(a->body, b->body));
 }
@@ -79,7 +85,8 @@ static void test_bad_fields(void **state) {
       {{REQUEST_ACK, 1, LANES, 1}, 4},     /* no such lane */
       {{REQUEST_HELLO, 1, 0, 1, 0xff}, 5}, /* a name that is not UTF-8 */
   };
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_int_equal(read_copy(bad[i].bytes, bad[i].len), REQUEST_MALFORMED);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    assert_int_equal(read_copy(bad[i].bytes, bad[i].len), REQUEST_MALFORMED);
   assert_false(request_is(bytes_of(bad[0].bytes, 2)));
   assert_false(request_is(BYTES_NULL));
 }

@@ -1,4 +1,5 @@
-/* How much telemetry may be on the way: grows with what the link carries, only while it was the bound; halves when the urgent ping gets slow. */
+/* How much telemetry may be on the way: grows with what the link carries, only while it was the bound; halves when the
+ * urgent ping gets slow. */
 #include "common/link/window.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,13 +24,13 @@ static void test_bounds_at_the_start(void **state) {
 static void test_holds_back(void **state) {
   struct window window = fresh();
   (void)state;
-  assert_true(window_open(&window, 2 * WINDOW_START));   /* alone it may always go */
+  assert_true(window_open(&window, 2 * WINDOW_START)); /* alone it may always go */
   window_sent(&window, WINDOW_START - 10);
   assert_true(window_open(&window, 10));
   assert_false(window_open(&window, 11));
   window_forget(&window, 1);
   assert_true(window_open(&window, 11));
-  window_forget(&window, MOST);                          /* more than there is: none is left, not a wrap */
+  window_forget(&window, MOST); /* more than there is: none is left, not a wrap */
   assert_int_equal(window.in_flight, 0);
 }
 
@@ -38,7 +39,7 @@ static void test_grows_when_it_was_the_bound(void **state) {
   (void)state;
   window_sent(&window, WINDOW_START);
   assert_false(window_open(&window, 1));
-  window_acked(&window, WINDOW_START, 100 * MS);         /* 256 KiB in 100 ms: 640 KiB in 250 ms; half the way there */
+  window_acked(&window, WINDOW_START, 100 * MS); /* 256 KiB in 100 ms: 640 KiB in 250 ms; half the way there */
   assert_int_equal(window.now, (WINDOW_START + WINDOW_START * 5 / 2) / 2 + 1);
   assert_int_equal(window.in_flight, 0);
 }
@@ -83,7 +84,7 @@ static void test_a_slow_ping_halves(void **state) {
   assert_int_equal(window.now, 4 * WINDOW_FLOOR);
   window_ping(&window, 220 * MS, 2000 * MS);
   assert_int_equal(window.now, 2 * WINDOW_FLOOR);
-  window_ping(&window, 220 * MS, 2100 * MS);             /* the queue of before is still on its way */
+  window_ping(&window, 220 * MS, 2100 * MS); /* the queue of before is still on its way */
   assert_int_equal(window.now, 2 * WINDOW_FLOOR);
   window_ping(&window, 220 * MS, 2250 * MS);
   window_ping(&window, 220 * MS, 2500 * MS);
@@ -92,8 +93,13 @@ static void test_a_slow_ping_halves(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_bounds_at_the_start),  cmocka_unit_test(test_holds_back),          cmocka_unit_test(test_grows_when_it_was_the_bound), cmocka_unit_test(test_stays_when_the_supply_was_the_bound),
-      cmocka_unit_test(test_shrinks_to_a_slow_link), cmocka_unit_test(test_never_above_the_most), cmocka_unit_test(test_a_slow_ping_halves),
+      cmocka_unit_test(test_bounds_at_the_start),
+      cmocka_unit_test(test_holds_back),
+      cmocka_unit_test(test_grows_when_it_was_the_bound),
+      cmocka_unit_test(test_stays_when_the_supply_was_the_bound),
+      cmocka_unit_test(test_shrinks_to_a_slow_link),
+      cmocka_unit_test(test_never_above_the_most),
+      cmocka_unit_test(test_a_slow_ping_halves),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@
 #include <unistd.h>
 #include <zmq.h>
 
-/* Two ends in one process; their loops are turned by hand until something happened. Each wait has a bound of turns, not of time. */
+/* Two ends in one process; their loops are turned by hand until something happened. Each wait has a bound of turns, not
+ * of time. */
 struct end {
   struct net *net;
   struct identity_transport transport;
@@ -71,18 +72,19 @@ static void end_init(struct end *end) {
   assert_int_equal(identity_generate(&identity), 0);
   identity_transport(identity, &end->transport);
   identity_free(identity);
-  struct net_options options = {.transport = end->transport, .events = {end, principal_of, on_message, on_opened, on_closed, on_refused}};
+  struct net_options options = {
+      .transport = end->transport, .events = {end, principal_of, on_message, on_opened, on_closed, on_refused}};
   assert_int_equal(net_new(&end->net, &options), 0);
 }
 
-#define UNTIL(condition, a, b)                                                                                                                                                     \
-  do {                                                                                                                                                                             \
-    int turns = 0;                                                                                                                                                                 \
-    while (!(condition) && turns++ < 2000) {                                                                                                                                       \
-      assert_int_equal(net_poll((a).net, NULL, 0, 5000), 0);                                                                                                                       \
-      assert_int_equal(net_poll((b).net, NULL, 0, 5000), 0);                                                                                                                       \
-    }                                                                                                                                                                              \
-    assert_true(condition);                                                                                                                                                        \
+#define UNTIL(condition, a, b)                                                                                         \
+  do {                                                                                                                 \
+    int turns = 0;                                                                                                     \
+    while (!(condition) && turns++ < 2000) {                                                                           \
+      assert_int_equal(net_poll((a).net, NULL, 0, 5000), 0);                                                           \
+      assert_int_equal(net_poll((b).net, NULL, 0, 5000), 0);                                                           \
+    }                                                                                                                  \
+    assert_true(condition);                                                                                            \
   } while (0)
 
 struct pair {
@@ -103,8 +105,12 @@ static void pair_init(struct pair *pair, const char *host) {
 }
 static void pair_connect(struct pair *pair) {
   const char *why = "";
-  assert_int_equal(net_connect(pair->client.net, pair->urgent, pair->server.transport.public_key, 0, "broker", &pair->conn_urgent, &why), 0);
-  assert_int_equal(net_connect(pair->client.net, pair->telemetry, pair->server.transport.public_key, 1, "broker", &pair->conn_telemetry, &why), 0);
+  assert_int_equal(net_connect(pair->client.net, pair->urgent, pair->server.transport.public_key, 0, "broker",
+                       &pair->conn_urgent, &why),
+      0);
+  assert_int_equal(net_connect(pair->client.net, pair->telemetry, pair->server.transport.public_key, 1, "broker",
+                       &pair->conn_telemetry, &why),
+      0);
   UNTIL(pair->client.opened == 2, pair->client, pair->server);
 }
 static void pair_deinit(struct pair *pair) {
@@ -160,7 +166,8 @@ static void a_stranger_is_refused(void **state) {
   const char *why = "";
   pair_init(&p, "127.0.0.1");
   p.server.known = NULL;
-  assert_int_equal(net_connect(p.client.net, p.urgent, p.server.transport.public_key, 0, "broker", &p.conn_urgent, &why), 0);
+  assert_int_equal(
+      net_connect(p.client.net, p.urgent, p.server.transport.public_key, 0, "broker", &p.conn_urgent, &why), 0);
   UNTIL(p.server.refused > 0, p.client, p.server);
   assert_memory_equal(p.server.refused_address, "tcp://127.0.0.1:", 16);
   assert_string_not_equal(p.server.refused_address, p.urgent); /* whose it is, not ours */
@@ -275,7 +282,8 @@ static void a_chosen_routing_id_is_refused(void **state) {
   struct pair p;
   struct net_stats stats;
   pair_init(&p, "127.0.0.1");
-  void *context = zmq_ctx_new(), *thief = raw_dealer(&p, context, p.urgent, "thief"), *honest = raw_dealer(&p, context, p.urgent, NULL);
+  void *context = zmq_ctx_new(), *thief = raw_dealer(&p, context, p.urgent, "thief"),
+       *honest = raw_dealer(&p, context, p.urgent, NULL);
   zmq_send(thief, "mine", 4, 0);
   UNTIL((net_stats(p.server.net, &stats), stats.refused_messages == 1), p.server, p.client);
   zmq_send(honest, "good", 4, 0);
@@ -335,7 +343,8 @@ static void a_peer_that_never_reads_makes_full(void **state) {
   pair_init(&p, "127.0.0.1");
   pair_connect(&p);
   int result = 0;
-  while (taken < 100000 && (result = net_send(p.client.net, p.conn_telemetry, bytes_of(block, sizeof block))) == 0) taken++;
+  while (taken < 100000 && (result = net_send(p.client.net, p.conn_telemetry, bytes_of(block, sizeof block))) == 0)
+    taken++;
   assert_int_equal(result, NET_FULL);
   assert_true(taken >= 256 && taken < 2000); /* both high waters and what the kernel buffers */
   assert_int_equal(net_send(p.client.net, p.conn_urgent, bytes_text("u")), 0);

@@ -1,6 +1,6 @@
 /*
- * A gateway (p/s) and its broker (p) over a pipe in memory, each with a memory store that commits only when the test says so; and a broker to which a
- * station written by hand speaks, for what no honest node would send.
+ * A gateway (p/s) and its broker (p) over a pipe in memory, each with a memory store that commits only when the test
+ * says so; and a broker to which a station written by hand speaks, for what no honest node would send.
  */
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -13,23 +13,37 @@
 #include <cmocka.h>
 
 enum { GATEWAY = 0, BROKER = 1, SIDES = 2 };
-enum { CONN_GATEWAY = 10, CONN_BROKER = 20, CONN_STRANGER = 30 };   /* + channel: an end of a connection */
+enum { CONN_GATEWAY = 10, CONN_BROKER = 20, CONN_STRANGER = 30 }; /* + channel: an end of a connection */
 
-struct sent { int side; uint64_t conn; struct link_message m; struct buffer frame; bool delivered; };
-struct side { struct memory_disk *disk; struct store *store; struct node *node; struct node_peer *peer; };
+struct sent {
+  int side;
+  uint64_t conn;
+  struct link_message m;
+  struct buffer frame;
+  bool delivered;
+};
+struct side {
+  struct memory_disk *disk;
+  struct store *store;
+  struct node *node;
+  struct node_peer *peer;
+};
 struct pipe {
   struct side sides[SIDES];
   struct world world;
   int64_t now;
   uint64_t random;
-  struct sent *sent;               /* all that was ever sent, in order */
+  struct sent *sent; /* all that was ever sent, in order */
   size_t count, next;
-  uint64_t deaf_conn;              /* sends on it fail */
+  uint64_t deaf_conn; /* sends on it fail */
   size_t clones, told_discards;
   uint64_t discard_from, discard_to;
   char discard_reason[32];
 };
-struct end { struct pipe *pipe; int side; };
+struct end {
+  struct pipe *pipe;
+  int side;
+};
 static struct end ends[SIDES];
 
 /* ---- the world ---- */
@@ -42,7 +56,8 @@ static struct instant pipe_now(void *ctx) {
 static void pipe_random(void *ctx, void *out, size_t len) {
   struct pipe *p = ctx;
   uint8_t *bytes = out;
-  for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)((p->random = p->random * 6364136223846793005u + 1442695040888963407u) >> 56);
+  for (size_t i = 0; i < len; i++)
+    bytes[i] = (uint8_t)((p->random = p->random * 6364136223846793005u + 1442695040888963407u) >> 56);
 }
 
 static bool on_send(void *ctx, uint64_t conn, struct bytes message) {
@@ -81,11 +96,16 @@ static void on_discarded(void *ctx, const struct store_discard *discards, size_t
 
 static void side_start(struct pipe *p, int n) {
   struct side *side = &p->sides[n];
-  struct store_options store = {.path = "", .max_size = 1 << 28, .world = &p->world, .keep_us = n == GATEWAY ? 3600 * SECOND_US : 0};
-  struct node_peer_config broker = {.principal = "broker p", .node = "p", .role = NODE_PEER_UPSTREAM, .connects = true}, station = {.principal = "station p/s", .node = "p/s", .role = NODE_PEER_STATION};
+  struct store_options store = {
+      .path = "", .max_size = 1 << 28, .world = &p->world, .keep_us = n == GATEWAY ? 3600 * SECOND_US : 0};
+  struct node_peer_config broker = {.principal = "broker p", .node = "p", .role = NODE_PEER_UPSTREAM, .connects = true},
+                          station = {.principal = "station p/s", .node = "p/s", .role = NODE_PEER_STATION};
   ends[n] = (struct end){p, n};
   assert_int_equal(store_open_memory(&side->store, &store, side->disk), 0);
-  struct node_options options = {.name = n == GATEWAY ? "p/s" : "p", .world = &p->world, .store = side->store, .hooks = {.ctx = &ends[n], .send = on_send, .close = on_close, .event = on_event, .discarded = on_discarded}};
+  struct node_options options = {.name = n == GATEWAY ? "p/s" : "p",
+      .world = &p->world,
+      .store = side->store,
+      .hooks = {.ctx = &ends[n], .send = on_send, .close = on_close, .event = on_event, .discarded = on_discarded}};
   side->node = node_new(&options);
   side->peer = node_peer_add(side->node, n == GATEWAY ? &broker : &station);
 }
@@ -121,15 +141,18 @@ static void tick(struct pipe *p) {
   for (int n = 0; n < SIDES; n++) node_tick(p->sides[n].node);
 }
 
-/* Delivers all that was sent to the other side until nothing more comes; what goes to the stranger's or a handmade station's end stays for the test to look at. */
+/* Delivers all that was sent to the other side until nothing more comes; what goes to the stranger's or a handmade
+ * station's end stays for the test to look at. */
 static void deliver(struct pipe *p) {
   for (tick(p); p->next < p->count; tick(p)) {
     struct sent *sent = &p->sent[p->next++];
     if (sent->conn >= CONN_STRANGER) continue;
     bool to_broker = sent->side == GATEWAY;
     uint64_t twin = to_broker ? sent->conn + 10 : sent->conn - 10;
-    struct bytes frame = bytes_of(mem_copy(sent->frame.data, sent->frame.len), sent->frame.len);   /* p->sent moves as answers are sent */
-    node_receive(p->sides[to_broker ? BROKER : GATEWAY].node, to_broker ? "station p/s" : "broker p", twin, (enum channel)(sent->conn % 10), frame);
+    struct bytes frame =
+        bytes_of(mem_copy(sent->frame.data, sent->frame.len), sent->frame.len); /* p->sent moves as answers are sent */
+    node_receive(p->sides[to_broker ? BROKER : GATEWAY].node, to_broker ? "station p/s" : "broker p", twin,
+        (enum channel)(sent->conn % 10), frame);
     free((void *)(uintptr_t)frame.data);
   }
 }
@@ -153,7 +176,8 @@ static void settle(struct pipe *p) {
 }
 
 static void connect_link(struct pipe *p) {
-  node_opened(p->sides[GATEWAY].node, p->sides[GATEWAY].peer, CONN_GATEWAY + CHANNEL_URGENT, CONN_GATEWAY + CHANNEL_TELEMETRY);
+  node_opened(
+      p->sides[GATEWAY].node, p->sides[GATEWAY].peer, CONN_GATEWAY + CHANNEL_URGENT, CONN_GATEWAY + CHANNEL_TELEMETRY);
   deliver(p);
 }
 
@@ -188,7 +212,11 @@ static struct node_peer_status status_of(struct pipe *p, int n) {
 static struct blob *draft(struct pipe *p, const char *stream, const char *address, int64_t value, uint64_t run) {
   struct block_builder *builder = block_builder_new();
   int64_t received = pipe_now(p).wall;
-  struct record record = {.kind = RECORD_READING, .address = bytes_text(address), .time = received, .received = received, .value = {.type = VALUE_INTEGER, .integer = value}};
+  struct record record = {.kind = RECORD_READING,
+      .address = bytes_text(address),
+      .time = received,
+      .received = received,
+      .value = {.type = VALUE_INTEGER, .integer = value}};
   block_builder_add(builder, &record, BLOCK_MAX);
   struct blob *blob = block_builder_finish(builder, bytes_text(stream), run);
   block_builder_free(builder);
@@ -204,7 +232,11 @@ static void measure(struct pipe *p, int64_t value) {
   commit(p, GATEWAY);
 }
 
-struct found { int64_t value; size_t times; enum lane lane; };
+struct found {
+  int64_t value;
+  size_t times;
+  enum lane lane;
+};
 static bool find_value(void *ctx, const struct store_entry *entry) {
   struct found *found = ctx;
   struct block block;
@@ -319,7 +351,13 @@ static void say_on(struct pipe *p, uint64_t conn, const struct link_message *m) 
 }
 
 static void greet_as(struct pipe *p, const char *name) {
-  say_on(p, CONN_STRANGER, &(struct link_message){.type = LINK_HELLO, .session = 99, .version_low = 1, .version_high = 1, .run = 4711, .node = bytes_text(name)});
+  say_on(p, CONN_STRANGER,
+      &(struct link_message){.type = LINK_HELLO,
+          .session = 99,
+          .version_low = 1,
+          .version_high = 1,
+          .run = 4711,
+          .node = bytes_text(name)});
 }
 
 static void be_station(struct pipe *p) {
@@ -332,7 +370,14 @@ static void be_station(struct pipe *p) {
 static void say_block(struct pipe *p, uint64_t number, const char *stream, const char *address) {
   struct blob *blob = draft(p, stream, address, 5, 4711);
   block_number(blob, (struct epoch){1, 1}, number);
-  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_BLOCK, .session = 99, .number = number, .lane = LANE_LIVE, .from = number, .to = number, .body = blob_bytes(blob)});
+  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY,
+      &(struct link_message){.type = LINK_BLOCK,
+          .session = 99,
+          .number = number,
+          .lane = LANE_LIVE,
+          .from = number,
+          .to = number,
+          .body = blob_bytes(blob)});
   blob_unref(blob);
 }
 
@@ -342,8 +387,8 @@ static void after_later_nothing_is_taken_until_it_begins_again(void **state) {
   be_station(p);
   store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = true});
   say_block(p, 1, "p/s", "p/s/g/level");
-  say_block(p, 2, "p/s", "p/s/g/level");                 /* on its way into the store when the first is refused */
-  assert_int_equal(store_memory_pending(p->sides[BROKER].store), 3);   /* with the broker's own heads */
+  say_block(p, 2, "p/s", "p/s/g/level"); /* on its way into the store when the first is refused */
+  assert_int_equal(store_memory_pending(p->sides[BROKER].store), 3); /* with the broker's own heads */
   store_memory_run(p->sides[BROKER].store, 2);
   store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = false});
   commit(p, BROKER);
@@ -352,7 +397,8 @@ static void after_later_nothing_is_taken_until_it_begins_again(void **state) {
   assert_null(last_to(p, CONN_STRANGER, LINK_ACK));
   assert_int_equal(last_to(p, CONN_STRANGER, LINK_LATER)->number, 3);
   assert_int_equal(at_broker(p, 5).times, 0);
-  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = 99, .number = 3});   /* one that came late */
+  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY,
+      &(struct link_message){.type = LINK_ATTACH, .session = 99, .number = 3}); /* one that came late */
   say_block(p, 4, "p/s", "p/s/g/level");
   assert_int_equal(last_to(p, CONN_STRANGER, LINK_LATER)->number, 4);
   say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = 99, .number = 5});
@@ -372,7 +418,10 @@ static void another_name_is_refused(void **state) {
 }
 
 static void foreign_streams_and_addresses_are_refused(void **state) {
-  static const struct { const char *stream, *address; } bad[] = {{"p/other", "p/other/g/level"}, {"p", "p/x"}, {"p/s", "p/other/g/level"}, {"p/s", "p/sx/level"}, {"p/s!urgent", "p/s/g/level"}};
+  static const struct {
+    const char *stream, *address;
+  } bad[] = {{"p/other", "p/other/g/level"}, {"p", "p/x"}, {"p/s", "p/other/g/level"}, {"p/s", "p/sx/level"},
+      {"p/s!urgent", "p/s/g/level"}};
   enum { BAD = sizeof bad / sizeof bad[0] };
   struct pipe *p = *state;
   be_station(p);
@@ -416,7 +465,7 @@ static void the_newcomer_is_taken_when_the_old_one_is_silent(void **state) {
   struct pipe *p = *state;
   connect_link(p);
   settle(p);
-  node_closed(p->sides[GATEWAY].node, CONN_GATEWAY);   /* died; the broker has not noticed */
+  node_closed(p->sides[GATEWAY].node, CONN_GATEWAY); /* died; the broker has not noticed */
   greet_as(p, "p/s");
   assert_null(last_to(p, CONN_STRANGER, LINK_HELLO));
   pass(p, 2 * SECOND_US);

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static const struct option_spec common[] = {{"config", OPTION_TEXT, "FILE", ""}, {"json", OPTION_FLAG, NULL, ""}, {"help", OPTION_FLAG, NULL, ""}, {0}};
-static const struct option_spec own[] = {{"deadline", OPTION_DURATION, "DURATION", ""}, {"since", OPTION_TIME, "T", ""}, {"count", OPTION_COUNT, "N", ""}, {0}};
+static const struct option_spec common[] = {
+    {"config", OPTION_TEXT, "FILE", ""}, {"json", OPTION_FLAG, NULL, ""}, {"help", OPTION_FLAG, NULL, ""}, {0}};
+static const struct option_spec own[] = {{"deadline", OPTION_DURATION, "DURATION", ""}, {"since", OPTION_TIME, "T", ""},
+    {"count", OPTION_COUNT, "N", ""}, {0}};
 
 static char words_room[512];
 static char *words[32];
@@ -60,14 +62,10 @@ static void test_wrong(void **state) {
   (void)state;
   static const struct {
     const char *line, *says;
-  } wrong[] = {{"riverbus|set|--nonsense", "--nonsense"},
-               {"riverbus|set|--deadline", "needs DURATION"},
-               {"riverbus|set|--deadline|soon", "soon is not a duration"},
-               {"riverbus|set|--count|0", "whole number"},
-               {"riverbus|set|--count|x", "whole number"},
-               {"riverbus|set|--json=yes", "takes no value"},
-               {"riverbus|set|--since|yesterday", "not a time"},
-               {"riverbus|set|-x", "-x"}};
+  } wrong[] = {{"riverbus|set|--nonsense", "--nonsense"}, {"riverbus|set|--deadline", "needs DURATION"},
+      {"riverbus|set|--deadline|soon", "soon is not a duration"}, {"riverbus|set|--count|0", "whole number"},
+      {"riverbus|set|--count|x", "whole number"}, {"riverbus|set|--json=yes", "takes no value"},
+      {"riverbus|set|--since|yesterday", "not a time"}, {"riverbus|set|-x", "-x"}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     struct arguments a = parsed(wrong[i].line, ARGUMENTS_WRONG);
     assert_non_null(strstr(a.problem, wrong[i].says));

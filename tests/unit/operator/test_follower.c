@@ -12,8 +12,14 @@ static const struct bytes address = {(const uint8_t *)"chongqing/cuntan/gauge-1/
 static struct blob *block_of_ten(void) {
   struct block_builder *builder = block_builder_new();
   for (int i = 0; i < 10; i++) {
-    struct record record = {.kind = RECORD_READING, .address = address, .time = 1000000 + i, .received = 1000000 + i, .value = {.type = VALUE_INTEGER, .integer = i}};
-    if (i == 3) record = (struct record){.kind = RECORD_HEAD, .address = bytes_text("chongqing/cuntan"), .value = {.type = VALUE_INTEGER}};
+    struct record record = {.kind = RECORD_READING,
+        .address = address,
+        .time = 1000000 + i,
+        .received = 1000000 + i,
+        .value = {.type = VALUE_INTEGER, .integer = i}};
+    if (i == 3)
+      record = (struct record){
+          .kind = RECORD_HEAD, .address = bytes_text("chongqing/cuntan"), .value = {.type = VALUE_INTEGER}};
     if (i == 5) {
       record.kind = RECORD_DESCRIPTOR;
       record.value = (struct value){.type = VALUE_TEXT, .bytes = bytes_text("{\"unit\":\"cm\"}")};
@@ -101,6 +107,7 @@ static void test_damaged(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_runs_meet), cmocka_unit_test(test_damaged)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_lines), cmocka_unit_test(test_runs_meet), cmocka_unit_test(test_damaged)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@
 static void addresses_are_checked(void **state) {
   (void)state;
   static const char *const good[] = {"a", "chongqing/cuntan/gauge-1/level", "重庆/寸滩/1号闸/开度", "a/b c/d"};
-  static const char *const bad[] = {"", "/a", "a/", "a//b", "a/+", "a/#", "a/b+", "a\n/b", "a/\x7f", "a/\xc2\x85", "a/\xff", "a/\xed\xa0\x80"};
+  static const char *const bad[] = {
+      "", "/a", "a/", "a//b", "a/+", "a/#", "a/b+", "a\n/b", "a/\x7f", "a/\xc2\x85", "a/\xff", "a/\xed\xa0\x80"};
   char longest[ADDRESS_MAX + 2];
   memset(longest, 'x', sizeof longest);
   for (size_t i = 0; i < ROWS(good); i++) assert_int_equal(address_check(bytes_text(good[i]), NULL), 0);
@@ -46,10 +47,14 @@ static void segments_are_counted(void **state) {
 
 static void patterns_match_as_in_mqtt(void **state) {
   (void)state;
-  static const struct { const char *pattern, *address; bool matches; } rows[] = {
-      {"#", "a", true}, {"#", "a/b/c", true}, {"a/#", "a", true}, {"a/#", "a/b/c", true}, {"a/#", "ab", false}, {"+", "a", true}, {"+", "a/b", false},
-      {"a/+/c", "a/b/c", true}, {"a/+/c", "a/b/d", false}, {"a/+", "a", false}, {"a/b", "a/b/c", false}, {"a/b/c", "a/b", false}, {"+/+/#", "a", false},
-      {"+/+/#", "a/b", true}, {"重庆/+/+/开度", "重庆/寸滩/1号闸/开度", true}, {"chongqing/+/+/level", "chongqing/cuntan/gauge-1/levels", false}};
+  static const struct {
+    const char *pattern, *address;
+    bool matches;
+  } rows[] = {{"#", "a", true}, {"#", "a/b/c", true}, {"a/#", "a", true}, {"a/#", "a/b/c", true}, {"a/#", "ab", false},
+      {"+", "a", true}, {"+", "a/b", false}, {"a/+/c", "a/b/c", true}, {"a/+/c", "a/b/d", false}, {"a/+", "a", false},
+      {"a/b", "a/b/c", false}, {"a/b/c", "a/b", false}, {"+/+/#", "a", false}, {"+/+/#", "a/b", true},
+      {"重庆/+/+/开度", "重庆/寸滩/1号闸/开度", true},
+      {"chongqing/+/+/level", "chongqing/cuntan/gauge-1/levels", false}};
   for (size_t i = 0; i < ROWS(rows); i++) {
     struct pattern *pattern;
     assert_int_equal(pattern_new(&pattern, bytes_text(rows[i].pattern), NULL), 0);
@@ -108,7 +113,8 @@ static void patterns_agree_with_the_reference(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(addresses_are_checked), cmocka_unit_test(below_is_by_segments), cmocka_unit_test(segments_are_counted),
-                                     cmocka_unit_test(patterns_match_as_in_mqtt), cmocka_unit_test(patterns_agree_with_the_reference)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(addresses_are_checked), cmocka_unit_test(below_is_by_segments),
+      cmocka_unit_test(segments_are_counted), cmocka_unit_test(patterns_match_as_in_mqtt),
+      cmocka_unit_test(patterns_agree_with_the_reference)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

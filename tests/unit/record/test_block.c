@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 static struct record reading(const char *address, double value, int64_t at) {
-  return (struct record){.address = bytes_text(address), .time = at, .received = at, .value = {.type = VALUE_NUMBER, .number = value}};
+  return (struct record){
+      .address = bytes_text(address), .time = at, .received = at, .value = {.type = VALUE_NUMBER, .number = value}};
 }
 
 static struct blob *golden_block(void) {
@@ -23,10 +24,15 @@ static struct blob *golden_block(void) {
 }
 
 /* The bytes are the format: a change here is a new version. */
-static const char golden[] =
-    "0100510067000000@@@@@@@@@@@@@@@@010000000000000002000000000000000700000000000000"
-    "0110" "63686f6e6771696e672f63756e74616e" "02080300000000000000" "0303000116" "040680897a000000"
-    "01100e" "2f67617567652d312f6c6576656c" "a700f0ad04";
+static const char golden[] = "0100510067000000@@@@@@@@@@@@@@@@010000000000000002000000000000000700000000000000"
+                             "0110"
+                             "63686f6e6771696e672f63756e74616e"
+                             "02080300000000000000"
+                             "0303000116"
+                             "040680897a000000"
+                             "01100e"
+                             "2f67617567652d312f6c6576656c"
+                             "a700f0ad04";
 
 #define GOLDEN_CHECKSUM "3f95eeed30f959af"
 static void golden_vector(void **state) {
@@ -76,7 +82,11 @@ static void golden_bytes_open(void **state) {
   block_reader_free(reader);
 }
 
-struct made { struct record record; char address[64]; char text[40]; };
+struct made {
+  struct record record;
+  char address[64];
+  char text[40];
+};
 
 static void make_record(struct made *made, unsigned *seed, int64_t *received) {
   static const double tens[] = {1, 10, 100, 1000};
@@ -88,7 +98,9 @@ static void make_record(struct made *made, unsigned *seed, int64_t *received) {
   if (rand_r(seed) % 5 == 0) made->record.quality = QUALITY_BAD, made->record.reason = REASON_CLOCK;
   if (rand_r(seed) % 7 == 0) made->record.kind = (enum record_kind)(rand_r(seed) % RECORD_KINDS);
   switch (rand_r(seed) % 8) {
-    case 0: made->record.value = (struct value){.type = VALUE_INTEGER, .integer = (int64_t)rand_r(seed) << 32 ^ rand_r(seed)}; break;
+    case 0:
+      made->record.value = (struct value){.type = VALUE_INTEGER, .integer = (int64_t)rand_r(seed) << 32 ^ rand_r(seed)};
+      break;
     case 1: made->record.value = (struct value){.type = VALUE_BOOLEAN, .boolean = rand_r(seed) & 1}; break;
     case 2: made->record.value = (struct value){.type = VALUE_TEXT, .bytes = bytes_text(made->text)}; break;
     case 3: made->record.value = (struct value){.type = VALUE_BYTES, .bytes = bytes_text(made->text)}; break;
@@ -106,11 +118,13 @@ static void assert_same(const struct record *a, const struct record *b) {
   assert_int_equal(a->time, b->time);
   assert_int_equal(a->received, b->received);
   assert_int_equal(a->value.type, b->value.type);
-  if (a->value.type == VALUE_NUMBER) assert_memory_equal(&a->value.number, &b->value.number, sizeof(double));
-  else assert_true(value_equal(&a->value, &b->value));
+  if (a->value.type == VALUE_NUMBER)
+    assert_memory_equal(&a->value.number, &b->value.number, sizeof(double));
+  else
+    assert_true(value_equal(&a->value, &b->value));
 }
 
-static bool keep_odd(void *ctx, const struct record *record) { return record->sequence % 2 == (uint64_t)*(int *)ctx; }
+static bool keep_odd(void *ctx, const struct record *record) { return record->sequence % 2 == (uint64_t) * (int *)ctx; }
 
 static void assert_holds(struct blob *blob, const struct made *made, uint64_t first, uint64_t step, uint32_t count) {
   struct block block;
@@ -162,7 +176,8 @@ static void round_trips(void **state) {
       block_open(&filtered, blob_bytes(half));
       assert_true(block_visited(&filtered, bytes_text("hubei")));
       assert_true(half->len <= BLOCK_MAX);
-    } else assert_null(half);
+    } else
+      assert_null(half);
     blob_unref(half);
     blob_unref(hopped);
     blob_unref(packed);
@@ -181,7 +196,8 @@ static void reseal(struct blob *blob) {
   block_number(blob, epoch, reader_u64(&r));
 }
 
-/* Whatever a peer sends, opening and checking end in a result; sealed anew, so that the parsers behind the checksum are reached. */
+/* Whatever a peer sends, opening and checking end in a result; sealed anew, so that the parsers behind the checksum are
+ * reached. */
 static void hostile_bytes(void **state) {
   (void)state;
   struct blob *good = golden_block();
@@ -210,7 +226,12 @@ static void limits_hold(void **state) {
   char *content = mem_alloc(VALUE_MAX), address[ADDRESS_MAX + 1];
   memset(content, 'v', VALUE_MAX);
   memset(address, 'a', sizeof address);
-  struct record record = {.address = bytes_of(address, ADDRESS_MAX), .time = INT64_MAX, .received = INT64_MIN, .quality = QUALITY_BAD, .kind = RECORD_EVENT, .value = {.type = VALUE_TEXT, .bytes = bytes_of(content, VALUE_MAX)}};
+  struct record record = {.address = bytes_of(address, ADDRESS_MAX),
+      .time = INT64_MAX,
+      .received = INT64_MIN,
+      .quality = QUALITY_BAD,
+      .kind = RECORD_EVENT,
+      .value = {.type = VALUE_TEXT, .bytes = bytes_of(content, VALUE_MAX)}};
   char stream[STREAM_MAX];
   memset(stream, 'a', ADDRESS_MAX);
   memcpy(stream + ADDRESS_MAX, "!urgent", 7);
@@ -227,6 +248,7 @@ static void limits_hold(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(golden_vector), cmocka_unit_test(golden_bytes_open), cmocka_unit_test(round_trips), cmocka_unit_test(hostile_bytes), cmocka_unit_test(limits_hold)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(golden_vector), cmocka_unit_test(golden_bytes_open),
+      cmocka_unit_test(round_trips), cmocka_unit_test(hostile_bytes), cmocka_unit_test(limits_hold)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

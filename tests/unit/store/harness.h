@@ -1,6 +1,7 @@
 #ifndef RIVERBUS_TESTS_UNIT_STORE_HARNESS_H
 #define RIVERBUS_TESTS_UNIT_STORE_HARNESS_H
-/* What the tests of the store share: a world that stands still, a store on either backend, blocks, and waiting for completions. */
+/* What the tests of the store share: a world that stands still, a store on either backend, blocks, and waiting for
+ * completions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,16 +77,21 @@ static void fixture_fatal(void *ctx, const char *message) {
 }
 
 static inline int fixture_open(struct fixture *f) {
-  return f->backend == LMDB ? store_open_lmdb(&f->store, &f->options, &f->problem) : store_open_memory(&f->store, &f->options, f->disk);
+  return f->backend == LMDB ? store_open_lmdb(&f->store, &f->options, &f->problem)
+                            : store_open_memory(&f->store, &f->options, f->disk);
 }
 
 static inline void fixture_init(struct fixture *f, enum backend backend, uint64_t max_size) {
   *f = (struct fixture){.backend = backend,
-                        .clock = {.lock = PTHREAD_MUTEX_INITIALIZER, .wall = INT64_C(1700000000000000), .mono = 1000000, .seed = 88172645463325252}};
+      .clock = {.lock = PTHREAD_MUTEX_INITIALIZER,
+          .wall = INT64_C(1700000000000000),
+          .mono = 1000000,
+          .seed = 88172645463325252}};
   f->world = (struct world){.ctx = &f->clock, .now = test_now, .random = test_random};
   snprintf(f->folder, sizeof f->folder, "/tmp/riverbus-store-XXXXXX");
   assert_non_null(mkdtemp(f->folder));
-  f->options = (struct store_options){.path = f->folder, .max_size = max_size, .world = &f->world, .fatal = fixture_fatal};
+  f->options =
+      (struct store_options){.path = f->folder, .max_size = max_size, .world = &f->world, .fatal = fixture_fatal};
   if (backend == MEMORY) f->disk = memory_disk_new();
 }
 
@@ -127,8 +133,10 @@ static inline struct store_done *fixture_next(struct fixture *f) {
   }
 }
 
-/* Submits and waits for this batch's completion; what trimming reports meanwhile is dropped unless *trimmed is given: then it gets the last. */
-static inline struct store_done *fixture_commit_seeing(struct fixture *f, struct store_batch *batch, struct store_done **trimmed) {
+/* Submits and waits for this batch's completion; what trimming reports meanwhile is dropped unless *trimmed is given:
+ * then it gets the last. */
+static inline struct store_done *fixture_commit_seeing(
+    struct fixture *f, struct store_batch *batch, struct store_done **trimmed) {
   assert_int_equal(store_submit(f->store, batch, batch), 0);
   for (;;) {
     struct store_done *done = fixture_next(f);
@@ -145,7 +153,9 @@ static inline struct store_done *fixture_commit_seeing(struct fixture *f, struct
   }
 }
 
-static inline struct store_done *fixture_commit(struct fixture *f, struct store_batch *batch) { return fixture_commit_seeing(f, batch, NULL); }
+static inline struct store_done *fixture_commit(struct fixture *f, struct store_batch *batch) {
+  return fixture_commit_seeing(f, batch, NULL);
+}
 
 /* Commits and asserts that it was taken; the outcome of the first item. */
 static inline enum store_item_outcome fixture_commit_good(struct fixture *f, struct store_batch *batch) {
@@ -175,7 +185,8 @@ static inline struct store_done *fixture_read(struct fixture *f, const struct st
 static const struct epoch E1 = {.created = 1000, .random = 7};
 
 /* `count` readings; value_size > 0: each a text of so many bytes. time and received: base + number. */
-static inline struct blob *draft_of(const char *stream, uint32_t count, size_t value_size, uint64_t run, int64_t received) {
+static inline struct blob *draft_of(
+    const char *stream, uint32_t count, size_t value_size, uint64_t run, int64_t received) {
   struct block_builder *builder = block_builder_new();
   char *text = mem_alloc(value_size + 1);
   memset(text, 'x', value_size);
@@ -184,7 +195,8 @@ static inline struct blob *draft_of(const char *stream, uint32_t count, size_t v
   char *bang = strchr(address, '!');
   if (bang) memmove(bang, strchr(bang, '/'), strlen(strchr(bang, '/')) + 1);
   for (uint32_t i = 0; i < count; i++) {
-    struct record record = {.kind = RECORD_READING, .address = TEXT(address), .time = received + i, .received = received + i};
+    struct record record = {
+        .kind = RECORD_READING, .address = TEXT(address), .time = received + i, .received = received + i};
     record.value = value_size ? (struct value){.type = VALUE_TEXT, .bytes = bytes_of(text, value_size)}
                               : (struct value){.type = VALUE_INTEGER, .integer = (int64_t)i};
     assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
@@ -201,13 +213,16 @@ static inline struct blob *block_of(const char *stream, struct epoch epoch, uint
   return block;
 }
 
-static inline struct blob *block_of_size(const char *stream, struct epoch epoch, uint64_t first, uint32_t count, size_t value_size) {
+static inline struct blob *block_of_size(
+    const char *stream, struct epoch epoch, uint64_t first, uint32_t count, size_t value_size) {
   struct blob *block = draft_of(stream, count, value_size, 77, INT64_C(1700000000000000));
   block_number(block, epoch, first);
   return block;
 }
 
-struct every { uint64_t n, rest; };
+struct every {
+  uint64_t n, rest;
+};
 static bool every_keep(void *ctx, const struct record *record) {
   const struct every *every = ctx;
   return record->sequence % every->n == every->rest;
@@ -245,7 +260,8 @@ static inline void collect_sequences(struct blob *blob, struct intervals *out) {
   assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
   assert_int_equal(block_reader_new(&reader, &block), 0);
   while (block_reader_next(reader, &record) == 0) {
-    if (intervals_contains(out, record.sequence)) fail_msg("sequence %llu is there twice", (unsigned long long)record.sequence);
+    if (intervals_contains(out, record.sequence))
+      fail_msg("sequence %llu is there twice", (unsigned long long)record.sequence);
     intervals_add(out, record.sequence, record.sequence);
   }
   block_reader_free(reader);
@@ -266,7 +282,8 @@ __attribute__((unused)) static bool look_at(void *ctx, const struct store_entry 
   if (!entry->block) return true;
   struct block block;
   assert_int_equal(block_open(&block, blob_bytes(entry->block)), 0);
-  if (bytes_equal(block.stream, looking->stream) && epoch_compare(block.epoch, looking->epoch) == 0) collect_sequences(entry->block, looking->out);
+  if (bytes_equal(block.stream, looking->stream) && epoch_compare(block.epoch, looking->epoch) == 0)
+    collect_sequences(entry->block, looking->out);
   return true;
 }
 
@@ -292,7 +309,8 @@ static inline void assert_ranges(const struct intervals *set, size_t count, ...)
 }
 #define N(x) UINT64_C(x)
 
-static inline void assert_held(struct fixture *f, const char *stream, struct epoch epoch, size_t count, uint64_t from, uint64_t to) {
+static inline void assert_held(
+    struct fixture *f, const char *stream, struct epoch epoch, size_t count, uint64_t from, uint64_t to) {
   struct intervals held = INTERVALS_NULL;
   store_held(f->store, TEXT(stream), epoch, &held);
   assert_int_equal(held.count, count);
@@ -301,7 +319,8 @@ static inline void assert_held(struct fixture *f, const char *stream, struct epo
   intervals_deinit(&held);
 }
 
-static inline void assert_stored(struct fixture *f, const char *stream, struct epoch epoch, size_t count, uint64_t from, uint64_t to) {
+static inline void assert_stored(
+    struct fixture *f, const char *stream, struct epoch epoch, size_t count, uint64_t from, uint64_t to) {
   struct intervals stored = INTERVALS_NULL;
   stored_sequences(f, stream, epoch, &stored);
   assert_int_equal(stored.count, count);
@@ -326,6 +345,6 @@ __attribute__((unused)) static int teardown(void **state) {
   free(*state);
   return 0;
 }
-#define BOTH(test) \
+#define BOTH(test)                                                                                                     \
   {"memory/" #test, test, setup_memory, teardown, NULL}, { "lmdb/" #test, test, setup_lmdb, teardown, NULL }
 #endif

@@ -1,4 +1,5 @@
-/* What a store promises, on both backends: numbering, what is a duplicate, claims, discards, tables, reads, reopening. */
+/* What a store promises, on both backends: numbering, what is a duplicate, claims, discards, tables, reads, reopening.
+ */
 #include "harness.h"
 
 static void own_streams_are_numbered_without_holes(void **state) {
@@ -133,9 +134,12 @@ static void duplicates_are_taken_out(void **state) {
 /* Two rules carry different records of the same range: neither is a duplicate of the other. */
 static void filtered_blocks_of_one_range_do_not_displace_each_other(void **state) {
   struct fixture *f = *state;
-  assert_int_equal(fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 30), 3, 0))), STORE_STORED);
-  assert_int_equal(fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 30), 3, 1))), STORE_STORED);
-  assert_int_equal(fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 30), 3, 1))), STORE_DUPLICATE);
+  assert_int_equal(
+      fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 30), 3, 0))), STORE_STORED);
+  assert_int_equal(
+      fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 30), 3, 1))), STORE_STORED);
+  assert_int_equal(
+      fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 30), 3, 1))), STORE_DUPLICATE);
   assert_int_equal(fixture_commit_good(f, batch_with(LANE_LIVE, block_of("q/s", E1, 1, 30))), STORE_PARTIAL);
   assert_stored(f, "q/s", E1, 1, 1, 30);
 }
@@ -188,7 +192,11 @@ static void claims_are_kept(void **state) {
   }
 }
 
-struct discards_seen { size_t count; struct store_discard last; char reason[32]; };
+struct discards_seen {
+  size_t count;
+  struct store_discard last;
+  char reason[32];
+};
 static void see_discard(void *ctx, const struct store_discard *discard) {
   struct discards_seen *seen = ctx;
   seen->count++;
@@ -199,7 +207,8 @@ static void see_discard(void *ctx, const struct store_discard *discard) {
 static void discards_are_kept_by_name(void **state) {
   struct fixture *f = *state;
   struct store_batch *batch = store_batch_new();
-  struct store_discard discard = {.stream = TEXT("q/s"), .epoch = E1, .from = 5, .to = 9, .by = TEXT("q/s"), .reason = TEXT("full"), .time = 42};
+  struct store_discard discard = {
+      .stream = TEXT("q/s"), .epoch = E1, .from = 5, .to = 9, .by = TEXT("q/s"), .reason = TEXT("full"), .time = 42};
   store_batch_discard(batch, &discard);
   discard.from = 10;
   discard.to = 12;
@@ -269,7 +278,8 @@ static void tables_keep_order_and_pages(void **state) {
 
 static void logs_are_read_in_pieces(void **state) {
   struct fixture *f = *state;
-  for (uint64_t i = 0; i < 40; i++) fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, 1 + i * 5, 5, 3000)));
+  for (uint64_t i = 0; i < 40; i++)
+    fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, 1 + i * 5, 5, 3000)));
   struct intervals seen = INTERVALS_NULL;
   struct store_read request = {.what = STORE_READ_LOG, .lane = LANE_LIVE, .from = 3, .to = 38, .max_bytes = 50000};
   uint64_t position = 3, pieces = 0;
@@ -319,7 +329,8 @@ static void a_stream_is_read_in_order_over_all_lanes(void **state) {
   } while (request.from);
   assert_ranges(&seen, 1, N(1), N(1100));
   intervals_deinit(&seen);
-  struct store_done *done = fixture_read(f, &(struct store_read){.what = STORE_READ_STREAM, .stream = TEXT("none"), .from = 1, .to = 9, .max_bytes = 1});
+  struct store_done *done = fixture_read(
+      f, &(struct store_read){.what = STORE_READ_STREAM, .stream = TEXT("none"), .from = 1, .to = 9, .max_bytes = 1});
   assert_int_equal(done->entry_count, 0);
   assert_int_equal(done->next, 0);
   store_done_free(done);
@@ -359,7 +370,8 @@ static void the_queue_is_bounded(void **state) {
   fixture_commit_good(f, batch);
 }
 
-/* Enough small entries, and enough large ones, that the young end is sealed several times; everything is found again, once. */
+/* Enough small entries, and enough large ones, that the young end is sealed several times; everything is found again,
+ * once. */
 static void filling_and_sealing(void **state) {
   struct fixture *f = *state;
   uint64_t small = 1, large = 1;
@@ -373,8 +385,10 @@ static void filling_and_sealing(void **state) {
   for (int round = 0; round < 2; round++) {
     assert_stored(f, "q/small", E1, 1, 1, small - 1);
     assert_stored(f, "q/large", E1, 1, 1, large - 1);
-    assert_int_equal(fixture_commit_good(f, batch_with(LANE_BACKFILL, block_of("q/small", E1, 2, 300))), STORE_DUPLICATE);
-    assert_int_equal(fixture_commit_good(f, batch_with(LANE_BACKFILL, block_of("q/large", E1, 200, 300))), STORE_DUPLICATE);
+    assert_int_equal(
+        fixture_commit_good(f, batch_with(LANE_BACKFILL, block_of("q/small", E1, 2, 300))), STORE_DUPLICATE);
+    assert_int_equal(
+        fixture_commit_good(f, batch_with(LANE_BACKFILL, block_of("q/large", E1, 200, 300))), STORE_DUPLICATE);
     fixture_reopen(f);
   }
   struct store_done *done = fixture_commit(f, batch_with(LANE_LIVE, block_of("q/large", E1, large - 5, 10)));

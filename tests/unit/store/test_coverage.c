@@ -1,15 +1,24 @@
-/* Coverage in memory: bounded whatever comes, never claiming or holding more than is true, and the same again from its pieces. */
+/* Coverage in memory: bounded whatever comes, never claiming or holding more than is true, and the same again from its
+ * pieces. */
 #include "harness.h"
 
 #include "common/store/coverage.h"
 
 static void hold(struct coverage *coverage, uint64_t from, uint64_t to) {
-  coverage_apply(coverage, &(struct effect){.kind = EFFECT_HOLD, .stream = TEXT("q/s"), .epoch = E1, .from = from, .to = to, .run = 5});
+  coverage_apply(coverage,
+      &(struct effect){.kind = EFFECT_HOLD, .stream = TEXT("q/s"), .epoch = E1, .from = from, .to = to, .run = 5});
 }
 
 static void apply(struct coverage *coverage, enum effect_kind kind, uint64_t from, uint64_t to) {
-  coverage_apply(coverage, &(struct effect){.kind = kind, .stream = TEXT("q/s"), .epoch = E1, .from = from, .to = to, .source = TEXT("peer"),
-                                            .scope = 3, .reason = TEXT("full"), .time = (int64_t)from});
+  coverage_apply(coverage, &(struct effect){.kind = kind,
+                               .stream = TEXT("q/s"),
+                               .epoch = E1,
+                               .from = from,
+                               .to = to,
+                               .source = TEXT("peer"),
+                               .scope = 3,
+                               .reason = TEXT("full"),
+                               .time = (int64_t)from});
 }
 
 static void joined_holes_are_never_said_to_be_held(void **state) {
@@ -26,7 +35,8 @@ static void joined_holes_are_never_said_to_be_held(void **state) {
     assert_false(intervals_contains(&sure, i * 10 + 8));                     /* no hole is passed over */
   }
   intervals_deinit(&sure);
-  for (uint64_t i = 1; i <= 5000; i++) hold(&coverage, i * 10, i * 10 + 9); /* what was unsure becomes sure when it comes */
+  for (uint64_t i = 1; i <= 5000; i++)
+    hold(&coverage, i * 10, i * 10 + 9); /* what was unsure becomes sure when it comes */
   cover_held(cover, &sure);
   assert_ranges(&sure, 1, N(10), N(50009));
   intervals_deinit(&sure);
@@ -42,7 +52,13 @@ static void claims_are_bounded_and_never_grow_by_it(void **state) {
   assert_in_range(claimed->count, 100, COVER_CLAIM_RANGES_MAX);
   for (uint64_t i = 1; i <= 2000; i++) assert_false(intervals_contains(claimed, i * 10 + 7));
   for (uint64_t scope = 100; scope < 300; scope++)
-    coverage_apply(&coverage, &(struct effect){.kind = EFFECT_CLAIM, .stream = TEXT("q/s"), .epoch = E1, .from = 1, .to = 9, .source = TEXT("p"), .scope = scope});
+    coverage_apply(&coverage, &(struct effect){.kind = EFFECT_CLAIM,
+                                  .stream = TEXT("q/s"),
+                                  .epoch = E1,
+                                  .from = 1,
+                                  .to = 9,
+                                  .source = TEXT("p"),
+                                  .scope = scope});
   assert_int_equal(cover->claim_count, COVER_CLAIMS_MAX);
   assert_null(cover_claimed(cover, TEXT("p"), 200));
   assert_non_null(cover_claimed(cover, TEXT("p"), 299));

@@ -1,6 +1,7 @@
 /*
- * Bits of a closed store's file are flipped, and pages zeroed: what is then delivered is what was stored, or nothing. Allowed are: no effect, single
- * entries missing and counted, the process ending once, the store set aside by name. Wrong data is not.
+ * Bits of a closed store's file are flipped, and pages zeroed: what is then delivered is what was stored, or nothing.
+ * Allowed are: no effect, single entries missing and counted, the process ending once, the store set aside by name.
+ * Wrong data is not.
  */
 #include "harness.h"
 
@@ -12,13 +13,22 @@
 #include <sys/wait.h>
 
 enum { USED = 3 << 20, OPENS = 5 };
-/* HIDDEN: the log is whole, but a damaged page of the index hides some of it from reads by stream, and nothing was counted: a known limit (LMDB's own pages have
- * no checksum). The data is there and right; it is counted here so that it shows. */
+/* HIDDEN: the log is whole, but a damaged page of the index hides some of it from reads by stream, and nothing was
+ * counted: a known limit (LMDB's own pages have no checksum). The data is there and right; it is counted here so that
+ * it shows. */
 enum verdict { WHOLE = 0, MISSING = 10, ASIDE = 11, WRONG = 12, HIDDEN = 13, ENDED = 75 };
 
-struct expected { uint64_t first_live, count_live; struct blob **live; size_t rows; };
+struct expected {
+  uint64_t first_live, count_live;
+  struct blob **live;
+  size_t rows;
+};
 
-struct checking { const struct expected *expected; size_t seen; bool wrong; };
+struct checking {
+  const struct expected *expected;
+  size_t seen;
+  bool wrong;
+};
 
 static bool check_entry(void *ctx, const struct store_entry *entry) {
   struct checking *checking = ctx;
@@ -59,7 +69,12 @@ static enum verdict look(struct fixture *f, const struct expected *expected) {
   struct checking log = {.expected = expected}, rows = {.expected = expected};
   if (store_replay(f->store, LANE_LIVE, 1, check_entry, &log) != 0) return ENDED;
   if (store_scan(f->store, STORE_COMMANDS, check_row, &rows) != 0) return ENDED;
-  struct store_read request = {.what = STORE_READ_STREAM, .stream = TEXT("q/s"), .epoch = E1, .from = 1, .to = UINT64_MAX - 1, .max_bytes = 1 << 30};
+  struct store_read request = {.what = STORE_READ_STREAM,
+      .stream = TEXT("q/s"),
+      .epoch = E1,
+      .from = 1,
+      .to = UINT64_MAX - 1,
+      .max_bytes = 1 << 30};
   struct store_done *done = fixture_read(f, &request);
   struct checking stream = {.expected = expected};
   for (size_t i = 0; i < done->entry_count; i++) check_entry(&stream, &done->entries[i]);
@@ -95,8 +110,8 @@ static void remove_aside(const char *folder) {
 
 static const char clean_marker[] = "running 0 ends 0 0 0\n";
 
-/* Puts the changed file in place and lets children look, until one comes to an end with it. Damage far from the tail is found only by the full
- * verify that follows three ends in ten minutes: so five starts at most. */
+/* Puts the changed file in place and lets children look, until one comes to an end with it. Damage far from the tail is
+ * found only by the full verify that follows three ends in ten minutes: so five starts at most. */
 static enum verdict judge(struct fixture *f, const struct expected *expected, const uint8_t *image) {
   mkdir(f->folder, 0700);
   write_all(f->folder, "data.mdb", image, USED, (off_t)f->options.max_size);
@@ -107,7 +122,8 @@ static enum verdict judge(struct fixture *f, const struct expected *expected, co
     pid_t pid = fork();
     if (pid == 0) {
       alarm(60);
-      static const int ends[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}; /* cmocka would take them for a failed test */
+      static const int ends[] = {
+          SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}; /* cmocka would take them for a failed test */
       for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) signal(ends[k], SIG_DFL);
       if (!getenv("RIVERBUS_LOUD") && !freopen("/dev/null", "w", stderr)) _exit(1);
       _exit((int)look(f, expected));
@@ -158,16 +174,20 @@ static void damaged_files_never_give_wrong_data(void **state) {
   for (unsigned i = 0; i < flips + zeroes; i++) {
     memcpy(changed, image, USED);
     uint64_t at = test_draw(&seed) % USED;
-    if (i < flips) changed[at] ^= (uint8_t)(1 << test_draw(&seed) % 8);
-    else memset(changed + at / 4096 * 4096, 0, 4096);
+    if (i < flips)
+      changed[at] ^= (uint8_t)(1 << test_draw(&seed) % 8);
+    else
+      memset(changed + at / 4096 * 4096, 0, 4096);
     enum verdict verdict = judge(&f, &expected, changed);
     if (verdict == WRONG) fail_msg("wrong data after change %u at byte %llu", i, (unsigned long long)at);
     if (verdict == ENDED) fail_msg("no end after change %u at byte %llu", i, (unsigned long long)at);
-    if (verdict != WHOLE && verdict != MISSING && verdict != ASIDE && verdict != HIDDEN) fail_msg("exit %u after change %u at byte %llu", verdict, i, (unsigned long long)at);
+    if (verdict != WHOLE && verdict != MISSING && verdict != ASIDE && verdict != HIDDEN)
+      fail_msg("exit %u after change %u at byte %llu", verdict, i, (unsigned long long)at);
     verdicts[verdict]++;
     remove_aside(f.folder);
   }
-  print_message("no effect %u, entries missing and counted %u, set aside %u, hidden from reads by stream %u\n", verdicts[WHOLE], verdicts[MISSING], verdicts[ASIDE], verdicts[HIDDEN]);
+  print_message("no effect %u, entries missing and counted %u, set aside %u, hidden from reads by stream %u\n",
+      verdicts[WHOLE], verdicts[MISSING], verdicts[ASIDE], verdicts[HIDDEN]);
   assert_true(verdicts[MISSING] > 0);
   for (size_t i = 0; i < expected.count_live; i++) blob_unref(expected.live[i]);
   free(expected.live);

@@ -1,11 +1,13 @@
-/* An old copy of a store comes back: what it stored after the last common record is issued again under a new epoch, and nothing is twice. */
+/* An old copy of a store comes back: what it stored after the last common record is issued again under a new epoch, and
+ * nothing is twice. */
 #include "harness.h"
 
 static void a_new_epoch_issues_again_what_is_not_common(void **state) {
   struct fixture *f = *state;
   struct epoch old = {0, 0}, fresh = {0, 0};
   for (int i = 0; i < 30; i++) {
-    struct store_done *done = fixture_commit(f, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 10, 3000, 1, f->clock.wall)));
+    struct store_done *done =
+        fixture_commit(f, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 10, 3000, 1, f->clock.wall)));
     old = done->items[0].epoch;
     store_done_free(done);
   }
@@ -40,8 +42,12 @@ static void a_new_epoch_issues_again_what_is_not_common(void **state) {
     assert_held(f, "p/s", fresh, 1, 1, 205);
     assert_stored(f, "p/s", old, 1, 1, 95);
     assert_stored(f, "p/s", fresh, 1, 1, 205);
-    struct store_done *done = fixture_read(f, &(struct store_read){.what = STORE_READ_STREAM, .stream = TEXT("p/s"), .epoch = old, .from = 90,
-                                                                   .to = 300, .max_bytes = 1 << 20});
+    struct store_done *done = fixture_read(f, &(struct store_read){.what = STORE_READ_STREAM,
+                                                  .stream = TEXT("p/s"),
+                                                  .epoch = old,
+                                                  .from = 90,
+                                                  .to = 300,
+                                                  .max_bytes = 1 << 20});
     struct intervals seen = INTERVALS_NULL;
     for (size_t i = 0; i < done->entry_count; i++) collect_sequences(done->entries[i].block, &seen);
     assert_ranges(&seen, 1, N(81), N(95));
@@ -87,7 +93,8 @@ static void a_copied_disk_is_the_store_as_it_was(void **state) {
   fixture_commit_good(f, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 10, 0, 1, f->clock.wall)));
   struct memory_disk *copy = memory_disk_copy(f->disk);
   fixture_commit_good(f, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 10, 0, 1, f->clock.wall)));
-  assert_int_equal(store_submit(f->store, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 10, 0, 1, f->clock.wall)), NULL), 0);
+  assert_int_equal(
+      store_submit(f->store, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 10, 0, 1, f->clock.wall)), NULL), 0);
   assert_int_equal(store_memory_pending(f->store), 1);
   f->store = store_memory_crash(f->store);
   assert_int_equal(fixture_open(f), 0);
@@ -108,7 +115,8 @@ int main(void) {
       BOTH(a_new_epoch_issues_again_what_is_not_common),
       BOTH(a_new_epoch_of_an_unknown_stream_just_begins),
       BOTH(a_new_epoch_stands_alone),
-      {"memory/a_copied_disk_is_the_store_as_it_was", a_copied_disk_is_the_store_as_it_was, setup_memory, teardown, NULL},
+      {"memory/a_copied_disk_is_the_store_as_it_was", a_copied_disk_is_the_store_as_it_was, setup_memory, teardown,
+          NULL},
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

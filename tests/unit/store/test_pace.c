@@ -1,4 +1,5 @@
-/* The writer's pace: nothing is held back on a quiet node, a busy one gathers enough for a commit, silence is forgotten. */
+/* The writer's pace: nothing is held back on a quiet node, a busy one gathers enough for a commit, silence is
+ * forgotten. */
 #include "common/store/pace.h"
 #include "common/base/world.h"
 #include <setjmp.h>

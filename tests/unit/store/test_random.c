@@ -1,6 +1,6 @@
 /*
- * The same random work on both backends, step by step, with reopenings: every outcome is the same, and what is stored is what a reference of a few lines
- * says. The seed is printed; RIVERBUS_SEED sets it.
+ * The same random work on both backends, step by step, with reopenings: every outcome is the same, and what is stored
+ * is what a reference of a few lines says. The seed is printed; RIVERBUS_SEED sets it.
  */
 #include "harness.h"
 
@@ -9,7 +9,7 @@ enum { STREAMS = 4, STEPS = 600, SPAN = 3000 };
 struct pair {
   struct fixture *on[2];
   uint64_t seed;
-  struct intervals stored[STREAMS];       /* the reference: exactly these sequences of E1 */
+  struct intervals stored[STREAMS]; /* the reference: exactly these sequences of E1 */
 };
 
 static uint64_t below(struct pair *pair, uint64_t n) { return test_draw(&pair->seed) % n; }
@@ -46,7 +46,9 @@ static void add_random(struct pair *pair, struct store_batch *batches[2]) {
 
 static void add_own(struct pair *pair, struct store_batch *batches[2]) {
   uint32_t count = 1 + (uint32_t)below(pair, 30);
-  for (int b = 0; b < 2; b++) store_batch_own(batches[b], LANE_LIVE, TEXT("p/own"), draft_of("p/own", count, 10, store_run(pair->on[b]->store), 5000));
+  for (int b = 0; b < 2; b++)
+    store_batch_own(
+        batches[b], LANE_LIVE, TEXT("p/own"), draft_of("p/own", count, 10, store_run(pair->on[b]->store), 5000));
 }
 
 static void compare_items(const struct store_done *left, const struct store_done *right) {
@@ -59,15 +61,18 @@ static void compare_items(const struct store_done *left, const struct store_done
     assert_int_equal(a->first, b->first);
     assert_int_equal(a->last, b->last);
     assert_int_equal(a->block != NULL, b->block != NULL);
-    if (a->block && bytes_equal(a->source, TEXT("peer"))) assert_true(bytes_equal(blob_bytes(a->block), blob_bytes(b->block)));
+    if (a->block && bytes_equal(a->source, TEXT("peer")))
+      assert_true(bytes_equal(blob_bytes(a->block), blob_bytes(b->block)));
   }
 }
 
 static void step(struct pair *pair) {
   struct store_batch *batches[2] = {store_batch_new(), store_batch_new()};
   for (uint64_t i = 1 + below(pair, 5); i > 0; i--) {
-    if (below(pair, 5) == 0) add_own(pair, batches);
-    else add_random(pair, batches);
+    if (below(pair, 5) == 0)
+      add_own(pair, batches);
+    else
+      add_random(pair, batches);
   }
   struct store_done *done[2];
   for (int b = 0; b < 2; b++) done[b] = fixture_commit(pair->on[b], batches[b]);

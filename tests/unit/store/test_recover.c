@@ -1,4 +1,5 @@
-/* The LMDB backend and what happens to processes, files and disks: kills at any commit, a second process, a newer format, a disk without room. */
+/* The LMDB backend and what happens to processes, files and disks: kills at any commit, a second process, a newer
+ * format, a disk without room. */
 #include "harness.h"
 
 #include "common/store/lmdb_base.h"
@@ -13,15 +14,18 @@
 
 /* ---- kills ---- */
 
-static size_t size_of_value = 300;   /* of the records that the child writes */
+static size_t size_of_value = 300; /* of the records that the child writes */
 
-/* The child's work: own records and a peer's block in each batch; it writes the last sequence of each acknowledged batch to the pipe, for ever. */
+/* The child's work: own records and a peer's block in each batch; it writes the last sequence of each acknowledged
+ * batch to the pipe, for ever. */
 static void work(struct fixture *f, int pipe_fd) {
   struct store_stream stream;
   uint64_t peer = store_stream_get(f->store, TEXT("q/s"), &stream) ? stream.last + 1 : 1;
   for (;; peer += 7) {
-    int64_t received = f->clock.wall + (int64_t)peer * 1000; /* both lanes grow old together, so whole segments are trimmed */
-    struct store_batch *batch = batch_own(LANE_LIVE, "p/s", draft_of("p/s", 3, size_of_value, store_run(f->store), received));
+    int64_t received =
+        f->clock.wall + (int64_t)peer * 1000; /* both lanes grow old together, so whole segments are trimmed */
+    struct store_batch *batch =
+        batch_own(LANE_LIVE, "p/s", draft_of("p/s", 3, size_of_value, store_run(f->store), received));
     uint64_t again = peer > 20 ? peer - 20 : 1; /* the first twenty are held already */
     struct blob *block = draft_of("q/s", (uint32_t)(peer + 7 - again), size_of_value, 77, received);
     block_number(block, E1, again);
@@ -36,7 +40,8 @@ static void work(struct fixture *f, int pipe_fd) {
   }
 }
 
-/* Runs the child until it was acknowledged `most` times or died by itself; the last acknowledgement is left in *last. */
+/* Runs the child until it was acknowledged `most` times or died by itself; the last acknowledgement is left in *last.
+ */
 static void run_child(struct fixture *f, const char *kill_at, unsigned most, uint64_t last[2]) {
   int ends[2];
   assert_int_equal(pipe(ends), 0);
@@ -122,7 +127,8 @@ static void a_kill_between_checkpoints_loses_nothing(void **state) {
 
 static void see_gone(void *ctx, const struct store_discard *discard) { intervals_add(ctx, discard->from, discard->to); }
 
-/* Churn in a small store: what was trimmed stays named and late, also when the kill comes before the checkpoint that would say so. */
+/* Churn in a small store: what was trimmed stays named and late, also when the kill comes before the checkpoint that
+ * would say so. */
 static void a_kill_while_trimming_keeps_the_floor(void **state) {
   (void)state;
   struct fixture f;
@@ -141,7 +147,8 @@ static void a_kill_while_trimming_keeps_the_floor(void **state) {
     store_discards(f.store, TEXT("q/s"), see_gone, &gone);
     assert_ranges(&gone, 1, N(1), peer.floor - 1);
     intervals_deinit(&gone);
-    assert_int_equal(fixture_commit_good(&f, batch_with(LANE_BACKFILL, block_of("q/s", E1, peer.floor - 100, 100))), STORE_LATE);
+    assert_int_equal(
+        fixture_commit_good(&f, batch_with(LANE_BACKFILL, block_of("q/s", E1, peer.floor - 100, 100))), STORE_LATE);
     f.store = store_close(f.store);
   }
   size_of_value = 300;
@@ -246,7 +253,8 @@ static void a_store_that_is_too_small_is_refused(void **state) {
 
 enum { NO_MOUNT = 77 };
 
-/* In a child with a mount of its own: a file system of 16 MiB cannot hold a store of 32, and keeps nothing of the attempt. */
+/* In a child with a mount of its own: a file system of 16 MiB cannot hold a store of 32, and keeps nothing of the
+ * attempt. */
 static int open_without_room(struct fixture *f) {
   if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return NO_MOUNT;
   if (mount("tmpfs", f->folder, "tmpfs", 0, "size=16m") != 0) return NO_MOUNT;

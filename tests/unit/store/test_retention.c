@@ -3,7 +3,10 @@
 
 enum { MIB = 1 << 20 };
 
-struct named { uint64_t from, to, count; char reason[16]; };
+struct named {
+  uint64_t from, to, count;
+  char reason[16];
+};
 static void name_discard(void *ctx, const struct store_discard *discard) {
   struct named *named = ctx;
   if (named->count++ == 0 || discard->from < named->from) named->from = discard->from;
@@ -27,7 +30,8 @@ static void restart_with(struct fixture *f, uint64_t max_size, int64_t keep_us, 
   assert_int_equal(fixture_open(f), 0);
 }
 
-static struct blob *block_received(const char *stream, uint64_t first, uint32_t count, size_t value_size, int64_t received) {
+static struct blob *block_received(
+    const char *stream, uint64_t first, uint32_t count, size_t value_size, int64_t received) {
   struct blob *block = draft_of(stream, count, value_size, 77, received);
   block_number(block, E1, first);
   return block;
@@ -71,7 +75,8 @@ static void what_is_too_old_goes_by_name(void **state) {
     intervals_deinit(&stored);
     fixture_reopen(f);
   }
-  assert_int_equal(fixture_commit_good(f, batch_with(LANE_BACKFILL, block_received("q/s", 500, 10, 0, start))), STORE_LATE);
+  assert_int_equal(
+      fixture_commit_good(f, batch_with(LANE_BACKFILL, block_received("q/s", 500, 10, 0, start))), STORE_LATE);
   struct store_done *done = fixture_commit(f, batch_with(LANE_LIVE, block_received("q/s", 1101, 1, 0, f->clock.wall)));
   assert_int_equal(done->items[0].outcome, STORE_STORED);
   assert_int_equal(done->items[0].position, 111); /* positions go on */
@@ -97,7 +102,8 @@ static void an_emptied_log_goes_on_where_it_was(void **state) {
 /* Fills with blocks until one is refused; the number of the next record. */
 static uint64_t fill(struct fixture *f, uint64_t next, size_t value_size) {
   for (int i = 0; i < 100000; i++, next += 10) {
-    struct store_done *done = fixture_commit(f, batch_with(LANE_LIVE, block_received("q/s", next, 10, value_size, f->clock.wall)));
+    struct store_done *done =
+        fixture_commit(f, batch_with(LANE_LIVE, block_received("q/s", next, 10, value_size, f->clock.wall)));
     bool refused = done->kind == STORE_DONE_REFUSED;
     if (refused) assert_int_equal(done->refusal, STORE_REFUSAL_FULL);
     store_done_free(done);
@@ -122,7 +128,8 @@ static void full_is_refused_but_for_what_is_urgent(void **state) {
     struct store_batch *batch = store_batch_new();
     store_batch_delete(batch, STORE_COMMANDS, TEXT("command"));
     fixture_commit_good(f, batch);
-    struct store_done *done = fixture_commit(f, batch_with(LANE_LIVE, block_received("q/s", next, 10, 2000, f->clock.wall)));
+    struct store_done *done =
+        fixture_commit(f, batch_with(LANE_LIVE, block_received("q/s", next, 10, 2000, f->clock.wall)));
     assert_int_equal(done->kind, STORE_DONE_REFUSED);
     store_done_free(done);
     fixture_reopen(f);
@@ -137,7 +144,8 @@ static void full_is_refused_but_for_what_is_urgent(void **state) {
 static void the_oldest_is_discarded_by_name(void **state) {
   struct fixture *f = *state;
   restart_with(f, 16 * MIB, 0, STORE_DISCARD_OLDEST);
-  fixture_commit_good(f, batch_own(LANE_URGENT, "p!urgent", draft_of("p!urgent", 3, 100, 1, f->clock.wall - SECOND_US)));
+  fixture_commit_good(
+      f, batch_own(LANE_URGENT, "p!urgent", draft_of("p!urgent", 3, 100, 1, f->clock.wall - SECOND_US)));
   uint64_t next = 1, told = 0;
   for (int i = 0; i < 3000; i++, next += 10) { /* four times its size */
     test_world_pass(&f->clock, 1000);
