@@ -246,7 +246,7 @@ static json_t *orders_status(struct broker *broker) {
 
 static json_t *net_status(struct broker *broker) {
   struct net_stats s;
-  net_stats(broker->net, &s);
+  net_stats(broker->daemon.net, &s);
   return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "connections", (json_int_t)s.connections, "messages_in",
       (json_int_t)s.messages_in, "messages_out", (json_int_t)s.messages_out, "bytes_in", (json_int_t)s.bytes_in,
       "bytes_out", (json_int_t)s.bytes_out, "refused_handshakes", (json_int_t)s.refused_handshakes, "refused_messages",
@@ -255,11 +255,11 @@ static json_t *net_status(struct broker *broker) {
 
 json_t *broker_status(struct broker *broker) {
   struct store_stats s;
-  struct instant now = world_now(broker->world);
-  store_stats(broker->store, &s);
+  struct instant now = world_now(broker->daemon.world);
+  store_stats(broker->daemon.store, &s);
   return json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version",
       RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT], "clock", time_or_null(now.wall), "uptime_us",
-      (json_int_t)(now.mono - broker->started), "points", (json_int_t)broker->catalogue.count, "sessions",
+      (json_int_t)(now.mono - broker->daemon.started), "points", (json_int_t)broker->catalogue.count, "sessions",
       (json_int_t)requests_sessions(broker->requests), "subscribers",
       (json_int_t)subscribers_count(broker->subscribers), "store", store_status(&s), "lanes", lanes_status(broker, &s),
       "commands", orders_status(broker), "net", net_status(broker));

@@ -11,17 +11,13 @@
 #include "broker/readers.h"
 #include "broker/subscribers.h"
 #include "common/base/log.h"
-#include "common/http/http.h"
+#include "common/daemon/daemon.h"
 
 struct broker {
   char *config_path;
   struct broker_config *config;
-  const struct world *world;
-  struct identity *identity;
-  struct store *store;
+  struct daemon daemon;
   struct node *node;
-  struct net *net;
-  struct http *http;
   struct principals principals;
   struct links links;
   struct errands errands;
@@ -31,18 +27,13 @@ struct broker {
   struct subscribers *subscribers;
   struct orders *orders;
   struct requests *requests;
-  char endpoints[CHANNELS][256], http_endpoint[320];
-  int64_t started;                                                  /* mono */
-  int64_t watchdog_us, watchdog_at;                                 /* 0: none */
-  int64_t orders_at, checkpoint_at, links_at, requests_at, http_at; /* mono: when to tick them again */
+  char endpoints[CHANNELS][256];
+  int64_t orders_at, checkpoint_at, links_at, requests_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
   uint64_t refused_peers, discarded;
-  int signals; /* signalfd */
-  bool ends;
 };
 
-/* Opens everything; the problem has been logged where the outcome is not 0. config is consumed. May block. */
-enum { BROKER_FAILED = 1 };
+/* Opens everything. 0, DAEMON_FAILED, or <0. config is consumed. May block. */
 int broker_init(
     struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world);
 void broker_deinit(struct broker *broker);

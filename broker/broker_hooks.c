@@ -6,7 +6,7 @@
 
 static bool node_send(void *ctx, uint64_t conn, struct bytes message) {
   struct broker *broker = ctx;
-  return net_send(broker->net, conn, message) == 0;
+  return net_send(broker->daemon.net, conn, message) == 0;
 }
 
 static void node_close(void *ctx, uint64_t conn) {
@@ -24,7 +24,7 @@ static void order_station_of(struct broker *broker, const struct link *link, str
       .key_count = link->station->keys.count,
       .up = status.up};
   buffer_printf(&stream, "%s!urgent", link->node);
-  if (store_stream_get(broker->store, buffer_bytes(&stream), &held)) out->epoch = held.epoch;
+  if (store_stream_get(broker->daemon.store, buffer_bytes(&stream), &held)) out->epoch = held.epoch;
   buffer_deinit(&stream);
 }
 
@@ -171,14 +171,14 @@ static const struct requester *requester_of(void *ctx, const char *name) {
 }
 
 static enum requests_send session_send(void *ctx, uint64_t conn, struct bytes message) {
-  switch (net_send(((struct broker *)ctx)->net, conn, message)) {
+  switch (net_send(((struct broker *)ctx)->daemon.net, conn, message)) {
     case 0: return REQUESTS_SENT;
     case NET_FULL: return REQUESTS_FULL;
     default: return REQUESTS_GONE;
   }
 }
 
-static void close_session(void *ctx, uint64_t conn) { net_close(((struct broker *)ctx)->net, conn); }
+static void close_session(void *ctx, uint64_t conn) { net_close(((struct broker *)ctx)->daemon.net, conn); }
 
 /* ["address","unit"] of the points that have one. */
 static bool put_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address),
@@ -224,7 +224,7 @@ static void net_refused(void *ctx, const char *address, const char *reason) {
   struct broker *broker = ctx;
   uint64_t suppressed = 0;
   broker->refused_peers++;
-  if (!log_allow(&broker->refused_limit, world_now(broker->world).mono, &suppressed)) return;
+  if (!log_allow(&broker->refused_limit, world_now(broker->daemon.world).mono, &suppressed)) return;
   if (suppressed) log_warning("net", NULL, "%llu more connections were refused", (unsigned long long)suppressed);
   log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
 }
@@ -233,8 +233,8 @@ static void net_refused(void *ctx, const char *address, const char *reason) {
 
 void broker_make_node(struct broker *broker) {
   struct node_options options = {.name = broker->config->node,
-      .world = broker->world,
-      .store = broker->store,
+      .world = broker->daemon.world,
+      .store = broker->daemon.store,
       .hooks = {.ctx = broker,
           .send = node_send,
           .close = node_close,
@@ -254,17 +254,17 @@ void broker_make_node(struct broker *broker) {
 void broker_make_orders(struct broker *broker) {
   struct orders_hooks hooks = {
       broker, orders_commit, orders_read, orders_station, orders_send, orders_operators, orders_point};
-  broker->orders = orders_new(broker->config->node, broker->world, &hooks);
+  broker->orders = orders_new(broker->config->node, broker->daemon.world, &hooks);
   orders_set_deadline(broker->orders, broker->config->max_deadline_us);
 }
 
 void broker_make_requests(struct broker *broker) {
   struct subscribers_options followed = {
-      broker->node, broker->store, &broker->errands, &broker->readers, put_units, broker};
+      broker->node, broker->daemon.store, &broker->errands, &broker->readers, put_units, broker};
   struct requests_hooks hooks = {
       broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
   broker->subscribers = subscribers_new(&followed);
-  broker->requests = requests_new(broker->config->node, broker->world, &hooks);
+  broker->requests = requests_new(broker->config->node, broker->daemon.world, &hooks);
 }
 
 struct net_events broker_net_events(struct broker *broker) {

@@ -1,37 +1,12 @@
 /* GET /metrics: Prometheus text. One row of the table is one figure. */
 #include "broker/broker.h"
+#include "common/daemon/figures.h"
 #include <inttypes.h>
 
-struct figure {
-  const char *name, *type, *help;
-  uint64_t value;
-};
-
-static void put_figures(struct buffer *out, const struct figure *figures, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help,
-        figures[i].name, figures[i].type, figures[i].name, figures[i].value);
-}
-
-static void put_node(struct broker *broker, struct buffer *out) {
-  struct store_stats s;
-  struct net_stats n;
+static void put_broker(struct broker *broker, struct buffer *out) {
   struct orders_stats o;
-  store_stats(broker->store, &s);
-  net_stats(broker->net, &n);
   orders_stats(broker->orders, &o);
   const struct figure figures[] = {
-      {"riverbus_store_commits_total", "counter", "Synchronous commits of the store.", s.commits},
-      {"riverbus_store_fsyncs_total", "counter", "Syncs to disk.", s.fsyncs},
-      {"riverbus_store_records_total", "counter", "Records stored.", s.records},
-      {"riverbus_store_duplicates_total", "counter", "Records that were held already.", s.duplicates},
-      {"riverbus_store_late_total", "counter", "Records below the retention floor.", s.late},
-      {"riverbus_store_damaged_total", "counter", "Entries set aside because their checksum did not fit.", s.damaged},
-      {"riverbus_store_refused_full_total", "counter", "Batches refused because the store is full.", s.refused_full},
-      {"riverbus_store_discarded_records_total", "counter", "Records that retention took away.", s.discarded_records},
-      {"riverbus_store_used_bytes", "gauge", "Bytes of the store in use.", s.used_bytes},
-      {"riverbus_store_max_bytes", "gauge", "Size of the store.", s.max_bytes},
-      {"riverbus_store_commit_microseconds", "gauge", "Duration of the last commit.", (uint64_t)s.commit_us_last},
       {"riverbus_points", "gauge", "Points in the catalogue.", broker->catalogue.count},
       {"riverbus_points_left_out_total", "counter", "Records of points beyond the catalogue's limit.",
           broker->catalogue.left_out},
@@ -41,18 +16,10 @@ static void put_node(struct broker *broker, struct buffer *out) {
       {"riverbus_reports_forged_total", "counter", "Reports that were not believed.", o.forged},
       {"riverbus_sessions", "gauge", "Operators' sessions.", requests_sessions(broker->requests)},
       {"riverbus_subscribers", "gauge", "Requests that follow records.", subscribers_count(broker->subscribers)},
-      {"riverbus_connections", "gauge", "Connections of the network.", n.connections},
-      {"riverbus_messages_in_total", "counter", "Messages received.", n.messages_in},
-      {"riverbus_messages_out_total", "counter", "Messages sent.", n.messages_out},
-      {"riverbus_bytes_in_total", "counter", "Bytes received.", n.bytes_in},
-      {"riverbus_bytes_out_total", "counter", "Bytes sent.", n.bytes_out},
-      {"riverbus_refused_handshakes_total", "counter", "Strangers and wrong keys.", n.refused_handshakes},
-      {"riverbus_refused_messages_total", "counter", "Messages without a principal that is obeyed.",
-          n.refused_messages},
       {"riverbus_malformed_requests_total", "counter", "Malformed messages of operators.",
           requests_malformed(broker->requests)},
   };
-  put_figures(out, figures, sizeof figures / sizeof figures[0]);
+  figures_put(out, figures, sizeof figures / sizeof figures[0]);
 }
 
 /* One figure of every link. */
@@ -87,7 +54,7 @@ static const struct link_figure link_figures[] = {
 };
 
 static void put_link_figure(struct broker *broker, const struct link_figure *figure, struct buffer *out) {
-  buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", figure->name, figure->help, figure->name, figure->type);
+  figures_head(out, figure->name, figure->type, figure->help);
   for (size_t i = 0; i < broker->links.count; i++) {
     struct node_peer_status status;
     const struct link *link = broker->links.items[i];
@@ -100,14 +67,16 @@ static void put_link_figure(struct broker *broker, const struct link_figure *fig
 }
 
 void broker_metrics(struct broker *broker, struct buffer *out) {
-  put_node(broker, out);
+  figures_store(out, broker->daemon.store);
+  figures_net(out, broker->daemon.net);
+  put_broker(broker, out);
   for (size_t i = 0; i < sizeof link_figures / sizeof link_figures[0]; i++)
     put_link_figure(broker, &link_figures[i], out);
 }
 
 const char *broker_health(struct broker *broker) {
   struct store_stats s;
-  store_stats(broker->store, &s);
+  store_stats(broker->daemon.store, &s);
   uint64_t limit = s.max_bytes / 100 * 95;
   return s.max_bytes && s.used_bytes > limit ? "the store is full" : NULL;
 }

@@ -1,28 +1,20 @@
 #include "gateway/gateway.h"
 #include "common/base/mem.h"
-#include "common/base/units.h"
 #include "gateway/descriptor.h"
 #include "gateway/replies.h"
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
-#include <sysexits.h>
-#include <systemd/sd-daemon.h>
-#include <unistd.h>
 
-enum { EXTRA_STORE, EXTRA_SIGNALS, EXTRA_MQTT, EXTRA_HTTP, EXTRAS };
 #define GATEWAY_READY_US (3 * SECOND_US)
 #define GATEWAY_READY_LOOK_US (10 * MILLISECOND_US)
 enum { GATEWAY_PART_BYTES = 512 * 1024, GATEWAY_EVENTS_A_TURN = 256, GATEWAY_DESCRIPTORS_A_BATCH = 256 };
 
-static struct instant now_of(const struct gateway *gateway) { return world_now(gateway->world); }
+static struct instant now_of(const struct gateway *gateway) { return world_now(gateway->daemon.world); }
 
 /* ---- hooks of the node ---- */
 
 static bool node_send(void *ctx, uint64_t conn, struct bytes message) {
-  return net_send(((struct gateway *)ctx)->net, conn, message) == 0;
+  return net_send(((struct gateway *)ctx)->daemon.net, conn, message) == 0;
 }
 static void node_close(void *ctx, uint64_t conn) { uplink_close(&((struct gateway *)ctx)->uplink, conn); }
 
@@ -111,8 +103,8 @@ static bool dispatch_clock_hook(void *ctx, int64_t *us) {
 static struct epoch dispatch_epoch_hook(void *ctx) {
   struct gateway *gateway = ctx;
   struct store_stream stream;
-  return store_stream_get(gateway->store, bytes_text(gateway->pack.urgent), &stream) ? stream.epoch
-                                                                                     : (struct epoch){0, 0};
+  return store_stream_get(gateway->daemon.store, bytes_text(gateway->pack.urgent), &stream) ? stream.epoch
+                                                                                            : (struct epoch){0, 0};
 }
 
 /* ---- events of the network ---- */
@@ -138,50 +130,10 @@ static void net_refused(void *ctx, const char *address, const char *reason) {
 
 /* ---- composition ---- */
 
-static void store_failed(void *ctx, const char *message) {
-  (void)ctx;
-  log_error("store", NULL, "%s", message);
-  _exit(EX_TEMPFAIL);
-}
-
-static int open_identity(struct gateway *gateway) {
-  struct identity_problem problem;
-  if (identity_load(&gateway->identity, gateway->config->identity, &problem) == 0) return 0;
-  log_error("gateway", NULL, "%s", problem.text);
-  return GATEWAY_FAILED;
-}
-
-/* A build for fault tests holds commits back on demand; any other has no such thing. */
-static int64_t test_commit_delay(void) {
-  int64_t us = 0;
-#ifdef RIVERBUS_TEST_HOOKS
-  const char *text = getenv("RIVERBUS_TEST_COMMIT_DELAY");
-  if (text && units_duration(bytes_text(text), &us) != 0) us = 0;
-#endif
-  return us;
-}
-
-static int open_store(struct gateway *gateway) {
-  const struct config_store *config = &gateway->config->store;
-  struct store_problem problem;
-  const struct store_options options = {.path = config->path,
-      .max_size = config->max_size,
-      .keep_us = config->keep_us,
-      .when_full = (enum store_full)config->when_full,
-      .linger_us = config->linger_us,
-      .world = gateway->world,
-      .fatal = store_failed,
-      .test_commit_delay_us = test_commit_delay()};
-  int outcome = store_open_lmdb(&gateway->store, &options, &problem);
-  if (outcome == 0) return 0;
-  log_error("store", NULL, "%s", problem.text);
-  return GATEWAY_FAILED;
-}
-
 static void make_node(struct gateway *gateway) {
   const struct node_options options = {.name = gateway->config->station,
-      .world = gateway->world,
-      .store = gateway->store,
+      .world = gateway->daemon.world,
+      .store = gateway->daemon.store,
       .hooks = {.ctx = gateway,
           .send = node_send,
           .close = node_close,
@@ -195,30 +147,13 @@ static void make_node(struct gateway *gateway) {
 }
 
 static int open_net(struct gateway *gateway) {
-  struct net_options options = {.events = {.ctx = gateway,
-                                    .principal = net_principal,
-                                    .message = net_message,
-                                    .opened = net_opened,
-                                    .closed = net_closed,
-                                    .refused = net_refused}};
-  identity_transport(gateway->identity, &options.transport);
-  int outcome = net_new(&gateway->net, &options);
-  explicit_bzero(&options.transport, sizeof options.transport);
-  if (outcome) log_error("net", NULL, "ZeroMQ cannot be set up: %s", strerror(-outcome));
-  return outcome ? GATEWAY_FAILED : 0;
-}
-
-static void metrics_page(void *ctx, struct buffer *out) { gateway_metrics(ctx, out); }
-static const char *health_page(void *ctx) { return gateway_health(ctx); }
-
-static int open_http(struct gateway *gateway) {
-  const struct config_http *config = &gateway->config->http;
-  const char *why = "";
-  if (!config->host) return 0;
-  const struct http_options options = {config->host, config->port, gateway, metrics_page, health_page};
-  if (http_new(&gateway->http, &options, gateway->http_endpoint, &why) == 0) return 0;
-  log_error("http", NULL, "cannot listen on %s port %u: %s", config->host, config->port, why);
-  return GATEWAY_FAILED;
+  const struct net_events events = {.ctx = gateway,
+      .principal = net_principal,
+      .message = net_message,
+      .opened = net_opened,
+      .closed = net_closed,
+      .refused = net_refused};
+  return daemon_open_net(&gateway->daemon, &events);
 }
 
 static void make_dispatch(struct gateway *gateway) {
@@ -226,9 +161,9 @@ static void make_dispatch(struct gateway *gateway) {
   snprintf(broker, sizeof broker, "broker %s", gateway->config->province);
   const struct dispatch_options options = {.station = gateway->config->station,
       .broker = broker,
-      .identity = gateway->identity,
-      .store_created = store_created(gateway->store),
-      .run = store_run(gateway->store),
+      .identity = gateway->daemon.identity,
+      .store_created = store_created(gateway->daemon.store),
+      .run = store_run(gateway->daemon.store),
       .hooks = {.ctx = gateway,
           .submit = dispatch_submit_hook,
           .lookup = dispatch_lookup_hook,
@@ -260,34 +195,25 @@ static bool load_inbox(void *ctx, struct bytes key, struct bytes value) {
 
 /* What must be read before the store takes its first batch. */
 static int load(struct gateway *gateway) {
-  int outcome = store_scan(gateway->store, STORE_META, load_meta, gateway);
-  if (outcome == 0) outcome = store_scan(gateway->store, STORE_COMMANDS, load_order, gateway);
-  if (outcome == 0) outcome = store_scan(gateway->store, STORE_INBOX, load_inbox, gateway);
+  int outcome = store_scan(gateway->daemon.store, STORE_META, load_meta, gateway);
+  if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_COMMANDS, load_order, gateway);
+  if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_INBOX, load_inbox, gateway);
   if (outcome) log_error("store", NULL, "%s: %s", gateway->config->store.path, strerror(-outcome));
-  return outcome ? GATEWAY_FAILED : 0;
+  return outcome ? DAEMON_FAILED : 0;
 }
 
-static int open_signals(struct gateway *gateway) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGHUP);
-  signal(SIGPIPE, SIG_IGN);
-  pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is started: they inherit it */
-  gateway->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  return gateway->signals < 0 ? -errno : 0;
-}
+static void metrics_page(void *ctx, struct buffer *out) { gateway_metrics(ctx, out); }
+static const char *health_page(void *ctx) { return gateway_health(ctx); }
+static void reload(void *ctx) { gateway_reload(ctx); }
 
 static int open_mqtt(struct gateway *gateway) {
-  int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->world);
+  int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->daemon.world);
   gateway->mqtt_made++;
   if (error) log_error("mqtt", NULL, "the MQTT clients cannot be started: %s", strerror(-error));
-  return error ? GATEWAY_FAILED : 0;
+  return error ? DAEMON_FAILED : 0;
 }
 
 static void init_plain(struct gateway *gateway) {
-  gateway->started = now_of(gateway).mono;
   gateway->intake.full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 1};
   gateway->intake.fault_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   gateway->intake.part_bytes = GATEWAY_PART_BYTES < gateway->config->store.max_size / 64
@@ -295,33 +221,35 @@ static void init_plain(struct gateway *gateway) {
                                    : gateway->config->store.max_size / 64;
   inbox_init(&gateway->inbox);
   points_init(&gateway->points, gateway->config);
-  silence_init(&gateway->silence, &gateway->points, gateway->started);
+  silence_init(&gateway->silence, &gateway->points, now_of(gateway).mono);
 }
 
 static int open_all(struct gateway *gateway) {
-  int outcome = open_signals(gateway);
-  if (outcome == 0) outcome = open_identity(gateway);
-  if (outcome == 0) outcome = open_store(gateway);
+  struct daemon *daemon = &gateway->daemon;
+  int outcome = daemon_open_identity(daemon, gateway->config->identity);
+  /* no pace: the devices' MQTT broker waits for our commit */
+  if (outcome == 0) outcome = daemon_open_store(daemon, &gateway->config->store, 0);
   if (outcome) return outcome;
   make_dispatch(gateway);
-  pack_init(&gateway->pack, gateway->config->station, store_run(gateway->store));
+  pack_init(&gateway->pack, gateway->config->station, store_run(gateway->daemon.store));
   outcome = load(gateway);
   if (outcome == 0) outcome = open_net(gateway);
   if (outcome) return outcome;
   make_node(gateway);
   tasks_init(&gateway->tasks, gateway->node);
-  uplink_init(&gateway->uplink, gateway->config->province, gateway->world, gateway->net, gateway->node,
+  uplink_init(&gateway->uplink, gateway->config->province, gateway->daemon.world, gateway->daemon.net, gateway->node,
       &gateway->config->broker);
-  outcome = open_http(gateway);
+  outcome = daemon_open_http(daemon, &gateway->config->http);
   return outcome ? outcome : open_mqtt(gateway);
 }
 
 int gateway_init(
     struct gateway *gateway, const char *config_path, struct gateway_config *config, const struct world *world) {
-  *gateway = (struct gateway){
-      .config_path = mem_text(config_path, strlen(config_path)), .config = config, .world = world, .signals = -1};
+  *gateway = (struct gateway){.config_path = mem_text(config_path, strlen(config_path)), .config = config};
+  const struct daemon_hooks hooks = {gateway, reload, metrics_page, health_page};
+  int outcome = daemon_init(&gateway->daemon, "gateway", world, &hooks);
   init_plain(gateway);
-  int outcome = open_all(gateway);
+  if (outcome == 0) outcome = open_all(gateway);
   if (outcome) return outcome;
   gateway_issue_descriptors(gateway);
   dispatch_start(gateway->dispatch, now_of(gateway));
@@ -329,13 +257,14 @@ int gateway_init(
 }
 
 void gateway_deinit(struct gateway *gateway) {
+  struct daemon *daemon = &gateway->daemon;
   gateway->mqtt = mqtt_free(gateway->mqtt);
-  gateway->http = http_free(gateway->http);
+  daemon->http = http_free(daemon->http);
   if (gateway->node) uplink_deinit(&gateway->uplink);
-  gateway->net = net_free(gateway->net);
+  daemon->net = net_free(daemon->net);
   if (gateway->node) tasks_deinit(&gateway->tasks);
   if (gateway->node) gateway->node = node_free(gateway->node);
-  if (gateway->store) gateway->store = store_close(gateway->store); /* finishes what was submitted */
+  if (daemon->store) daemon->store = store_close(daemon->store); /* finishes what was submitted */
   gateway->intake.batch = mqtt_batch_free(gateway->intake.batch);
   gateway->intake.next = mqtt_batch_free(gateway->intake.next);
   gateway->dispatch = dispatch_free(gateway->dispatch);
@@ -344,12 +273,10 @@ void gateway_deinit(struct gateway *gateway) {
   points_deinit(&gateway->points);
   inbox_deinit(&gateway->inbox);
   table_deinit(&gateway->descriptors, free);
-  gateway->identity = identity_free(gateway->identity);
   gateway->config = gateway_config_free(gateway->config);
   free(gateway->config_path);
   gateway->config_path = NULL;
-  if (gateway->signals >= 0) close(gateway->signals);
-  gateway->signals = -1;
+  daemon_deinit(daemon);
 }
 
 /* ---- descriptors ---- */
@@ -397,19 +324,6 @@ void gateway_issue_descriptors(struct gateway *gateway) {
 
 /* ---- the loop ---- */
 
-static void take_signals(struct gateway *gateway) {
-  struct signalfd_siginfo info;
-  while (read(gateway->signals, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo != SIGHUP) {
-      gateway->ends = true;
-      continue;
-    }
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now_of(gateway).mono);
-    gateway_reload(gateway);
-    sd_notify(0, "READY=1");
-  }
-}
-
 static void hear_reply(void *ctx, const struct reply *reply) {
   struct gateway *gateway = ctx;
   dispatch_reply(
@@ -443,13 +357,13 @@ static void take_events(struct gateway *gateway) {
 static int64_t say_ready(struct gateway *gateway, struct instant now) {
   struct mqtt_stats stats;
   mqtt_stats(gateway->mqtt, &stats);
-  if (!(stats.telemetry_up && stats.courier_up) && now.mono < gateway->started + GATEWAY_READY_US)
+  if (!(stats.telemetry_up && stats.courier_up) && now.mono < gateway->daemon.started + GATEWAY_READY_US)
     return now.mono + GATEWAY_READY_LOOK_US;
   gateway->is_ready = true;
-  sd_notify(0, "READY=1");
+  daemon_ready(&gateway->daemon);
   log_notice("gateway", NULL, "ready %s: broker %s, mqtt %s:%u%s%s%s", gateway->config->station,
       uplink_endpoint(&gateway->uplink), gateway->config->mqtt.host, gateway->config->mqtt.port,
-      stats.telemetry_up ? "" : " (not connected)", gateway->http ? ", " : "", gateway->http_endpoint);
+      stats.telemetry_up ? "" : " (not connected)", gateway->daemon.http ? ", " : "", gateway->daemon.http_endpoint);
   return INT64_MAX;
 }
 
@@ -464,37 +378,21 @@ static int64_t tick(struct gateway *gateway) {
   next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
   next = earlier(next, node_tick(gateway->node));
   if (!gateway->is_ready) next = earlier(next, say_ready(gateway, now));
-  if (gateway->watchdog_us && now.mono >= gateway->watchdog_at) {
-    sd_notify(0, "WATCHDOG=1");
-    gateway->watchdog_at = now.mono + gateway->watchdog_us / 3;
-  }
-  return gateway->watchdog_us ? earlier(next, gateway->watchdog_at) : next;
+  return next;
 }
 
 static int turn(struct gateway *gateway) {
-  struct pollfd extra[EXTRAS] = {[EXTRA_STORE] = {.fd = store_fd(gateway->store), .events = POLLIN},
-      [EXTRA_SIGNALS] = {.fd = gateway->signals, .events = POLLIN},
-      [EXTRA_MQTT] = {.fd = mqtt_fd(gateway->mqtt), .events = POLLIN},
-      [EXTRA_HTTP] = {.fd = gateway->http ? http_fd(gateway->http) : -1, .events = POLLIN}};
-  int64_t wait = tick(gateway) - now_of(gateway).mono;
-  if (wait > SECOND_US) wait = SECOND_US;
-  int outcome = net_poll(gateway->net, extra, EXTRAS, wait > 0 ? wait : 0);
+  int64_t next = tick(gateway);
+  int outcome = daemon_turn(&gateway->daemon, mqtt_fd(gateway->mqtt), next);
   if (outcome < 0) return outcome;
-  if (extra[EXTRA_SIGNALS].revents) take_signals(gateway);
-  if (extra[EXTRA_STORE].revents) node_store_ready(gateway->node);
+  node_store_ready(gateway->node);
   if (gateway->mqtt) take_events(gateway);
-  if (gateway->http && (extra[EXTRA_HTTP].revents || now_of(gateway).mono >= gateway->http_at)) {
-    http_run(gateway->http);
-    gateway->http_at = now_of(gateway).mono + SECOND_US;
-  }
   return 0;
 }
 
 int gateway_run(struct gateway *gateway) {
-  uint64_t watchdog = 0;
   int outcome = 0;
-  if (sd_watchdog_enabled(0, &watchdog) > 0) gateway->watchdog_us = (int64_t)watchdog;
-  while (!gateway->ends && outcome == 0) outcome = turn(gateway);
-  sd_notify(0, "STOPPING=1");
+  while (!gateway->daemon.ends && outcome == 0) outcome = turn(gateway);
+  daemon_stopping();
   return outcome;
 }

@@ -6,7 +6,7 @@
  * silence, dispatch.
  */
 #include "common/base/log.h"
-#include "common/http/http.h"
+#include "common/daemon/daemon.h"
 #include "gateway/dispatch.h"
 #include "gateway/inbox.h"
 #include "gateway/mapping.h"
@@ -35,14 +35,10 @@ struct intake {
 struct gateway {
   char *config_path;
   struct gateway_config *config;
-  const struct world *world;
-  struct identity *identity;
-  struct store *store;
+  struct daemon daemon;
   struct node *node;
-  struct net *net;
   struct mqtt *mqtt;
   uint64_t mqtt_made; /* how often the clients were made */
-  struct http *http;
   struct dispatch *dispatch;
   struct points points;
   struct silence silence;
@@ -52,17 +48,11 @@ struct gateway {
   struct uplink uplink;
   struct intake intake;
   struct table descriptors; /* address -> uint64_t, hash of the descriptor that was issued last */
-  char http_endpoint[320];
-  int64_t started; /* mono */
-  int64_t watchdog_us, watchdog_at, http_at;
   uint64_t discarded;
-  int signals;   /* signalfd */
   bool is_ready; /* that was said */
-  bool ends;
 };
 
-enum { GATEWAY_FAILED = 1 };
-/* Opens everything; the problem has been logged where the outcome is not 0. config is consumed. May block. */
+/* Opens everything. 0, DAEMON_FAILED, or <0. config is consumed. May block. */
 int gateway_init(
     struct gateway *gateway, const char *config_path, struct gateway_config *config, const struct world *world);
 void gateway_deinit(struct gateway *gateway);

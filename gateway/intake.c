@@ -9,14 +9,14 @@ static void intake_record(void *ctx, struct point *point, const struct record *m
   record.received = node_received(gateway->node);
   pack_add(&gateway->pack, &record);
   if (!is_clock_bad(&record)) point_keep(point, &record);
-  dispatch_measured(gateway->dispatch, point, &record, gateway->intake.retained, world_now(gateway->world));
+  dispatch_measured(gateway->dispatch, point, &record, gateway->intake.retained, world_now(gateway->daemon.world));
 }
 
 /* Counted at the point already; here it becomes a line, at a bounded rate. */
 static void intake_fault(void *ctx, struct point *point, enum point_fault fault) {
   struct gateway *gateway = ctx;
   uint64_t suppressed = 0;
-  if (!log_allow(&gateway->intake.fault_limit, world_now(gateway->world).mono, &suppressed)) return;
+  if (!log_allow(&gateway->intake.fault_limit, world_now(gateway->daemon.world).mono, &suppressed)) return;
   log_warning("mapping", point->config->address, "%s in a payload of %s (%llu so far%s)", point_fault_name(fault),
       point->config->topic, (unsigned long long)point->faults[fault],
       suppressed ? "; more such lines were left out" : "");
@@ -59,7 +59,7 @@ static void intake_give_back(struct gateway *gateway, bool durable) {
 /* Fills and submits the next part; at the end gives the batch back. */
 static void intake_go_on(struct gateway *gateway) {
   struct intake *intake = &gateway->intake;
-  struct instant now = world_now(gateway->world);
+  struct instant now = world_now(gateway->daemon.world);
   while (intake->at < intake->batch->count) {
     while (intake->at < intake->batch->count && gateway->pack.bytes < intake->part_bytes)
       intake_message(gateway, intake->batch, &intake->batch->messages[intake->at++], now);
@@ -111,7 +111,7 @@ static void intake_full(struct gateway *gateway) {
   uint64_t suppressed = 0;
   gateway->intake.refused++;
   inbox_refused(&gateway->inbox);
-  if (log_allow(&gateway->intake.full_limit, world_now(gateway->world).mono, &suppressed))
+  if (log_allow(&gateway->intake.full_limit, world_now(gateway->daemon.world).mono, &suppressed))
     log_error("store", NULL,
         "the store is full and `when-full` is refuse: messages stay at the MQTT broker, which keeps only so many");
   intake_give_back(gateway, false);

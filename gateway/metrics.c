@@ -1,35 +1,7 @@
 /* GET /metrics and /healthz. One row of a table is one figure. */
 #include "gateway/gateway.h"
+#include "common/daemon/figures.h"
 #include <inttypes.h>
-
-struct figure {
-  const char *name, *type, *help;
-  uint64_t value;
-};
-
-static void put_figures(struct buffer *out, const struct figure *figures, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", figures[i].name, figures[i].help,
-        figures[i].name, figures[i].type, figures[i].name, figures[i].value);
-}
-
-static void put_store(const struct gateway *gateway, struct buffer *out) {
-  struct store_stats s;
-  store_stats(gateway->store, &s);
-  const struct figure figures[] = {
-      {"riverbus_store_commits_total", "counter", "Synchronous commits of the store.", s.commits},
-      {"riverbus_store_fsyncs_total", "counter", "Syncs to disk.", s.fsyncs},
-      {"riverbus_store_records_total", "counter", "Records stored.", s.records},
-      {"riverbus_store_bytes_written_total", "counter", "Payload written.", s.bytes_written},
-      {"riverbus_store_damaged_total", "counter", "Entries set aside because their checksum did not fit.", s.damaged},
-      {"riverbus_store_refused_full_total", "counter", "Batches refused because the store is full.", s.refused_full},
-      {"riverbus_store_discarded_records_total", "counter", "Records that retention took away.", s.discarded_records},
-      {"riverbus_store_used_bytes", "gauge", "Bytes of the store in use.", s.used_bytes},
-      {"riverbus_store_max_bytes", "gauge", "Size of the store.", s.max_bytes},
-      {"riverbus_store_commit_microseconds", "gauge", "Duration of the last commit.", (uint64_t)s.commit_us_last},
-  };
-  put_figures(out, figures, sizeof figures / sizeof figures[0]);
-}
 
 static void put_mqtt(const struct gateway *gateway, struct buffer *out) {
   struct mqtt_stats m;
@@ -52,7 +24,7 @@ static void put_mqtt(const struct gateway *gateway, struct buffer *out) {
       {"riverbus_mqtt_replies_lost_total", "counter", "Replies of devices dropped because of their size or number.",
           m.replies_lost},
   };
-  put_figures(out, figures, sizeof figures / sizeof figures[0]);
+  figures_put(out, figures, sizeof figures / sizeof figures[0]);
 }
 
 static void put_commands(const struct gateway *gateway, struct buffer *out) {
@@ -66,9 +38,8 @@ static void put_commands(const struct gateway *gateway, struct buffer *out) {
       {"riverbus_commands_replays_total", "counter", "Ids that came again with other content.", d.replays},
       {"riverbus_reports_total", "counter", "Reports issued.", d.reports},
   };
-  put_figures(out, figures, sizeof figures / sizeof figures[0]);
-  buffer_printf(out,
-      "# HELP riverbus_commands_ended_total Commands by final state.\n# TYPE riverbus_commands_ended_total counter\n");
+  figures_put(out, figures, sizeof figures / sizeof figures[0]);
+  figures_head(out, "riverbus_commands_ended_total", "counter", "Commands by final state.");
   for (int state = 0; state < STATE_STATES; state++)
     if (d.ended[state])
       buffer_printf(out, "riverbus_commands_ended_total{state=\"%s\"} %" PRIu64 "\n", state_name((enum state)state),
@@ -86,12 +57,9 @@ static void put_link(const struct gateway *gateway, struct buffer *out) {
       {"riverbus_link_window_bytes", "gauge", "Bytes that may be in flight.", p.window_bytes},
       {"riverbus_link_round_trip_microseconds", "gauge", "Round trip of the urgent ping.", (uint64_t)p.round_trip},
   };
-  put_figures(out, figures, sizeof figures / sizeof figures[0]);
-  buffer_printf(out,
-      "# HELP riverbus_link_clock_offset_microseconds The broker's clock minus ours.\n# TYPE "
-      "riverbus_link_clock_offset_microseconds gauge\n"
-      "riverbus_link_clock_offset_microseconds %" PRId64 "\n",
-      p.clock_offset);
+  figures_put(out, figures, sizeof figures / sizeof figures[0]);
+  figures_head(out, "riverbus_link_clock_offset_microseconds", "gauge", "The broker's clock minus ours.");
+  buffer_printf(out, "riverbus_link_clock_offset_microseconds %" PRId64 "\n", p.clock_offset);
 }
 
 static void put_label(struct buffer *out, const char *text) {
@@ -118,15 +86,14 @@ static void put_faults(struct buffer *out, const struct point *point) {
 }
 
 void gateway_metrics(struct gateway *gateway, struct buffer *out) {
-  put_store(gateway, out);
+  figures_store(out, gateway->daemon.store);
+  figures_net(out, gateway->daemon.net);
   put_mqtt(gateway, out);
   put_commands(gateway, out);
   put_link(gateway, out);
-  buffer_printf(out,
-      "# HELP riverbus_point_readings_total Records made of a point.\n# TYPE riverbus_point_readings_total counter\n");
+  figures_head(out, "riverbus_point_readings_total", "counter", "Records made of a point.");
   for (size_t i = 0; i < gateway->points.count; i++) put_point(out, &gateway->points.items[i]);
-  buffer_printf(out,
-      "# HELP riverbus_point_faults_total What was wrong with payloads.\n# TYPE riverbus_point_faults_total counter\n");
+  figures_head(out, "riverbus_point_faults_total", "counter", "What was wrong with payloads.");
   for (size_t i = 0; i < gateway->points.count; i++) put_faults(out, &gateway->points.items[i]);
 }
 

@@ -30,7 +30,7 @@ static void reload_points(struct gateway *gateway, const struct gateway_config *
   silence_deinit(&gateway->silence);
   points_deinit(&gateway->points);
   gateway->points = points;
-  silence_init(&gateway->silence, &gateway->points, world_now(gateway->world).mono);
+  silence_init(&gateway->silence, &gateway->points, world_now(gateway->daemon.world).mono);
   dispatch_configure(gateway->dispatch, fresh, &gateway->points);
 }
 
@@ -67,11 +67,11 @@ static bool broker_differs(const struct gateway_broker *a, const struct gateway_
  */
 static void reload_mqtt(struct gateway *gateway) {
   gateway->mqtt = mqtt_free(gateway->mqtt);
-  int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->world);
+  int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->daemon.world);
   gateway->mqtt_made++;
   if (error == 0) return;
   log_error("mqtt", NULL, "the MQTT clients cannot be started again: %s", strerror(-error));
-  gateway->ends = true;
+  gateway->daemon.ends = true;
 }
 
 void gateway_reload(struct gateway *gateway) {
@@ -85,7 +85,7 @@ void gateway_reload(struct gateway *gateway) {
   uplink_configure(&gateway->uplink, &fresh->broker, broker_differs(&old->broker, &fresh->broker));
   if ((redo & CONFIG_REDO_MQTT) || reload_hears_differently(old, fresh)) reload_mqtt(gateway);
   gateway_config_free(old);
-  if (!gateway->ends) gateway_issue_descriptors(gateway);
+  if (!gateway->daemon.ends) gateway_issue_descriptors(gateway);
   log_notice("gateway", NULL, "configuration reloaded: %zu points, %zu operators", gateway->points.count,
       fresh->operator_count);
 }

@@ -48,7 +48,7 @@ grep -ohE 'put_(member|value|time)\(out, "[a-z_]+"' common/command/ledger.c | cu
 grep -ohE '\\"[a-z]+\\":' common/record/record.c | tr -d '\\":' | sort -u | expect riverbus.1 Va "JSON field of a record"
 sed -n '/reason_names\[/,/};/p' common/record/record.c | grep -oE '"[a-z-]+"' | tr -d '"' | expect riverbus.1 Cm reason
 sed -n '/broker_verbs\[\]/,$p' broker/answers.c | grep -oE '\.name = "[a-z-]+"' | cut -d'"' -f2 | expect riverbus-protocol.7 Cm verb
-grep -ohE 'riverbus_[a-z_]+' broker/metrics.c | sort -u | expect riverbus-broker.8 It metric
-grep -ohE 'riverbus_[a-z_]+' gateway/metrics.c | sort -u | expect riverbus-gateway.8 It metric
+grep -ohE 'riverbus_[a-z_]+' broker/metrics.c common/daemon/figures.c | sort -u | expect riverbus-broker.8 It metric
+grep -ohE 'riverbus_[a-z_]+' gateway/metrics.c common/daemon/figures.c | sort -u | expect riverbus-gateway.8 It metric
 sed -n '/fault_names\[FAULTS\]/,/};/p' gateway/points.c | grep -oE '"[a-z0-9-]+"' | tr -d '"' | expect riverbus-gateway.8 Cm fault
 exit $wrong

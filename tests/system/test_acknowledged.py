@@ -34,7 +34,7 @@ def test_killed_before_the_commit_nothing_was_acknowledged(t, hooks):
 def test_no_accepted_before_the_commit(t, hooks):
     here = t.province("chongqing")
     station = t.station("chongqing/caijiagang", [sluice("gate-1", "gates/1")])
-    here.env = {"RIVERBUS_TEST_COMMIT_DELAY_US": str(int(HELD_S * 1e6))}
+    here.env = {"RIVERBUS_TEST_COMMIT_DELAY": f"{int(HELD_S * 1e3)}ms"}
     t.start()
     address = station.address + "/gate-1/opening"
     wait_until(lambda: here.duty.run("points", address, "--json").rows, "the gate in the catalogue")
