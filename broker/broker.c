@@ -94,7 +94,7 @@ void broker_deinit(struct broker *broker) {
   daemon->net = net_free(daemon->net);
   if (broker->node) broker->node = node_free(broker->node);
   if (daemon->store) daemon->store = store_close(daemon->store);
-  if (broker->errands.last) errands_deinit(&broker->errands);
+  if (broker->errands.under_way.last) errands_deinit(&broker->errands);
   broker->orders = orders_free(broker->orders);
   readers_deinit(&broker->readers);
   catalogue_deinit(&broker->catalogue);

@@ -120,7 +120,7 @@ static void node_event(void *ctx, const char *name, struct bytes text) {
     store_batch_own(batch, LANE_URGENT, buffer_bytes(&stream),
         block_builder_finish(builder, buffer_bytes(&stream), node_run(broker->node)));
     store_batch_urgent(batch);
-    errands_submit(&broker->errands, batch, event_done, NULL, NULL);
+    errands_submit(&broker->errands, ERRAND_URGENT, batch, event_done, NULL, NULL);
   }
   block_builder_free(builder);
   buffer_deinit(&address);
@@ -130,12 +130,12 @@ static void node_event(void *ctx, const char *name, struct bytes text) {
 /* ---- hooks of the orders ---- */
 
 static void orders_commit(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie) {
-  errands_submit(&((struct broker *)ctx)->errands, batch, done, done_ctx, cookie);
+  errands_submit(&((struct broker *)ctx)->errands, ERRAND_URGENT, batch, done, done_ctx, cookie);
 }
 
 static struct errand *orders_read(
-    void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
-  return errands_read(&((struct broker *)ctx)->errands, read, done, done_ctx, cookie);
+    void *ctx, enum errand_rank rank, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
+  return errands_read(&((struct broker *)ctx)->errands, rank, read, done, done_ctx, cookie);
 }
 
 static bool orders_station(void *ctx, struct bytes address, struct order_station *out) {

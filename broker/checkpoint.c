@@ -96,7 +96,7 @@ static void write_more(struct checkpoint *checkpoint) {
     checkpoint->last_round_bytes = checkpoint->round_bytes;
   }
   checkpoint->writing = true;
-  errands_submit(checkpoint->errands, putting.batch, wrote, checkpoint, NULL);
+  errands_submit(checkpoint->errands, ERRAND_PATIENT, putting.batch, wrote, checkpoint, NULL);
 }
 
 /* Large catalogues are written less often, so that a checkpoint never costs more than the log itself. */

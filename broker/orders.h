@@ -36,7 +36,8 @@ struct order_station {
 struct orders_hooks {
   void *ctx;
   void (*commit)(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie);
-  struct errand *(*read)(void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie);
+  struct errand *(*read)(
+      void *ctx, enum errand_rank rank, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie);
   bool (*station)(
       void *ctx, struct bytes address, struct order_station *out); /* whose the address is; false: nobody's here */
   bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body); /* node_message */

@@ -34,7 +34,7 @@ static struct inquiry *inquiry_new(struct orders *orders, struct request *reques
 static void look_up(struct inquiry *inquiry, struct bytes id, errand_fn *done) {
   struct orders *orders = inquiry->owner;
   struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = id, .max_bytes = 1};
-  inquiry->reading = orders->hooks.read(orders->hooks.ctx, &read, done, inquiry, NULL);
+  inquiry->reading = orders->hooks.read(orders->hooks.ctx, ERRAND_URGENT, &read, done, inquiry, NULL);
 }
 
 static bool looked_up_entry(const struct store_done *done, struct bytes id, struct ledger_entry *entry) {
@@ -307,7 +307,8 @@ static void list_step(struct inquiry *inquiry) {
   }
   struct store_read read = {
       .what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = buffer_bytes(&inquiry->bytes), .max_bytes = LIST_BYTES};
-  inquiry->reading = inquiry->owner->hooks.read(inquiry->owner->hooks.ctx, &read, list_page, inquiry, NULL);
+  inquiry->reading =
+      inquiry->owner->hooks.read(inquiry->owner->hooks.ctx, ERRAND_PATIENT, &read, list_page, inquiry, NULL);
 }
 
 static void list_page(void *ctx, void *cookie, const struct store_done *done) {

@@ -104,7 +104,7 @@ static void flush(struct readers *readers, struct reader_place *place) {
   buffer_deinit(&value);
   place->dirty = false;
   place->committing = true;
-  errands_submit(readers->errands, batch, flush_done, readers, place);
+  errands_submit(readers->errands, ERRAND_PATIENT, batch, flush_done, readers, place);
 }
 
 struct reader_place *readers_add(struct readers *readers, const char *name, const char *operator_name,
@@ -139,7 +139,7 @@ void readers_remove(struct readers *readers, struct reader_place *place) {
   struct store_batch *batch = store_batch_new();
   store_batch_delete(batch, STORE_READERS, bytes_text(place->name));
   store_batch_urgent(batch);
-  errands_submit(readers->errands, batch, remove_done, NULL, NULL);
+  errands_submit(readers->errands, ERRAND_PATIENT, batch, remove_done, NULL, NULL);
   table_remove(readers->by_name, bytes_text(place->name));
   place->user = NULL;
   place->removed = true;

@@ -135,7 +135,7 @@ static void start_read(struct subscriber *subscriber, enum lane lane) {
       .to = node_log_last(o->node, lane),
       .max_bytes = PAGE_BYTES};
   place->reading_to = read.to;
-  place->reading = errands_read(o->errands, &read, page_read, subscriber, place);
+  place->reading = errands_read(o->errands, ERRAND_PATIENT, &read, page_read, subscriber, place);
 }
 
 /* The block at place->next: *block NULL for an entry that has none. False: not at hand, a read was begun. */

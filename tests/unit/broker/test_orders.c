@@ -68,7 +68,8 @@ static void hook_commit(void *ctx, struct store_batch *batch, errand_fn *done, v
   assert_int_equal(store_submit(((struct scene *)ctx)->store, batch, pending_new(done, done_ctx, cookie)), 0);
 }
 static struct errand *hook_read(
-    void *ctx, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
+    void *ctx, enum errand_rank rank, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie) {
+  (void)rank;
   assert_int_equal(store_read(((struct scene *)ctx)->store, read, pending_new(done, done_ctx, cookie)), 0);
   return NULL;
 }
