@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #define CLIENT_CONNECT_US 5000000 /* no answer to the greeting for so long: not reachable */
+enum { CLIENT_ROUNDS = 3 };       /* a broker that ends just now breaks off a handshake too, but not so often */
 
 struct client;
 struct client_events {
@@ -18,8 +19,9 @@ struct client_events {
   void (*records)(
       void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block); /* NULL: none are asked for */
 };
-/* Connects and greets. An exit code: 0, ERROR (configuration), NOT_REACHABLE, NOT_AUTHORISED; said on standard error.
- * Blocks, at most CLIENT_CONNECT_US. */
+/* Connects and greets, with each of the broker's keys in turn (one of them is being replaced while there are several).
+ * An exit code: 0, ERROR (configuration), NOT_REACHABLE, NOT_AUTHORISED; said on standard error. Blocks, at most
+ * CLIENT_CONNECT_US. */
 enum exit_code client_open(struct client **out, const char *config_path);
 struct client *client_close(struct client *client);
 void client_set_events(struct client *client, const struct client_events *events);
@@ -40,12 +42,27 @@ bool client_turn(struct client *client, struct pollfd *extra, size_t extra_count
 /* Why the connection ended, as a sentence. */
 const char *client_lost(const struct client *client);
 
+/* ---- going on after a loss ---- */
+enum client_standing { CLIENT_TRIES, CLIENT_STANDS, CLIENT_REFUSED };
+/* Forgets the session that was lost, with its requests; client_try connects anew. */
+void client_again(struct client *client);
+/* One turn of connecting, like client_turn. Nobody there: it goes on by itself, every 100 ms to 5 s. REFUSED: finally;
+ * client_complain says why. */
+enum client_standing client_try(struct client *client, struct pollfd *extra, size_t extra_count, int64_t timeout_us);
+/* Whoever answers has proven to hold none of the broker's keys that we know, CLIENT_ROUNDS times each. */
+bool client_meets_stranger(const struct client *client);
+/* Why there is no session, on standard error; its exit code. */
+enum exit_code client_complain(const struct client *client);
+const char *client_endpoint(const struct client *client);
+
 /* Asks and takes all replies: row is called for each but the last. The exit code: 0, or of the error, which has been
  * said. */
 enum exit_code client_ask(struct client *client, json_t *body, void (*row)(void *ctx, const json_t *reply), void *ctx);
 
 /* ---- errors on standard error: "riverbus: message", code, hint ---- */
 void complain(const char *code, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One line, no error: what a person should know. */
+void notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The error in a reply, said; its exit code. 0: there is none. */
 enum exit_code complain_of_reply(const json_t *body);
 #endif

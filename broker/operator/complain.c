@@ -1,0 +1,47 @@
+/* Errors on standard error. */
+#include "broker/operator/client.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void complain_list(const char *code, const char *hint, const char *format, va_list list) {
+  const char *no = getenv("NO_COLOR");
+  bool colour = isatty(STDERR_FILENO) && !(no && *no);
+  fflush(stdout); /* so that what came before stands before */
+  fputs(colour ? "\033[31mriverbus:\033[0m " : "riverbus: ", stderr);
+  vfprintf(stderr, format, list);
+  if (code) fprintf(stderr, "\n  code: %s", code);
+  if (hint && *hint) fprintf(stderr, "\n  hint: %s", hint);
+  fputc('\n', stderr);
+}
+
+void complain(const char *code, const char *hint, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  complain_list(code, hint, format, list);
+  va_end(list);
+}
+
+void notice(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  complain_list(NULL, NULL, format, list);
+  va_end(list);
+}
+
+static enum exit_code exit_of_code(const char *code) {
+  enum code known = code_parse(bytes_text(code));
+  if (known == CODE_AUTHORITY || known == CODE_SIGNATURE) return EXIT_CODE_NOT_AUTHORISED;
+  return known == CODE_MALFORMED ? EXIT_CODE_USAGE : EXIT_CODE_ERROR;
+}
+
+enum exit_code complain_of_reply(const json_t *body) {
+  const json_t *error = json_object_get(body, "error");
+  if (!error) return EXIT_CODE_DONE;
+  const char *code = json_string_value(json_object_get(error, "code")),
+             *message = json_string_value(json_object_get(error, "message"));
+  complain(
+      code ? code : "error", json_string_value(json_object_get(error, "hint")), "%s", message ? message : "refused");
+  return exit_of_code(code ? code : "");
+}
