@@ -20,8 +20,8 @@ struct listing {
 struct listing_kind {
   const char *member;
   size_t (*count)(struct broker *broker);
-  void (*put)(struct listing *listing, struct request *request, size_t index,
-      struct buffer *out); /* puts one object or nothing */
+  /* puts one object or nothing */
+  void (*put)(struct listing *listing, struct request *request, size_t index, struct buffer *out);
 };
 
 static void listing_put(struct listing *listing, struct request *request, size_t end, struct buffer *rows) {
@@ -51,8 +51,8 @@ static void listing_more(void *ctx, struct request *request) {
     size_t before = listing->at;
     buffer_clear(&rows);
     listing_put(listing, request, end, &rows);
-    sent = !rows.len || rows.len > REQUEST_JSON_MAX ||
-           request_rows(request, buffer_bytes(&rows)); /* a row that fits no reply is left out */
+    /* a row that fits no reply is left out */
+    sent = !rows.len || rows.len > REQUEST_JSON_MAX || request_rows(request, buffer_bytes(&rows));
     if (!sent) listing->at = before;
   }
   buffer_deinit(&rows);

@@ -53,8 +53,8 @@ static void wrote(void *ctx, void *cookie, const struct store_done *done) {
   (void)cookie;
   checkpoint->writing = false;
   if (done->kind != STORE_DONE_REFUSED) return;
-  catalogue_mark_all(
-      checkpoint->catalogue); /* the store is full: the old positions stay, a later round writes everything */
+  /* the store is full: the old positions stay, a later round writes everything */
+  catalogue_mark_all(checkpoint->catalogue);
   checkpoint->running = false;
 }
 

@@ -10,8 +10,8 @@
 #include "common/net/net.h"
 #include "common/node/node.h"
 
-#define LINK_RECONNECT_US                                                                                              \
-  SECOND_US /* after a session that was refused or died; what ZeroMQ reconnects by itself is not waited for */
+/* after a session that was refused or died; what ZeroMQ reconnects by itself is not waited for */
+#define LINK_RECONNECT_US SECOND_US
 
 struct link {
   char *principal;

@@ -60,8 +60,8 @@ static void put_link_figure(struct broker *broker, const struct link_figure *fig
     const struct link *link = broker->links.items[i];
     node_peer_status(broker->node, link->peer, &status);
     buffer_printf(out, "%s{node=", figure->name);
-    json_put_text(
-        out, bytes_text(link->node)); /* Prometheus escapes a label as JSON does for the characters a name can have */
+    /* Prometheus escapes a label as JSON does for the characters a name can have */
+    json_put_text(out, bytes_text(link->node));
     buffer_printf(out, "} %" PRId64 "\n", figure->value(&status));
   }
 }

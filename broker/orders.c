@@ -283,8 +283,8 @@ static int64_t order_tick(struct order *order, int64_t now) {
     return now + SECOND_US;
   }
   if (!is_unsettled_there(order)) return now + 60 * SECOND_US;
-  if (entry->state == STATE_UNKNOWN && order->told)
-    return now + 60 * SECOND_US; /* asked in this session: who does not know will not learn it */
+  /* asked in this session: who does not know will not learn it */
+  if (entry->state == STATE_UNKNOWN && order->told) return now + 60 * SECOND_US;
   bool carried_out = is_carried_out_by_station(order, now);
   if (!carried_out && now < order->deadline) return order->deadline;
   int64_t due = order->told ? order->told + (carried_out ? ORDERS_RESEND_US : ORDERS_ASK_US) : now;

@@ -6,10 +6,10 @@
  *
  *   - nothing is said to an operator before it is committed here;
  *   - `sent` is committed before the command is handed to the station; from then on only the station's signed reports,
- * its word that it never had the command, or the timer (only `unknown`) change the state;
+ *     its word that it never had the command, or the timer (only `unknown`) change the state;
  *   - a station that is not connected: the command waits as accepted until its deadline, then it is expired;
  *   - when a station's session comes up: commands that it can still carry out are handed over (again), all other
- * unsettled ones are asked for.
+ *     unsettled ones are asked for.
  *
  * In the store an open command stands under "!ID", a finished one under "ID" (`unknown` counts as open: it may change
  * once). So the start reads the open ones only, however long the history is.
@@ -38,8 +38,8 @@ struct orders_hooks {
   void (*commit)(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie);
   struct errand *(*read)(
       void *ctx, enum errand_rank rank, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie);
-  bool (*station)(
-      void *ctx, struct bytes address, struct order_station *out); /* whose the address is; false: nobody's here */
+  /* whose the address is; false: nobody's here */
+  bool (*station)(void *ctx, struct bytes address, struct order_station *out);
   bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body); /* node_message */
   const struct check_operators *(*operators)(void *ctx);
   const struct point *(*point)(void *ctx, struct bytes address);

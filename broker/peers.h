@@ -6,11 +6,11 @@
  * to a third province goes nowhere.
  *
  *   - We share only what this province originates (a later version adds transit), and of that the addresses that a rule
- * matches.
+ *     matches.
  *   - Reports about commands stay in the province: they name operators and orders; what a neighbour may see of them
- * needs a rule of its own.
+ *     needs a rule of its own.
  *   - Heads of a stream of which anything is shared pass: without them a neighbour could not know what it misses. They
- * name the station only.
+ *     name the station only.
  *   - Of what a neighbour sends we take what `accept` matches, never a stream of our own province.
  */
 #include "broker/selection.h"

@@ -22,8 +22,8 @@ struct principals {
   struct check_operator *operators; /* a row for each key of each operator */
   size_t operator_count;
 };
-void principals_init(
-    struct principals *principals, const struct broker_config *config); /* the configuration outlives it */
+/* the configuration outlives it */
+void principals_init(struct principals *principals, const struct broker_config *config);
 void principals_deinit(struct principals *principals);
 const struct principal *principals_by_key(const struct principals *principals, const uint8_t transport_key[32]);
 const struct principal *principals_by_name(const struct principals *principals, const char *name);

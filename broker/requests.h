@@ -44,8 +44,8 @@ struct request_verb {
   void (*ack)(void *ctx, struct request *request, const struct request_message *ack); /* NULL: ignored */
   /* The client cancels. NULL: the request just ends. Else the verb sends the last reply, now or later. */
   void (*cancel)(void *ctx, struct request *request);
-  void (*end)(void *ctx,
-      struct request *request); /* free state: after the last reply, or when the session is gone; NULL: none */
+  /* free state: after the last reply, or when the session is gone; NULL: none */
+  void (*end)(void *ctx, struct request *request);
 };
 
 enum requests_send { REQUESTS_SENT = 0, REQUESTS_FULL = 1, REQUESTS_GONE = 2 };

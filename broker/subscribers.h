@@ -7,10 +7,11 @@
  * front of the logs, or at a time); durable ones at what they acknowledged (readers.h).
  *
  * Request
- * {"verb":"tail","patterns":["..."],"lanes":["urgent","live","backfill"],"since":µs,"from_start":bool,"durable":"NAME"}
+ * {"verb":"tail","patterns":["..."],"lanes":["urgent","live","backfill"],"since":µs,"from_start":bool,"durable":"NAME"
+ *          }
  * Replies  {"start":{"positions":[u,l,b],"within":[u,l,b],"resumed":bool}}, then {"units":[["address","m"],...]} until
- * all are told, then RECORDS;
- *          {"lost":{"lane":"live","from":p,"to":p}} where retention was faster than the subscriber.
+ *          all are told, then RECORDS; {"lost":{"lane":"live","from":p,"to":p}} where retention was faster than the
+ *          subscriber.
  */
 #include "broker/readers.h"
 #include "broker/requests.h"

@@ -40,8 +40,8 @@ struct mosquitto *client_make(const struct client *client, const char *suffix, b
   if (!mosq) return NULL;
   int rc = mosquitto_int_option(mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
   if (rc == MOSQ_ERR_SUCCESS) rc = mosquitto_int_option(mosq, MOSQ_OPT_TCP_NODELAY, 1);
-  if (rc == MOSQ_ERR_SUCCESS)
-    rc = mosquitto_threaded_set(mosq, true); /* packets are queued, and leave in mosquitto_loop_write only */
+  /* packets are queued, and leave in mosquitto_loop_write only */
+  if (rc == MOSQ_ERR_SUCCESS) rc = mosquitto_threaded_set(mosq, true);
   if (rc == MOSQ_ERR_SUCCESS) rc = client_set_password(mosq, client->config);
   if (rc == MOSQ_ERR_SUCCESS) rc = client_set_tls(mosq, client->config);
   if (rc == MOSQ_ERR_SUCCESS) return mosq;
@@ -66,8 +66,8 @@ static void client_back_off(struct client *client) {
 void client_cut(struct client *client, const char *why) {
   if (client->mosq) {
     int fd = mosquitto_socket(client->mosq);
-    if (fd >= 0)
-      shutdown(fd, SHUT_RDWR); /* what is queued stays here: it may hold acknowledgements of what is not durable */
+    /* what is queued stays here: it may hold acknowledgements of what is not durable */
+    if (fd >= 0) shutdown(fd, SHUT_RDWR);
     mosquitto_destroy(client->mosq);
     client->mosq = NULL;
   }

@@ -539,9 +539,8 @@ static void finish(struct document *d, yaml_node_t *node, void *object) {
     struct bytes province = address_segment(bytes_text(config->station), 0);
     config->province = mem_text(province.data, province.len);
   }
-  if (store && !schema_find(d, store, "when-full"))
-    config->store.when_full = CONFIG_WHEN_FULL_DISCARD_OLDEST; /* a full gateway that refuses only moves the loss into
-                                                                  the MQTT broker, which drops silently */
+  /* a full gateway that refuses only moves the loss into the MQTT broker, which drops silently */
+  if (store && !schema_find(d, store, "when-full")) config->store.when_full = CONFIG_WHEN_FULL_DISCARD_OLDEST;
   if (devices) finish_devices(d, devices, config);
   if (operators) finish_operators(d, operators, config);
 }

@@ -41,9 +41,9 @@ enum gateway_time_format {
 /* How a device writes its time. PATTERN: strftime's letters; zoned: it contains %z, else `time-zone` of the file
  * applies. */
 struct gateway_time {
-  int format;    /* enum gateway_time_format */
-  char *pattern; /* PATTERN only; made of %Y %m %d %H %M %S %f (fraction, 1 to 6 digits) %z %T %F %% and other
-                    characters */
+  int format; /* enum gateway_time_format */
+  /* PATTERN only; made of %Y %m %d %H %M %S %f (fraction, 1 to 6 digits) %z %T %F %% and other characters */
+  char *pattern;
   bool zoned;
 };
 
@@ -119,8 +119,8 @@ struct gateway_control {
   struct gateway_template payload;
   struct gateway_reply reply; /* at least one of reply and confirm is there */
   struct gateway_confirm confirm;
-  struct config_range
-      range; /* number and integer points: at most one of range and allowed; one of the two is required */
+  /* number and integer points: at most one of range and allowed; one of the two is required */
+  struct config_range range;
   struct gateway_value *allowed; /* of the point's type; boolean points: true and false where omitted */
   size_t allowed_count;
 };

@@ -30,8 +30,8 @@ void descriptor_control(struct control *control, const struct point *point) {
   control->has_range = from->range.set;
   control->low = from->range.low;
   control->high = from->range.high;
-  for (size_t i = 0; i < from->allowed_count; i++)
-    (void)control_allow(control, &from->allowed[i].value); /* the configuration holds no more than fit */
+  /* the configuration holds no more than fit */
+  for (size_t i = 0; i < from->allowed_count; i++) (void)control_allow(control, &from->allowed[i].value);
   control->confirm_timeout_us =
       longer(from->confirm.set ? from->confirm.timeout_us : 0, from->reply.topic ? from->reply.timeout_us : 0);
 }

@@ -115,8 +115,8 @@ bool dispatch_clock_is_known(const struct dispatch *d) {
 bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal) {
   int64_t offset = 0;
   bool known = d->options.hooks.clock_offset(d->options.hooks.ctx, &offset);
-  return check_clock(
-      true, known, offset, 0, refusal); /* the broker's clock is the measure; the kernel's own word is not asked yet */
+  /* the broker's clock is the measure; the kernel's own word is not asked yet */
+  return check_clock(true, known, offset, 0, refusal);
 }
 
 static bool dispatch_value_is_good(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
@@ -260,8 +260,8 @@ static void dispatch_command(struct dispatch *d, struct bytes body, struct insta
     return;
   }
   const struct order *known = table_get(&d->orders, command.id);
-  if (!known && !dispatch_clock_is_known(d))
-    return; /* what its deadline means here is not known before the first ping of the session; the broker repeats it */
+  /* what its deadline means here is not known before the first ping of the session; the broker repeats it */
+  if (!known && !dispatch_clock_is_known(d)) return;
   if (!known)
     dispatch_lookup(d, command.id, bytes);
   else if (!known->pending)

@@ -6,13 +6,13 @@
  *
  * The rules (architecture section 6):
  *   - `received` is committed before anything else happens; `dispatched` is committed before the publish; with under
- * two seconds of life left nothing is published;
+ *     two seconds of life left nothing is published;
  *   - an id is taken once: an id that is not in memory is looked up in the store first. In memory are the open ones and
- * those whose deadline has not long passed;
+ *     those whose deadline has not long passed;
  *   - every transition is one batch: the ledger entry and a signed report on the urgent stream;
  *   - one command is under way at a device at a time;
  *   - a command that was found dispatched at the start is never published again: reply or measurement settle it, else
- * it is `unknown`.
+ *     it is `unknown`.
  */
 #include "common/command/check.h"
 #include "common/command/settle.h"
@@ -27,15 +27,16 @@ struct dispatch_publish {
   const char *topic;
   int qos;
   struct bytes payload;
-  int64_t life_us; /* what is left until the deadline, at least CHECK_DISPATCH_LEFT_US: the MQTT message expiry is its
-                      whole seconds when it is sent */
+  /* what is left until the deadline, at least CHECK_DISPATCH_LEFT_US: the MQTT message expiry is its whole seconds when
+   * it is sent */
+  int64_t life_us;
 };
 
 struct dispatch_hooks {
   void *ctx;
-  void (*submit)(
-      void *ctx, struct store_batch *batch, void *cookie); /* takes the batch; answered by dispatch_committed */
-  void (*lookup)(void *ctx, struct bytes id);              /* in STORE_COMMANDS; answered by dispatch_found */
+  /* takes the batch; answered by dispatch_committed */
+  void (*submit)(void *ctx, struct store_batch *batch, void *cookie);
+  void (*lookup)(void *ctx, struct bytes id); /* in STORE_COMMANDS; answered by dispatch_found */
   void (*publish)(void *ctx, const struct dispatch_publish *publish); /* answered by dispatch_published */
   void (*send)(void *ctx, uint8_t type, struct bytes body);           /* to the broker */
   bool (*clock_offset)(void *ctx, int64_t *us); /* this clock minus the broker's; false: not known */

@@ -17,8 +17,8 @@ static void dispatch_put_report(
       .value = {.type = VALUE_BYTES, .bytes = report},
   };
   snprintf(stream, sizeof stream, "%s!urgent", d->station);
-  if (report.len == 0 || block_builder_add(d->builder, &record, BLOCK_MAX) != 0)
-    return; /* REPORT_MAX fits any empty builder */
+  /* REPORT_MAX fits any empty builder */
+  if (report.len == 0 || block_builder_add(d->builder, &record, BLOCK_MAX) != 0) return;
   store_batch_own(
       batch, LANE_URGENT, bytes_text(stream), block_builder_finish(d->builder, bytes_text(stream), d->options.run));
   d->stats.reports++;

@@ -5,15 +5,13 @@
 #include "common/base/log.h"
 #include "gateway/dispatch.h"
 
-#define DISPATCH_MARGIN_US                                                                                             \
-  (5 * 60 * SECOND_US) /* an ended order stays in memory so long after its deadline, for late replies and repeated     \
-                          commands */
+/* an ended order stays in memory so long after its deadline, for late replies and repeated commands */
+#define DISPATCH_MARGIN_US (5 * 60 * SECOND_US)
 #define DISPATCH_RETRY_US SECOND_US /* a batch that the store refused */
-#define DISPATCH_CLOCK_US                                                                                              \
-  (100 * MILLISECOND_US) /* a received order waits for the clock to be compared with the broker's: how often that is   \
-                            looked at */
-#define DISPATCH_RESTART_US                                                                                            \
-  (5 * SECOND_US) /* after a start a dispatched order waits at least so long for word from the device */
+/* a received order waits for the clock to be compared with the broker's: how often that is looked at */
+#define DISPATCH_CLOCK_US (100 * MILLISECOND_US)
+/* after a start a dispatched order waits at least so long for word from the device */
+#define DISPATCH_RESTART_US (5 * SECOND_US)
 
 struct dispatch {
   struct dispatch_options options;
@@ -32,8 +30,8 @@ struct dispatch {
 
 /* dispatch_batch.c */
 void dispatch_commit(struct dispatch *d, struct order *order); /* the entry as it is, with a new report */
-void dispatch_commit_fence(
-    struct dispatch *d, struct order *order, struct instant now); /* the same, with a new fence for the point */
+/* the same, with a new fence for the point */
+void dispatch_commit_fence(struct dispatch *d, struct order *order, struct instant now);
 void dispatch_commit_never(struct dispatch *d, struct order *order);
 void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
 /* dispatch.c */
@@ -41,8 +39,8 @@ bool dispatch_clock_is_known(const struct dispatch *d);
 bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal);
 /* dispatch_run.c */
 struct point *dispatch_point(const struct dispatch *d, const struct order *order);
-void dispatch_step(
-    struct dispatch *d, struct order *order, struct instant now); /* whatever can be done now, if nothing is pending */
+/* whatever can be done now, if nothing is pending */
+void dispatch_step(struct dispatch *d, struct order *order, struct instant now);
 void dispatch_end(
     struct dispatch *d, struct order *order, enum state state, const struct refusal *refusal, struct instant now);
 #endif

@@ -52,8 +52,9 @@ static void dispatch_next(struct dispatch *d, struct order *order, struct instan
         "the point has no control any more: the configuration was changed while the command was under way");
     dispatch_end(d, order, STATE_REJECTED, &refusal, now);
   } else if (!dispatch_clock_is_known(d)) {
-    return; /* found after a start: a clock that a power cut has set back must not bring a dead command to life;
-               dispatch_tick looks again */
+    /* found after a start: a clock that a power cut has set back must not bring a dead command to life; dispatch_tick
+     * looks again */
+    return;
   } else if (!dispatch_clock_is_good(d, &refusal)) {
     dispatch_end(d, order, STATE_REJECTED, &refusal, now);
   } else if (dispatch_is_there(d, order, control)) {
@@ -71,9 +72,8 @@ static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
  * may rightly begin. */
 static int64_t dispatch_settle_at(
     const struct order *order, const struct gateway_control *control, struct instant now) {
-  int64_t since =
-      now.mono -
-      (now.wall - order->ledger.entry.times[STATE_DISPATCHED]); /* when it was dispatched, by the boot clock */
+  /* when it was dispatched, by the boot clock */
+  int64_t since = now.mono - (now.wall - order->ledger.entry.times[STATE_DISPATCHED]);
   int64_t at = since;
   if (control && control->reply.topic) at = later(at, since + control->reply.timeout_us);
   if (control && control->confirm.set) at = later(later(at, since + control->confirm.timeout_us), order->expires_mono);

@@ -22,10 +22,10 @@ struct intake {
   struct mqtt_batch *batch; /* NULL: none */
   size_t at;                /* the first message that is in no part yet */
   size_t part_bytes;        /* when to close a part */
-  uint64_t
-      from; /* gateway.mqtt_made when it was taken: it goes back to those clients, which are others after a reload */
-  struct mqtt_batch
-      *next; /* from clients that a reload made anew while the batch of the old ones was still being committed */
+  /* gateway.mqtt_made when it was taken: it goes back to those clients, which are others after a reload */
+  uint64_t from;
+  /* from clients that a reload made anew while the batch of the old ones was still being committed */
+  struct mqtt_batch *next;
   uint64_t next_from;
   bool retained; /* of the message being mapped */
   uint64_t messages, suppressed, unwanted, refused, dropped;
@@ -58,9 +58,9 @@ int gateway_init(
 void gateway_deinit(struct gateway *gateway);
 /* Until SIGTERM or SIGINT: 0. <0: fatal. */
 int gateway_run(struct gateway *gateway);
-void gateway_load_descriptor(
-    struct gateway *gateway, struct bytes key, struct bytes value); /* from STORE_META; other keys are passed over */
-void gateway_issue_descriptors(struct gateway *gateway);            /* of points whose descriptor changed */
+/* from STORE_META; other keys are passed over */
+void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value);
+void gateway_issue_descriptors(struct gateway *gateway); /* of points whose descriptor changed */
 void gateway_event(struct gateway *gateway, const char *name, struct bytes text); /* an event of the node itself */
 /* reload.c: reads the configuration again; a bad file keeps the old one and says so. */
 void gateway_reload(struct gateway *gateway);

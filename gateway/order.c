@@ -110,8 +110,8 @@ static void order_keep_actual(struct order *order, const struct value *value) {
   order->actual = *value;
   if (value->type != VALUE_TEXT && value->type != VALUE_BYTES) return;
   struct bytes text = value->bytes;
-  if (text.len > REPORT_TEXT_MAX)
-    text = BYTES_NULL; /* too long for a report; whether it was reached was decided on the whole */
+  /* too long for a report; whether it was reached was decided on the whole */
+  if (text.len > REPORT_TEXT_MAX) text = BYTES_NULL;
   buffer_clear(&order->actual_text);
   buffer_append(&order->actual_text, text);
   order->actual.bytes = buffer_bytes(&order->actual_text);

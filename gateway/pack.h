@@ -15,8 +15,8 @@ struct pack {
 void pack_init(struct pack *pack, const char *station, uint64_t run);
 void pack_deinit(struct pack *pack);
 void pack_add(struct pack *pack, const struct record *record); /* copies */
-struct store_batch *pack_batch(
-    struct pack *pack); /* the batch, for what else belongs into it; made where there is none */
-struct store_batch *pack_take(
-    struct pack *pack); /* finished: the caller's; NULL: nothing was added. The pack is empty again */
+/* the batch, for what else belongs into it; made where there is none */
+struct store_batch *pack_batch(struct pack *pack);
+/* finished: the caller's; NULL: nothing was added. The pack is empty again */
+struct store_batch *pack_take(struct pack *pack);
 #endif

@@ -24,9 +24,9 @@ struct tasks {
 };
 void tasks_init(struct tasks *tasks, struct node *node);
 void tasks_deinit(struct tasks *tasks); /* the batches that were submitted are the store's, and are committed */
-void tasks_submit(
-    struct tasks *tasks, enum task_kind kind, void *cookie, struct store_batch *batch); /* takes the batch */
-void tasks_lookup(struct tasks *tasks, struct bytes id);                                /* in STORE_COMMANDS */
-void tasks_retry(struct tasks *tasks);                                                  /* after any completion */
-struct task *tasks_answered(struct tasks *tasks, struct task *task);                    /* frees it; returns NULL */
+/* takes the batch */
+void tasks_submit(struct tasks *tasks, enum task_kind kind, void *cookie, struct store_batch *batch);
+void tasks_lookup(struct tasks *tasks, struct bytes id);             /* in STORE_COMMANDS */
+void tasks_retry(struct tasks *tasks);                               /* after any completion */
+struct task *tasks_answered(struct tasks *tasks, struct task *task); /* frees it; returns NULL */
 #endif

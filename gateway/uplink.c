@@ -110,8 +110,8 @@ void uplink_close(struct uplink *uplink, uint64_t conn) {
   if (channel < 0) return;
   uplink->conns[channel] = 0;
   uplink->stands[channel] = false;
-  uplink->act_at =
-      uplink_now(uplink) + UPLINK_FIRST_RETRY_US; /* the pair is replaced as a whole; not from within the node's call */
+  /* the pair is replaced as a whole; not from within the node's call */
+  uplink->act_at = uplink_now(uplink) + UPLINK_FIRST_RETRY_US;
 }
 
 void uplink_session(struct uplink *uplink, bool up) {

@@ -16,7 +16,7 @@ struct worth {
   char text[32];             /* of a number, for the map */
 };
 
-void worth_of_text(struct worth *worth, const struct gateway_point *point,
-    struct bytes payload); /* the whole payload is the value; views into it */
+/* the whole payload is the value; views into it */
+void worth_of_text(struct worth *worth, const struct gateway_point *point, struct bytes payload);
 void worth_of_json(struct worth *worth, const struct gateway_point *point, const json_t *json); /* views into json */
 #endif

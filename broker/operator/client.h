@@ -16,8 +16,8 @@ struct client_events {
   void *ctx;
   /* body is valid during the call; text is the same as it came. */
   void (*reply)(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last);
-  void (*records)(
-      void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block); /* NULL: none are asked for */
+  /* NULL: none are asked for */
+  void (*records)(void *ctx, uint64_t id, enum lane lane, uint64_t position, struct bytes block);
 };
 /* Connects and greets, with each of the broker's keys in turn (one of them is being replaced while there are several).
  * An exit code: 0, ERROR (configuration), NOT_REACHABLE, NOT_AUTHORISED; said on standard error. Blocks, at most

@@ -12,11 +12,11 @@ struct buffer {
 
 void buffer_deinit(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer); /* keeps the memory */
-void buffer_reserve(
-    struct buffer *buffer, size_t more); /* room for `more` bytes after len; data is not NULL after it */
+/* room for `more` bytes after len; data is not NULL after it */
+void buffer_reserve(struct buffer *buffer, size_t more);
 void buffer_append(struct buffer *buffer, struct bytes from); /* from: not a part of this buffer */
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static inline struct bytes buffer_bytes(const struct buffer *buffer) { return bytes_of(buffer->data, buffer->len); }
-const char *buffer_text(
-    struct buffer *buffer); /* the content with a closing NUL behind len; valid until the next change */
+/* the content with a closing NUL behind len; valid until the next change */
+const char *buffer_text(struct buffer *buffer);
 #endif

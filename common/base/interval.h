@@ -24,8 +24,8 @@ void intervals_remove(struct intervals *set, uint64_t from, uint64_t to);
 void intervals_add_all(struct intervals *set, const struct intervals *other);
 void intervals_remove_all(struct intervals *set, const struct intervals *other);
 bool intervals_contains(const struct intervals *set, uint64_t number);
-bool intervals_covers(
-    const struct intervals *set, uint64_t from, uint64_t to); /* every number of [from, to] is in the set */
+/* every number of [from, to] is in the set */
+bool intervals_covers(const struct intervals *set, uint64_t from, uint64_t to);
 bool intervals_overlaps(const struct intervals *set, uint64_t from, uint64_t to); /* at least one is */
 uint64_t intervals_size(const struct intervals *set); /* how many numbers; saturates at UINT64_MAX */
 /* Keeps at most `most` ranges (1 at least) by joining across the smallest holes: the result is a superset. */

@@ -9,8 +9,8 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-void log_set_level(
-    enum log_level least); /* default INFO; $RIVERBUS_LOG=debug|info|notice|warning|error is read by log_init */
+/* default INFO; $RIVERBUS_LOG=debug|info|notice|warning|error is read by log_init */
+void log_set_level(enum log_level least);
 void log_init(void);
 /* module: a short constant such as "link"; context: whom it concerns (a station, an address), or NULL. */
 void log_line(enum log_level level, const char *module, const char *context, const char *format, ...)

@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 void *mem_alloc(size_t size); /* zeroed; free() it */
-void *mem_resize(
-    void *old, size_t count, size_t size);     /* count * size, checked for overflow; new bytes are not zeroed */
+/* count * size, checked for overflow; new bytes are not zeroed */
+void *mem_resize(void *old, size_t count, size_t size);
 void *mem_copy(const void *data, size_t size); /* a heap copy of data */
 char *mem_text(const void *data, size_t size); /* a heap copy with a closing NUL */
 #endif

@@ -15,8 +15,8 @@ struct table {
 
 void table_deinit(struct table *table, void (*free_value)(void *value)); /* free_value may be NULL */
 void *table_get(const struct table *table, struct bytes key);            /* NULL: not there */
-void *table_put(struct table *table, struct bytes key,
-    void *value); /* returns the value that was there, or NULL. value is not NULL */
+/* returns the value that was there, or NULL. value is not NULL */
+void *table_put(struct table *table, struct bytes key, void *value);
 void *table_remove(struct table *table, struct bytes key); /* returns the value that was there, or NULL */
 /* Steps through all entries: start with TABLE_CURSOR_NULL, returns false at the end. The table may not change
  * meanwhile, but for table_remove of the entry just returned. key and value may be NULL; the key is a view into the

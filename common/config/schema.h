@@ -10,30 +10,30 @@
 #include "common/record/value.h"
 
 enum field_type {
-  FIELD_TEXT,      /* char *; not empty, no control character */
-  FIELD_SEGMENT,   /* char *; one segment of an address */
-  FIELD_ADDRESS,   /* char *; an address */
-  FIELD_PATH,      /* char *; resolved */
-  FIELD_FILE,      /* char *; a path that can be read */
-  FIELD_IDENTITY,  /* char *; a secret key file that loads */
-  FIELD_DURATION,  /* int64_t, µs */
-  FIELD_SIZE,      /* uint64_t, bytes */
-  FIELD_ZONE,      /* int32_t, seconds */
-  FIELD_NUMBER,    /* double */
-  FIELD_INTEGER,   /* int */
-  FIELD_PORT,      /* uint16_t */
-  FIELD_BOOLEAN,   /* bool */
-  FIELD_ENUM,      /* int; names in `names` */
-  FIELD_ENDPOINT,  /* struct config_endpoint; the companion key `second` names the telemetry endpoint */
-  FIELD_HTTP,      /* struct config_http */
-  FIELD_KEYS,      /* struct config_keys; one or a list */
-  FIELD_PATTERN,   /* struct pattern * */
-  FIELD_PATTERNS,  /* struct patterns */
-  FIELD_RANGE,     /* struct config_range; [low, high] */
-  FIELD_SECTION,   /* a struct in place */
-  FIELD_SECTIONS,  /* pointer to an array of structs; count at count_offset */
-  FIELD_CUSTOM,    /* `custom` reads it; `custom_free` frees it; `custom_same` compares it, NULL: it always counts as
-                      changed */
+  FIELD_TEXT,     /* char *; not empty, no control character */
+  FIELD_SEGMENT,  /* char *; one segment of an address */
+  FIELD_ADDRESS,  /* char *; an address */
+  FIELD_PATH,     /* char *; resolved */
+  FIELD_FILE,     /* char *; a path that can be read */
+  FIELD_IDENTITY, /* char *; a secret key file that loads */
+  FIELD_DURATION, /* int64_t, µs */
+  FIELD_SIZE,     /* uint64_t, bytes */
+  FIELD_ZONE,     /* int32_t, seconds */
+  FIELD_NUMBER,   /* double */
+  FIELD_INTEGER,  /* int */
+  FIELD_PORT,     /* uint16_t */
+  FIELD_BOOLEAN,  /* bool */
+  FIELD_ENUM,     /* int; names in `names` */
+  FIELD_ENDPOINT, /* struct config_endpoint; the companion key `second` names the telemetry endpoint */
+  FIELD_HTTP,     /* struct config_http */
+  FIELD_KEYS,     /* struct config_keys; one or a list */
+  FIELD_PATTERN,  /* struct pattern * */
+  FIELD_PATTERNS, /* struct patterns */
+  FIELD_RANGE,    /* struct config_range; [low, high] */
+  FIELD_SECTION,  /* a struct in place */
+  FIELD_SECTIONS, /* pointer to an array of structs; count at count_offset */
+  /* `custom` reads it; `custom_free` frees it; `custom_same` compares it, NULL: it always counts as changed */
+  FIELD_CUSTOM,
   FIELD_COMPANION, /* read together with another key; named here so that it is known */
   FIELD_LATER      /* known, but not supported by this version: an error that says so */
 };

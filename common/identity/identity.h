@@ -31,13 +31,13 @@ struct identity_problem {
 
 int public_key_parse(struct bytes text, struct public_key *key); /* IDENTITY_BAD_TEXT */
 void public_key_text(const struct public_key *key, char text[IDENTITY_KEY_TEXT + 1]);
-int public_key_transport(
-    const struct public_key *key, uint8_t transport[32]); /* IDENTITY_BAD_TEXT: not a valid point */
+/* IDENTITY_BAD_TEXT: not a valid point */
+int public_key_transport(const struct public_key *key, uint8_t transport[32]);
 int public_key_load(const char *path, struct public_key *key, struct identity_problem *problem);
 
 int identity_generate(struct identity **out);
-int identity_load(struct identity **out, const char *path,
-    struct identity_problem *problem); /* BAD_FILE, READABLE_BY_OTHERS, NO_FILE */
+/* BAD_FILE, READABLE_BY_OTHERS, NO_FILE */
+int identity_load(struct identity **out, const char *path, struct identity_problem *problem);
 /* Writes DIR/NAME.key (0600, never over an existing one: IDENTITY_EXISTS) and DIR/NAME.pub, both whole or none, synced.
  * BAD_FILE: cannot be written. */
 int identity_save(const struct identity *identity, const char *dir, const char *name, struct identity_problem *problem);

@@ -6,27 +6,35 @@
  * 128: that is how later versions add things. Types from 128 on are the operators' (request.h).
  *
  *   1 HELLO     varint lowest version, varint highest version, u64 run, u64 answer (the session it answers, 0: none),
- * zigzag clock, u64 scope, sized node name 2 HELD      what the sender of this message holds of a stream that the other
- * side sends: sized stream, u64 epoch created, u64 epoch random, varint last held (0: none), varint n, n x (varint from
- * - to of the range before, varint length - 1) covered, varint m, m x (u64 run, varint first sequence) runs known of
- * this epoch, oldest first, varint number of this message among the HELD of the session, from 1 3 HELD_END  varint how
- * many HELD came before it in this session (one that was lost would look like nothing held) 4 ATTACH    varint number
- * (0: of none), sent on the telemetry connection, which then belongs to the session. After LATER it says that what was
- * refused is sent again from this number on; until then all telemetry is answered with LATER 5 BLOCK     varint number,
- * u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to the end 6 CLAIM     varint
- * number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from      (nothing of this range
- * is for you, or it was sent already) 7 DISCARD   varint number, u64 scope, sized stream, u64 created, u64 random,
- * varint from, varint to - from, zigzag time, sized by, sized reason 8 ACK       u8 channel, varint number, varint to -
- * number: all of these are durable 9 REFUSED   u8 channel, varint number, u8 code (LINK_REFUSED_*), sized text: this
- * one will never be taken 10 LATER     u8 channel, varint number, varint to - number: these were not stored (full):
- * send them again after a while 11 PING      u64 token, zigzag clock 12 PONG      u64 token, zigzag clock of the ping,
- * zigzag clock at its receipt (sent at once, so that receipt and answer are one moment) 13 PAYLOAD   u8 type of the
- * layer above (0-63), its body to the end 14 REFUSE    u8 code (LINK_CODE_*), sized text: no session; session is the
- * one of the HELLO that is refused 15 RESET     the session of the message that it answers is not known here: greet
- * anew
+ *               zigzag clock, u64 scope, sized node name
+ *   2 HELD      what the sender of this message holds of a stream that the other side sends:
+ *               sized stream, u64 epoch created, u64 epoch random, varint last held (0: none),
+ *               varint n, n x (varint from - to of the range before, varint length - 1) covered,
+ *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first,
+ *               varint number of this message among the HELD of the session, from 1
+ *   3 HELD_END  varint how many HELD came before it in this session (one that was lost would look like nothing held)
+ *   4 ATTACH    varint number (0: of none), sent on the telemetry connection, which then belongs to the session. After
+ *               LATER it says that what was refused is sent again from this number on; until then all telemetry is
+ *               answered with LATER
+ *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to
+ *               the end
+ *   6 CLAIM     varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from
+ *               (nothing of this range is for you, or it was sent already)
+ *   7 DISCARD   varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from, zigzag
+ *               time, sized by, sized reason
+ *   8 ACK       u8 channel, varint number, varint to - number: all of these are durable
+ *   9 REFUSED   u8 channel, varint number, u8 code (LINK_REFUSED_*), sized text: this one will never be taken
+ *  10 LATER     u8 channel, varint number, varint to - number: these were not stored (full): send them again after a
+ *               while
+ *  11 PING      u64 token, zigzag clock
+ *  12 PONG      u64 token, zigzag clock of the ping, zigzag clock at its receipt (sent at once, so that receipt and
+ *               answer are one moment)
+ *  13 PAYLOAD   u8 type of the layer above (0-63), its body to the end
+ *  14 REFUSE    u8 code (LINK_CODE_*), sized text: no session; session is the one of the HELLO that is refused
+ *  15 RESET     the session of the message that it answers is not known here: greet anew
  *
- * Example, a PING of session 0x0102 with token 3 at clock 64 µs: 0b 02 01 00 00 00 00 00 00 03 00 00 00 00 00 00 00 80
- * 01
+ * Example, a PING of session 0x0102 with token 3 at clock 64 µs:
+ *   0b 02 01 00 00 00 00 00 00 03 00 00 00 00 00 00 00 80 01
  */
 #include "common/base/buffer.h"
 #include "common/base/interval.h"
@@ -86,6 +94,6 @@ struct link_message {
 };
 
 void link_message_write(struct buffer *out, const struct link_message *message); /* appends */
-int link_message_read(
-    struct link_message *message, struct bytes frame); /* LINK_MALFORMED; an unknown type is read as type alone */
+/* LINK_MALFORMED; an unknown type is read as type alone */
+int link_message_read(struct link_message *message, struct bytes frame);
 #endif

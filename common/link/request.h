@@ -11,12 +11,15 @@
  *   131 PONG     node -> client   varint token, zigzag clock
  *   132 REQUEST  client -> node   varint id, varint window, sized JSON object with "verb"
  *   133 COMMAND  client -> node   varint id, varint window, sized signed command (common/command/command.h), carried
- * verbatim 134 REPLY    node -> client   varint id, u8 last, sized JSON object 135 RECORDS  node -> client   varint id,
- * u8 lane, varint position, sized block 136 CREDIT   client -> node   varint id, varint bytes             more that may
- * be sent 137 ACK      client -> node   varint id, u8 lane, varint position, varint within everything up to that
- * position is safe with the client, and of the entry that follows it all records up to the sequence `within` (0: none):
- * a run that ends in the middle of a block resumes there 138 CANCEL   client -> node   varint id the node answers with
- * a last REPLY
+ *                                 verbatim
+ *   134 REPLY    node -> client   varint id, u8 last, sized JSON object
+ *   135 RECORDS  node -> client   varint id, u8 lane, varint position, sized block
+ *   136 CREDIT   client -> node   varint id, varint bytes             more that may be sent
+ *   137 ACK      client -> node   varint id, u8 lane, varint position, varint within
+ *                                 everything up to that position is safe with the client, and of the entry that follows
+ *                                 it all records up to the sequence `within` (0: none): a run that ends in the middle
+ *                                 of a block resumes there
+ *   138 CANCEL   client -> node   varint id                           the node answers with a last REPLY
  *
  * A request is open from REQUEST or COMMAND until the REPLY with last = 1; its id is the client's, from 1, never used
  * again in the same connection. The bytes of REPLY (not the last) and RECORDS payloads are charged to the request's

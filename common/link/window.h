@@ -22,8 +22,8 @@ struct window {
 enum { WINDOW_FLOOR = 2 * 65536, WINDOW_START = 256 * 1024 };
 
 void window_init(struct window *window, uint32_t most_bytes, int64_t now);
-bool window_open(struct window *window,
-    size_t bytes); /* whether so many bytes may go; one message always may when nothing is in flight */
+/* whether so many bytes may go; one message always may when nothing is in flight */
+bool window_open(struct window *window, size_t bytes);
 void window_sent(struct window *window, size_t bytes);
 void window_acked(struct window *window, size_t bytes, int64_t now);
 void window_forget(struct window *window, size_t bytes); /* given up, not acknowledged */

@@ -28,10 +28,10 @@ struct net_events {
   /* One message. conn: answer with net_send. channel: as given to net_listen or net_connect. principal: for a
    * connection that we opened, the name given to net_connect. The bytes are valid during the call. */
   void (*message)(void *ctx, uint64_t conn, int channel, const char *principal, struct bytes message);
-  void (*opened)(
-      void *ctx, uint64_t conn); /* a connection that we asked for stands (after the handshake), or stands again */
-  void (*closed)(
-      void *ctx, uint64_t conn); /* gone; for one that we asked for, ZeroMQ tries again by itself until net_close */
+  /* a connection that we asked for stands (after the handshake), or stands again */
+  void (*opened)(void *ctx, uint64_t conn);
+  /* gone; for one that we asked for, ZeroMQ tries again by itself until net_close */
+  void (*closed)(void *ctx, uint64_t conn);
   /* A handshake failed or a stranger knocked: address is the remote's where known ("tcp://HOST:PORT"), else "". Bound
    * lines yourself. */
   void (*refused)(void *ctx, const char *address, const char *reason);
@@ -45,17 +45,17 @@ struct net_options {
   int heartbeat_ms, heartbeat_timeout_ms; /* 0: 500, 1500 */
 };
 
-int net_new(
-    struct net **out, const struct net_options *options); /* <0: libzmq has no CURVE, or a needed option is refused */
-struct net *net_free(struct net *net);                    /* closes at once, LINGER 0 */
+/* <0: libzmq has no CURVE, or a needed option is refused */
+int net_new(struct net **out, const struct net_options *options);
+struct net *net_free(struct net *net); /* closes at once, LINGER 0 */
 /* endpoint: tcp://HOST:PORT or tcp://[V6]:PORT; port 0 or * picks one: the real endpoint is in `bound` (256 bytes).
  * NET_REFUSED: *why is static. */
 int net_listen(struct net *net, const char *endpoint, int channel, char bound[256], const char **why);
 /* server_key: the transport key of the server; principal: how to call it in messages. */
 int net_connect(struct net *net, const char *endpoint, const uint8_t server_key[32], int channel, const char *principal,
     uint64_t *conn, const char **why);
-void net_close(struct net *net, uint64_t conn); /* ours: closed; theirs: forgotten (ZeroMQ cannot cut one peer); what it
-                                                   still sends comes as a new connection */
+/* ours: closed; theirs: forgotten (ZeroMQ cannot cut one peer); what it still sends comes as a new connection */
+void net_close(struct net *net, uint64_t conn);
 int net_send(struct net *net, uint64_t conn, struct bytes message); /* NET_FULL, NET_GONE. Copies */
 /* Forgets every connection whose key is authorised no longer, and those of `principal` ("" for none), and tells
  * `closed` of each in the next net_poll. What a revoked key still sends is dropped by the check of every message. */

@@ -1,13 +1,15 @@
 /*
  * Why each option stands as it does (measured with libzmq 4.3.4):
  *   LINGER 0, IMMEDIATE 1    ZeroMQ's own queues promise nothing: only an acknowledgement after the peer's commit
- * counts, so nothing is queued for a peer that is not there. SNDHWM, RCVHWM           short, about twice the link's
- * window in messages. HEARTBEAT 500/1500 ms    without them a silent partition swallowed 299 sends in 15 s; with them
- * it shows after 2 s. HANDSHAKE_IVL 3 s        silent TCP peers would hold descriptors for 30 s. MAXMSGSIZE a frame
- * larger than a block with its head cuts the connection. ZAP_ENFORCE_DOMAIN       without it CURVE accepts any key when
- * no ZAP handler answers. ROUTER_MANDATORY 1       a send to nobody is an error. ROUTER_HANDOVER stays off and routing
- * ids automatic: with handover any valid key could take another's id. AFFINITY                 the urgent channel has
- * an I/O thread of its own.
+ *                            counts, so nothing is queued for a peer that is not there.
+ *   SNDHWM, RCVHWM           short, about twice the link's window in messages.
+ *   HEARTBEAT 500/1500 ms    without them a silent partition swallowed 299 sends in 15 s; with them it shows after 2 s.
+ *   HANDSHAKE_IVL 3 s        silent TCP peers would hold descriptors for 30 s.
+ *   MAXMSGSIZE               a frame larger than a block with its head cuts the connection.
+ *   ZAP_ENFORCE_DOMAIN       without it CURVE accepts any key when no ZAP handler answers.
+ *   ROUTER_MANDATORY 1       a send to nobody is an error. ROUTER_HANDOVER stays off and routing ids automatic: with
+ *                            handover any valid key could take another's id.
+ *   AFFINITY                 the urgent channel has an I/O thread of its own.
  */
 #include "common/net/socket.h"
 #include <errno.h>
@@ -15,8 +17,8 @@
 #include <zmq.h>
 
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN
-#define ZMQ_ZAP_ENFORCE_DOMAIN                                                                                         \
-  93 /* a draft option in the header, but in Debian's build it works; the result is checked */
+/* a draft option in the header, but in Debian's build it works; the result is checked */
+#define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
 
 static bool set_int(void *socket, int option, int value) {

@@ -10,8 +10,8 @@ struct zap {
   uint64_t accepted, refused;
 };
 
-int zap_init(
-    struct zap *zap, void *context, const struct net_events *events); /* <0: -errno; another handler is there already */
+/* <0: -errno; another handler is there already */
+int zap_init(struct zap *zap, void *context, const struct net_events *events);
 void zap_deinit(struct zap *zap);
 void zap_run(struct zap *zap); /* answers all that waits; never blocks */
 /* Asks itself about a key that nobody has and wants a refusal: before the first bind. false: the handler does not work.

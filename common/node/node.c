@@ -112,8 +112,8 @@ static void peer_free(struct node_peer *peer) {
 struct node *node_free(struct node *node) {
   if (!node) return NULL;
   struct store_done *done;
-  while ((done = store_next(node->options.store)))
-    store_done_free(done); /* nobody would understand their cookies any more */
+  /* nobody would understand their cookies any more */
+  while ((done = store_next(node->options.store))) store_done_free(done);
   for (size_t i = 0; i < node->peer_count; i++) peer_free(node->peers[i]);
   for (int c = 0; c < CHANNELS; c++) inbox_deinit(&node->inbox[c]);
   while (node->works) work_free(node, node->works);
@@ -178,8 +178,8 @@ void node_peer_remove(struct node *node, struct node_peer *peer) {
 void node_peer_rules(struct node *node, struct node_peer *peer, uint64_t scope) {
   (void)node;
   peer->config.scope = scope;
-  session_end(
-      peer, "the rules changed"); /* the next greeting tells the new scope and asks what the peer holds under it */
+  /* the next greeting tells the new scope and asks what the peer holds under it */
+  session_end(peer, "the rules changed");
 }
 
 void *node_peer_owner(const struct node_peer *peer) { return peer->config.owner; }

@@ -8,12 +8,13 @@
  *
  * What it does by itself:
  *   - own streams: appends drafts, issues heads at least once a minute, begins a new epoch when a peer's hello shows
- * that this store is an old copy;
+ *     that this store is an old copy;
  *   - links: hello, held and claimed, resume, live before backfill, window, acknowledgement after the commit, ping with
- * clock offset, refusal of a clone;
+ *     clock offset, refusal of a clone;
  *   - the ring of just-committed blocks (bounded bytes) from which live links are served; what a link misses becomes
- * backfill, read through the store's reader. What it asks its owner by hooks: who may send what (admit), what a peer
- * gets (share), what else belongs into a transaction, and where bytes go (send).
+ *     backfill, read through the store's reader.
+ * What it asks its owner by hooks: who may send what (admit), what a peer gets (share), what else belongs into a
+ * transaction, and where bytes go (send).
  *
  * Urgent goes first everywhere: its own connection, its own log, its own batch, first in every loop.
  */
@@ -27,20 +28,20 @@ struct node_peer; /* somebody this node has, or expects, a link with; lives unti
 enum channel { CHANNEL_URGENT = 0, CHANNEL_TELEMETRY = 1, CHANNELS = 2 };
 
 enum node_peer_role {
-  NODE_PEER_UPSTREAM, /* the gateway's view of its broker: gets everything of the own streams; sends nothing but
-                         messages */
+  /* the gateway's view of its broker: gets everything of the own streams; sends nothing but messages */
+  NODE_PEER_UPSTREAM,
   NODE_PEER_STATION,  /* the broker's view of a gateway: sends its own two streams, gets messages */
   NODE_PEER_NEIGHBOUR /* the brokers' view of each other: both send what the share hook lets through */
 };
 
 struct node_peer_config {
-  const char *principal; /* the name under which net authenticates it, e.g. "station chongqing/cuntan", "peer hubei";
-                            unique; copied */
-  const char *node;      /* its node name: chongqing/cuntan, hubei; copied */
+  /* the name under which net authenticates it, e.g. "station chongqing/cuntan", "peer hubei"; unique; copied */
+  const char *principal;
+  const char *node; /* its node name: chongqing/cuntan, hubei; copied */
   enum node_peer_role role;
   bool connects; /* this side opens the connections (the owner calls node_opened) */
-  uint64_t
-      scope; /* hash of the rules by which this node selects for that peer; 0 for "everything of the own streams" */
+  /* hash of the rules by which this node selects for that peer; 0 for "everything of the own streams" */
+  uint64_t scope;
   uint32_t window_bytes; /* telemetry in flight at most, 0: 1 MiB */
   bool compress;         /* zstd for blocks sent to it */
   void *owner;           /* the owner's own mark, given back by node_peer_owner */

@@ -20,15 +20,14 @@
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_UP };
 
 #define SESSION_GREET_US (500 * MILLISECOND_US) /* HELLO and ATTACH are repeated so often until answered */
-#define SESSION_TOLD_MAX                                                                                               \
-  65536 /* HELD messages of one greeting: 10,000 stations with two streams and some epochs each */
-#define SESSION_SHORT_US                                                                                               \
-  (2 * SECOND_US) /* an outage up to this is made good in the live lane (architecture: live goes on from now after     \
-                     more) */
+/* HELD messages of one greeting: 10,000 stations with two streams and some epochs each */
+#define SESSION_TOLD_MAX 65536
+/* an outage up to this is made good in the live lane (architecture: live goes on from now after more) */
+#define SESSION_SHORT_US (2 * SECOND_US)
 #define SENDER_CLAIM_US SECOND_US              /* a claim without a block waits so long for company */
 #define SENDER_RETRY_US (500 * MILLISECOND_US) /* after LATER; doubles up to 8 s */
-#define SENDER_ANSWER_US                                                                                               \
-  (10 * SECOND_US) /* a message that is neither acknowledged nor refused for so long: the answer was lost */
+/* a message that is neither acknowledged nor refused for so long: the answer was lost */
+#define SENDER_ANSWER_US (10 * SECOND_US)
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
 #define SENDER_BACKFILL_SHARE 4 /* live bytes for each byte of backfill, when both wait: one in five */
@@ -145,8 +144,8 @@ struct work {
   void *cookie;             /* OWNER */
   struct receipt *receipts; /* RECEIVE */
   size_t receipt_count, receipt_cap;
-  struct store_discard
-      *discards; /* RECEIVE: what peers named as gone, told to the owner once it is durable; texts are owned */
+  /* RECEIVE: what peers named as gone, told to the owner once it is durable; texts are owned */
+  struct store_discard *discards;
   size_t discard_count;
   uint64_t peer_id, session; /* BACKFILL, EPOCH: whose hello caused it */
   enum channel channel;      /* BACKFILL, RECEIVE */

@@ -107,8 +107,8 @@ static void note_receipt(struct inbox *inbox, struct node_peer *peer, enum chann
 }
 
 static void flush_inbox(struct node *node, struct inbox *inbox) {
-  if (!inbox->batch || store_submit(node->options.store, inbox->batch, inbox->work) != 0)
-    return; /* busy: after the next completion */
+  /* busy: after the next completion */
+  if (!inbox->batch || store_submit(node->options.store, inbox->batch, inbox->work) != 0) return;
   *inbox = (struct inbox){0};
 }
 

@@ -431,9 +431,8 @@ static void trim_live(struct node_peer *peer, struct out_channel *channel, size_
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
   struct out_stream *stream = sender_stream(peer, block->stream, block->epoch);
   if (!stream->shared) return;
-  bool steps_back =
-      item->lane == LANE_LIVE &&
-      block->first <= stream->top; /* an old copy of our store takes in again what the peer has long had */
+  /* an old copy of our store takes in again what the peer has long had */
+  bool steps_back = item->lane == LANE_LIVE && block->first <= stream->top;
   if (item->lane == LANE_BACKFILL || steps_back || channel_of(peer, stream)->held_back ||
       is_catching_up(peer, stream)) {
     miss(peer, stream, block->first, block->last);

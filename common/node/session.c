@@ -6,7 +6,7 @@
  *   <-------------------  HELLO(session, answer = session), HELD..., HELD_END
  *   HELD..., HELD_END, ATTACH (telemetry)  ------>
  *   each side sends records once it has read the other's HELD_END, knows where the telemetry connection is, and its own
- * streams are not of another past
+ *   streams are not of another past
  *
  * A message of an unknown session is answered with RESET; a gap in the numbers of a channel ends the session as well
  * (messages were lost: what the receiver holds is asked anew).
@@ -58,8 +58,8 @@ static void end_quietly(struct node_peer *peer) {
   if (peer->state == SESSION_UP || peer->state == SESSION_RESUMING) peer->went_down = node_now(peer->node).mono;
   peer->session = 0;
   peer->attached = false;
-  peer->candidate.until =
-      node_now(peer->node).mono; /* nobody is left who could answer: the next tick takes the newcomer */
+  /* nobody is left who could answer: the next tick takes the newcomer */
+  peer->candidate.until = node_now(peer->node).mono;
   peer->epochs_pending = 0;
   sender_reset(peer);
   enter(peer, SESSION_DOWN);
@@ -101,8 +101,8 @@ static void begin(struct node_peer *peer, uint64_t session) {
   peer->session = session;
   peer->heard = peer->pinged = now;
   peer->told = 0;
-  peer->figures.round_trip = peer->figures.clock_offset =
-      0; /* unknown until this session's first PONG: the clocks may have been set since */
+  /* unknown until this session's first PONG: the clocks may have been set since */
+  peer->figures.round_trip = peer->figures.clock_offset = 0;
   peer->held_owed = false;
   peer->refusing = false;
   peer->expected[0] = peer->expected[1] = 1;
@@ -240,8 +240,8 @@ static void refuse(struct node_peer *peer, uint64_t conn, uint64_t session, enum
 }
 
 static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_message *m) {
-  forget_candidate(
-      peer); /* its first greeting may wait while this, its second, is answered: it would be taken for its own clone */
+  /* its first greeting may wait while this, its second, is answered: it would be taken for its own clone */
+  forget_candidate(peer);
   if (peer->conns[CHANNEL_URGENT] && peer->conns[CHANNEL_URGENT] != conn) close_conns(peer);
   begin(peer, m->session);
   set_conn(peer, CHANNEL_URGENT, conn);

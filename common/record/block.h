@@ -73,13 +73,13 @@ int block_open(struct block *block, struct bytes bytes);
 /* Reading the records. The reader owns the uncompressed body and the dictionary; records are views into it, valid until
  * deinit. */
 struct block_reader;
-int block_reader_new(struct block_reader **out,
-    const struct block *block); /* BLOCK_MALFORMED; checks the whole dictionary (addresses are valid) */
+/* BLOCK_MALFORMED; checks the whole dictionary (addresses are valid) */
+int block_reader_new(struct block_reader **out, const struct block *block);
 struct block_reader *block_reader_free(struct block_reader *reader);
-size_t block_reader_addresses(
-    const struct block_reader *reader, const struct bytes **addresses); /* the dictionary: each distinct address once */
-int block_reader_next(
-    struct block_reader *reader, struct record *record); /* 0; BLOCK_EMPTY at the end; BLOCK_MALFORMED */
+/* the dictionary: each distinct address once */
+size_t block_reader_addresses(const struct block_reader *reader, const struct bytes **addresses);
+/* 0; BLOCK_EMPTY at the end; BLOCK_MALFORMED */
+int block_reader_next(struct block_reader *reader, struct record *record);
 /* Checks every record without keeping any: sequences rise and agree with the header, kinds and values known. */
 int block_check(const struct block *block);
 

@@ -18,25 +18,34 @@
  *    2  run, u64                                              required
  *    3  extent: varint last - first, varint count, varint length of the body before compression     required
  *    4  times: zigzag received_from, varint received_to - received_from, zigzag received_from - time_from, varint
- * time_to - time_from    required 5  hop: zigzag time, then the node's name; one item a hop, in order of the way 6
- * onward: reserved (names of nodes that may relay it further) Body (after decompression): varint count of addresses,
- * then each: varint n, varint m, m bytes: the address is the first n bytes of the one before it and then these m.
- * Before the first stands the stream's node name (the stream without "!urgent"). then the records, as many as `count`:
+ *       time_to - time_from    required
+ *    5  hop: zigzag time, then the node's name; one item a hop, in order of the way
+ *    6  onward: reserved (names of nodes that may relay it further)
+ * Body (after decompression):
+ *   varint count of addresses, then each: varint n, varint m, m bytes: the address is the first n bytes of the one
+ *   before it and then these m. Before the first stands the stream's node name (the stream without "!urgent").
+ *   then the records, as many as `count`:
  *     u8 flags: bits 0-2 value: 0 none, 1 double, 2 integer, 3 false, 4 true, 5 text, 6 bytes, 7 decimal
- *               bit 3: a byte quality << 4 | reason follows (else good, no reason)      bit 4: a byte kind follows
- * (else reading) bit 5: time equals received (else zigzag received - time follows)       bit 6: varint extra follows:
- * sequence is the one before + 1 + extra bit 7: received equals that of the record before (else zigzag of the
- * difference follows) in this order: [kind] [quality] [extra] varint address index, [received] [time], value double: 8
- * bytes; integer: zigzag; text, bytes: varint length, content; decimal: varint zigzag(m - m') << 1 | e, and if e = 1 a
- * byte with the new exponent: worth m / 10^exponent, where m' and the exponent are those of the last decimal at this
- * address in this block (0 and 2 before the first). The first record has the sequence `first` and the received time
- * `received_from`, without extra or difference.
+ *               bit 3: a byte quality << 4 | reason follows (else good, no reason)
+ *               bit 4: a byte kind follows (else reading)
+ *               bit 5: time equals received (else zigzag received - time follows)
+ *               bit 6: varint extra follows: sequence is the one before + 1 + extra
+ *               bit 7: received equals that of the record before (else zigzag of the difference follows)
+ *     in this order: [kind] [quality] [extra] varint address index, [received] [time], value
+ *     double: 8 bytes; integer: zigzag; text, bytes: varint length, content;
+ *     decimal: varint zigzag(m - m') << 1 | e, and if e = 1 a byte with the new exponent: worth m / 10^exponent, where
+ *     m' and the exponent are those of the last decimal at this address in this block (0 and 2 before the first).
+ *   The first record has the sequence `first` and the received time `received_from`, without extra or difference.
  *
- * Example: stream chongqing/cuntan, epoch {1, 2}, first 7, run 3: one reading gauge-1/level = 178.52 at time = received
- * = 1000000 µs: 01 00 51 00 67 00 00 00 <8: XXH3> 01 00 .. 02 00 .. 07 00 ..           fixed part; header length 0x51 =
- * 81, total 0x67 = 103 01 10 "chongqing/cuntan"   02 08 03 00 00 00 00 00 00 00   03 03 00 01 16   04 06 80 89 7a 00 00
- * 00 01  10 0e "/gauge-1/level"  a7 00 f0 ad 04                           one address; flags: decimal, time = received,
- * received unchanged; 17852 = zigzag 35704, << 1
+ * Example: stream chongqing/cuntan, epoch {1, 2}, first 7, run 3: one reading gauge-1/level = 178.52 at time =
+ * received = 1000000 µs:
+ *   01 00 51 00 67 00 00 00 <8: XXH3> 01 00 .. 02 00 .. 07 00 ..   fixed part; header 0x51 = 81, total 0x67 = 103
+ *   01 10 "chongqing/cuntan"                                       stream
+ *   02 08 03 00 00 00 00 00 00 00                                  run
+ *   03 03 00 01 16   04 06 80 89 7a 00 00 00                       extent, times
+ *   01  10 0e "/gauge-1/level"                                     one address
+ *   a7 00 f0 ad 04                                                 flags: decimal, time = received, received unchanged;
+ *                                                                  address 0; 17852 = zigzag 35704, << 1
  */
 #include "common/record/block.h"
 #include "common/base/cursor.h"

@@ -10,8 +10,8 @@ enum record_kind {
   RECORD_COMMAND = 2,    /* reserved: commands travel as link messages, see common/link/message.h */
   RECORD_REPORT = 3,     /* value: bytes, a signed report (common/command/report.h); address: the commanded point */
   RECORD_DESCRIPTOR = 4, /* value: text, a JSON object that says what the point at `address` is */
-  RECORD_HEAD =
-      5, /* address: the node; no value: this record's own sequence number was the stream's last when it was issued */
+  /* address: the node; no value: this record's own sequence number was the stream's last when it was issued */
+  RECORD_HEAD = 5,
   RECORD_KINDS
 };
 enum record_quality { QUALITY_GOOD = 0, QUALITY_UNCERTAIN = 1, QUALITY_BAD = 2 };

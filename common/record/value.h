@@ -46,6 +46,6 @@ int value_parse(struct bytes text, enum value_type wanted, struct value *value);
 /* Wire form: u8 type, then number: 8 bytes; integer: zigzag varint; boolean: u8; text, bytes: varint length and
  * content. */
 void value_write(struct writer *w, const struct value *value);
-void value_read(
-    struct reader *r, struct value *value); /* fails the reader on unknown type, NaN, infinity, bad UTF-8, too long */
+/* fails the reader on unknown type, NaN, infinity, bad UTF-8, too long */
+void value_read(struct reader *r, struct value *value);
 #endif

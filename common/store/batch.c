@@ -140,8 +140,8 @@ static bool batch_range_good(const struct batch_item *item) {
 static bool batch_check_item(struct batch_item *item) {
   switch (item->kind) {
     case BATCH_OWN:
-      return item->lane < LANES &&
-             item->stream.len > 0; /* the draft is from our own builder and cannot be opened yet */
+      /* the draft is from our own builder and cannot be opened yet */
+      return item->lane < LANES && item->stream.len > 0;
     case BATCH_BLOCK:
       return item->lane < LANES && item->source.len <= STREAM_MAX &&
              block_summarise(&item->block_is, blob_bytes(item->block));

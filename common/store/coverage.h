@@ -83,21 +83,21 @@ struct coverage {
 void coverage_deinit(struct coverage *coverage);
 /* Applies one effect and returns what it concerns. */
 struct cover *coverage_apply(struct coverage *coverage, const struct effect *effect);
-struct cover *coverage_find(
-    const struct coverage *coverage, struct bytes stream, struct epoch epoch);       /* NULL: nothing known */
+/* NULL: nothing known */
+struct cover *coverage_find(const struct coverage *coverage, struct bytes stream, struct epoch epoch);
 struct cover *coverage_newest(const struct coverage *coverage, struct bytes stream); /* NULL: nothing known */
 struct cover *coverage_make(struct coverage *coverage, struct bytes stream, struct epoch epoch); /* finds or adds */
 /* Visits in order of stream name, then epoch, so that a run of the simulator repeats exactly. */
 void coverage_each(const struct coverage *coverage, void (*visit)(void *ctx, struct cover *cover), void *ctx);
 /* What is surely held: extents without the holes that joining closed, with all below the floor. Adds to *out. */
 void cover_held(const struct cover *cover, struct intervals *out);
-const struct intervals *cover_claimed(
-    const struct cover *cover, struct bytes source, uint64_t scope); /* NULL: nothing */
+/* NULL: nothing */
+const struct intervals *cover_claimed(const struct cover *cover, struct bytes source, uint64_t scope);
 void cover_describe(const struct cover *cover, struct store_stream *out);
 
 /* A piece: all of one cover as bytes (format above coverage_piece.c), for the checkpoint and for copies. */
 void cover_write(const struct cover *cover, struct buffer *to);
-struct cover *coverage_read(
-    struct coverage *coverage, struct bytes piece); /* NULL: not a piece; joins what is known already */
+/* NULL: not a piece; joins what is known already */
+struct cover *coverage_read(struct coverage *coverage, struct bytes piece);
 void coverage_copy(struct coverage *to, const struct coverage *from);
 #endif

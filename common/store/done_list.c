@@ -26,8 +26,8 @@ void done_list_push(struct done_list *list, struct done *done) {
   for (*list->end = before; *list->end;) list->end = &(*list->end)->next;
   *list->end = done;
   list->end = &done->next;
-  if (was_empty && write(list->fd, &one, sizeof one) < 0)
-    errno = 0; /* a counter that is above zero already is as good */
+  /* a counter that is above zero already is as good */
+  if (was_empty && write(list->fd, &one, sizeof one) < 0) errno = 0;
   pthread_mutex_unlock(&list->lock);
 }
 

@@ -12,8 +12,9 @@ struct entry {
   struct bytes source;
   uint64_t scope;
   uint64_t covers_from, covers_to; /* from > to: no claim */
-  struct block_summary is; /* of a bare claim only stream, epoch and received (when it was noted); the stream is a view
-                              into the block, or as source */
+  /* of a bare claim only stream, epoch and received (when it was noted); the stream is a view into the block, or as
+   * source */
+  struct block_summary is;
 };
 
 /* A copy that stands alone: one more reference of the block, names copied. */

@@ -18,12 +18,9 @@
 #include "common/store/store.h"
 #include <lmdb.h>
 
-enum base_outcome {
-  BASE_NONE = 101,
-  BASE_FULL = 102,
-  BASE_DAMAGED = 103
-}; /* no such key; no room; LMDB's own pages or the value are broken.
-    Apart from enum store_open_outcome, beside which they stand */
+/* no such key; no room; LMDB's own pages or the value are broken. Apart from enum store_open_outcome, beside which they
+ * stand */
+enum base_outcome { BASE_NONE = 101, BASE_FULL = 102, BASE_DAMAGED = 103 };
 enum { BASE_FORMAT = 1, BASE_PAGE = 4096 };
 
 struct base {
@@ -52,8 +49,8 @@ bool base_is_network(long magic);       /* f_type of statfs(2) */
 int base_result(const char *what, int mdb);
 /* A value with its XXH3-64 in front, over key and value. */
 int base_put(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct bytes value); /* BASE_FULL */
-int base_get(MDB_txn *txn, MDB_dbi dbi, struct bytes key,
-    struct bytes *value);                                     /* BASE_NONE, BASE_DAMAGED; a view into the map */
+/* BASE_NONE, BASE_DAMAGED; a view into the map */
+int base_get(MDB_txn *txn, MDB_dbi dbi, struct bytes key, struct bytes *value);
 int base_delete(MDB_txn *txn, MDB_dbi dbi, struct bytes key); /* BASE_NONE, BASE_FULL */
 bool base_unseal(struct bytes key, struct bytes *value);      /* checks and cuts off the checksum */
 uint64_t base_used(const struct base *base, MDB_txn *txn);    /* bytes of pages in use by all databases */

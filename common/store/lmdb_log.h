@@ -11,8 +11,8 @@
 /* ---- reading, in any transaction ---- */
 struct log_visit {
   bool (*entry)(void *ctx, const struct entry *entry, struct bytes block); /* false: enough. Views of the map */
-  void (*lost)(
-      void *ctx, enum lane lane, uint64_t near, uint64_t count); /* so many entries at or after `near` are damaged */
+  /* so many entries at or after `near` are damaged */
+  void (*lost)(void *ctx, enum lane lane, uint64_t near, uint64_t count);
   void *ctx;
 };
 /* Visits every entry of a lane from a position on. <0, BASE_DAMAGED: LMDB's own structure. */

@@ -22,8 +22,8 @@ void segment_write(uint8_t *to, enum lane lane, const struct entry *const *entri
     at += entry_size(entries[i]);
   }
   memset(to + at, 0, SEGMENT_SIZE - at);
-  uint64_t span =
-      entries[count - 1]->position - entries[0]->position + 1; /* more than count where a young one was damaged */
+  /* more than count where a young one was damaged */
+  uint64_t span = entries[count - 1]->position - entries[0]->position + 1;
   struct head head = {.magic = MAGIC,
       .count = (uint32_t)span,
       .first = entries[0]->position,

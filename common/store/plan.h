@@ -39,8 +39,8 @@ int plan_batch(struct plan *plan, struct store_batch *batch, struct done *done);
 
 /* Between the files of the plan. */
 void plan_effect(struct plan *plan, struct done *done, const struct effect *effect);
-struct entry *plan_entry(struct plan *plan, enum lane lane, struct blob *block,
-    const struct block_summary *is); /* takes no reference: adds one */
+/* takes no reference: adds one */
+struct entry *plan_entry(struct plan *plan, enum lane lane, struct blob *block, const struct block_summary *is);
 uint64_t plan_last(const struct plan *plan, struct bytes stream, struct epoch epoch);
 bool plan_newest(const struct plan *plan, struct bytes stream, struct epoch *epoch);
 struct epoch plan_draw_epoch(const struct plan *plan, struct epoch above);

@@ -8,15 +8,16 @@
  *
  * What it holds:
  *   - three logs (urgent, live, backfill). An entry is one block with the source it came from, or one claim without a
- * block. Each log gives its entries rising positions from 1, without holes until retention cuts the front;
+ *     block. Each log gives its entries rising positions from 1, without holes until retention cuts the front;
  *   - held: which sequences of (stream, epoch) are stored here; it alone decides what is a duplicate;
  *   - claimed: per (stream, epoch, source, scope) the ranges of which that source said: this is all that this scope
- * selects;
+ *     selects;
  *   - own streams: epoch and last sequence of what this node originates;
  *   - discarded: named ranges that retention or a full store took away, with the reason;
  *   - small tables of keys and values, each value with its own checksum (commands, positions of durable readers,
- * checkpoints, ...). All of one batch is one transaction. Everything in memory is derived from the disk: checkpointed
- * in small pieces, rebuilt from the log's tail.
+ *     checkpoints, ...).
+ * All of one batch is one transaction. Everything in memory is derived from the disk: checkpointed in small pieces,
+ * rebuilt from the log's tail.
  *
  * Threads: the LMDB backend runs two of its own (the writer with group commit, the reader). All functions below are
  * called from one thread, the core's, never block (but for store_open_* and store_close), and report through
@@ -54,13 +55,13 @@ struct store_options {
   int64_t keep_us;   /* age by `received` after which records are trimmed; 0: by size only */
   enum store_full when_full;
   int64_t linger_us; /* the writer may wait so long for more batches before it commits */
-  int64_t pace_us;   /* and so long while records come fast, see pace.h; 0: never (right where producers wait for the
-                        commit) */
+  /* and so long while records come fast, see pace.h; 0: never (right where producers wait for the commit) */
+  int64_t pace_us;
   const struct world *world;
   void (*fatal)(void *ctx, const char *message); /* must not return */
   void *fatal_ctx;
-  int64_t test_commit_delay_us; /* RIVERBUS_TEST_HOOKS builds only: the commit is held back so long; else ignored and
-                                   must be 0 */
+  /* RIVERBUS_TEST_HOOKS builds only: the commit is held back so long; else ignored and must be 0 */
+  int64_t test_commit_delay_us;
 };
 
 enum store_open_outcome {
@@ -108,8 +109,8 @@ struct store_stream {
   struct bytes stream;
   struct epoch epoch; /* the newest known */
   uint64_t last;      /* greatest sequence ever held in that epoch; 0: none */
-  uint64_t
-      floor; /* retention: nothing below is held or accepted as new any more (STORE_LATE); 1: nothing was trimmed */
+  /* retention: nothing below is held or accepted as new any more (STORE_LATE); 1: nothing was trimmed */
+  uint64_t floor;
   struct store_run_start runs[16]; /* the newest 16 runs of that epoch, oldest first */
   uint32_t run_count;
 };
@@ -209,13 +210,13 @@ struct store_keyed {
   struct bytes value;
 };
 enum store_done_kind {
-  STORE_DONE_BATCH,   /* durable: items, one for each own/block/claim/discard/new_epoch/put/delete in order of the calls
-                       */
+  /* durable: items, one for each own/block/claim/discard/new_epoch/put/delete in order of the calls */
+  STORE_DONE_BATCH,
   STORE_DONE_REFUSED, /* reason; nothing changed */
   STORE_DONE_READ,    /* entries or keyed; next: where to go on (0: the end was reached) */
   STORE_DONE_TRIMMED, /* discards: what retention or discard-oldest took away, already durable; cookie NULL */
-  STORE_DONE_REISSUED, /* items: blocks that a new epoch issued again, in order, in pieces; cookie NULL, before the
-                          batch's own completion */
+  /* items: blocks that a new epoch issued again, in order, in pieces; cookie NULL, before the batch's own completion */
+  STORE_DONE_REISSUED,
 };
 enum store_refusal { STORE_REFUSAL_FULL = 1, STORE_REFUSAL_TOO_LARGE = 2, STORE_REFUSAL_MALFORMED = 3 };
 struct store_done {
@@ -230,8 +231,8 @@ struct store_done {
   size_t keyed_count;
   struct store_discard *discards;
   size_t discard_count;
-  uint64_t next; /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was
-                    reached */
+  /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was reached */
+  uint64_t next;
   int64_t committed_mono; /* when the commit returned */
 };
 int store_fd(const struct store *store);            /* readable while completions wait; -1 for memory */

@@ -3,7 +3,7 @@
  * tests/bench/run.
  *
  *   bench_origin --key FILE --broker tcp://HOST:PORT --broker-key ed25519:... --node PROVINCE/STATION --store DIR
- * [--mib N] [--count N] [--rate N] [--addresses N]
+ *   [--mib N] [--count N] [--rate N] [--addresses N]
  *
  * Says "ready" when the session with the broker is up, and begins with a line on standard input. Makes `count`
  * readings, `rate` a second (0: as fast as the store takes them). Says "stored" when all are committed here and "sent"
@@ -100,8 +100,8 @@ static void points_make(struct origin *o) {
 static void reading_next(struct origin *o, struct record *record) {
   struct point *p = &o->points[o->made % o->addresses];
   p->value += p->step * ((int64_t)(random_next(o) % 3) - 1);
-  if (o->made % SAME_MESSAGE == 0)
-    record->received = node_received(o->node); /* one MQTT message holds the readings of one gauge */
+  /* one MQTT message holds the readings of one gauge */
+  if (o->made % SAME_MESSAGE == 0) record->received = node_received(o->node);
   record->time = record->received / SECOND_US * SECOND_US;
   record->address = bytes_text(p->address);
   record->value = (struct value){.type = VALUE_NUMBER, .number = (double)p->value / p->scale};

@@ -349,8 +349,8 @@ static void restore_copy(struct sim *s, int n) {
     if (s->readings[i].durable &&
         s->readings[i].durable_at >= place->copied_at[which]) /* copies are taken before the commits of a step */
       s->readings[i].may_be_lost = true;
-  for (int i = 0; i < COPIES; i++) /* a copy of a later time is of a past that is no more; it may come back too, but
-                                      then the judge could not tell */
+  /* a copy of a later time is of a past that is no more; it may come back too, but then the judge could not tell */
+  for (int i = 0; i < COPIES; i++)
     if (place->copies[i] && place->copied_at[i] > place->copied_at[which])
       place->copies[i] = memory_disk_free(place->copies[i]);
 }
@@ -363,9 +363,8 @@ static void crash(struct sim *s, int n) {
   place->node = NULL;
   place->store = store_memory_crash(place->store);
   drop_conns(s, n);
-  if (s->faults && n == (int)(s->seed / 3 % NODES) && chance(s, 300))
-    restore_copy(
-        s, n); /* one node of a run: two restored at once can hide each other's past, which nobody could tell */
+  /* one node of a run: two restored at once can hide each other's past, which nobody could tell */
+  if (s->faults && n == (int)(s->seed / 3 % NODES) && chance(s, 300)) restore_copy(s, n);
   place->up_at = s->now + 20000 + (int64_t)below(s, chance(s, 300) ? 5000000 : 200000);
 }
 

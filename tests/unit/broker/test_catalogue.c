@@ -40,8 +40,8 @@ static void test_order(void **state) {
   assert_wins(reading(20, 30, 1, 1), e, reading(10, 30, 2, 2), e); /* the later time, not the later number */
   assert_wins(reading(10, 12, 1, 1), e, reading(99, 9, 2, 2), e);  /* a time in the future counts as received */
   assert_wins(reading(10, 12, 2, 1), e, reading(10, 13, 1, 2), e); /* same time: the later number */
-  assert_wins(
-      reading(10, 12, 1, 1), newer, reading(10, 12, 9, 2), e); /* same time: the newer epoch before the number */
+  /* same time: the newer epoch before the number */
+  assert_wins(reading(10, 12, 1, 1), newer, reading(10, 12, 9, 2), e);
   struct record clock = reading(50, 60, 9, 2);
   clock.quality = QUALITY_BAD;
   clock.reason = REASON_CLOCK;

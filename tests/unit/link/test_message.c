@@ -204,10 +204,10 @@ static void test_hostile_ranges(void **state) {
   assert_int_equal(held_with_ranges(LINK_RANGES_MAX, twos, 2 * LINK_RANGES_MAX), 0);
   assert_int_equal(held_with_ranges(LINK_RANGES_MAX + 1, twos, 2 * (LINK_RANGES_MAX + 1)), LINK_MALFORMED);
   assert_int_equal(held_with_ranges(UINT64_MAX, twos, 4), LINK_MALFORMED);
-  assert_int_equal(
-      held_with_ranges(1, (const uint64_t[]){5, UINT64_MAX}, 2), LINK_MALFORMED); /* ends before it begins */
-  assert_int_equal(
-      held_with_ranges(2, (const uint64_t[]){5, 5, 0, 3}, 4), LINK_MALFORMED); /* begins inside the one before */
+  /* ends before it begins */
+  assert_int_equal(held_with_ranges(1, (const uint64_t[]){5, UINT64_MAX}, 2), LINK_MALFORMED);
+  /* begins inside the one before */
+  assert_int_equal(held_with_ranges(2, (const uint64_t[]){5, 5, 0, 3}, 4), LINK_MALFORMED);
   assert_int_equal(held_with_ranges(2, (const uint64_t[]){5, 5, UINT64_MAX - 2, 3}, 4), LINK_MALFORMED); /* wraps */
 }
 

@@ -149,8 +149,8 @@ static void deliver(struct pipe *p) {
     if (sent->conn >= CONN_STRANGER) continue;
     bool to_broker = sent->side == GATEWAY;
     uint64_t twin = to_broker ? sent->conn + 10 : sent->conn - 10;
-    struct bytes frame =
-        bytes_of(mem_copy(sent->frame.data, sent->frame.len), sent->frame.len); /* p->sent moves as answers are sent */
+    /* p->sent moves as answers are sent */
+    struct bytes frame = bytes_of(mem_copy(sent->frame.data, sent->frame.len), sent->frame.len);
     node_receive(p->sides[to_broker ? BROKER : GATEWAY].node, to_broker ? "station p/s" : "broker p", twin,
         (enum channel)(sent->conn % 10), frame);
     free((void *)(uintptr_t)frame.data);

@@ -35,8 +35,8 @@ static void joined_holes_are_never_said_to_be_held(void **state) {
     assert_false(intervals_contains(&sure, i * 10 + 8));                     /* no hole is passed over */
   }
   intervals_deinit(&sure);
-  for (uint64_t i = 1; i <= 5000; i++)
-    hold(&coverage, i * 10, i * 10 + 9); /* what was unsure becomes sure when it comes */
+  /* what was unsure becomes sure when it comes */
+  for (uint64_t i = 1; i <= 5000; i++) hold(&coverage, i * 10, i * 10 + 9);
   cover_held(cover, &sure);
   assert_ranges(&sure, 1, N(10), N(50009));
   intervals_deinit(&sure);

@@ -22,8 +22,8 @@ static void work(struct fixture *f, int pipe_fd) {
   struct store_stream stream;
   uint64_t peer = store_stream_get(f->store, TEXT("q/s"), &stream) ? stream.last + 1 : 1;
   for (;; peer += 7) {
-    int64_t received =
-        f->clock.wall + (int64_t)peer * 1000; /* both lanes grow old together, so whole segments are trimmed */
+    /* both lanes grow old together, so whole segments are trimmed */
+    int64_t received = f->clock.wall + (int64_t)peer * 1000;
     struct store_batch *batch =
         batch_own(LANE_LIVE, "p/s", draft_of("p/s", 3, size_of_value, store_run(f->store), received));
     uint64_t again = peer > 20 ? peer - 20 : 1; /* the first twenty are held already */
