@@ -624,6 +624,13 @@ int gateway_config_load(struct gateway_config **out, const char *path, struct bu
   return result;
 }
 
+void gateway_config_notes(struct buffer *out, const struct gateway_config *config) {
+  for (size_t d = 0; d < config->device_count; d++)
+    for (size_t i = 0; i < config->devices[d].control_count; i++)
+      buffer_printf(
+          out, "note: %s has no `stop:`: no command can halt its movement\n", config->devices[d].controls[i].address);
+}
+
 struct gateway_config *gateway_config_free(struct gateway_config *config) {
   if (config) schema_deinit(&root, config);
   free(config);

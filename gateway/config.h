@@ -174,6 +174,8 @@ struct gateway_config {
  * *problems. Relative paths inside the file are relative to the file's folder and stand resolved in the structs. Reads
  * files: may block. */
 int gateway_config_load(struct gateway_config **out, const char *path, struct buffer *problems);
+/* What is right and yet worth a look, a line each: a control whose movement no command can halt. */
+void gateway_config_notes(struct buffer *out, const struct gateway_config *config);
 struct gateway_config *gateway_config_free(struct gateway_config *config);
 /* What a reload from `old` to `fresh` has to do: a mask of enum config_redo; 0: nothing changed. */
 unsigned gateway_config_changed(const struct gateway_config *old, const struct gateway_config *fresh);

@@ -20,7 +20,8 @@
  * each. */
 struct intake {
   struct mqtt_batch *batch; /* NULL: none */
-  size_t at;                /* the first message that is in no part yet */
+  bool is_urgent;           /* the pass: first the messages with events, which may use the reserve, then the others */
+  size_t at;                /* the first message that this pass has not looked at */
   size_t part_bytes;        /* when to close a part */
   /* gateway.mqtt_made when it was taken: it goes back to those clients, which are others after a reload */
   uint64_t from;

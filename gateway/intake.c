@@ -56,27 +56,55 @@ static void intake_give_back(struct gateway *gateway, bool durable) {
   intake_next(gateway);
 }
 
-/* Fills and submits the next part; at the end gives the batch back. */
-static void intake_go_on(struct gateway *gateway) {
+/* Decided once: a reload between the passes must not hide a message from both. Those of one topic are all of one pass,
+ * so each point keeps its order. */
+static void intake_sort(const struct gateway *gateway, struct mqtt_batch *batch) {
+  for (size_t i = 0; i < batch->count; i++) {
+    struct mqtt_message *message = &batch->messages[i];
+    struct bytes topic = bytes_of(batch->bytes.data + message->topic, message->topic_len);
+    message->is_urgent = points_topic_is_urgent(&gateway->points, topic);
+  }
+}
+
+/* Maps messages of this pass until the part is large enough; NULL: this pass has no more to commit. */
+static struct store_batch *intake_part(struct gateway *gateway) {
   struct intake *intake = &gateway->intake;
   struct instant now = world_now(gateway->daemon.world);
-  while (intake->at < intake->batch->count) {
-    while (intake->at < intake->batch->count && gateway->pack.bytes < intake->part_bytes)
-      intake_message(gateway, intake->batch, &intake->batch->messages[intake->at++], now);
-    inbox_put(&gateway->inbox, pack_batch(&gateway->pack));
-    struct store_batch *part = pack_take(&gateway->pack);
-    if (!store_batch_is_empty(part)) {
+  while (intake->at < intake->batch->count && gateway->pack.bytes < intake->part_bytes) {
+    const struct mqtt_message *message = &intake->batch->messages[intake->at++];
+    if (message->is_urgent == intake->is_urgent) intake_message(gateway, intake->batch, message, now);
+  }
+  inbox_put(&gateway->inbox, pack_batch(&gateway->pack));
+  struct store_batch *part = pack_take(&gateway->pack);
+  if (!store_batch_is_empty(part)) return part;
+  store_batch_free(part); /* QoS 0 and nothing of use */
+  return NULL;
+}
+
+/* Fills and submits the next part; at the end gives the batch back. A store that refuses readings since it is full has
+ * taken the events before them: their messages are known when they come again. */
+static void intake_go_on(struct gateway *gateway) {
+  struct intake *intake = &gateway->intake;
+  for (;;) {
+    struct store_batch *part = intake_part(gateway);
+    if (part && intake->is_urgent) store_batch_urgent(part);
+    if (part) {
       tasks_submit(&gateway->tasks, TASK_INTAKE, NULL, part);
       return;
     }
-    store_batch_free(part); /* QoS 0 and nothing of use: there is nothing to commit */
+    if (intake->at < intake->batch->count) continue;
+    if (!intake->is_urgent) break;
+    intake->is_urgent = false;
+    intake->at = 0;
   }
   intake_give_back(gateway, true);
 }
 
 static void intake_begin(struct gateway *gateway, struct mqtt_batch *batch) {
   struct intake *intake = &gateway->intake;
+  intake_sort(gateway, batch);
   intake->batch = batch;
+  intake->is_urgent = true;
   intake->at = 0;
   intake->from = gateway->mqtt_made;
   if (batch->fresh) inbox_connected(&gateway->inbox, batch->session_present);

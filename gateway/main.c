@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-static const char usage[] =
-    "Usage: riverbus-gateway --config FILE [--check]\n"
-    "A station's gateway: bridges the MQTT of its devices into the province.\n\n"
-    "  --config FILE  the configuration, see riverbus-gateway.yaml(5)\n"
-    "  --check        reads and checks the configuration, says all that is wrong, and exits (0 good, 1 bad)\n"
-    "  --version      prints the version\n"
-    "  --help         prints this\n";
+static const char usage[] = "Usage: riverbus-gateway --config FILE [--check]\n"
+                            "A station's gateway: bridges the MQTT of its devices into the province.\n\n"
+                            "  --config FILE  the configuration, see riverbus-gateway.yaml(5)\n"
+                            "  --check        reads and checks the configuration, says all that is wrong or worth a "
+                            "look, and exits (0 good, 1 bad)\n"
+                            "  --version      prints the version\n"
+                            "  --help         prints this\n";
 
 struct arguments {
   const char *config;
@@ -49,6 +49,16 @@ static int run(const char *path, struct gateway_config *config) {
   return outcome < 0 ? EX_TEMPFAIL : outcome;
 }
 
+/* The configuration is good; what is worth a look goes to standard output. */
+static int check(struct gateway_config *config) {
+  struct buffer notes = BUFFER_NULL;
+  gateway_config_notes(&notes, config);
+  int failed = fputs(buffer_text(&notes), stdout) < 0;
+  buffer_deinit(&notes);
+  gateway_config_free(config);
+  return failed;
+}
+
 int main(int argc, char **argv) {
   struct arguments arguments = read_arguments(argc, argv);
   struct gateway_config *config = NULL;
@@ -61,6 +71,5 @@ int main(int argc, char **argv) {
   buffer_deinit(&problems);
   if (outcome != 0) return 1;
   if (!arguments.check) return run(arguments.config, config);
-  gateway_config_free(config);
-  return 0;
+  return check(config);
 }

@@ -101,6 +101,7 @@ const char *gateway_health(struct gateway *gateway) {
   struct mqtt_stats m;
   mqtt_stats(gateway->mqtt, &m);
   if (!m.telemetry_up) return "the MQTT broker of the station is not connected";
+  if (!m.courier_up) return "the MQTT client for commands is not connected, or does not hear the devices' replies";
   if (!gateway->uplink.up) return "there is no session with the province's broker; readings are kept here";
   return NULL;
 }

@@ -18,6 +18,7 @@ struct mqtt_message {
   uint64_t hash;            /* inbox_hash of topic and whole payload */
   uint16_t mid;             /* 0: QoS 0 */
   bool retained, too_large; /* too_large: payload_len is 0 */
+  bool is_urgent;           /* the core's note: an event hangs on the topic */
 };
 
 /* Messages in the order in which they came. It belongs to the core from the event on, until it is given back by

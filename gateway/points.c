@@ -17,10 +17,13 @@ static const struct gateway_control *points_control(const struct gateway_device 
 static void points_hang(struct points *points, struct point *point) {
   struct bytes topic = bytes_text(point->config->topic);
   struct point *first = table_get(&points->by_topic, topic);
+  bool is_event = point->config->kind == GATEWAY_EVENT;
   if (!first) {
+    point->is_urgent_topic = is_event;
     table_put(&points->by_topic, topic, point);
     return;
   }
+  first->is_urgent_topic |= is_event;
   while (first->next_of_topic) first = first->next_of_topic;
   first->next_of_topic = point;
 }
@@ -57,6 +60,11 @@ struct point *points_of_topic(const struct points *points, struct bytes topic) {
 }
 struct point *points_of_address(const struct points *points, struct bytes address) {
   return table_get(&points->by_address, address);
+}
+
+bool points_topic_is_urgent(const struct points *points, struct bytes topic) {
+  const struct point *first = points_of_topic(points, topic);
+  return first && first->is_urgent_topic;
 }
 
 void points_inherit(struct points *points, const struct points *old) {

@@ -29,7 +29,8 @@ struct point {
   const struct gateway_control *control; /* NULL: cannot be set */
   size_t index;
   struct point *next_of_topic;
-  uint64_t readings; /* records made of it, faulty ones included */
+  bool is_urgent_topic; /* of the first of a topic: an event is among its points */
+  uint64_t readings;    /* records made of it, faulty ones included */
   uint64_t faults[FAULTS];
   bool has_last;
   struct record last; /* the newest record; its texts live in last_text */
@@ -49,6 +50,8 @@ void points_init(struct points *points, const struct gateway_config *config); /*
 void points_deinit(struct points *points);
 struct point *points_of_topic(const struct points *points, struct bytes topic); /* then next_of_topic; NULL */
 struct point *points_of_address(const struct points *points, struct bytes address);
+/* Whether an event hangs on the topic: its messages are committed first, and may use the store's reserve. */
+bool points_topic_is_urgent(const struct points *points, struct bytes topic);
 /* After a reload: last values and counters of points with the same address. */
 void points_inherit(struct points *points, const struct points *old);
 /* Notes a record as the newest of its point (copied). */

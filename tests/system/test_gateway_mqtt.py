@@ -2,11 +2,13 @@
 import os
 import random
 import signal
+import urllib.error
+import urllib.request
 
 import pytest
 from harness import judge
 from harness.relay import PUBACK, PUBLISH
-from harness.river import number, now_ms, sensor
+from harness.river import number, now_ms, sensor, wait_until
 
 TOPIC = "hydro/level"
 
@@ -126,6 +128,65 @@ def test_bad_payloads(t):
     assert kept == [(None, "bad", "not-a-number"), (None, "bad", "not-a-number"), ("high", "bad", "wrong-type"), (7, "bad", "clock"), (42, "good", None)]
     counted = {key.split('reason="')[1][:-2]: value for key, value in t.metrics(station).items() if "point_faults_total" in key}
     assert counted == {"not-json": 1, "no-member": 1, "not-a-number": 2, "wrong-type": 1, "not-utf8": 1, "too-large": 1, "future": 1}
+
+
+def test_events_are_taken_when_the_store_is_full(t):
+    """With `when-full: refuse` and no broker the store fills up with readings; an event is still committed, once, and survives a kill and the loss of the MQTT session."""
+    province = t.province("chongqing")
+    limit = {"name": "limit", "type": "boolean", "kind": "event", "topic": "gates/1/limit"}
+    station = t.station("chongqing/cuntan", [sensor("gauge-1", {"name": "text", "type": "text", "topic": TOPIC}, limit)])
+    station.more = {"store": {"path": t.path("full-store"), "max-size": "16MiB", "when-full": "refuse"}}
+    t.start()
+    province.broker.stop()
+    publisher = t.publisher(station)
+    chance = random.Random(5)
+    refused, sent = 0, 0
+    while not refused:              # eight at a time, so that the event is not behind more than one batch of readings
+        for _ in range(8):
+            publisher.publish(TOPIC, chance.randbytes(30_000).hex())
+        sent += 8
+        t.wait_metric(station, lambda m: m["riverbus_mqtt_messages_total"] >= sent or m["riverbus_mqtt_refused_batches_total"] > 0, "the readings")
+        refused = t.metrics(station)["riverbus_mqtt_refused_batches_total"]
+    events = 'riverbus_point_readings_total{address="chongqing/cuntan/gauge-1/limit"}'
+    publisher.publish("gates/1/limit", "true")
+    t.wait_metric(station, lambda m: m[events] >= 1, "the event")
+    refused = t.metrics(station)["riverbus_mqtt_refused_batches_total"]
+    t.wait_metric(station, lambda m: m["riverbus_mqtt_refused_batches_total"] >= refused + 2, "the readings refused again")
+    station.gateway.kill()
+    station.mosquitto.kill()        # its session was not saved yet: what arrives now comes from the gateway's store
+    station.mosquitto.start()
+    station.mosquitto.ready()
+    province.broker.start_ready()
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    station.gateway.start_ready()
+    tail.wait_record(lambda r: r["address"].endswith("/limit"), "the event that was taken by the full store")
+    t.wait_metric(station, lambda m: m["riverbus_link_up"] == 1 and m["riverbus_link_backlog_records"] == 0, "an empty backlog")
+    assert len([r for r in tail.records() if r["address"].endswith("/limit")]) == 1
+
+
+def test_health_names_what_is_gone(t):
+    province, station, relay = river(t)
+    t.start()
+
+    def health():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{station.http}/healthz", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+
+    def is_said(code, words):
+        status, text = health()
+        return status == code and words in text
+
+    wait_until(lambda: is_said(200, ""), "a healthy gateway", every=0.1)
+    province.broker.stop()
+    wait_until(lambda: is_said(503, "no session with the province's broker"), "the broker missed by healthz", every=0.1)
+    province.broker.start_ready()
+    wait_until(lambda: is_said(200, ""), "a healthy gateway again", every=0.1)
+    relay.cut(refuse=True)
+    wait_until(lambda: is_said(503, "MQTT broker of the station is not connected"), "the MQTT broker missed by healthz", every=0.1)
+    relay.restore()
 
 
 def test_no_puback_before_the_commit_across_a_reload(t, build):

@@ -63,6 +63,19 @@ static const char good[] =
     "'{\"id\":\"${id}\",\"pos\":${value},\"cost\":\"$$\"}'\n        reply: {topic: gates/1/reply, id: /id, ok: /ok}\n  "
     "      confirm: {within: 1.0, timeout: 20m}\n        range: [0, 100]\n";
 
+static void a_control_without_stop_is_named(void **state) {
+  (void)state;
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL, notes = BUFFER_NULL;
+  if (load(good, &config, &problems) != 0) fail_msg("%s", buffer_text(&problems));
+  gateway_config_notes(&notes, config);
+  assert_string_equal(buffer_text(&notes),
+      "note: chongqing/caijiagang/gate-1/opening has no `stop:`: no command can halt its movement\n");
+  gateway_config_free(config);
+  buffer_deinit(&notes);
+  buffer_deinit(&problems);
+}
+
 static void a_good_file_loads(void **state) {
   (void)state;
   struct gateway_config *config = NULL;
@@ -215,7 +228,8 @@ static void what_would_move_a_gate_wrongly_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(all_problems_in_one_run),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads),
+      cmocka_unit_test(a_control_without_stop_is_named), cmocka_unit_test(all_problems_in_one_run),
       cmocka_unit_test(hostile_files_are_refused), cmocka_unit_test(a_reload_finds_what_changed),
       cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused)};
   return cmocka_run_group_tests(tests, setup, teardown);
