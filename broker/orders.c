@@ -74,7 +74,7 @@ int orders_load(struct orders *orders, struct store *store) {
 static void send_command(struct order *order) {
   struct orders *orders = order->owner;
   struct buffer body = BUFFER_NULL;
-  settle_put_command(&body, order->ledger.entry.command);
+  settle_put_command(&body, order->ledger.entry.command, order->ledger.entry.approval);
   if (orders->hooks.send(orders->hooks.ctx, order->ledger.entry.station, SETTLE_COMMAND, buffer_bytes(&body)))
     order->told = wall(orders);
   buffer_deinit(&body);

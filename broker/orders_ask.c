@@ -187,10 +187,10 @@ void orders_take(struct orders *orders, struct request *request) {
   const struct check_operator *by = NULL;
   struct buffer where = BUFFER_NULL;
   buffer_printf(&where, "the broker %s", orders->node);
-  bool passed =
-      check_open(&command, request_command(request), &refusal) && check_understood(&command, &refusal) &&
-      check_province(orders, &command, &refusal) &&
-      check_authority(&command, orders->hooks.operators(orders->hooks.ctx), buffer_text(&where), &by, &refusal);
+  bool passed = check_open(&command, request_command(request), &refusal) && check_understood(&command, 0, &refusal) &&
+                check_province(orders, &command, &refusal) &&
+                check_authority(&command, orders->hooks.operators(orders->hooks.ctx), world_now(orders->world).wall,
+                    buffer_text(&where), &by, &refusal);
   buffer_deinit(&where);
   if (passed)
     take_start(orders, request, by);

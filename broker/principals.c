@@ -26,7 +26,7 @@ static void add_operator(struct principals *principals, const struct config_oper
   principals->operators = mem_resize(principals->operators, count + 1, sizeof *principals->operators);
   for (size_t i = 0; i < from->keys.count; i++)
     principals->operators[principals->operator_count++] =
-        (struct check_operator){from->name, from->keys.items[i], &from->command};
+        (struct check_operator){.name = from->name, .key = from->keys.items[i], .command = &from->command};
 }
 
 void principals_init(struct principals *principals, const struct broker_config *config) {

@@ -55,7 +55,8 @@ void dispatch_configure(struct dispatch *d, const struct gateway_config *config,
   for (size_t i = 0; i < config->operator_count; i++) {
     const struct config_operator *from = &config->operators[i];
     for (size_t k = 0; k < from->keys.count; k++)
-      d->operators[d->operator_count++] = (struct check_operator){from->name, from->keys.items[k], &from->command};
+      d->operators[d->operator_count++] =
+          (struct check_operator){.name = from->name, .key = from->keys.items[k], .command = &from->command};
   }
   d->config = config;
   d->points = points;
@@ -139,9 +140,9 @@ static bool dispatch_is_allowed(struct dispatch *d, const struct order *order, c
   const struct check_operators operators = {d->operators, d->operator_count};
   struct buffer where = BUFFER_NULL;
   buffer_printf(&where, "the station %s", d->station);
-  bool authorised = check_authority(&order->command, &operators, buffer_text(&where), by, refusal);
+  bool authorised = check_authority(&order->command, &operators, now.wall, buffer_text(&where), by, refusal);
   buffer_deinit(&where);
-  return authorised && check_understood(&order->command, refusal) &&
+  return authorised && check_understood(&order->command, 0, refusal) &&
          check_created(&order->command, d->options.store_created, refusal) && dispatch_clock_is_good(d, refusal) &&
          check_deadline(&order->command, now.wall, d->config->max_deadline_us, refusal) &&
          check_life_left(&order->command, order_life(order, now), refusal) &&
@@ -247,8 +248,8 @@ static void dispatch_command(struct dispatch *d, struct bytes body, struct insta
   uint64_t suppressed = 0;
   struct refusal refusal;
   struct command command;
-  struct bytes bytes;
-  if (settle_get_command(body, &bytes) != 0) {
+  struct bytes bytes, approval; /* no control needs one yet */
+  if (settle_get_command(body, &bytes, &approval) != 0) {
     d->stats.malformed++;
     return;
   }

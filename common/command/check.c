@@ -29,49 +29,160 @@ bool check_open(struct command *command, struct bytes bytes, struct refusal *ref
   }
 }
 
-bool check_understood(const struct command *command, struct refusal *refusal) {
-  if (command->verb != COMMAND_SET) {
-    refusal_set(refusal, CODE_UNSUPPORTED, NULL, "the command is no `set` (verb %u); this version evaluates only set",
-        command->verb);
-    return false;
-  }
-  if (command->condition_count > 0) {
+static unsigned feature_of(uint8_t verb) {
+  return verb == COMMAND_STOP     ? CHECK_STOP
+         : verb == COMMAND_SELECT ? CHECK_SELECT
+         : verb == COMMAND_TRY    ? CHECK_TRY
+                                  : 0;
+}
+
+static bool verb_understood(const struct command *command, unsigned features, struct refusal *refusal) {
+  const char *name = command_verb_name(command->verb);
+  unsigned feature = feature_of(command->verb);
+  if (name && (feature == 0 || (features & feature))) return true;
+  refusal_set(refusal, CODE_UNSUPPORTED, NULL, "the verb %s (%u) is not evaluated here", name ? name : "of the command",
+      command->verb);
+  return false;
+}
+
+static bool item_understood(const struct command_item *item, unsigned features) {
+  return !item->critical || (item->id == COMMAND_ITEM_SELECTION && (features & CHECK_SELECT));
+}
+
+bool check_understood(const struct command *command, unsigned features, struct refusal *refusal) {
+  if (!verb_understood(command, features, refusal)) return false;
+  if (command->condition_count > 0 && !(features & CHECK_CONDITIONS)) {
     refusal_set(refusal, CODE_UNSUPPORTED, NULL,
-        "the command carries %u conditions; this version evaluates none, and none is ignored",
-        command->condition_count);
+        "the command carries %u conditions; none is evaluated here, and none is ignored", command->condition_count);
     return false;
   }
-  for (uint32_t i = 0; i < command->item_count; i++)
-    if (command->items[i].critical) {
-      refusal_set(refusal, CODE_UNSUPPORTED, NULL,
-          "the command carries the critical item %llu, which is not known here",
-          (unsigned long long)command->items[i].id);
-      return false;
-    }
+  for (uint32_t i = 0; i < command->item_count; i++) {
+    if (item_understood(&command->items[i], features)) continue;
+    refusal_set(refusal, CODE_UNSUPPORTED, NULL, "the command carries the critical item %llu, which is not known here",
+        (unsigned long long)command->items[i].id);
+    return false;
+  }
   return true;
 }
 
-bool check_authority(const struct command *command, const struct check_operators *operators, const char *where,
-    const struct check_operator **by, struct refusal *refusal) {
-  char key[IDENTITY_KEY_TEXT + 1];
-  const struct check_operator *known = NULL;
-  *by = NULL;
+/* ---- who ---- */
+
+/* The first row of that key whose patterns hold the address; *known: any row of that key, *expired: it matched but its
+ * roster has ended. */
+static const struct check_operator *find(const struct check_operators *operators, const struct public_key *key,
+    struct bytes address, bool approve, int64_t now, const struct check_operator **known,
+    const struct check_operator **expired) {
   for (size_t i = 0; i < operators->count; i++) {
     const struct check_operator *row = &operators->rows[i];
-    if (memcmp(row->key.bytes, command->key.bytes, 32) != 0) continue;
-    known = row;
-    if (!patterns_match(row->command, command->address)) continue;
-    *by = row;
-    return true;
+    const struct patterns *patterns = approve ? row->approve : row->command;
+    if (memcmp(row->key.bytes, key->bytes, 32) != 0) continue;
+    *known = row;
+    if (!patterns || !patterns_match(patterns, address)) continue;
+    if (row->until == 0 || now <= row->until) return row;
+    *expired = row;
   }
-  public_key_text(&command->key, key);
-  if (known)
+  return NULL;
+}
+
+static void refuse_stranger(const struct public_key *key, enum code code, const char *where, struct refusal *refusal) {
+  char text[IDENTITY_KEY_TEXT + 1];
+  public_key_text(key, text);
+  refusal_set(refusal, code, NULL, "the key %s is no operator's at %s", text, where);
+}
+
+static bool may(const struct public_key *key, struct bytes address, const struct check_operators *operators,
+    int64_t now, const char *where, const struct check_operator **by, struct refusal *refusal) {
+  const struct check_operator *known = NULL, *expired = NULL;
+  struct buffer time = BUFFER_NULL;
+  *by = find(operators, key, address, false, now, &known, &expired);
+  if (*by) return true;
+  if (expired) {
+    units_put_rfc3339(&time, expired->until);
+    refusal_set(refusal, CODE_AUTHORITY, "have the authority sign a new roster and push it: `riverbus roster push`",
+        "operator %s is on a roster that ended at %s; none after it is held at %s", expired->name, buffer_text(&time),
+        where);
+    buffer_deinit(&time);
+  } else if (known)
     refusal_set(refusal, CODE_AUTHORITY, NULL, "operator %s may not command " BYTES_FMT " at %s", known->name,
-        BYTES_ARG(command->address), where);
+        BYTES_ARG(address), where);
   else
-    refusal_set(refusal, CODE_AUTHORITY, NULL, "the key %s is no operator's at %s", key, where);
+    refuse_stranger(key, CODE_AUTHORITY, where, refusal);
   return false;
 }
+
+bool check_authority(const struct command *command, const struct check_operators *operators, int64_t now,
+    const char *where, const struct check_operator **by, struct refusal *refusal) {
+  return may(&command->key, command->address, operators, now, where, by, refusal);
+}
+
+static bool same_person(const struct check_operator *a, const struct public_key *a_key, const struct check_operator *b,
+    const struct public_key *b_key) {
+  return memcmp(a_key->bytes, b_key->bytes, 32) == 0 || (a && b && strcmp(a->name, b->name) == 0);
+}
+
+static bool approval_opens(const struct command *command, struct bytes approval, struct decision *decision, int64_t now,
+    struct refusal *refusal) {
+  const char *wrong = NULL;
+  struct buffer time = BUFFER_NULL;
+  if (approval.len == 0)
+    wrong = "the point needs the approval of a second person, and none was given";
+  else if (decision_open(decision, approval) != 0 || decision->verb != DECISION_APPROVE)
+    wrong = "the approval cannot be read, or its signature does not fit";
+  else if (!bytes_equal(decision->id, command->id) || !decision_is_about(decision, command->bytes))
+    wrong = "the approval was given for another command";
+  if (wrong) refusal_set(refusal, CODE_APPROVAL, NULL, "%s", wrong);
+  if (wrong) return false;
+  if (now <= decision->deadline && decision->issued <= now + CHECK_CLOCK_US) return true;
+  units_put_rfc3339(&time, decision->deadline);
+  refusal_set(refusal, CODE_APPROVAL, NULL, "the approval was good until %s only", buffer_text(&time));
+  buffer_deinit(&time);
+  return false;
+}
+
+bool check_approval(const struct command *command, struct bytes approval, const struct check_operators *operators,
+    const struct check_operator *by, int64_t now, const struct check_operator **approved_by, struct refusal *refusal) {
+  struct decision decision;
+  const struct check_operator *known = NULL, *expired = NULL;
+  *approved_by = NULL;
+  if (!approval_opens(command, approval, &decision, now, refusal)) return false;
+  const struct check_operator *row = find(operators, &decision.key, command->address, true, now, &known, &expired);
+  if (!row) {
+    char text[IDENTITY_KEY_TEXT + 1];
+    public_key_text(&decision.key, text);
+    refusal_set(refusal, CODE_APPROVAL, NULL, "%s may not approve " BYTES_FMT, known ? known->name : text,
+        BYTES_ARG(command->address));
+    return false;
+  }
+  if (same_person(by, &command->key, row, &decision.key)) {
+    refusal_set(refusal, CODE_APPROVAL, NULL, "%s gave the command and cannot approve it too", row->name);
+    return false;
+  }
+  *approved_by = row;
+  return true;
+}
+
+bool check_decision(const struct decision *decision, const struct command *command,
+    const struct check_operators *operators, int64_t now, const char *where, const struct check_operator **by,
+    struct refusal *refusal) {
+  *by = NULL;
+  if (!bytes_equal(decision->id, command->id) || !decision_is_about(decision, command->bytes)) {
+    refusal_set(refusal, CODE_REPLAY, NULL, "the decision was signed for another command than " BYTES_FMT,
+        BYTES_ARG(command->id));
+    return false;
+  }
+  if (now > decision->deadline) {
+    refusal_set(refusal, CODE_EXPIRED, NULL, "the decision came after its own deadline");
+    return false;
+  }
+  if (decision->issued > now + CHECK_CLOCK_US) {
+    refusal_set(refusal, CODE_CLOCK, "compare the clock of the operator's machine with this node's",
+        "the decision was issued ahead of this clock");
+    return false;
+  }
+  return may(&decision->key, command->address, operators, now, where, by, refusal);
+}
+
+/* ---- when ---- */
 
 static const char *duration(struct buffer *text, int64_t us) {
   buffer_clear(text);
@@ -219,4 +330,72 @@ enum check_known check_known(const struct command *command, const struct ledger_
     refusal_set(
         refusal, CODE_REPLAY, NULL, "the id " BYTES_FMT " was used before for other content", BYTES_ARG(command->id));
   return CHECK_KNOWN_OTHER;
+}
+
+/* ---- the point ---- */
+
+bool check_max_step(const struct command *command, double max_step, const char *unit, bool known,
+    const struct value *actual, struct refusal *refusal) {
+  double from, to;
+  if (max_step <= 0 || !value_as_number(&command->value, &to)) return true;
+  const char *space = unit[0] ? " " : "";
+  if (!known || !value_as_number(actual, &from)) {
+    refusal_set(refusal, CODE_MAX_STEP,
+        "see that the point is measured: `riverbus last "
+        "ADDRESS`",
+        "the largest step is %.10g%s%s, and the present value is not known (no good, fresh measurement)", max_step,
+        space, unit);
+    return false;
+  }
+  double step = to > from ? to - from : from - to;
+  if (step <= max_step * (1 + 1e-12)) return true;
+  refusal_set(refusal, CODE_MAX_STEP, NULL, "the step from %.10g to %.10g is %.10g%s%s; at most %.10g%s%s is allowed",
+      from, to, step, space, unit, max_step, space, unit);
+  return false;
+}
+
+bool check_min_interval(
+    const struct command *command, int64_t min_interval_us, int64_t last, int64_t now, struct refusal *refusal) {
+  struct buffer a = BUFFER_NULL, b = BUFFER_NULL;
+  (void)command;
+  if (min_interval_us <= 0 || last == 0 || now - last >= min_interval_us) return true;
+  refusal_set(refusal, CODE_MIN_INTERVAL, NULL, "the last movement was ordered %s ago; at least %s must lie between",
+      duration(&a, now > last ? now - last : 0), duration(&b, min_interval_us));
+  buffer_deinit(&a);
+  buffer_deinit(&b);
+  return false;
+}
+
+bool check_locked(const struct command *command, struct bytes locking, struct refusal *refusal) {
+  char hint[sizeof refusal->hint];
+  if (locking.len == 0) return true;
+  snprintf(hint, sizeof hint,
+      "look at the device, then: riverbus resolve " BYTES_FMT " --moved (or --not-moved) --basis 'who saw what'",
+      BYTES_ARG(locking));
+  refusal_set(refusal, CODE_LOCKED, hint,
+      "the point " BYTES_FMT " is locked: the outcome of command " BYTES_FMT " is unknown and was not resolved",
+      BYTES_ARG(command->address), BYTES_ARG(locking));
+  return false;
+}
+
+static bool refuse_selection(struct refusal *refusal, const char *message) {
+  refusal_set(refusal, CODE_SELECT, NULL, "%s", message);
+  return false;
+}
+
+bool check_selection(const struct command *command, int64_t select_us, const struct check_selection *armed, int64_t now,
+    struct refusal *refusal) {
+  const struct command_item *item = command_item(command, COMMAND_ITEM_SELECTION);
+  if (select_us == 0)
+    return !item || refuse_selection(refusal, "the command operates a selection, and the control knows none");
+  if (!item) return refuse_selection(refusal, "the point is select before operate, and the command names no selection");
+  if (armed->id.len == 0 || !bytes_equal(armed->id, item->value))
+    return refuse_selection(refusal, "the selection that the command names is not armed: it ended, was used, or the "
+                                     "gateway was restarted since");
+  if (now > armed->until) return refuse_selection(refusal, "the selection has ended");
+  if (memcmp(armed->key->bytes, command->key.bytes, 32) != 0)
+    return refuse_selection(refusal, "the point is selected by another operator");
+  if (!value_equal(armed->value, &command->value))
+    return refuse_selection(refusal, "the value is another than the selected one");
+  return true;
 }

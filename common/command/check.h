@@ -8,16 +8,16 @@
  */
 #include "common/command/command.h"
 #include "common/command/control.h"
+#include "common/command/decision.h"
 #include "common/command/ledger.h"
 #include "common/record/address.h"
 
-#define CHECK_AHEAD_US                                                                                                 \
-  (5 * 60 *                                                                                                            \
-      SECOND_US) /* a deadline may be so far away: bounds how long ids must be remembered (reliability section 4) */
-#define CHECK_DISPATCH_LEFT_US                                                                                         \
-  (2 * SECOND_US) /* less life left than that: not published (MQTT expiry counts whole seconds, the device needs one)  \
-                   */
-#define CHECK_CLOCK_US (2 * SECOND_US) /* a station's clock may differ so much from the broker's */
+/* A deadline may be so far away: bounds how long ids must be remembered (the longest an operator waits for a gate). */
+#define CHECK_AHEAD_US (5 * 60 * SECOND_US)
+/* Less life left than that: not published. MQTT's expiry counts whole seconds, and the device needs one. */
+#define CHECK_DISPATCH_LEFT_US (2 * SECOND_US)
+/* A station's clock may differ so much from the broker's. */
+#define CHECK_CLOCK_US (2 * SECOND_US)
 
 struct refusal {
   enum code code;
@@ -29,6 +29,9 @@ struct check_operator {
   const char *name;
   struct public_key key;          /* one row for each key of an operator */
   const struct patterns *command; /* what they may command */
+  const struct patterns *approve; /* what they may approve; NULL: nothing */
+  bool local;                     /* may command at the station's own door */
+  int64_t until;                  /* of a roster: no authority after it, µs UTC; 0: for good */
 };
 struct check_operators {
   const struct check_operator *rows;
@@ -37,13 +40,31 @@ struct check_operators {
 
 /* Opens the bytes: signature, malformed, unsupported version, too-large. */
 bool check_open(struct command *command, struct bytes bytes, struct refusal *refusal);
-/* Everything the command asks for is something this version evaluates: verb SET, no preconditions, no unknown critical
- * item. Code unsupported. */
-bool check_understood(const struct command *command, struct refusal *refusal);
-/* where: who refuses, for the message ("the broker chongqing", "the station chongqing/cuntan"). *by: the matching row,
- * NULL where refused. */
-bool check_authority(const struct command *command, const struct check_operators *operators, const char *where,
-    const struct check_operator **by, struct refusal *refusal);
+/* What a node evaluates beside a plain set. */
+enum check_feature {
+  CHECK_STOP = 1 << 0,
+  CHECK_SELECT = 1 << 1, /* the verb select, and the item selection of a set */
+  CHECK_TRY = 1 << 2,
+  CHECK_CONDITIONS = 1 << 3,
+  CHECK_ALL = CHECK_STOP | CHECK_SELECT | CHECK_TRY | CHECK_CONDITIONS
+};
+/* Everything the command asks for is something that this node evaluates: nothing is ignored. Code unsupported. */
+bool check_understood(const struct command *command, unsigned features, struct refusal *refusal);
+/* where: who refuses, for the message ("the broker chongqing", "the station chongqing/cuntan"). now: wall, for the end
+ * of a roster. *by: the matching row, NULL where refused. */
+bool check_authority(const struct command *command, const struct check_operators *operators, int64_t now,
+    const char *where, const struct check_operator **by, struct refusal *refusal);
+/* The second person: approval (its verbatim bytes; empty: none was given) opens, is an approve of this very command,
+ * not past its own deadline, by an operator who may approve the address and is not the one who gave the command
+ * (neither the same key nor the same name). Code approval. *approved_by: the row. Call it where an approval is
+ * required. */
+bool check_approval(const struct command *command, struct bytes approval, const struct check_operators *operators,
+    const struct check_operator *by, int64_t now, const struct check_operator **approved_by, struct refusal *refusal);
+/* A signed cancel or resolve about this very command by one who may command its address, not past its deadline. Codes
+ * malformed, signature, authority, expired, replay (another command's). *by: the row. */
+bool check_decision(const struct decision *decision, const struct command *command,
+    const struct check_operators *operators, int64_t now, const char *where, const struct check_operator **by,
+    struct refusal *refusal);
 /* Deadline after issue; not passed (code expired); not further ahead than `ahead_us` (code deadline). Issued no more
  * than CHECK_CLOCK_US in the future (code clock). */
 bool check_deadline(const struct command *command, int64_t now, int64_t ahead_us, struct refusal *refusal);
@@ -59,6 +80,26 @@ bool check_clock(bool synchronised, bool offset_known, int64_t offset_us, int64_
 bool check_created(const struct command *command, int64_t store_created, struct refusal *refusal);
 /* running: id of the command under way at the device, empty: none; the command itself does not count. */
 bool check_busy(const struct command *command, struct bytes running, enum state running_state, struct refusal *refusal);
+
+/* The largest step: known false (no good, fresh measurement) refuses too. unit may be "". */
+bool check_max_step(const struct command *command, double max_step, const char *unit, bool known,
+    const struct value *actual, struct refusal *refusal);
+/* last: wall time of the last dispatch at the point, 0: never. */
+bool check_min_interval(
+    const struct command *command, int64_t min_interval_us, int64_t last, int64_t now, struct refusal *refusal);
+/* locking: id of an earlier command for the point that ended as unknown and was not resolved; empty: none. */
+bool check_locked(const struct command *command, struct bytes locking, struct refusal *refusal);
+/* What is armed at the point; id empty: nothing. */
+struct check_selection {
+  struct bytes id;
+  const struct public_key *key;
+  const struct value *value;
+  int64_t until; /* wall or boot clock, the same as `now` */
+};
+/* select_us: of the control; 0: the control knows no selection (then a set that names one is refused: what its sender
+ * believes is not so). Code select. */
+bool check_selection(const struct command *command, int64_t select_us, const struct check_selection *armed, int64_t now,
+    struct refusal *refusal);
 
 /* What an id that is known already means. */
 enum check_known {

@@ -58,6 +58,19 @@ static const struct code_row rows[] = {
         "look at the device before any new command"},
     {CODE_CANCELLED, "cancelled", "The command was cancelled.", "nothing was moved"},
     {CODE_SUPERSEDED, "superseded", "A newer command for the point took its place.", "follow the newer command"},
+    {CODE_SELECT, "select", "The control is select before operate, and no such selection is armed.",
+        "use `riverbus set --select`, and operate before the selection ends"},
+    {CODE_SELECTED, "selected", "The point is armed for this value.", "operate before the selection ends"},
+    {CODE_DRY_RUN, "dry-run", "Every check passed; nothing was moved, as asked.",
+        "send the command without --dry-run to move the device"},
+    {CODE_NO_STOP, "no-stop", "The control names no way to halt the device.",
+        "halt the device at its own panel; have `stop:` configured for the control"},
+    {CODE_RESOLVED, "resolved", "A person has looked and said what became of the command.", "nothing needs to be done"},
+    {CODE_TOO_LATE, "too-late", "The command cannot be cancelled: the device was told already.",
+        "halt a movement under way with `riverbus stop ADDRESS`"},
+    {CODE_AGREEMENT, "agreement", "The agreement between the provinces does not cover the request.",
+        "ask the owning province; `requests:` of its broker says what may be asked for"},
+    {CODE_STOPPED, "stopped", "A stop halted the movement.", "look at the measured value before any new command"},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

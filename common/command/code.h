@@ -43,6 +43,14 @@ enum code {
   CODE_RESTARTED = 30,    /* the gateway ended between dispatch and outcome */
   CODE_CANCELLED = 31,
   CODE_SUPERSEDED = 32,
+  CODE_SELECT = 33,    /* the control is select before operate, and there is no such selection */
+  CODE_SELECTED = 34,  /* the point is armed for this value and key */
+  CODE_DRY_RUN = 35,   /* every check passed; nothing was moved, as asked */
+  CODE_NO_STOP = 36,   /* the control names no way to halt it */
+  CODE_RESOLVED = 37,  /* a person has looked and said what became of it */
+  CODE_TOO_LATE = 38,  /* to cancel: the device was told already */
+  CODE_AGREEMENT = 39, /* what a neighbour's operators may ask for here does not cover it */
+  CODE_STOPPED = 40,   /* a stop halted the movement */
   CODE_CODES
 };
 

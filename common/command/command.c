@@ -3,7 +3,7 @@
  *
  *   20        "riverbus command v1" and a NUL: the domain prefix; another version is another prefix
  *   32        the operator's public key
- *    u8       verb: 1 set, 2 stop
+ *    u8       verb: 1 set, 2 stop, 3 select, 4 try
  *   sized     id
  *   sized     address
  *   value     as in common/record/value.h
@@ -11,20 +11,19 @@
  *   zigzag    deadline, µs UTC
  *   sized     basis
  *   varint n, n x (sized address, u8 operator, value)       conditions
- *   varint m, m x (varint id, u8 flags: 1 critical, sized value)   items
+ *   varint m, m x (varint id, u8 flags: 1 critical, sized value)   items: 1 selection, 2 batch (command.h)
  *   64        Ed25519 signature over all bytes before it
  *
  * Example (set of a/b/c/d to integer 40, id "x", issued 1, deadline 2, no basis): prefix, key, 01, 01 78, 07 "a/b/c/d",
  * 02 50, 02, 04, 00, 00, 00, signature.
  */
 #include "common/command/command.h"
+#include "common/identity/seal.h"
 #include <sodium.h>
 #include <stdio.h>
 #include <time.h>
 
-static const char prefix[] = "riverbus command v1"; /* with its NUL: a longer text cannot begin alike */
-static const char prefix_family[] = "riverbus command v";
-enum { HEAD = sizeof prefix, SMALLEST = HEAD + 32 + IDENTITY_SIGNATURE };
+static const struct seal seal = {"riverbus command v1", COMMAND_MAX};
 
 bool command_id_is_good(struct bytes id) {
   if (id.len == 0 || id.len > COMMAND_ID_MAX) return false;
@@ -46,9 +45,19 @@ void command_id_new(const struct world *world, char id[COMMAND_ID_MAX + 1]) {
   snprintf(id + len, COMMAND_ID_MAX + 1 - len, "-%08x", random);
 }
 
-const char *condition_op_name(enum condition_op op) {
-  static const char *const names[] = {NULL, "below", "at-most", "above", "at-least", "equals", "not-equals"};
-  return (unsigned)op < sizeof names / sizeof names[0] ? names[op] : NULL;
+bool command_verb_has_value(uint8_t verb) {
+  return verb == COMMAND_SET || verb == COMMAND_SELECT || verb == COMMAND_TRY;
+}
+
+const char *command_verb_name(uint8_t verb) {
+  static const char *const names[] = {NULL, "set", "stop", "select", "try"};
+  return verb < sizeof names / sizeof names[0] ? names[verb] : NULL;
+}
+
+const struct command_item *command_item(const struct command *command, uint64_t id) {
+  for (uint32_t i = 0; i < command->item_count; i++)
+    if (command->items[i].id == id) return &command->items[i];
+  return NULL;
 }
 
 /* ---- writing ---- */
@@ -57,7 +66,7 @@ static const char *broken_rule(const struct command *c) {
   const char *why = NULL;
   if (!command_id_is_good(c->id)) return "an id is 1 to 64 of the characters A-Z a-z 0-9 . _ -";
   if (address_check(c->address, &why) != 0) return why;
-  if (c->verb == COMMAND_SET && c->value.type == VALUE_NONE) return "a value is missing";
+  if (command_verb_has_value(c->verb) && c->value.type == VALUE_NONE) return "a value is missing";
   if (c->issued < 0 || c->issued > COMMAND_TIME_MAX || c->deadline < 0 || c->deadline > COMMAND_TIME_MAX)
     return "a time lies outside the years 1970 to 9999";
   if (c->basis.len > COMMAND_BASIS_MAX) return "the basis is longer than 1024 bytes";
@@ -70,9 +79,7 @@ static const char *broken_rule(const struct command *c) {
   return NULL;
 }
 
-static void write_body(struct writer *w, const struct command *c, const struct public_key *key) {
-  writer_bytes(w, bytes_of(prefix, HEAD));
-  writer_bytes(w, bytes_of(key->bytes, 32));
+static void write_body(struct writer *w, const struct command *c) {
   writer_u8(w, c->verb);
   writer_sized(w, c->id);
   writer_sized(w, c->address);
@@ -97,23 +104,14 @@ static void write_body(struct writer *w, const struct command *c, const struct p
 int command_sign(struct buffer *out, const struct command *command, const struct identity *identity, const char **why) {
   struct buffer body = BUFFER_NULL;
   struct writer w;
-  struct public_key key;
-  uint8_t signature[IDENTITY_SIGNATURE];
   const char *broken = broken_rule(command);
   if (why) *why = broken;
   if (broken) return COMMAND_MALFORMED;
-  identity_public(identity, &key);
-  writer_init(&w, &body, COMMAND_MAX - IDENTITY_SIGNATURE);
-  write_body(&w, command, &key);
-  bool fits = !w.failed;
-  if (fits) {
-    identity_sign(identity, buffer_bytes(&body), signature);
-    buffer_append(out, buffer_bytes(&body));
-    buffer_append(out, bytes_of(signature, sizeof signature));
-  } else if (why)
-    *why = "the command is larger than 16 KiB";
-  buffer_deinit(&body);
-  return fits ? 0 : COMMAND_TOO_LARGE;
+  seal_begin(&seal, identity, &body, &w);
+  write_body(&w, command);
+  if (seal_close(identity, &body, &w, out) == 0) return 0;
+  if (why) *why = "the command is larger than 16 KiB";
+  return COMMAND_TOO_LARGE;
 }
 
 /* ---- reading ---- */
@@ -144,9 +142,6 @@ static void read_items(struct reader *r, struct command *c) {
 }
 
 static void read_body(struct reader *r, struct command *c) {
-  reader_bytes(r, HEAD);
-  struct bytes key = reader_bytes(r, 32);
-  if (!r->failed) memcpy(c->key.bytes, key.data, 32);
   c->verb = reader_u8(r);
   c->id = reader_sized(r);
   c->address = reader_sized(r);
@@ -158,32 +153,25 @@ static void read_body(struct reader *r, struct command *c) {
   read_items(r, c);
 }
 
-static int check_frame(struct bytes bytes) {
-  if (bytes.len > COMMAND_MAX) return COMMAND_TOO_LARGE;
-  if (bytes.len < SMALLEST || memcmp(bytes.data, prefix_family, sizeof prefix_family - 1) != 0)
-    return COMMAND_MALFORMED;
-  return memcmp(bytes.data, prefix, HEAD) == 0 ? 0 : COMMAND_VERSION;
-}
-
-int command_read(struct command *command, struct bytes bytes) {
+static int decode(struct command *command, struct bytes fields) {
   struct reader r;
-  int result = check_frame(bytes);
-  *command = (struct command){.bytes = bytes};
-  if (result != 0) return result;
-  reader_init(&r, bytes_of(bytes.data, bytes.len - IDENTITY_SIGNATURE));
+  reader_init(&r, fields);
   read_body(&r, command);
   return reader_done(&r) && !broken_rule(command) ? 0 : COMMAND_MALFORMED;
 }
 
-int command_open(struct command *command, struct bytes bytes) {
-  struct public_key key;
-  int result = check_frame(bytes);
+int command_read(struct command *command, struct bytes bytes) {
+  struct bytes fields;
   *command = (struct command){.bytes = bytes};
-  if (result != 0) return result;
-  memcpy(key.bytes, bytes.data + HEAD, 32);
-  struct bytes body = bytes_of(bytes.data, bytes.len - IDENTITY_SIGNATURE);
-  if (!public_key_verify(&key, body, bytes.data + body.len)) return COMMAND_FORGED;
-  return command_read(command, bytes);
+  int result = seal_read(&seal, bytes, &command->key, &fields);
+  return result ? result : decode(command, fields);
+}
+
+int command_open(struct command *command, struct bytes bytes) {
+  struct bytes fields;
+  *command = (struct command){.bytes = bytes};
+  int result = seal_open(&seal, bytes, &command->key, &fields);
+  return result ? result : decode(command, fields);
 }
 
 /* ---- comparing ---- */

@@ -6,7 +6,8 @@
  * Byte-level description with an example: top of command.c. A command's identity is its id. Times are µs since 1970
  * UTC.
  */
-#include "common/identity/identity.h"
+#include "common/command/condition.h"
+#include "common/identity/seal.h"
 #include "common/record/address.h"
 #include "common/record/value.h"
 #include "common/base/world.h"
@@ -19,37 +20,32 @@ enum {
   COMMAND_MAX = 16 * 1024, /* bytes in all: bounds ledgers and queues; an order is short */
   COMMAND_DIGEST = 32
 };
-#define COMMAND_TIME_MAX                                                                                               \
-  INT64_C(253402300799999999) /* the end of the year 9999: times of commands and reports lie between 0 and this, so    \
-                                 that differences never overflow */
+/* The end of the year 9999: times of commands and reports lie between 0 and this, so that differences never overflow.
+ */
+#define COMMAND_TIME_MAX INT64_C(253402300799999999)
 enum command_outcome {
-  COMMAND_MALFORMED = 1, /* not of this form, or a field breaks its rule */
-  COMMAND_FORGED = 2,    /* the signature does not fit */
-  COMMAND_VERSION = 3,   /* begins with another version of the domain prefix */
-  COMMAND_TOO_LARGE = 4
+  COMMAND_MALFORMED = SEAL_MALFORMED, /* not of this form, or a field breaks its rule */
+  COMMAND_FORGED = SEAL_FORGED,       /* the signature does not fit */
+  COMMAND_VERSION = SEAL_VERSION,     /* begins with another version of the domain prefix */
+  COMMAND_TOO_LARGE = SEAL_TOO_LARGE
 };
 
+/* Numbers are on the wire. A number that is not known is refused as unsupported, never ignored. */
 enum command_verb {
   COMMAND_SET = 1,
-  COMMAND_STOP = 2
-}; /* others are refused as unsupported, not ignored; STOP is not evaluated yet */
-
-enum condition_op {
-  CONDITION_BELOW = 1,
-  CONDITION_AT_MOST = 2,
-  CONDITION_ABOVE = 3,
-  CONDITION_AT_LEAST = 4,
-  CONDITION_EQUALS = 5,
-  CONDITION_NOT_EQUALS = 6
-};
-struct command_condition {
-  struct bytes address;
-  enum condition_op op;
-  struct value value;
+  COMMAND_STOP = 2,   /* halts a movement of the point; no value */
+  COMMAND_SELECT = 3, /* arms the point for a set of this value by the same key (select before operate) */
+  COMMAND_TRY = 4     /* what would become of a set of this value: every check, and nothing moves */
 };
 
-/* What later versions add. An unknown item that is critical makes the command refused (unsupported); another one is
- * skipped. */
+/* Items that this version knows. */
+enum command_item_id {
+  COMMAND_ITEM_SELECTION = 1, /* critical: the id of the selection that this set operates */
+  COMMAND_ITEM_BATCH = 2      /* not critical: the id of the batch that the command is part of */
+};
+
+/* What is added to the fixed fields. An unknown item that is critical makes the command refused (unsupported); another
+ * one is skipped. */
 struct command_item {
   uint64_t id;
   bool critical;
@@ -61,7 +57,7 @@ struct command {
   uint8_t verb;          /* enum command_verb, or a number that this version does not know */
   struct bytes id;       /* 1-64 of [A-Za-z0-9._-] */
   struct bytes address;
-  struct value value; /* VALUE_NONE only where the verb is not SET */
+  struct value value; /* VALUE_NONE only for STOP and verbs that are not known */
   int64_t issued;
   int64_t deadline;
   struct bytes basis; /* UTF-8, may be empty */
@@ -90,5 +86,9 @@ void command_digest(struct bytes bytes, uint8_t digest[COMMAND_DIGEST]);
 bool command_id_is_good(struct bytes id);
 /* A new id that sorts by time: UTC date, time, 8 hexadecimal random digits: 20261124-083015-7f3a9c01. */
 void command_id_new(const struct world *world, char id[COMMAND_ID_MAX + 1]);
-const char *condition_op_name(enum condition_op op); /* "below", "at-most", ...; NULL for an unknown number */
+/* Whether a command of that verb carries a value: set, select, try. */
+bool command_verb_has_value(uint8_t verb);
+const char *command_verb_name(uint8_t verb); /* "set", ...; NULL for an unknown number */
+/* NULL: it has none. */
+const struct command_item *command_item(const struct command *command, uint64_t id);
 #endif

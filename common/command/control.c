@@ -61,6 +61,7 @@ void control_put_json(struct buffer *out, const struct control *c) {
   put_limits(out, c);
   if (c->min_interval_us > 0) buffer_printf(out, ",\"min_interval_us\":%lld", (long long)c->min_interval_us);
   if (c->confirm_timeout_us > 0) buffer_printf(out, ",\"confirm_timeout_us\":%lld", (long long)c->confirm_timeout_us);
+  if (c->select_us > 0) buffer_printf(out, ",\"select_us\":%lld", (long long)c->select_us);
   if (c->approval) buffer_printf(out, ",\"approval\":true");
   if (c->stop) buffer_printf(out, ",\"stop\":true");
   buffer_printf(out, "}");
@@ -119,7 +120,8 @@ static bool read_control(struct control *c, const json_t *object) {
   c->approval = json_is_true(json_object_get(object, "approval"));
   c->stop = json_is_true(json_object_get(object, "stop"));
   return read_limits(c, object) && read_time(object, "min_interval_us", &c->min_interval_us) &&
-         read_time(object, "confirm_timeout_us", &c->confirm_timeout_us);
+         read_time(object, "confirm_timeout_us", &c->confirm_timeout_us) &&
+         read_time(object, "select_us", &c->select_us);
 }
 
 int control_from_descriptor(struct control *control, struct bytes descriptor) {

@@ -6,7 +6,8 @@
  * member: the point is not writable.
  *
  *   "control":{"type":"number","unit":"%","range":[0,100],"allowed":[...],"max_step":20,"min_interval_us":10000000,"confirm_timeout_us":1200000000,
- *              "approval":true,"stop":true}                    members that do not apply are left out
+ *              "select_us":10000000,"approval":true,"stop":true}                    members that do not apply are left
+ * out
  */
 #include "common/record/value.h"
 
@@ -24,6 +25,7 @@ struct control {
   double max_step;            /* 0: none */
   int64_t min_interval_us;    /* 0: none */
   int64_t confirm_timeout_us; /* how long the device may take to reach the value; 0: not told */
+  int64_t select_us;          /* select before operate: how long a selection stays armed; 0: none is needed */
   bool approval;
   bool stop; /* a movement can be halted */
 };

@@ -3,7 +3,7 @@
  * id that is not known is kept and written back. 1 id   2 command (verbatim)   3 u8 state   4 varint code   5 message
  * 6 hint   7 times: one zigzag a state, in order of the states' numbers   8 zigzag time 9 u8 custody   10 station   11
  * by   12 approved by   13 batch   14 from   15 value actual   16 device message   17 varint fence   18 epoch: u64, u64
- *   19 zigzag settle by   20 report (verbatim)
+ *   19 zigzag settle by   20 report (verbatim)   21 approval (verbatim)   22 decision (verbatim)
  */
 #include "common/command/ledger.h"
 #include "common/base/units.h"
@@ -28,7 +28,10 @@ enum item {
   ITEM_FENCE,
   ITEM_EPOCH,
   ITEM_SETTLE_BY,
-  ITEM_REPORT
+  ITEM_REPORT,
+  ITEM_APPROVAL,
+  ITEM_DECISION,
+  ITEM_LAST = ITEM_DECISION
 };
 enum { LEDGER_VERSION = 1 };
 
@@ -110,6 +113,8 @@ void ledger_write(struct buffer *out, const struct ledger_entry *e) {
   put_unsigned(&w, ITEM_FENCE, e->fence);
   put_signed(&w, ITEM_SETTLE_BY, e->settle_by);
   put_text(&w, ITEM_REPORT, e->report);
+  put_text(&w, ITEM_APPROVAL, e->approval);
+  put_text(&w, ITEM_DECISION, e->decision);
   put_composed(&w, e);
   writer_bytes(&w, e->extra);
 }
@@ -150,6 +155,8 @@ static struct bytes *text_of(struct ledger_entry *e, uint64_t id) {
     case ITEM_FROM: return &e->from;
     case ITEM_DEVICE_MESSAGE: return &e->device_message;
     case ITEM_REPORT: return &e->report;
+    case ITEM_APPROVAL: return &e->approval;
+    case ITEM_DECISION: return &e->decision;
     default: return NULL;
   }
 }
@@ -167,7 +174,7 @@ static bool read_item(struct ledger_entry *e, struct reader *r) {
     *text = value;
     return true;
   }
-  if (id > ITEM_REPORT) {
+  if (id > ITEM_LAST) {
     e->extra = e->extra.len ? bytes_of(e->extra.data, (size_t)(r->at - e->extra.data))
                             : bytes_of(start, (size_t)(r->at - start));
     return true;
@@ -235,6 +242,19 @@ int ledger_report(struct ledger_entry *entry, const struct report *report) {
   return 0;
 }
 
+int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said) {
+  if (ledger_move(entry, ACTOR_PEER, said->state, said->time) != 0) return LEDGER_NOT_ALLOWED;
+  entry->code = said->code;
+  entry->message = said->message;
+  entry->hint = said->hint;
+  entry->device_message = said->device_message;
+  if (said->actual.type != VALUE_NONE) entry->actual = said->actual;
+  if (said->fence) entry->fence = said->fence;
+  if (said->approved_by.len) entry->approved_by = said->approved_by;
+  if (said->report.len) entry->report = said->report;
+  return 0;
+}
+
 void ledger_to_report(const struct ledger_entry *entry, struct report *report) {
   struct command command;
   *report = (struct report){.id = entry->id,
@@ -280,6 +300,7 @@ void ledger_put_json(struct buffer *out, const struct ledger_entry *e) {
   if (!known) command = (struct command){.value = VALUE_EMPTY};
   buffer_append(out, bytes_text("{"));
   put_member(out, "id", e->id);
+  put_member(out, "verb", bytes_text(command_verb_name(command.verb)));
   put_member(out, "address", command.address);
   put_value(out, "value", &command.value);
   put_member(out, "state", bytes_text(state_name(e->state)));

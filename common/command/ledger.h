@@ -38,10 +38,13 @@ struct ledger_entry {
   struct value actual;         /* VALUE_NONE: not measured */
   struct bytes device_message; /* may be empty */
   uint64_t fence;              /* 0: none */
-  struct epoch epoch;  /* broker: the station's urgent epoch when `sent` was committed (see settle.h); {0,0}: none */
-  int64_t settle_by;   /* deadline + confirm timeout + grace: then the timer says unknown; 0: not set */
-  struct bytes report; /* the last signed report, verbatim; may be empty */
-  struct bytes extra;  /* items of newer versions, written back as they came */
+  struct epoch epoch;    /* broker: the station's urgent epoch when `sent` was committed (see settle.h); {0,0}: none */
+  int64_t settle_by;     /* deadline + confirm timeout + grace: then the timer says unknown; 0: not set */
+  struct bytes report;   /* the last signed report, verbatim; may be empty */
+  struct bytes approval; /* the second person's signed decision, verbatim; may be empty */
+  /* A signed cancel or resolve, verbatim, that is still to be told to the node that decides; empty: none, or told. */
+  struct bytes decision;
+  struct bytes extra; /* items of newer versions, written back as they came */
 };
 #define LEDGER_ENTRY_NULL ((struct ledger_entry){.state = STATE_NONE})
 
@@ -67,7 +70,10 @@ int ledger_report(struct ledger_entry *entry, const struct report *report);
 /* The report that says what the entry says (for report_sign); views into the entry. */
 void ledger_to_report(const struct ledger_entry *entry, struct report *report);
 
-/* JSON of a command state (interfaces section 5), no newline: id, address, value, state, code, message, hint, basis,
- * by, approved_by, station, batch, issued, deadline, time, actual, device_message; null for none. */
+/* Takes over what the owning province's broker says of a command that was asked of it: state, code, texts, actual,
+ * fence, approver, report. LEDGER_NOT_ALLOWED: late or repeated, nothing changed. */
+int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said);
+/* JSON of a command state (interfaces section 5), no newline: id, verb, address, value, state, code, message, hint,
+ * basis, by, approved_by, station, batch, issued, deadline, time, actual, device_message; null for none. */
 void ledger_put_json(struct buffer *out, const struct ledger_entry *entry);
 #endif

@@ -8,7 +8,7 @@
 #include "common/command/command.h"
 #include "common/command/state.h"
 
-enum { REPORT_MAX = 8 * 1024, REPORT_TEXT_MAX = 1024 };
+enum { REPORT_MAX = 8 * 1024 + COMMAND_MAX, REPORT_TEXT_MAX = 1024 };
 enum report_outcome { REPORT_MALFORMED = 1, REPORT_FORGED = 2, REPORT_VERSION = 3 };
 
 struct report {
@@ -25,7 +25,10 @@ struct report {
   int64_t time;                /* of the transition, by the gateway's clock */
   uint64_t fence;              /* 0: none was given */
   struct bytes by;             /* the operator's name at the station; may be empty */
-  struct bytes bytes;          /* the whole; set by report_open and report_read */
+  /* The verbatim command, in the first report of one that was given at the station itself, so that the province learns
+   * of it; empty: the reader has it. */
+  struct bytes command;
+  struct bytes bytes; /* the whole; set by report_open and report_read */
 };
 
 /* Appends the signed bytes; texts longer than REPORT_TEXT_MAX are cut at a character, an actual value that does not fit

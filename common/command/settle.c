@@ -1,19 +1,30 @@
 #include "common/command/settle.h"
 
-void settle_put_command(struct buffer *out, struct bytes command) {
+enum { ITEM_APPROVAL = 1 };
+
+void settle_put_command(struct buffer *out, struct bytes command, struct bytes approval) {
   struct writer w;
   writer_init(&w, out, SIZE_MAX);
   writer_sized(&w, command);
+  if (approval.len == 0) return;
+  writer_varint(&w, ITEM_APPROVAL);
+  writer_u8(&w, 0);
+  writer_sized(&w, approval);
 }
 
-int settle_get_command(struct bytes body, struct bytes *command) {
+int settle_get_command(struct bytes body, struct bytes *command, struct bytes *approval) {
   struct reader r;
   reader_init(&r, body);
   *command = reader_sized(&r);
+  *approval = BYTES_NULL;
   while (reader_left(&r) > 0) {
-    reader_varint(&r);
-    if (reader_u8(&r) & 1) reader_fail(&r); /* critical, and this version knows none */
-    reader_sized(&r);
+    uint64_t id = reader_varint(&r);
+    bool critical = reader_u8(&r) & 1;
+    struct bytes value = reader_sized(&r);
+    if (id == ITEM_APPROVAL)
+      *approval = value;
+    else if (critical)
+      reader_fail(&r);
   }
   return r.failed || command->len == 0 || command->len > COMMAND_MAX ? SETTLE_MALFORMED : 0;
 }

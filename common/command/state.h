@@ -6,9 +6,10 @@
  *     accepted -> [approval] -> sent -> received -> dispatched -> [acting] -> executed | failed | stopped | unknown
  *     ends before the device: rejected, expired, cancelled, superseded, undelivered
  *
- * Custody: a broker decides until it has committed `sent`; after that only the gateway does. A broker that handed over
- * follows the gateway's signed reports, and its timer may only say `unknown` (code no-answer). Of the final states only
- * `unknown` may change, once: by the gateway's report, by its "never received" (settle.h), or by an operator's resolve.
+ * Custody: a broker decides until it has committed `sent`; after that only the next node does: the station's gateway,
+ * or the broker of the province that owns the point. A broker that handed over follows the gateway's signed reports,
+ * and its timer may only say `unknown` (code no-answer). Of the final states only `unknown` may change, once: by the
+ * gateway's report, by its "never received" (settle.h), or by an operator's resolve.
  */
 #include "common/base/bytes.h"
 #include "common/command/code.h"
@@ -41,6 +42,7 @@ enum actor {
   ACTOR_TIMER,   /* a broker's timer after it handed over: only `unknown` */
   ACTOR_NEVER,   /* the gateway's "never received" from the same epoch: only `expired` */
   ACTOR_RESOLVE, /* an operator's resolve of `unknown`: executed (moved) or failed (not moved) */
+  ACTOR_PEER,    /* the owning province's broker, in the ledger of the broker that asked it */
   ACTOR_ACTORS
 };
 

@@ -109,7 +109,8 @@ static void json_has_the_contract_fields(void **state) {
   struct buffer out = BUFFER_NULL;
   ledger_put_json(&out, &entry);
   assert_string_equal(buffer_text(&out),
-      "{\"id\":\"x\",\"address\":null,\"value\":null,\"state\":\"expired\",\"code\":\"not-received\",\"message\":null,"
+      "{\"id\":\"x\",\"verb\":null,\"address\":null,\"value\":null,\"state\":\"expired\",\"code\":\"not-received\","
+      "\"message\":null,"
       "\"hint\":\"send a new command\",\"basis\":null,\"by\":null,"
       "\"approved_by\":null,\"station\":null,\"batch\":null,\"issued\":null,\"deadline\":null,\"time\":null,\"actual\":"
       "null,\"device_message\":null}");
@@ -176,12 +177,12 @@ static void times_and_authority(void **state) {
   patterns_add(&may, bytes_text("a/#"), NULL);
   struct check_operator row = {.name = "duty", .command = &may};
   struct check_operators operators = {&row, 1};
-  assert_true(check_authority(&c, &operators, "here", &by, &refusal));
+  assert_true(check_authority(&c, &operators, 1000, "here", &by, &refusal));
   c.address = bytes_text("b/c");
-  assert_false(check_authority(&c, &operators, "here", &by, &refusal));
+  assert_false(check_authority(&c, &operators, 1000, "here", &by, &refusal));
   assert_int_equal(refusal.code, CODE_AUTHORITY);
   c.condition_count = 1;
-  assert_false(check_understood(&c, &refusal));
+  assert_false(check_understood(&c, 0, &refusal));
   patterns_deinit(&may);
 }
 
@@ -308,7 +309,8 @@ static void the_table_keeps_custody(void **state) {
         assert_true(from != to && to != STATE_NONE);
         if (state_is_final((enum state)from)) assert_true(from == STATE_UNKNOWN && state_is_final((enum state)to));
         if (actor == ACTOR_BROKER) assert_true(from < STATE_SENT);
-        if (actor == ACTOR_TIMER) assert_true(to == STATE_UNKNOWN && from >= STATE_SENT);
+        if (actor == ACTOR_TIMER)
+          assert_true(to == STATE_UNKNOWN && from >= STATE_APPROVAL); /* approval: at the peer */
         if (actor == ACTOR_NEVER) assert_true(to == STATE_EXPIRED && (from == STATE_SENT || from == STATE_UNKNOWN));
         if (actor == ACTOR_GATEWAY && to == STATE_DISPATCHED) assert_int_equal(from, STATE_RECEIVED);
         if (actor == ACTOR_GATEWAY && state_may_have_moved((enum state)from))
@@ -333,14 +335,18 @@ static void every_code_says_what_to_do(void **state) {
 static void settlement_of_commands(void **state) {
   (void)state;
   struct buffer out = BUFFER_NULL;
-  struct bytes command;
-  settle_put_command(&out, bytes_text("signed"));
-  assert_int_equal(settle_get_command(buffer_bytes(&out), &command), 0);
-  assert_true(bytes_equal(command, bytes_text("signed")));
+  struct bytes command, approval;
+  settle_put_command(&out, bytes_text("signed"), BYTES_NULL);
+  assert_int_equal(settle_get_command(buffer_bytes(&out), &command, &approval), 0);
+  assert_true(bytes_equal(command, bytes_text("signed")) && approval.len == 0);
+  buffer_clear(&out);
+  settle_put_command(&out, bytes_text("signed"), bytes_text("by two"));
+  assert_int_equal(settle_get_command(buffer_bytes(&out), &command, &approval), 0);
+  assert_true(bytes_equal(command, bytes_text("signed")) && bytes_equal(approval, bytes_text("by two")));
   buffer_append(&out, bytes_of("\x07\x00\x01z", 4)); /* what a newer broker may add */
-  assert_int_equal(settle_get_command(buffer_bytes(&out), &command), 0);
+  assert_int_equal(settle_get_command(buffer_bytes(&out), &command, &approval), 0);
   buffer_append(&out, bytes_of("\x08\x01\x01z", 4)); /* and what it may not leave out */
-  assert_int_equal(settle_get_command(buffer_bytes(&out), &command), SETTLE_MALFORMED);
+  assert_int_equal(settle_get_command(buffer_bytes(&out), &command, &approval), SETTLE_MALFORMED);
   buffer_deinit(&out);
 }
 

@@ -279,7 +279,7 @@ static void sign(struct buffer *out, const struct ask *ask) {
 
 static void deliver(struct bytes command) {
   struct buffer body = BUFFER_NULL;
-  settle_put_command(&body, command);
+  settle_put_command(&body, command, BYTES_NULL);
   dispatch_message(scene.dispatch, SETTLE_COMMAND, buffer_bytes(&body), now);
   buffer_deinit(&body);
 }
