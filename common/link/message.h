@@ -14,8 +14,8 @@
  *               varint number of this message among the HELD of the session, from 1
  *   3 HELD_END  varint how many HELD came before it in this session (one that was lost would look like nothing held)
  *   4 ATTACH    varint number (0: of none), sent on the telemetry connection, which then belongs to the session. After
- *               LATER it says that what was refused is sent again from this number on; until then all telemetry is
- *               answered with LATER
+ *               LATER, on either connection, it says that what was refused is sent again from this number on; until
+ *               then all of that channel is answered with LATER
  *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to
  *               the end
  *   6 CLAIM     varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from

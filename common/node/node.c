@@ -71,6 +71,14 @@ static int64_t newest_received(struct node *node) {
   return newest.received;
 }
 
+/* A batch must fit into what a small store keeps free. */
+static size_t inbox_most(const struct node *node) {
+  struct store_stats stats;
+  store_stats(node->options.store, &stats);
+  uint64_t share = stats.max_bytes / RECEIVER_GROUP_SHARE;
+  return share > 0 && share < RECEIVER_GROUP_BYTES ? (size_t)share : RECEIVER_GROUP_BYTES;
+}
+
 struct node *node_new(const struct node_options *options) {
   struct node *node = mem_alloc(sizeof *node);
   struct buffer urgent = BUFFER_NULL;
@@ -88,6 +96,7 @@ struct node *node_new(const struct node_options *options) {
     ring_init(&node->rings[lane], lane == LANE_LIVE ? node->options.ring_bytes / 2 : node->options.ring_bytes / 4);
   node->next_peer = 1;
   node->received = newest_received(node);
+  node->inbox_most = inbox_most(node);
   return node;
 }
 

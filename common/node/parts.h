@@ -30,8 +30,10 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_ANSWER_US (10 * SECOND_US)
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
-#define SENDER_BACKFILL_SHARE 4 /* live bytes for each byte of backfill, when both wait: one in five */
-#define RECEIVER_BATCH_BYTES (1024 * 1024)
+#define SENDER_BACKFILL_SHARE 4            /* live bytes for each byte of backfill, when both wait: one in five */
+#define RECEIVER_GROUP_BYTES (1024 * 1024) /* a group goes to the store at the latest at so many bytes, */
+#define RECEIVER_GROUP_SHARE 32            /* or at this part of the store's size, where that is less */
+#define RECEIVER_MESSAGE_BYTES 256         /* what a message is charged beside its block: receipt, names, claim */
 #define NODE_SCAN_US (50 * MILLISECOND_US)
 
 /* A (stream, epoch) as it concerns one peer. */
@@ -88,8 +90,9 @@ struct out_channel {
   struct out_stream **missing;
   size_t missing_count, missing_cap, missing_next;
   bool read_under_way;
-  bool held_back; /* telemetry, after LATER: nothing goes until all is answered */
+  bool held_back; /* after LATER: nothing goes until all is answered */
   size_t live_since_backfill;
+  int64_t retry_at, retry_us; /* after LATER */
 };
 
 struct node_peer {
@@ -119,13 +122,17 @@ struct node_peer {
   struct out_channel channels[CHANNELS];
   struct window window;
   size_t urgent_in_flight;
-  int64_t retry_at, retry_us;
   unsigned epochs_pending; /* new epochs that must be durable before sending starts */
   /* receiving */
   uint64_t expected[CHANNELS];
-  size_t receipts_open; /* of any session: taken, but not yet answered by the store */
-  bool refusing;  /* telemetry was not stored: what follows is not taken either until the peer begins again there */
-  bool held_owed; /* HELD waits for them: what it leaves out now could still be stored after it */
+  size_t receipts_open[CHANNELS]; /* of any session: taken, but not yet answered by the store */
+  /* something was not stored: what follows in the channel is not taken either until the peer begins again there */
+  bool refusing[CHANNELS];
+  struct {
+    uint64_t group;
+    size_t bytes;
+  } charge[CHANNELS]; /* its share of the group being gathered */
+  bool held_owed;     /* HELD waits for them: what it leaves out now could still be stored after it */
   /* figures */
   struct node_peer_status figures;
   struct log_limit limit;
@@ -155,10 +162,12 @@ struct work {
   int own;        /* EPOCH: index of the own stream */
 };
 
+/* A group of messages on its way into one batch. */
 struct inbox {
   struct store_batch *batch;
   struct work *work;
   size_t bytes;
+  uint64_t group; /* its number */
 };
 
 struct node {
@@ -174,6 +183,7 @@ struct node {
   struct ring rings[LANES];
   uint64_t log_last[LANES];
   struct inbox inbox[CHANNELS];
+  size_t inbox_most; /* bytes a group may have */
   int64_t received, head_at;
   bool epoch_pending[CHANNELS];
   struct node_peer **dirty;

@@ -1,6 +1,8 @@
 /*
  * What comes from a peer: each message is checked, put into the batch of its channel, and acknowledged when that batch
- * is durable. Urgent has a batch of its own, so that it never waits for telemetry's bytes.
+ * is durable. Urgent has a batch of its own, so that it never waits for telemetry's bytes. A batch gathers messages of
+ * all peers while the store is busy, up to a limit; then a message is put off alone (LATER), and what the batch holds
+ * stays.
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
@@ -102,14 +104,38 @@ static void note_receipt(struct inbox *inbox, struct node_peer *peer, enum chann
     work->receipt_cap = work->receipt_cap ? work->receipt_cap * 2 : 8;
     work->receipts = mem_resize(work->receipts, work->receipt_cap, sizeof *work->receipts);
   }
-  peer->receipts_open++;
+  peer->receipts_open[channel]++;
   work->receipts[work->receipt_count++] = (struct receipt){peer->id, peer->session, channel, number, number};
 }
+
+static void inbox_begin(struct inbox *inbox) { *inbox = (struct inbox){.group = inbox->group + 1}; }
 
 static void flush_inbox(struct node *node, struct inbox *inbox) {
   /* busy: after the next completion */
   if (!inbox->batch || store_submit(node->options.store, inbox->batch, inbox->work) != 0) return;
-  *inbox = (struct inbox){0};
+  inbox_begin(inbox);
+}
+
+static size_t charge_of(const struct node_peer *peer, enum channel channel) {
+  return peer->charge[channel].group == peer->node->inbox[channel].group ? peer->charge[channel].bytes : 0;
+}
+
+static void charge(struct node_peer *peer, enum channel channel, size_t bytes) {
+  struct inbox *inbox = &peer->node->inbox[channel];
+  peer->charge[channel].bytes = charge_of(peer, channel) + bytes;
+  peer->charge[channel].group = inbox->group;
+  inbox->bytes += bytes;
+}
+
+/* One peer gets half of a group at most, so that a flood leaves room for the others while the store is busy. */
+static bool is_full(const struct node_peer *peer, enum channel channel) {
+  const struct node *node = peer->node;
+  return node->inbox[channel].bytes >= node->inbox_most || charge_of(peer, channel) >= node->inbox_most / 2;
+}
+
+static bool has_room(struct node_peer *peer, enum channel channel) {
+  if (is_full(peer, channel)) flush_inbox(peer->node, &peer->node->inbox[channel]);
+  return !is_full(peer, channel);
 }
 
 void receiver_flush(struct node *node) {
@@ -153,8 +179,8 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
   note_receipt(inbox, peer, channel, m->number);
   if (NODE_HAS_DEFECT(NODE_DEFECT_ACK_EARLY))
     answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_ACK);
-  inbox->bytes += m->body.len;
-  if (inbox->bytes >= RECEIVER_BATCH_BYTES) flush_inbox(peer->node, &peer->node->inbox[channel]);
+  charge(peer, channel, RECEIVER_MESSAGE_BYTES + m->body.len);
+  has_room(peer, channel); /* a full group goes at once */
 }
 
 static void on_block(struct node_peer *peer, enum channel channel, const struct link_message *m) {
@@ -212,6 +238,13 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
     note_discard(inbox->work, &discard);
   }
   note_receipt(inbox, peer, channel, m->number);
+  charge(peer, channel, RECEIVER_MESSAGE_BYTES + m->by.len + m->reason.len);
+}
+
+/* Not stored, and nothing after it either until the peer begins again there: the order. */
+static void put_off(struct node_peer *peer, enum channel channel, uint64_t number) {
+  peer->refusing[channel] = true;
+  answer(peer->node, &(struct receipt){peer->id, peer->session, channel, number, number}, LINK_LATER);
 }
 
 void receiver_message(struct node_peer *peer, enum channel channel, const struct link_message *m) {
@@ -222,11 +255,9 @@ void receiver_message(struct node_peer *peer, enum channel channel, const struct
     return;
   }
   peer->expected[channel]++;
-  if (channel == CHANNEL_TELEMETRY && peer->refusing) {
-    answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_LATER);
-    return;
-  }
-  if (m->type == LINK_BLOCK)
+  if (peer->refusing[channel] || !has_room(peer, channel))
+    put_off(peer, channel, m->number);
+  else if (m->type == LINK_BLOCK)
     on_block(peer, channel, m);
   else
     on_range(peer, channel, m);
@@ -234,22 +265,29 @@ void receiver_message(struct node_peer *peer, enum channel channel, const struct
 
 /* ---- after the commit ---- */
 
+static bool has_open_receipts(const struct node_peer *peer) {
+  return peer->receipts_open[CHANNEL_URGENT] + peer->receipts_open[CHANNEL_TELEMETRY] > 0;
+}
+
 static void answer_all(struct node *node, const struct work *work, uint8_t type) {
   for (size_t i = 0; i < work->receipt_count; i++) {
     struct node_peer *peer = node_peer_of_id(node, work->receipts[i].peer_id);
     answer(node, &work->receipts[i], type);
-    if (peer && --peer->receipts_open == 0) session_receipts_done(peer);
+    if (!peer) continue;
+    peer->receipts_open[work->channel]--;
+    if (!has_open_receipts(peer)) session_receipts_done(peer);
   }
 }
 
-/* The store refuses all telemetry that was on its way with what it refused; what waits here follows that, and what its
- * peers still send does too. */
-static void refuse_what_follows(struct node *node) {
-  struct inbox inbox = node->inbox[CHANNEL_TELEMETRY];
+/* The store refuses all telemetry that was on its way with what it refused (of urgent, which has no such order in the
+ * store, it may take what was submitted already); what waits here follows that, and what its peers still send does too.
+ */
+static void refuse_what_follows(struct node *node, enum channel channel) {
+  struct inbox inbox = node->inbox[channel];
   for (size_t i = 0; i < node->peer_count; i++)
-    if (node->peers[i]->receipts_open > 0) node->peers[i]->refusing = true;
+    if (node->peers[i]->receipts_open[channel] > 0) node->peers[i]->refusing[channel] = true;
   if (!inbox.batch) return;
-  node->inbox[CHANNEL_TELEMETRY] = (struct inbox){0};
+  inbox_begin(&node->inbox[channel]);
   answer_all(node, inbox.work, LINK_LATER);
   store_batch_free(inbox.batch);
   work_free(node, inbox.work);
@@ -261,7 +299,7 @@ void receiver_done(struct node *node, struct work *work, const struct store_done
   if (!durable)
     log_warning("link", NULL, "%zu runs of messages were not stored (%s): they are asked for again later",
         work->receipt_count, done->refusal == STORE_REFUSAL_FULL ? "the store is full" : "refused by the store");
-  if (!durable && work->channel == CHANNEL_TELEMETRY) refuse_what_follows(node);
+  if (!durable) refuse_what_follows(node, work->channel);
   answer_all(node, work, durable ? LINK_ACK : LINK_LATER);
   if (durable && work->discard_count > 0 && hooks->discarded)
     hooks->discarded(hooks->ctx, work->discards, work->discard_count);

@@ -209,14 +209,14 @@ void sender_reset(struct node_peer *peer) {
     channel->next_number = 1;
     channel->read_under_way = channel->held_back = false;
     channel->live_since_backfill = 0;
+    channel->retry_at = 0;
+    channel->retry_us = SENDER_RETRY_US;
   }
   for (size_t i = 0; i < peer->stream_count; i++) stream_free(peer->streams[i]);
   peer->stream_count = 0;
   table_deinit(&peer->by_stream, NULL);
   peer->window.in_flight = 0;
   peer->urgent_in_flight = 0;
-  peer->retry_at = 0;
-  peer->retry_us = SENDER_RETRY_US;
 }
 
 struct starter {
@@ -487,7 +487,7 @@ static void choose_missed(const struct node_peer *peer, const struct out_stream 
 static void start_read(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct out_stream *stream;
-  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < peer->retry_at ||
+  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < channel->retry_at ||
       !(stream = next_missing(channel)))
     return;
   struct work *work = work_new(peer->node, WORK_BACKFILL);
@@ -595,17 +595,19 @@ static struct outgoing_queue *pick(struct out_channel *channel, enum channel c) 
 }
 
 /* After LATER: once all that was sent is answered, the peer is told from which number on it is sent again. */
-static bool begin_again(struct node_peer *peer, struct out_channel *channel) {
-  if (channel->flights.count > 0 || channel->read_under_way || node_now(peer->node).mono < peer->retry_at) return false;
-  channel->held_back = !peer_send(peer, CHANNEL_TELEMETRY,
-      &(struct link_message){.type = LINK_ATTACH, .session = peer->session, .number = channel->next_number});
+static bool begin_again(struct node_peer *peer, enum channel c) {
+  struct out_channel *channel = &peer->channels[c];
+  if (channel->flights.count > 0 || channel->read_under_way || node_now(peer->node).mono < channel->retry_at)
+    return false;
+  channel->held_back = !peer_send(
+      peer, c, &(struct link_message){.type = LINK_ATTACH, .session = peer->session, .number = channel->next_number});
   return !channel->held_back;
 }
 
 static void pump_channel(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct outgoing_queue *queue;
-  if (channel->held_back && !begin_again(peer, channel)) return;
+  if (channel->held_back && !begin_again(peer, c)) return;
   while ((queue = pick(channel, c)) && may_send(peer, c, queue->first->block->len)) {
     bool live = queue == &channel->live;
     if (!send_block(peer, c, queue->first)) break;
@@ -662,7 +664,7 @@ void sender_ack(struct node_peer *peer, enum channel c, uint64_t from, uint64_t 
     land(peer, c, flight, true);
   }
   flights_drop_front(flights);
-  peer->retry_us = SENDER_RETRY_US;
+  peer->channels[c].retry_us = SENDER_RETRY_US;
   peer_mark(peer);
 }
 
@@ -670,7 +672,6 @@ void sender_ack(struct node_peer *peer, enum channel c, uint64_t from, uint64_t 
 static void hold_back(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct outgoing *out;
-  if (c != CHANNEL_TELEMETRY) return;
   channel->held_back = true;
   yield_live(peer, channel, NULL);
   while ((out = queue_pop(&channel->backfill))) {
@@ -679,7 +680,7 @@ static void hold_back(struct node_peer *peer, enum channel c) {
   }
   for (size_t i = 0; i < peer->stream_count; i++) {
     struct out_stream *stream = peer->streams[i];
-    if (stream->urgent || stream->claim_from > stream->claim_to) continue;
+    if (channel_of(peer, stream) != channel || stream->claim_from > stream->claim_to) continue;
     miss(peer, stream, stream->claim_from, stream->claim_to);
     stream->claim_from = 1;
     stream->claim_to = 0;
@@ -687,7 +688,8 @@ static void hold_back(struct node_peer *peer, enum channel c) {
 }
 
 void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_t to) {
-  struct flights *flights = &peer->channels[c].flights;
+  struct out_channel *channel = &peer->channels[c];
+  struct flights *flights = &channel->flights;
   struct flight *end = flights->items + flights->head + flights->count;
   for (struct flight *flight = flight_from(flights, from); flight < end && flight->number <= to; flight++) {
     if (!flight->stream) continue;
@@ -695,10 +697,10 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
     land(peer, c, flight, false);
   }
   flights_drop_front(flights);
-  if (peer->channels[c].held_back) return; /* all that was on the way is refused one by one: that is one refusal */
+  if (channel->held_back) return; /* all that was on the way is refused one by one: that is one refusal */
   hold_back(peer, c);
-  peer->retry_at = node_now(peer->node).mono + peer->retry_us;
-  if (peer->retry_us < 8 * SECOND_US) peer->retry_us *= 2;
+  channel->retry_at = node_now(peer->node).mono + channel->retry_us;
+  if (channel->retry_us < 8 * SECOND_US) channel->retry_us *= 2;
 }
 
 void sender_refused(struct node_peer *peer, enum channel c, uint64_t number, struct bytes why) {

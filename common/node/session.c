@@ -104,7 +104,7 @@ static void begin(struct node_peer *peer, uint64_t session) {
   /* unknown until this session's first PONG: the clocks may have been set since */
   peer->figures.round_trip = peer->figures.clock_offset = 0;
   peer->held_owed = false;
-  peer->refusing = false;
+  peer->refusing[0] = peer->refusing[1] = false;
   peer->expected[0] = peer->expected[1] = 1;
   window_init(&peer->window, peer->config.window_bytes, now);
 }
@@ -177,7 +177,7 @@ static void tell_stream(void *ctx, const struct store_stream *stream) {
  * was put back would give its numbers to other records, and these would be taken for duplicates of it. */
 static void send_held(struct node_peer *peer) {
   struct teller teller = {peer, 0};
-  peer->held_owed = peer->receipts_open > 0;
+  peer->held_owed = peer->receipts_open[CHANNEL_URGENT] + peer->receipts_open[CHANNEL_TELEMETRY] > 0;
   if (peer->held_owed) return;
   if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
   peer_send(peer, CHANNEL_URGENT,
@@ -373,10 +373,11 @@ static void on_pong(struct node_peer *peer, const struct link_message *m) {
 /* ---- dispatch ---- */
 
 static void on_attach(struct node_peer *peer, uint64_t conn, enum channel channel, uint64_t number) {
-  if (channel != CHANNEL_TELEMETRY) return;
-  set_conn(peer, CHANNEL_TELEMETRY, conn);
-  peer->attached = true;
-  if (number == peer->expected[channel]) peer->refusing = false;
+  if (channel == CHANNEL_TELEMETRY) {
+    set_conn(peer, CHANNEL_TELEMETRY, conn);
+    peer->attached = true;
+  }
+  if (number == peer->expected[channel]) peer->refusing[channel] = false;
   peer_mark(peer);
 }
 
@@ -422,8 +423,8 @@ void session_message(
     on_first_hello(peer, conn, m, frame);
     return;
   }
-  bool known =
-      m->session == peer->session && peer->session != 0 && (m->type == LINK_ATTACH || peer->conns[channel] == conn);
+  bool known = m->session == peer->session && peer->session != 0 &&
+               ((m->type == LINK_ATTACH && channel == CHANNEL_TELEMETRY) || peer->conns[channel] == conn);
   if (!known) {
     if (!peer->config.connects && m->type != LINK_RESET && m->type != LINK_REFUSE) send_reset(peer, conn, m->session);
     return;

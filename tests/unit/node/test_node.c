@@ -342,11 +342,15 @@ static void what_the_origin_trimmed_arrives_by_name(void **state) {
 
 /* ---- a station by hand ---- */
 
-static void say_on(struct pipe *p, uint64_t conn, const struct link_message *m) {
+static void put_on(struct pipe *p, const char *principal, uint64_t conn, const struct link_message *m) {
   struct buffer frame = BUFFER_NULL;
   link_message_write(&frame, m);
-  node_receive(p->sides[BROKER].node, "station p/s", conn, (enum channel)(conn % 10), buffer_bytes(&frame));
+  node_receive(p->sides[BROKER].node, principal, conn, (enum channel)(conn % 10), buffer_bytes(&frame));
   buffer_deinit(&frame);
+}
+
+static void say_on(struct pipe *p, uint64_t conn, const struct link_message *m) {
+  put_on(p, "station p/s", conn, m);
   deliver(p);
 }
 
@@ -406,6 +410,108 @@ static void after_later_nothing_is_taken_until_it_begins_again(void **state) {
   commit(p, BROKER);
   assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->number, 5);
   assert_int_equal(at_broker(p, 5).times, 1);
+}
+
+/* ---- many peers, one group ---- */
+
+enum { CONN_OTHER = 40, CLAIM_CHARGE = 256, GROUP_BYTES = 1024 * 1024 };
+
+static void be_other_station(struct pipe *p) {
+  const char *me = "station p/t";
+  struct node_peer_config config = {.principal = me, .node = "p/t", .role = NODE_PEER_STATION};
+  node_peer_add(p->sides[BROKER].node, &config);
+  put_on(p, me, CONN_OTHER,
+      &(struct link_message){.type = LINK_HELLO,
+          .session = 77,
+          .version_low = 1,
+          .version_high = 1,
+          .run = 4712,
+          .node = bytes_text("p/t")});
+  put_on(p, me, CONN_OTHER, &(struct link_message){.type = LINK_HELD_END, .session = 77});
+  put_on(p, me, CONN_OTHER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = 77});
+  deliver(p);
+}
+
+static void put_claim(struct pipe *p, const char *station, uint64_t conn, uint64_t session, uint64_t number) {
+  struct buffer principal = BUFFER_NULL;
+  buffer_printf(&principal, "station %s", station);
+  put_on(p, buffer_text(&principal), conn,
+      &(struct link_message){.type = LINK_CLAIM,
+          .session = session,
+          .number = number,
+          .stream = bytes_text(station),
+          .epoch = {1, 1},
+          .from = number,
+          .to = number});
+  buffer_deinit(&principal);
+}
+
+/* Fills the queue to the store's writer by what an owner submits. */
+static void make_busy(struct pipe *p) {
+  for (int result = 0; result == 0;) {
+    struct store_batch *batch = store_batch_new();
+    store_batch_put(batch, STORE_META, bytes_text("key"), bytes_text("value"));
+    result = node_submit(p->sides[BROKER].node, batch, NULL);
+    if (result != 0) store_batch_free(batch);
+  }
+}
+
+/* Without time passing, for a station by hand does not answer pings. */
+static void commit_all(struct pipe *p) {
+  while (store_memory_pending(p->sides[BROKER].store) > 0) commit(p, BROKER);
+}
+
+static void a_flood_does_not_put_off_what_another_sent(void **state) {
+  struct pipe *p = *state;
+  uint64_t flood = 2 * GROUP_BYTES / CLAIM_CHARGE;
+  be_station(p);
+  be_other_station(p);
+  make_busy(p);
+  put_claim(p, "p/t", CONN_OTHER + CHANNEL_TELEMETRY, 77, 1);
+  size_t mark = p->count;
+  for (uint64_t n = 1; n <= flood; n++) put_claim(p, "p/s", CONN_STRANGER + CHANNEL_TELEMETRY, 99, n);
+  assert_int_equal(sent_since(p, mark, BROKER, LINK_LATER), flood - GROUP_BYTES / CLAIM_CHARGE / 2);
+  put_claim(p, "p/t", CONN_OTHER + CHANNEL_TELEMETRY, 77, 2); /* there is room for others */
+  assert_null(last_to(p, CONN_OTHER, LINK_LATER));
+  commit_all(p);
+  assert_null(last_to(p, CONN_OTHER, LINK_LATER));
+  assert_int_equal(last_to(p, CONN_OTHER, LINK_ACK)->to, 2);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->to, GROUP_BYTES / CLAIM_CHARGE / 2);
+}
+
+/* What was put off is asked for again, and until it comes nothing of that channel is taken: urgent too keeps its order.
+ */
+static void urgent_that_was_put_off_begins_again(void **state) {
+  struct pipe *p = *state;
+  uint64_t fits = GROUP_BYTES / CLAIM_CHARGE / 2;
+  be_station(p);
+  make_busy(p);
+  for (uint64_t n = 1; n <= fits + 1; n++)
+    put_on(p, "station p/s", CONN_STRANGER,
+        &(struct link_message){.type = LINK_CLAIM,
+            .session = 99,
+            .number = n,
+            .stream = bytes_text("p/s!urgent"),
+            .epoch = {1, 1},
+            .from = n,
+            .to = n});
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_LATER)->number, fits + 1);
+  commit_all(p);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->to, fits);
+  struct link_message again = {.type = LINK_CLAIM,
+      .session = 99,
+      .number = fits + 2,
+      .stream = bytes_text("p/s!urgent"),
+      .epoch = {1, 1},
+      .from = fits + 1,
+      .to = fits + 1};
+  say_on(p, CONN_STRANGER, &again);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_LATER)->number, fits + 2);
+  again.number = fits + 3;
+  say_on(p, CONN_STRANGER, &(struct link_message){.type = LINK_ATTACH, .session = 99, .number = again.number});
+  say_on(p, CONN_STRANGER, &again);
+  commit_all(p);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->to, fits + 3);
 }
 
 static void another_name_is_refused(void **state) {
@@ -517,6 +623,8 @@ int main(void) {
       NODE_TEST(foreign_streams_and_addresses_are_refused),
       NODE_TEST(a_gap_ends_the_session),
       NODE_TEST(after_later_nothing_is_taken_until_it_begins_again),
+      NODE_TEST(a_flood_does_not_put_off_what_another_sent),
+      NODE_TEST(urgent_that_was_put_off_begins_again),
       NODE_TEST(a_clone_is_refused_while_the_old_one_answers),
       NODE_TEST(the_newcomer_is_taken_when_the_old_one_is_silent),
       NODE_TEST(the_newcomer_is_taken_when_the_old_connection_is_gone),
