@@ -59,6 +59,7 @@ static void answer(struct errand *errand, const struct store_done *done) {
 
 void errands_deinit(struct errands *errands) {
   const struct store_done refused = {.kind = STORE_DONE_REFUSED};
+  errands->node = NULL; /* who is answered may ask again, and is refused again */
   while (errands->under_way.first) answer(errands->under_way.first, &refused);
   for (int rank = 0; rank < ERRAND_RANKS; rank++)
     while (errands->waiting[rank].first) answer(errands->waiting[rank].first, &refused);
@@ -73,7 +74,7 @@ static bool has_turn(const struct errands *errands, enum errand_rank rank) {
 
 /* Hands the first that waits to the store; false: it has no turn, or the store is full. */
 static bool ask(struct errands *errands, struct errand *errand) {
-  if (!has_turn(errands, errand->rank)) return false;
+  if (!errands->node || !has_turn(errands, errand->rank)) return false;
   if (errand->batch ? node_submit(errands->node, errand->batch, errand)
                     : node_read(errands->node, &errand->read, errand))
     return false;

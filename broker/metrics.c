@@ -10,7 +10,7 @@ static void put_broker(struct broker *broker, struct buffer *out) {
       {"riverbus_points", "gauge", "Points in the catalogue.", broker->catalogue.count},
       {"riverbus_points_left_out_total", "counter", "Records of points beyond the catalogue's limit.",
           broker->catalogue.left_out},
-      {"riverbus_commands_open", "gauge", "Commands without a final state, and unknown ones.", o.open},
+      {"riverbus_commands_open", "gauge", "Commands without a final state.", o.open},
       {"riverbus_commands_taken_total", "counter", "Commands accepted.", o.taken},
       {"riverbus_commands_refused_total", "counter", "Commands refused by this broker.", o.refused},
       {"riverbus_reports_forged_total", "counter", "Reports that were not believed.", o.forged},

@@ -17,7 +17,15 @@ static struct saying *saying_free(struct saying *saying) {
   return NULL;
 }
 
+void order_count(struct order *order) {
+  bool open = state_is_open(order->ledger.entry.state);
+  if (open != order->counted) order->owner->open_count += open ? 1 : (size_t)-1;
+  order->counted = open;
+}
+
 void order_free(struct order *order) {
+  if (order->counted) order->owner->open_count--;
+  if (order->recalled_until) order->owner->recalled--;
   table_remove(&order->owner->open, order->ledger.entry.id);
   while (order->sayings) {
     struct saying *next = order->sayings->next;
@@ -40,9 +48,11 @@ void order_leave(struct inquiry *inquiry) {
 
 /* ---- the store ---- */
 
-static bool is_settled(const struct order *order) {
+/* Final and durable, so that memory need not hold it. An unknown one that was read back waits for its answer. */
+static bool is_done(const struct order *order) {
   enum state state = order->ledger.entry.state;
-  return state_is_final(state) && state != STATE_UNKNOWN;
+  bool waits = state == STATE_UNKNOWN && order->recalled_until;
+  return state_is_final(state) && !waits && !order->sayings && !order->again && order->committed >= order->commits;
 }
 
 static struct bytes open_key(const struct order *order, char key[COMMAND_ID_MAX + 2]) {
@@ -52,25 +62,47 @@ static struct bytes open_key(const struct order *order, char key[COMMAND_ID_MAX 
   return bytes_of(key, id.len + 1);
 }
 
+void order_unknown_key(struct buffer *out, struct bytes station, struct bytes id) {
+  buffer_append(out, bytes_text("+"));
+  buffer_append(out, station);
+  buffer_append(out, bytes_of("", 1));
+  buffer_append(out, id);
+}
+
+static void put_final(const struct order *order, struct store_batch *batch, struct bytes value) {
+  const struct ledger_entry *entry = &order->ledger.entry;
+  struct buffer key = BUFFER_NULL;
+  order_unknown_key(&key, entry->station, entry->id);
+  if (entry->state == STATE_UNKNOWN)
+    store_batch_put(batch, STORE_COMMANDS, buffer_bytes(&key), value);
+  else if (entry->times[STATE_UNKNOWN])
+    store_batch_delete(batch, STORE_COMMANDS, buffer_bytes(&key));
+  store_batch_put(batch, STORE_COMMANDS, entry->id, value);
+  buffer_deinit(&key);
+}
+
 void order_put(struct order *order, struct store_batch *batch) {
   char text[COMMAND_ID_MAX + 2];
   struct bytes key = open_key(order, text), value = buffer_bytes(&order->ledger.storage);
-  if (is_settled(order)) {
+  if (state_is_final(order->ledger.entry.state)) {
     store_batch_delete(batch, STORE_COMMANDS, key);
-    store_batch_put(batch, STORE_COMMANDS, order->ledger.entry.id, value);
+    put_final(order, batch, value);
   } else {
     store_batch_put(batch, STORE_COMMANDS, key, value);
   }
   store_batch_urgent(batch);
+  order_count(order);
 }
 
-/* Not even its acceptance could be stored: it never was. */
+/* Not even its acceptance could be stored: it never was. A refusal is said as it is, and leaves no entry. */
 static void refuse_full(struct order *order) {
   struct ledger_entry entry = order->ledger.entry;
   struct buffer text = BUFFER_NULL;
-  entry.state = STATE_REJECTED;
-  entry.code = CODE_FULL;
-  entry.message = bytes_text("the store of the broker is full");
+  if (!state_is_final(entry.state)) {
+    entry.state = STATE_REJECTED;
+    entry.code = CODE_FULL;
+    entry.message = bytes_text("the store of the broker is full");
+  }
   ledger_put_json(&text, &entry);
   while (order->followers) {
     struct request *request = order->followers->request;
@@ -176,7 +208,7 @@ static void release(struct order *order, bool by_report, struct epoch epoch, uin
     saying_free(saying);
   }
   order->last_saying = at;
-  if (is_settled(order) && !order->sayings && !order->again) order_free(order);
+  if (is_done(order)) order_free(order);
 }
 
 void order_release_own(struct order *order) { release(order, false, (struct epoch){0, 0}, 0); }

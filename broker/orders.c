@@ -11,12 +11,15 @@ struct orders *orders_new(const char *node, const struct world *world, const str
   orders->world = world;
   orders->hooks = *hooks;
   orders->ahead_us = CHECK_AHEAD_US;
+  orders->last_recall = &orders->recalls;
   orders->limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   return orders;
 }
 
 struct orders *orders_free(struct orders *orders) {
   if (!orders) return NULL;
+  orders_recall_end(orders);
+  table_deinit(&orders->refusals, free);
   struct table_cursor cursor = TABLE_CURSOR_NULL;
   void *order;
   while (table_next(&orders->open, &cursor, NULL, &order)) order_free(order);
@@ -30,7 +33,7 @@ void orders_set_deadline(struct orders *orders, int64_t ahead_us) { orders->ahea
 
 void orders_stats(const struct orders *orders, struct orders_stats *out) {
   *out = orders->stats;
-  out->open = orders->open.count;
+  out->open = orders->open_count;
 }
 
 static int64_t wall(const struct orders *orders) { return world_now(orders->world).wall; }
@@ -62,6 +65,8 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   order->accepted = true;
   order->said = said(&ledger.entry);
   order->said_final = state_is_final(ledger.entry.state);
+  order->again = order->said_final; /* unknown, as older versions kept it among the open ones: moves where it belongs */
+  order_count(order);
   return true;
 }
 
@@ -108,13 +113,7 @@ static void begin_hand_over(struct order *order, const struct order_station *sta
   order_commit(order);
 }
 
-struct asking {
-  struct orders *orders;
-  struct bytes station;
-  struct settle_ids ids;
-};
-
-static void ask_flush(struct asking *asking) {
+void asking_flush(struct asking *asking) {
   struct buffer body = BUFFER_NULL;
   if (asking->ids.count) {
     settle_put_ask(&body, &asking->ids);
@@ -124,10 +123,10 @@ static void ask_flush(struct asking *asking) {
   asking->ids.count = 0;
 }
 
-static void ask(struct asking *asking, struct order *order) {
+void asking_add(struct asking *asking, struct order *order) {
   asking->ids.ids[asking->ids.count++] = order->ledger.entry.id;
   order->told = wall(asking->orders);
-  if (asking->ids.count == SETTLE_IDS_MAX) ask_flush(asking);
+  if (asking->ids.count == SETTLE_IDS_MAX) asking_flush(asking);
 }
 
 void orders_session(struct orders *orders, const struct order_station *station) {
@@ -144,9 +143,10 @@ void orders_session(struct orders *orders, const struct order_station *station) 
     else if (is_carried_out_by_station(order, now))
       order_hand_over(order); /* not asked for: an id that is unknown there is then refused for good */
     else if (is_unsettled_there(order))
-      ask(&asking, order);
+      asking_add(&asking, order);
   }
-  ask_flush(&asking);
+  asking_flush(&asking);
+  orders_recall(orders, station->node);
 }
 
 /* ---- reports ---- */
@@ -180,6 +180,7 @@ static void admit_report(struct orders *orders, const struct order_station *stat
     return;
   }
   struct order *order = table_get(&orders->open, report.id);
+  if (!order) orders_recall(orders, station->node); /* it may be an unknown one that memory does not hold: asked anew */
   if (!order || !order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) return;
   if (!report_is_of(&report, order)) {
     note_forged(orders, station->node, record->address);
@@ -190,6 +191,8 @@ static void admit_report(struct orders *orders, const struct order_station *stat
     order_say_by_report(order, block->epoch, record->sequence);
   else
     ledger_keep(&order->ledger);
+  /* A commit of ours that still waits for the store would undo this one: one more follows it. */
+  if (order->committed < order->commits) order->again = true;
   order_put(order, batch); /* also for one that came before: the batch that held it then may have been refused */
 }
 
@@ -197,7 +200,7 @@ void orders_admit(
     struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch) {
   struct block_reader *reader = NULL;
   struct record record;
-  if (!orders->open.count || block_reader_new(&reader, block)) return;
+  if (block_reader_new(&reader, block)) return;
   while (block_reader_next(reader, &record) == 0)
     if (record.kind == RECORD_REPORT) admit_report(orders, station, block, &record, batch);
   block_reader_free(reader);
@@ -282,6 +285,10 @@ static int64_t order_tick(struct order *order, int64_t now) {
     give_up(order, now);
     return now + SECOND_US;
   }
+  if (order->recalled_until && now >= order->recalled_until && entry->state == STATE_UNKNOWN) {
+    order_free(order);
+    return now + SECOND_US;
+  }
   if (!is_unsettled_there(order)) return now + 60 * SECOND_US;
   /* asked in this session: who does not know will not learn it */
   if (entry->state == STATE_UNKNOWN && order->told) return now + 60 * SECOND_US;
@@ -294,8 +301,8 @@ static int64_t order_tick(struct order *order, int64_t now) {
   if (carried_out)
     send_command(order);
   else
-    ask(&asking, order);
-  ask_flush(&asking);
+    asking_add(&asking, order);
+  asking_flush(&asking);
   return now + ORDERS_RESEND_US;
 }
 
@@ -307,5 +314,6 @@ int64_t orders_tick(struct orders *orders) {
     int64_t due = order_tick(order, now);
     if (due < next) next = due;
   }
+  orders_recall_step(orders);
   return next;
 }

@@ -11,8 +11,14 @@
  *   - when a station's session comes up: commands that it can still carry out are handed over (again), all other
  *     unsettled ones are asked for.
  *
- * In the store an open command stands under "!ID", a finished one under "ID" (`unknown` counts as open: it may change
- * once). So the start reads the open ones only, however long the history is.
+ *   - a refused command is an entry of the ledger too, where its signature is good and its operator is known here: who
+ * that is answers for what fills the ledger, ORDERS_REFUSALS at once and then one every ORDERS_REFUSAL_US. All others
+ * are counted and logged.
+ *
+ * In the store an open command stands under "!ID", a finished one under "ID". An `unknown` one, which may change once,
+ * stands under "ID" and under "+STATION<0>ID": memory does not hold it, and what a station may know more of is read
+ * back when its session comes up or it reports of a command that memory does not hold. So the start reads the open ones
+ * only, however long the history is.
  */
 #include "broker/catalogue.h"
 #include "broker/errands.h"
@@ -20,7 +26,8 @@
 #include "common/command/ledger.h"
 #include "common/command/settle.h"
 
-enum { ORDERS_MAX = 10000 };
+enum { ORDERS_MAX = 10000 /* open */, ORDERS_REFUSALS = 200 };
+#define ORDERS_REFUSAL_US (10 * SECOND_US)
 #define ORDERS_GRACE_US (10 * SECOND_US) /* after deadline + confirm timeout: time for the report's way */
 #define ORDERS_RESEND_US SECOND_US       /* a command without a report is handed over again */
 #define ORDERS_ASK_US (5 * SECOND_US)    /* past the deadline it is asked for so often while the station is there */
@@ -70,7 +77,9 @@ void orders_list_more(struct request *request);
 void orders_request_end(struct request *request);
 
 struct orders_stats {
-  uint64_t taken, refused, reports, forged, ended[STATE_STATES];
+  uint64_t taken, reports, forged, ended[STATE_STATES];
+  uint64_t refused;    /* all */
+  uint64_t unrecorded; /* of these, those without an entry in the ledger */
   size_t open;
 };
 void orders_stats(const struct orders *orders, struct orders_stats *out);

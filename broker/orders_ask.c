@@ -42,25 +42,6 @@ static bool looked_up_entry(const struct store_done *done, struct bytes id, stru
          ledger_read(entry, done->keyed[0].value) == 0;
 }
 
-/* The refusal as the state that it is; nothing of it is kept. */
-static void reject(
-    struct orders *orders, struct request *request, const struct command *command, const struct refusal *refusal) {
-  struct ledger_entry entry = LEDGER_ENTRY_NULL;
-  struct buffer text = BUFFER_NULL;
-  entry.id = command->id;
-  entry.command = command->bytes;
-  entry.state = refusal->code == CODE_EXPIRED ? STATE_EXPIRED : STATE_REJECTED;
-  entry.code = refusal->code;
-  entry.message = bytes_text(refusal->message);
-  entry.hint = bytes_text(refusal->hint);
-  entry.by = bytes_text(request_requester(request)->name);
-  entry.time = world_now(orders->world).wall;
-  ledger_put_json(&text, &entry);
-  orders->stats.refused++;
-  request_reply_text(request, buffer_bytes(&text), true);
-  buffer_deinit(&text);
-}
-
 static bool check_province(const struct orders *orders, const struct command *command, struct refusal *refusal) {
   struct bytes province = address_segment(command->address, 0);
   if (bytes_equal(province, bytes_text(orders->node))) return true;
@@ -111,35 +92,50 @@ static void accept(struct inquiry *inquiry, const struct order_station *station,
   order_commit(order);
 }
 
-static void decide(struct inquiry *inquiry) {
+static bool check_here(
+    struct inquiry *inquiry, struct order_station *station, int64_t *confirm_us, struct refusal *refusal) {
   struct orders *orders = inquiry->owner;
-  struct request *request = inquiry->request;
   const struct command *command = &inquiry->command;
+  if (!check_deadline(command, world_now(orders->world).wall, orders->ahead_us, refusal) ||
+      !check_point(orders, command, confirm_us, refusal))
+    return false;
+  if (!orders->hooks.station(orders->hooks.ctx, command->address, station)) {
+    refusal_set(refusal, CODE_UNKNOWN_POINT, NULL, "no station of this broker owns the address " BYTES_FMT,
+        BYTES_ARG(command->address));
+    return false;
+  }
+  if (orders->open_count < ORDERS_MAX) return true;
+  refusal_set(refusal, CODE_FULL, NULL, "%zu commands are open, the limit is %d", orders->open_count, ORDERS_MAX);
+  return false;
+}
+
+static bool check_rights(const struct inquiry *inquiry, struct refusal *refusal) {
+  struct orders *orders = inquiry->owner;
+  const struct check_operator *by;
+  struct buffer where = BUFFER_NULL;
+  buffer_printf(&where, "the broker %s", orders->node);
+  bool passed = check_authority(&inquiry->command, orders->hooks.operators(orders->hooks.ctx),
+      world_now(orders->world).wall, buffer_text(&where), &by, refusal);
+  buffer_deinit(&where);
+  return passed;
+}
+
+static void decide(struct inquiry *inquiry) {
   struct refusal refusal;
   struct order_station station;
   int64_t confirm_us = 0;
-  bool passed = check_deadline(command, world_now(orders->world).wall, orders->ahead_us, &refusal) &&
-                check_point(orders, command, &confirm_us, &refusal);
-  if (passed && !orders->hooks.station(orders->hooks.ctx, command->address, &station)) {
-    refusal_set(&refusal, CODE_UNKNOWN_POINT, NULL, "no station of this broker owns the address " BYTES_FMT,
-        BYTES_ARG(command->address));
-    passed = false;
-  }
-  if (passed && orders->open.count >= ORDERS_MAX) {
-    refusal_set(&refusal, CODE_FULL, NULL, "%zu commands are open, the limit is %d", orders->open.count, ORDERS_MAX);
-    passed = false;
-  }
-  if (passed)
+  if (check_understood(&inquiry->command, 0, &refusal) && check_province(inquiry->owner, &inquiry->command, &refusal) &&
+      check_rights(inquiry, &refusal) && check_here(inquiry, &station, &confirm_us, &refusal))
     accept(inquiry, &station, confirm_us);
   else
-    reject(orders, request, command, &refusal);
+    orders_refuse_for_good(inquiry, &refusal);
 }
 
 static void answer_known(struct inquiry *inquiry, const struct ledger_entry *entry) {
   struct refusal refusal;
   struct buffer text = BUFFER_NULL;
   if (check_known(&inquiry->command, entry, &refusal) != CHECK_KNOWN_SAME) {
-    reject(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
+    orders_refuse(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
     return;
   }
   ledger_put_json(&text, entry);
@@ -152,7 +148,7 @@ static void answer_open(struct inquiry *inquiry, struct order *order) {
   if (check_known(&inquiry->command, &order->ledger.entry, &refusal) == CHECK_KNOWN_SAME)
     order_join(order, inquiry);
   else
-    reject(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
+    orders_refuse(inquiry->owner, inquiry->request, &inquiry->command, &refusal);
 }
 
 static void take_looked_up(void *ctx, void *cookie, const struct store_done *done) {
@@ -169,9 +165,9 @@ static void take_looked_up(void *ctx, void *cookie, const struct store_done *don
     decide(inquiry);
 }
 
-static void take_start(struct orders *orders, struct request *request, const struct check_operator *by) {
+static void take_start(struct orders *orders, struct request *request, const char *by) {
   struct inquiry *inquiry = inquiry_new(orders, request);
-  snprintf(inquiry->by, sizeof inquiry->by, "%s", by->name);
+  snprintf(inquiry->by, sizeof inquiry->by, "%s", by);
   buffer_append(&inquiry->bytes, request_command(request));
   command_read(&inquiry->command, buffer_bytes(&inquiry->bytes)); /* it was opened a moment ago */
   struct order *order = table_get(&orders->open, inquiry->command.id);
@@ -181,21 +177,31 @@ static void take_start(struct orders *orders, struct request *request, const str
     look_up(inquiry, inquiry->command.id, take_looked_up);
 }
 
+/* Whose key signed it, whatever they may command; NULL: nobody's here. */
+static const char *signer_of(const struct orders *orders, const struct command *command) {
+  const struct check_operators *operators = orders->hooks.operators(orders->hooks.ctx);
+  for (size_t i = 0; i < operators->count; i++)
+    if (memcmp(operators->rows[i].key.bytes, command->key.bytes, sizeof command->key.bytes) == 0)
+      return operators->rows[i].name;
+  return NULL;
+}
+
 void orders_take(struct orders *orders, struct request *request) {
   struct command command = {0};
   struct refusal refusal;
-  const struct check_operator *by = NULL;
-  struct buffer where = BUFFER_NULL;
-  buffer_printf(&where, "the broker %s", orders->node);
-  bool passed = check_open(&command, request_command(request), &refusal) && check_understood(&command, 0, &refusal) &&
-                check_province(orders, &command, &refusal) &&
-                check_authority(&command, orders->hooks.operators(orders->hooks.ctx), world_now(orders->world).wall,
-                    buffer_text(&where), &by, &refusal);
-  buffer_deinit(&where);
-  if (passed)
+  if (!check_open(&command, request_command(request), &refusal)) {
+    orders_refuse(orders, request, &command, &refusal);
+    return;
+  }
+  const char *by = signer_of(orders, &command);
+  if (by) {
     take_start(orders, request, by);
-  else
-    reject(orders, request, &command, &refusal);
+    return;
+  }
+  char key[IDENTITY_KEY_TEXT + 1];
+  public_key_text(&command.key, key);
+  refusal_set(&refusal, CODE_AUTHORITY, NULL, "the key %s is no operator's at the broker %s", key, orders->node);
+  orders_refuse(orders, request, &command, &refusal);
 }
 
 /* ---- following ---- */
@@ -242,7 +248,7 @@ void orders_follow(struct orders *orders, struct request *request, const json_t 
   look_up(inquiry, buffer_bytes(&inquiry->bytes), follow_looked_up);
 }
 
-/* ---- listing: the open ones out of memory, then the finished ones page by page ---- */
+/* ---- listing: the open ones out of memory, then the finished or only the unknown ones page by page ---- */
 
 static bool is_listed(const struct inquiry *inquiry, const struct ledger_entry *entry) {
   struct command command;
@@ -261,7 +267,7 @@ static void collect_open(struct inquiry *inquiry) {
   inquiry->ids = mem_alloc((orders->open.count + 1) * sizeof *inquiry->ids);
   while (table_next(&orders->open, &cursor, NULL, &value)) {
     const struct order *order = value;
-    if (!order->said || !is_listed(inquiry, &order->ledger.entry)) continue;
+    if (!order->said || order->said_final || !is_listed(inquiry, &order->ledger.entry)) continue;
     struct bytes id = order->ledger.entry.id;
     inquiry->ids[inquiry->id_count++] = bytes_of(mem_copy(id.data, id.len), id.len);
   }
@@ -271,7 +277,7 @@ static void collect_open(struct inquiry *inquiry) {
 static void put_open_rows(struct inquiry *inquiry) {
   while (inquiry->id_at < inquiry->id_count && inquiry->rows.len < LIST_BYTES) {
     const struct order *order = table_get(&inquiry->owner->open, inquiry->ids[inquiry->id_at++]);
-    if (!order || !order->said) continue;
+    if (!order || !order->said || order->said_final) continue;
     row_begin(inquiry);
     buffer_append(&inquiry->rows, bytes_text(order->said));
   }
@@ -301,7 +307,7 @@ static void list_step(struct inquiry *inquiry) {
     if (!flush_rows(inquiry)) return;
   }
   if (!flush_rows(inquiry)) return;
-  if (inquiry->listing_done || inquiry->only_open) {
+  if (inquiry->listing_done) {
     request_reply(inquiry->request, json_pack("{s:b}", "end", 1), true);
     return;
   }
@@ -316,13 +322,17 @@ static void list_page(void *ctx, void *cookie, const struct store_done *done) {
   struct ledger_entry entry;
   (void)cookie;
   inquiry->reading = NULL;
+  bool more = done->kind == STORE_DONE_READ && done->keyed_count && done->next;
   for (size_t i = 0; done->kind == STORE_DONE_READ && i < done->keyed_count; i++) {
-    if (done->keyed[i].key.data[0] == '!' || ledger_read(&entry, done->keyed[i].value) || !is_listed(inquiry, &entry))
-      continue;
+    if (inquiry->only_open && done->keyed[i].key.data[0] != '+') {
+      more = false; /* the unknown ones are through */
+      break;
+    }
+    if (ledger_read(&entry, done->keyed[i].value) || !is_listed(inquiry, &entry)) continue;
     row_begin(inquiry);
     ledger_put_json(&inquiry->rows, &entry);
   }
-  if (done->kind == STORE_DONE_READ && done->keyed_count && done->next) {
+  if (more) {
     struct bytes last = done->keyed[done->keyed_count - 1].key;
     buffer_clear(&inquiry->bytes);
     buffer_append(&inquiry->bytes, last);
@@ -341,7 +351,8 @@ void orders_list(struct orders *orders, struct request *request, const json_t *b
   struct inquiry *inquiry = inquiry_new(orders, request);
   inquiry->since = json_integer_value(json_object_get(body, "since"));
   inquiry->only_open = json_is_true(json_object_get(body, "open"));
-  buffer_append(&inquiry->bytes, bytes_text("-")); /* the least character of an id; the open ones begin with '!' */
+  /* An id begins with no less than '-'; before these stand the open ones, which memory has, and the unknown ones. */
+  buffer_append(&inquiry->bytes, bytes_text(inquiry->only_open ? "+" : "-"));
   collect_open(inquiry);
   list_step(inquiry);
 }

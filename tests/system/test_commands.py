@@ -75,8 +75,11 @@ def test_fence_rises_and_deadline_reaches_the_device(t):
 def test_rejected_for_range(t, value):
     dam = Dam(t).start()
     answer = dam.set(GATE, value)
-    assert answer.exit == 5 and "range" in answer.out + answer.err, str(answer)
+    refused = ends(answer, 5, "rejected", "range")
     assert dam.started() == []
+    listed = [row for row in dam.duty.run("commands", "--json").rows if row["id"] == refused["id"]]
+    assert listed == [refused], "a refused command is in the ledger as it was told"
+    assert refused["id"] not in [row["id"] for row in dam.duty.run("commands", "--open", "--json").rows]
 
 
 def test_rejected_for_authority_at_the_station(t):
@@ -97,6 +100,8 @@ def test_rejected_for_authority_at_the_broker(t):
     answer = dam.set(GATE, "40", by=t.operator(dam.province, "reader"))
     assert answer.exit == 4 and "authority" in answer.out + answer.err, str(answer)
     assert dam.started() == []
+    kept = dam.duty.run("commands", "--json", answer.rows[-1]["id"])
+    assert [(row["state"], row["code"], row["by"]) for row in kept.rows] == [("rejected", "authority", "reader")], str(kept)
 
 
 def test_expired_while_the_station_is_away(t):

@@ -1,7 +1,7 @@
 /* The life of a command at the broker, as stories: what happens, what the operator is told then, what the station is
  * sent then. The store is the memory backend, so that nothing is durable until the story says so; requests come through
  * the real protocol. */
-#include "broker/orders.h"
+#include "broker/order.h"
 #include "common/store/memory.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +39,7 @@ struct scene {
   struct point point;
   struct buffer said, sent; /* since the last line of the story */
   struct buffer command_bytes;
+  char id[16]; /* of the next command */
   uint64_t request_id, report_sequence;
   struct pending *pending;
 };
@@ -102,8 +103,10 @@ static enum requests_send hook_operator_send(void *ctx, uint64_t conn, struct by
   assert_int_equal(request_read(&m, frame), 0);
   if (m.type != REQUEST_REPLY) return REQUESTS_SENT;
   json_t *body = json_loadb((const char *)m.body.data, m.body.len, 0, NULL);
-  const char *state = json_string_value(json_object_get(body, "state")),
-             *code = json_string_value(json_object_get(body, "code"));
+  const json_t *rows = json_object_get(body, "commands"), *row = rows ? json_array_get(rows, 0) : body;
+  const char *state = json_string_value(json_object_get(row, "state")),
+             *code = json_string_value(json_object_get(row, "code"));
+  if (!rows && json_object_get(body, "end")) state = "end";
   const json_t *error = json_object_get(body, "error");
   if (error) code = json_string_value(json_object_get(error, "code"));
   buffer_printf(
@@ -123,12 +126,20 @@ static void verb_take(void *ctx, struct request *request, const json_t *body) {
 static void verb_follow(void *ctx, struct request *request, const json_t *body) {
   orders_follow(((struct scene *)ctx)->orders, request, body);
 }
+static void verb_list(void *ctx, struct request *request, const json_t *body) {
+  orders_list(((struct scene *)ctx)->orders, request, body);
+}
+static void verb_list_more(void *ctx, struct request *request) {
+  (void)ctx;
+  orders_list_more(request);
+}
 static void verb_end(void *ctx, struct request *request) {
   (void)ctx;
   orders_request_end(request);
 }
 static const struct request_verb command_verb = {.name = "command", .start = verb_take, .end = verb_end};
-static const struct request_verb follow_verbs[] = {{.name = "follow", .start = verb_follow, .end = verb_end}, {0}};
+static const struct request_verb follow_verbs[] = {{.name = "follow", .start = verb_follow, .end = verb_end},
+    {.name = "commands", .start = verb_list, .more = verb_list_more, .end = verb_end}, {0}};
 
 static void begin_process(void) {
   struct store_options options = {.world = &scene.world, .max_size = 64 * 1024 * 1024};
@@ -163,7 +174,7 @@ static void end_process(void) {
 }
 
 static void begin_scene(void) {
-  scene = (struct scene){.now = {1764000000000000, 5000000}, .epoch = {100, 1}};
+  scene = (struct scene){.now = {1764000000000000, 5000000}, .epoch = {100, 1}, .id = "c1"};
   scene.world = (struct world){&scene, scene_now, scene_random};
   scene.disk = memory_disk_new();
   identity_generate(&scene.operator_key);
@@ -215,7 +226,7 @@ static void do_take(const char *arguments) {
   int value = 40, deadline = 60;
   sscanf(arguments, "%d %d %79s", &value, &deadline, address);
   struct command command = {.verb = COMMAND_SET,
-      .id = bytes_text("c1"),
+      .id = bytes_text(scene.id),
       .address = bytes_text(address),
       .issued = scene.now.wall,
       .deadline = scene.now.wall + deadline * SECOND_US,
@@ -329,11 +340,38 @@ static void do_crash(const char *arguments) {
   begin_process();
 }
 
+/* How many count as open, and how many memory holds. */
+static void do_count(const char *arguments) {
+  size_t open = 0, held = 0;
+  assert_int_equal(sscanf(arguments, "%zu %zu", &open, &held), 2);
+  assert_int_equal(scene.orders->open_count, open);
+  assert_int_equal(scene.orders->open.count, held);
+}
+
+static void do_list(const char *arguments) {
+  buffer_clear(&scene.said);
+  ask(REQUEST_REQUEST,
+      bytes_text(strcmp(arguments, "open") == 0 ? "{\"verb\":\"commands\",\"open\":true}" : "{\"verb\":\"commands\"}"));
+  commit();
+}
+
+/* So many refusals of one operator, none of the same id. */
+static void do_flood(const char *arguments) {
+  for (int i = 0; i < atoi(arguments); i++) {
+    snprintf(scene.id, sizeof scene.id, "f%d", i);
+    do_take("140");
+    commit();
+  }
+  buffer_clear(&scene.said);
+  buffer_printf(&scene.said, "%llu ", (unsigned long long)scene.orders->stats.unrecorded);
+}
+
 static const struct {
   const char *word;
   void (*act)(const char *arguments);
 } actions[] = {{"take", do_take}, {"again", do_again}, {"follow", do_follow}, {"commit", do_commit}, {"up", do_up},
-    {"down", do_down}, {"report", do_report}, {"never", do_never}, {"wait", do_wait}, {"crash", do_crash}};
+    {"down", do_down}, {"report", do_report}, {"never", do_never}, {"wait", do_wait}, {"crash", do_crash},
+    {"count", do_count}, {"list", do_list}, {"flood", do_flood}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -352,7 +390,7 @@ struct line {
 };
 struct story {
   const char *name;
-  struct line lines[16];
+  struct line lines[20];
 };
 
 static const struct story stories[] = {
@@ -368,8 +406,8 @@ static const struct story stories[] = {
     {"handed over and silent: asked for after the deadline, unknown in the end, and the late truth comes once",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
             {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"follow", "unknown:no-answer. ", ""},
-            {"up", "", "ask "}, {"report executed", "", ""}, {"follow", "executed. ", ""}, {"report failed", "", ""},
-            {"follow", "executed. ", ""}}},
+            {"up", "", "ask "}, {"report executed", "", ""}, {"list open", "end. ", ""}, {"follow", "executed. ", ""},
+            {"report failed", "", ""}, {"follow", "executed. ", ""}}},
     {"never received, from the same epoch: expired",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
             {"wait 61", "", ""}, {"up", "", "ask "}, {"never", "expired:not-received. ", ""}}},
@@ -400,12 +438,37 @@ static const struct story stories[] = {
     {"a report that the station did not sign is not believed",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"report executed forged", "", ""},
             {"report received", "received ", ""}}},
-    {"refused: range", {{"take 140", "rejected:range. ", ""}, {"follow", "error:not-found. ", ""}}},
-    {"refused: a stranger's key", {{"take 40 60 " POINT " stranger", "rejected:authority. ", ""}}},
-    {"refused: not a point, not one of this province, too far ahead",
-        {{"take 40 60 chongqing/cai/gate-2/opening", "rejected:unknown-point. ", ""},
-            {"take 40 60 hubei/x/gate-1/opening", "rejected:unsupported. ", ""},
-            {"take 40 900", "rejected:deadline. ", ""}}},
+    {"unknown: it is listed and followed, counts for nothing, and memory holds it only while its station is asked",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"count 1 1", "", ""},
+            {"down", "", ""}, {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"count 0 0", "", ""},
+            {"list open", "unknown:no-answer end. ", ""}, {"list", "unknown:no-answer end. ", ""}, {"crash", "", ""},
+            {"up", "", "ask "}, {"count 0 1", "", ""}, {"wait 31", "", ""}, {"count 0 0", "", ""},
+            {"again", "unknown:no-answer. ", ""}}},
+    {"unknown: what the station reports in the same session settles it too",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"wait 61", "", "ask "},
+            {"wait 30", "unknown:no-answer. ", ""}, {"count 0 0", "", ""}, {"report executed", "", "ask "},
+            {"report executed", "", ""}, {"count 0 0", "", ""}, {"follow", "executed. ", ""}, {"crash", "", ""},
+            {"up", "", ""}, {"list open", "end. ", ""}, {"list", "executed end. ", ""}}},
+    {"refused: range; it leaves an entry, and the same id is that refusal for good",
+        {{"take 140", "", ""}, {"commit", "rejected:range. ", ""}, {"count 0 0", "", ""},
+            {"follow", "rejected:range. ", ""}, {"crash", "", ""}, {"list", "rejected:range end. ", ""},
+            {"again", "rejected:range. ", ""}, {"take 40", "rejected:replay. ", ""},
+            {"follow", "rejected:range. ", ""}}},
+    {"refused, and the broker dies before the commit: nothing was said",
+        {{"take 140", "", ""}, {"crash", "", ""}, {"follow", "error:not-found. ", ""}}},
+    {"refused: a stranger's key leaves nothing",
+        {{"take 40 60 " POINT " stranger", "rejected:authority. ", ""}, {"follow", "error:not-found. ", ""}}},
+    {"refused: not a point",
+        {{"take 40 60 chongqing/cai/gate-2/opening", "", ""}, {"commit", "rejected:unknown-point. ", ""},
+            {"follow", "rejected:unknown-point. ", ""}}},
+    {"refused: not one of this province",
+        {{"take 40 60 hubei/x/gate-1/opening", "", ""}, {"commit", "rejected:unsupported. ", ""}}},
+    {"refused: may not command there",
+        {{"take 40 60 chongqing/other/gate-1/opening", "", ""}, {"commit", "rejected:authority. ", ""},
+            {"follow", "rejected:authority. ", ""}}},
+    {"refused: too far ahead", {{"take 40 900", "", ""}, {"commit", "rejected:deadline. ", ""}}},
+    {"a flood of refusals: the ledger takes so many, and then one now and then",
+        {{"flood 203", "3 ", ""}, {"count 0 0", "", ""}, {"wait 10", "", ""}, {"flood 205", "7 ", ""}}},
 };
 
 static void tell_story(const struct story *story) {
