@@ -60,8 +60,7 @@ static const char *malformed(const struct link_message *m, struct block *block) 
   int result = block_open(block, m->body);
   if (result == BLOCK_VERSION_UNKNOWN) return "the block has a version that is not known here";
   if (result != 0) return "the block is damaged or malformed";
-  if (block->first == 0 || block->last - block->first >= BLOCK_RECORDS_MAX)
-    return "the block's sequences are out of range";
+  if (block->first == 0) return "the block's sequences are out of range";
   if (m->from > 0 && (m->from > block->first || m->to < block->last))
     return "the block is outside the range it claims to cover";
   return block_check(block) == 0 ? NULL : "the block's records are malformed";

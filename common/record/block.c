@@ -103,8 +103,8 @@ static void read_times(struct block *block, struct reader *r) {
 static void read_extent(struct block *block, struct reader *r) {
   uint64_t span = reader_varint(r), count = reader_varint(r), body_size = reader_varint(r);
   block->last = block->first + span;
-  if (count == 0 || count > BLOCK_RECORDS_MAX || body_size > BLOCK_MAX) reader_fail(r);
-  if (block->last < block->first || count - 1 > span) reader_fail(r);
+  if (count == 0 || body_size > BLOCK_MAX) reader_fail(r);
+  if (block->last < block->first || span >= BLOCK_RECORDS_MAX || count - 1 > span) reader_fail(r);
   block->count = (uint32_t)count;
   block->body_size = (uint32_t)body_size;
 }

@@ -15,7 +15,7 @@
 enum {
   BLOCK_VERSION = 1,
   BLOCK_MAX = 65408, /* bytes of one block: four fit a store segment of 64 * 4096 - 16 bytes with their entry heads */
-  BLOCK_RECORDS_MAX = 8192, /* records of one block: bounds what opening one can cost */
+  BLOCK_RECORDS_MAX = 8192, /* records of one block, also those taken out of it: bounds what opening one can cost */
   BLOCK_HOPS_MAX = 16,
   STREAM_MAX = ADDRESS_MAX + 8,
 };

@@ -3,10 +3,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "common/record/block.h"
+#include "common/record/block_format.h"
 #include "common/base/mem.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <zstd.h>
 
 static struct record reading(const char *address, double value, int64_t at) {
   return (struct record){
@@ -220,6 +221,135 @@ static void hostile_bytes(void **state) {
   blob_unref(good);
 }
 
+/* ---- blocks that a peer forged, with a checksum that fits ---- */
+
+/* What the header says and what stands behind it. */
+struct forged {
+  uint64_t first, span, count, body_size;
+  bool compressed;
+  struct bytes body;
+};
+
+static struct blob *forge(const struct forged *forged) {
+  struct buffer items = BUFFER_NULL;
+  struct writer w;
+  writer_init(&w, &items, SIZE_MAX);
+  format_put_item(&w, FORMAT_ITEM_STREAM, bytes_text("a/b"));
+  format_put_item(&w, FORMAT_ITEM_RUN, bytes_of("\0\0\0\0\0\0\0\1", 8));
+  format_put_extent(&w, forged->span, forged->count, forged->body_size);
+  format_put_times(&w, 1, 1, 1, 1);
+  struct blob *blob = format_assemble(forged->compressed ? FORMAT_COMPRESSED : 0, (struct epoch){1, 2}, forged->first,
+      buffer_bytes(&items), forged->body);
+  buffer_deinit(&items);
+  return blob;
+}
+
+enum { OPENS_NOT, CHECKS_NOT, GOOD };
+static int verdict(const struct forged *forged) {
+  struct blob *blob = forge(forged);
+  struct block block;
+  assert_true(blob->len <= BLOCK_MAX);
+  int opened = block_open(&block, blob_bytes(blob)), checked = opened == 0 ? block_check(&block) : 0;
+  assert_true(opened == 0 || opened == BLOCK_MALFORMED);
+  assert_true(checked == 0 || checked == BLOCK_MALFORMED);
+  blob_unref(blob);
+  return opened ? OPENS_NOT : checked ? CHECKS_NOT : GOOD;
+}
+
+/* One address, a/b/c, and `count` records without a value, of the time 1. */
+static struct bytes plain_body(struct buffer *out, size_t count) {
+  struct writer w;
+  buffer_clear(out);
+  writer_init(&w, out, SIZE_MAX);
+  writer_bytes(&w, bytes_of("\1\3\2/c", 5));
+  for (size_t i = 0; i < count; i++) {
+    writer_u8(&w, RECORD_BIT_SAME_TIME | RECORD_BIT_SAME_RECEIVED);
+    writer_varint(&w, 0);
+  }
+  return buffer_bytes(out);
+}
+
+static void a_lying_count_is_found(void **state) {
+  (void)state;
+  struct buffer text = BUFFER_NULL;
+  struct forged f = {.first = 1, .span = 2, .count = 3, .body = plain_body(&text, 3)};
+  f.body_size = f.body.len;
+  assert_int_equal(verdict(&f), GOOD);
+  f.count = 2; /* fewer than there are */
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  f.count = 4, f.span = 3; /* more than there are */
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  f.count = BLOCK_RECORDS_MAX, f.span = BLOCK_RECORDS_MAX - 1;
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  f.count = BLOCK_RECORDS_MAX + 1, f.span = BLOCK_RECORDS_MAX;
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  f.count = 0, f.span = 2;
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  f.count = UINT64_C(0x100000003); /* 3, cut to 32 bits */
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  f.count = 3, f.body_size = f.body.len + 1;
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  ((uint8_t *)text.data)[0] = 4; /* more addresses than records */
+  f.body_size = f.body.len;
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  buffer_deinit(&text);
+}
+
+/* The numbers between first and last: a span that one block cannot have would claim what was never there. */
+static void the_span_is_bounded(void **state) {
+  (void)state;
+  struct buffer text = BUFFER_NULL;
+  struct forged f = {.first = 5, .span = 0, .count = 1, .body = plain_body(&text, 1)};
+  f.body_size = f.body.len;
+  assert_int_equal(verdict(&f), GOOD);
+  f.span = 1; /* the last record is not the last number */
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  f.span = BLOCK_RECORDS_MAX - 1;
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  f.span = BLOCK_RECORDS_MAX;
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  f.span = UINT64_MAX;
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  f.first = UINT64_MAX, f.span = 1; /* over the end of the numbers */
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  buffer_deinit(&text);
+}
+
+static struct bytes pack(struct buffer *out, struct bytes body) {
+  buffer_clear(out);
+  buffer_reserve(out, ZSTD_compressBound(body.len));
+  out->len = ZSTD_compress(out->data, ZSTD_compressBound(body.len), body.data, body.len, 19);
+  assert_false(ZSTD_isError(out->len));
+  return buffer_bytes(out);
+}
+
+/* 64 MiB in some kilobytes. Whatever the header says, no more than BLOCK_MAX is ever unpacked. */
+static void a_bomb_does_not_go_off(void **state) {
+  (void)state;
+  enum { BOMB = 64 * 1024 * 1024 };
+  struct buffer text = BUFFER_NULL, packed = BUFFER_NULL;
+  struct forged f = {.first = 1, .span = 2, .count = 3, .compressed = true};
+  struct bytes plain = plain_body(&text, 3);
+  f.body = pack(&packed, plain), f.body_size = plain.len;
+  assert_int_equal(verdict(&f), GOOD);
+  f.body_size = plain.len - 1; /* it is longer than was said */
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  f.body_size = plain.len + 1; /* shorter */
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  uint8_t *bomb = mem_alloc(BOMB);
+  f.body = pack(&packed, bytes_of(bomb, BOMB));
+  assert_true(f.body.len < 16 * 1024);
+  f.body_size = BOMB; /* it says so */
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  f.body_size = (uint64_t)BOMB << 32 | 100; /* 100, cut to 32 bits */
+  assert_int_equal(verdict(&f), OPENS_NOT);
+  f.body_size = BLOCK_MAX; /* it does not */
+  assert_int_equal(verdict(&f), CHECKS_NOT);
+  free(bomb);
+  buffer_deinit(&text);
+  buffer_deinit(&packed);
+}
+
 static void limits_hold(void **state) {
   (void)state;
   struct block_builder *builder = block_builder_new();
@@ -249,6 +379,8 @@ static void limits_hold(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(golden_vector), cmocka_unit_test(golden_bytes_open),
-      cmocka_unit_test(round_trips), cmocka_unit_test(hostile_bytes), cmocka_unit_test(limits_hold)};
+      cmocka_unit_test(round_trips), cmocka_unit_test(hostile_bytes), cmocka_unit_test(limits_hold),
+      cmocka_unit_test(a_lying_count_is_found), cmocka_unit_test(the_span_is_bounded),
+      cmocka_unit_test(a_bomb_does_not_go_off)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
