@@ -1,0 +1,181 @@
+/* What must hold once the faults have ended and all is quiet: every reading that its station called durable is at every
+ * entitled place exactly once, or lies in a range that is named there as gone; nothing else is there; sequences rise in
+ * each lane. Order and once are also held against what each node was told to be committed while it ran, since a store
+ * that trims keeps no trace of it. */
+#include "tests/sim/sim.h"
+
+enum { STREAMS_MAX = 128 };
+
+struct seen_stream {
+  char name[32];
+  struct epoch epoch;
+  uint64_t last;
+  struct intervals held;
+};
+struct ledger {
+  struct sim *s;
+  int place;
+  uint8_t *counts; /* by reading */
+  size_t cap;
+  struct seen_stream streams[LANES][STREAMS_MAX];
+  size_t stream_count[LANES];
+};
+
+struct ledger *ledger_new(struct sim *s, int place) {
+  struct ledger *ledger = mem_alloc(sizeof *ledger);
+  ledger->s = s;
+  ledger->place = place;
+  return ledger;
+}
+
+struct ledger *ledger_free(struct ledger *ledger) {
+  if (!ledger) return NULL;
+  for (int lane = 0; lane < LANES; lane++)
+    for (size_t i = 0; i < ledger->stream_count[lane]; i++) intervals_deinit(&ledger->streams[lane][i].held);
+  free(ledger->counts);
+  free(ledger);
+  return NULL;
+}
+
+static uint8_t count_of(const struct ledger *ledger, size_t id) { return id < ledger->cap ? ledger->counts[id] : 0; }
+
+bool ledger_has(const struct ledger *ledger, size_t reading) { return count_of(ledger, reading) > 0; }
+
+static void count_reading(struct ledger *ledger, const struct record *record) {
+  struct sim *s = ledger->s;
+  if (record->kind == RECORD_HEAD || record->value.type != VALUE_INTEGER) return;
+  size_t id = (size_t)record->value.integer;
+  if (id >= s->reading_count) {
+    sim_fail(s, "%s holds a reading that nobody made", place_names[ledger->place]);
+    return;
+  }
+  if (id >= ledger->cap) {
+    size_t cap = s->reading_count + 256;
+    ledger->counts = mem_resize(ledger->counts, cap, 1);
+    memset(ledger->counts + ledger->cap, 0, cap - ledger->cap);
+    ledger->cap = cap;
+  }
+  if (ledger->counts[id] < 200) ledger->counts[id]++;
+  if (ledger->counts[id] > 1 && !s->readings[id].may_be_double)
+    sim_fail(s, "reading %zu (%s) is %u times at %s", id, s->readings[id].urgent ? "urgent" : "telemetry",
+        ledger->counts[id], place_names[ledger->place]);
+  if (ledger->place == NEIGHBOUR && !s->readings[id].level)
+    sim_fail(s, "q holds reading %zu, to which it is not entitled", id);
+}
+
+static struct seen_stream *seen_stream(struct ledger *ledger, enum lane lane, const struct block *block) {
+  size_t count = ledger->stream_count[lane];
+  for (size_t i = 0; i < count; i++) {
+    struct seen_stream *seen = &ledger->streams[lane][i];
+    if (bytes_equal(bytes_text(seen->name), block->stream) && epoch_compare(seen->epoch, block->epoch) == 0)
+      return seen;
+  }
+  if (count == STREAMS_MAX) {
+    sim_fail(ledger->s, "%s knows too many epochs", place_names[ledger->place]);
+    return NULL;
+  }
+  struct seen_stream *seen = &ledger->streams[lane][ledger->stream_count[lane]++];
+  *seen = (struct seen_stream){.epoch = block->epoch, .held = INTERVALS_NULL};
+  snprintf(seen->name, sizeof seen->name, BYTES_FMT, BYTES_ARG(block->stream));
+  return seen;
+}
+
+static void see_record(struct ledger *ledger, enum lane lane, struct seen_stream *seen, const struct record *record) {
+  const char *place = place_names[ledger->place];
+  unsigned long long sequence = (unsigned long long)record->sequence;
+  if (intervals_contains(&seen->held, record->sequence))
+    sim_fail(ledger->s, "%s holds %s %llu twice", place, seen->name, sequence);
+  if (record->sequence <= seen->last)
+    sim_fail(ledger->s, "%s: sequence %llu of %s comes after %llu in lane %s", place, sequence, seen->name,
+        (unsigned long long)seen->last, lane_name(lane));
+  intervals_add(&seen->held, record->sequence, record->sequence);
+  seen->last = record->sequence;
+  count_reading(ledger, record);
+}
+
+void ledger_block(struct ledger *ledger, enum lane lane, const struct block *block) {
+  struct block_reader *reader;
+  struct record record;
+  struct seen_stream *seen = seen_stream(ledger, lane, block);
+  if (!seen) return;
+  if (block_reader_new(&reader, block) != 0) {
+    sim_fail(ledger->s, "%s holds a damaged block", place_names[ledger->place]);
+    return;
+  }
+  while (block_reader_next(reader, &record) == 0) see_record(ledger, lane, seen, &record);
+  block_reader_free(reader);
+}
+
+void judge_note_own(struct sim *s, int station, const struct block *block) {
+  struct block_reader *reader;
+  struct record record;
+  (void)station;
+  if (block_reader_new(&reader, block) != 0) return;
+  while (block_reader_next(reader, &record) == 0) {
+    if (record.kind == RECORD_HEAD || record.value.type != VALUE_INTEGER) continue;
+    struct reading *r = &s->readings[record.value.integer];
+    r->identities = mem_resize(r->identities, r->identity_count + 1, sizeof *r->identities);
+    r->identities[r->identity_count++] = (struct identity){block->epoch, record.sequence};
+  }
+  block_reader_free(reader);
+}
+
+/* ---- at the end ---- */
+
+static bool judge_entry(void *ctx, const struct store_entry *entry) {
+  struct ledger *ledger = ctx;
+  struct block block;
+  if (!entry->block) return true;
+  if (block_open(&block, blob_bytes(entry->block)) != 0) {
+    sim_fail(ledger->s, "%s holds a damaged block", place_names[ledger->place]);
+    return false;
+  }
+  if (entry->source.len == 0) return true; /* its own heads */
+  ledger_block(ledger, entry->lane, &block);
+  if (entry->lane == LANE_BACKFILL) ledger->s->backfilled += block.count;
+  return true;
+}
+
+struct looking {
+  const struct reading *reading;
+  bool found;
+};
+
+static void look(void *ctx, const struct store_discard *discard) {
+  struct looking *looking = ctx;
+  for (size_t i = 0; i < looking->reading->identity_count; i++) {
+    const struct identity *id = &looking->reading->identities[i];
+    if (epoch_compare(id->epoch, discard->epoch) == 0 && id->sequence >= discard->from && id->sequence <= discard->to)
+      looking->found = true;
+  }
+}
+
+/* Whether the place can name the reading as gone. */
+static bool is_named(struct sim *s, int n, const struct reading *reading) {
+  struct looking looking = {reading, false};
+  char stream[32];
+  snprintf(stream, sizeof stream, "%s%s", place_names[reading->station], reading->urgent ? "!urgent" : "");
+  store_discards(s->places[n].store, bytes_text(stream), look, &looking);
+  return looking.found;
+}
+
+static void judge_reading(struct sim *s, int n, const struct ledger *held, size_t id) {
+  const struct reading *r = &s->readings[id];
+  bool entitled = n == BROKER || r->level;
+  if (!entitled || !r->durable || r->may_be_lost || count_of(held, id) > 0) return;
+  if (s->trims != PLACES && is_named(s, n, r)) {
+    s->discarded++;
+    return;
+  }
+  struct identity known = r->identity_count ? r->identities[r->identity_count - 1] : (struct identity){{0, 0}, 0};
+  sim_fail(s, "reading %zu (%s of %s, durable at %lld, last known as %llu of epoch %llu) is not at %s", id,
+      r->urgent ? "urgent" : "telemetry", place_names[r->station], (long long)r->durable_at,
+      (unsigned long long)known.sequence, (unsigned long long)known.epoch.created, place_names[n]);
+}
+
+void judge_place(struct sim *s, int n) {
+  struct ledger *held = ledger_new(s, n);
+  for (int lane = 0; lane < LANES; lane++) store_replay(s->places[n].store, (enum lane)lane, 1, judge_entry, held);
+  for (size_t id = 0; id < s->reading_count; id++) judge_reading(s, n, held, id);
+  ledger_free(held);
+}

@@ -1,0 +1,266 @@
+#include "common/base/log.h"
+#include "tests/sim/sim.h"
+
+const char *const place_names[PLACES] = {"p", "p/s", "q", "p/t", "p/s"};
+static struct owner owners[PLACES];
+
+const char *place_principal(int at, int of) {
+  if (place_is_station(at)) return "broker p";
+  if (at == NEIGHBOUR) return "peer p";
+  return of == NEIGHBOUR ? "peer q" : of == SECOND_STATION ? "station p/t" : "station p/s";
+}
+
+/* ---- what a node asks of its owner ---- */
+
+static bool on_send(void *ctx, uint64_t conn, struct bytes bytes) {
+  return network_send(((struct owner *)ctx)->s, conn, bytes);
+}
+static void on_close(void *ctx, uint64_t conn) { network_close(((struct owner *)ctx)->s, conn); }
+
+static bool is_level(void *ctx, const struct record *record) {
+  (void)ctx;
+  struct bytes a = record->address;
+  return record->kind == RECORD_HEAD || (a.len > 6 && memcmp(a.data + a.len - 6, "/level", 6) == 0);
+}
+
+static struct blob *on_share(void *ctx, struct node_peer *peer, struct blob *from, const struct block *block) {
+  (void)ctx;
+  if (strcmp(node_peer_node(peer), "q") != 0) return blob_ref(from);
+  struct blob *out = NULL;
+  return block_filter(&out, from, block, is_level, NULL) == 0 ? out : NULL;
+}
+
+/* Each province gives what is its own. */
+static bool on_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  (void)peer;
+  return stream.data[0] == place_names[((struct owner *)ctx)->place][0];
+}
+
+/* A copy of what was written after a restore, before the peer was met, is issued again now; put back after that it
+ * would be issued once more: a known limit. */
+static void forget_copies(struct place *place) {
+  for (int i = 0; i < COPIES; i++)
+    if (place->copies[i] && place->restored_at > 0 && place->copied_at[i] >= place->restored_at)
+      place->copies[i] = memory_disk_free(place->copies[i]);
+}
+
+static void on_event(void *ctx, const char *name, struct bytes text) {
+  struct owner *owner = ctx;
+  (void)text;
+  if (strcmp(name, "clone") == 0) owner->s->clones_refused++;
+  if (strcmp(name, "epoch") != 0) return;
+  owner->s->epochs++;
+  forget_copies(&owner->s->places[owner->place]);
+}
+
+static void on_session(void *ctx, struct node_peer *peer, bool up) {
+  struct owner *owner = ctx;
+  if (owner->place == CLONE && up) owner->s->clones_up++;
+  if (owner->place == BROKER && !up && strcmp(node_peer_node(peer), place_names[STATION]) == 0)
+    owner->s->station_downs++;
+}
+
+static void on_committed(void *ctx, const struct store_item *item, struct node_peer *from) {
+  struct owner *owner = ctx;
+  struct block block;
+  if (owner->place == CLONE || block_open(&block, blob_bytes(item->block)) != 0) return;
+  if (place_is_station(owner->place))
+    judge_note_own(owner->s, owner->place, &block);
+  else if (from)
+    ledger_block(owner->s->places[owner->place].ledger, item->lane, &block);
+}
+
+static void on_submitted(void *ctx, void *cookie, const struct store_done *done) {
+  struct sim *s = ((struct owner *)ctx)->s;
+  size_t first = (size_t)(uintptr_t)cookie - 1;
+  if (done->kind != STORE_DONE_BATCH) return;
+  for (size_t id = first; id < first + s->readings[first].batch; id++) {
+    s->readings[id].durable = true;
+    s->readings[id].durable_at = s->now;
+  }
+}
+
+/* ---- life ---- */
+
+static struct node_peer *add_peer(struct node *node, int at, int of) {
+  enum node_peer_role role = place_is_station(at)   ? NODE_PEER_UPSTREAM
+                             : place_is_station(of) ? NODE_PEER_STATION
+                                                    : NODE_PEER_NEIGHBOUR;
+  struct node_peer_config config = {.principal = place_principal(at, of),
+      .node = place_names[of],
+      .role = role,
+      .connects = place_is_station(at) || of == NEIGHBOUR,
+      .scope = of == NEIGHBOUR   ? 77
+               : at == NEIGHBOUR ? 78
+                                 : 0,
+      .window_bytes = 1, /* the least there is */
+      .compress = of == NEIGHBOUR};
+  return node_peer_add(node, &config);
+}
+
+static void add_peers(struct sim *s, int n) {
+  struct node *node = s->places[n].node;
+  if (n != BROKER) {
+    struct node_peer *peer = add_peer(node, n, BROKER);
+    if (place_is_station(n)) s->links[n].peer = peer;
+    return;
+  }
+  add_peer(node, BROKER, STATION);
+  if (place_is_used(s, SECOND_STATION)) add_peer(node, BROKER, SECOND_STATION);
+  if (place_is_used(s, NEIGHBOUR)) s->links[NEIGHBOUR].peer = add_peer(node, BROKER, NEIGHBOUR);
+}
+
+void place_start(struct sim *s, int n) {
+  struct place *place = &s->places[n];
+  struct store_options store_options = {.path = "",
+      .max_size = place->max_size ? place->max_size : 1 << 30,
+      .keep_us = place->keep_us,
+      .when_full = place->max_size ? STORE_DISCARD_OLDEST : STORE_REFUSE,
+      .world = &sim_world};
+  if (store_open_memory(&place->store, &store_options, place->disk) != 0) {
+    sim_fail(s, "the store of %s does not open", place_names[n]);
+    return;
+  }
+  owners[n] = (struct owner){s, n};
+  struct node_options options = {.name = place_names[n],
+      .world = &sim_world,
+      .store = place->store,
+      .ring_bytes = 64 * 1024,
+      .hooks = {.ctx = &owners[n],
+          .send = on_send,
+          .close = on_close,
+          .share = n == BROKER ? on_share : NULL,
+          .share_stream = place_is_station(n) ? NULL : on_share_stream,
+          .committed = on_committed,
+          .session = on_session,
+          .submitted = on_submitted,
+          .event = on_event}};
+  place->node = node_new(&options);
+  if (!place->ledger) place->ledger = ledger_new(s, n);
+  add_peers(s, n);
+  place->up = true;
+}
+
+void place_copy(struct sim *s, int n) {
+  struct place *place = &s->places[n];
+  int which = (int)sim_below(s, COPIES);
+  memory_disk_free(place->copies[which]);
+  place->copies[which] = memory_disk_copy(place->disk);
+  place->copied_at[which] = s->now;
+}
+
+/* What was durable after the copy was taken may be lost: this is not the node's to prevent. Copies are taken before the
+ * commits of a step. A copy of a later time is of a past that is no more; it may come back too, but then the judge
+ * could not tell. */
+static void forget_future(struct sim *s, int n, int64_t copied_at) {
+  struct place *place = &s->places[n];
+  for (size_t i = 0; i < s->reading_count; i++)
+    if (s->readings[i].station == n && s->readings[i].durable && s->readings[i].durable_at >= copied_at)
+      s->readings[i].may_be_lost = true;
+  for (int i = 0; i < COPIES; i++)
+    if (place->copies[i] && place->copied_at[i] > copied_at) place->copies[i] = memory_disk_free(place->copies[i]);
+}
+
+static void restore_copy(struct sim *s, int n) {
+  struct place *place = &s->places[n];
+  int which = (int)sim_below(s, COPIES);
+  if (!place->copies[which]) return;
+  memory_disk_free(place->disk);
+  place->disk = memory_disk_copy(place->copies[which]);
+  place->ledger = ledger_free(place->ledger);
+  s->restores++;
+  if (place->restored_at == 0) place->restored_at = s->now;
+  log_notice("sim", place_names[n], "an old copy of %lld s is put back at %lld",
+      (long long)(place->copied_at[which] / SECOND), (long long)s->now);
+  forget_future(s, n, place->copied_at[which]);
+}
+
+static void stop(struct sim *s, int n) {
+  struct place *place = &s->places[n];
+  place->up = false;
+  node_free(place->node);
+  place->node = NULL;
+  place->store = store_memory_crash(place->store);
+  network_drop(s, n);
+}
+
+/* One place of a run is restored: two at once can hide each other's past, which nobody could tell. */
+void place_crash(struct sim *s, int n) {
+  s->crashes++;
+  stop(s, n);
+  if (s->faults && n == s->restored && sim_chance(s, 300)) restore_copy(s, n);
+  s->places[n].up_at = s->now + 20000 + (int64_t)sim_below(s, sim_chance(s, 300) ? 5000000 : 200000);
+}
+
+/* ---- a copied key and store, running at the same time ---- */
+
+/* What a copied store holds and the broker does not can be issued again by each of the two, once the broker took in the
+ * one while the other did not answer: a known limit. */
+static void note_copied(struct sim *s) {
+  for (size_t i = 0; i < s->reading_count; i++)
+    if (s->readings[i].station == STATION && !ledger_has(s->places[BROKER].ledger, i))
+      s->readings[i].may_be_double = true;
+}
+
+void clone_start(struct sim *s) {
+  struct place *place = &s->places[CLONE];
+  memory_disk_free(place->disk);
+  place->disk = memory_disk_copy(s->places[STATION].disk);
+  s->links[CLONE] = (struct link_end){.from = CLONE, .to = BROKER, .open_at = s->now + 1};
+  s->clone_starts++;
+  note_copied(s);
+  place_start(s, CLONE);
+}
+
+void clone_end(struct sim *s) {
+  if (!s->places[CLONE].up) return;
+  stop(s, CLONE);
+  s->links[CLONE].open_at = 0;
+}
+
+/* ---- readings ---- */
+
+static void add_padding(struct sim *s, struct block_builder *builder, int64_t received) {
+  static char text[16384];
+  if (!text[0]) memset(text, 'x', sizeof text);
+  size_t len = 1 + sim_below(s, sizeof text);
+  struct record record = {.kind = RECORD_READING,
+      .address = bytes_text(sim_chance(s, 500) ? "p/s/pad/level" : "p/s/pad/flow"),
+      .time = received,
+      .received = received,
+      .value = {.type = VALUE_TEXT, .bytes = bytes_of(text, len)}};
+  block_builder_add(builder, &record, BLOCK_MAX);
+}
+
+static void add_reading(struct sim *s, struct block_builder *builder, int station, bool urgent, int64_t received) {
+  static const char *const addresses[2][2] = {{"p/s/g/flow", "p/s/g/level"}, {"p/t/g/flow", "p/t/g/level"}};
+  bool level = sim_chance(s, 500);
+  struct record record = {.kind = urgent ? RECORD_EVENT : RECORD_READING,
+      .address = bytes_text(addresses[station == SECOND_STATION][level]),
+      .time = received,
+      .received = received,
+      .value = {.type = VALUE_INTEGER, .integer = (int64_t)s->reading_count}};
+  block_builder_add(builder, &record, BLOCK_MAX);
+  s->readings = mem_resize(s->readings, s->reading_count + 1, sizeof *s->readings);
+  s->readings[s->reading_count++] = (struct reading){.station = station, .level = level, .urgent = urgent};
+}
+
+void place_submit(struct sim *s, int n) {
+  struct node *node = s->places[n].node;
+  struct block_builder *builder = block_builder_new();
+  struct store_batch *batch = store_batch_new();
+  bool urgent = sim_chance(s, 100);
+  int64_t received = node_received(node);
+  size_t first = s->reading_count, count = 1 + sim_below(s, 3);
+  struct buffer stream = BUFFER_NULL;
+  for (size_t i = 0; i < count; i++) add_reading(s, builder, n, urgent, received);
+  if (s->large && n == STATION && !urgent) add_padding(s, builder, received);
+  s->readings[first].batch = count;
+  buffer_printf(&stream, "%s%s", place_names[n], urgent ? "!urgent" : "");
+  struct bytes name = buffer_bytes(&stream);
+  store_batch_own(batch, urgent ? LANE_URGENT : LANE_LIVE, name, block_builder_finish(builder, name, node_run(node)));
+  block_builder_free(builder);
+  buffer_deinit(&stream);
+  if (urgent) store_batch_urgent(batch);
+  if (node_submit(node, batch, (void *)(uintptr_t)(first + 1)) != 0) store_batch_free(batch);
+}

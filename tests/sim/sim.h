@@ -1,0 +1,139 @@
+#ifndef RIVERBUS_TESTS_SIM_SIM_H
+#define RIVERBUS_TESTS_SIM_SIM_H
+/*
+ * A seeded simulation of nodes on a bad network. The real node and link code runs on memory stores; the network drops,
+ * doubles, reorders, delays and cuts; processes die at any step, also with an older copy of their store put back;
+ * stores are full, trim what is old, and run twice (a copied key). The judge stands outside: it knows each reading by
+ * its value and by when its station said that it was durable.
+ *
+ *   sim.c      what a seed does: the scenario, the steps, the command line
+ *   network.c  connections and messages between the places
+ *   place.c    processes: start, crash, old copies, the copied key; what their nodes ask of them
+ *   judge.c    what must hold: exactly once or named as gone, order in each lane
+ *   bounds.c   what must hold at each step: memory and windows
+ */
+#include "common/base/mem.h"
+#include "common/node/node.h"
+#include "common/store/memory.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Graphs of 2, 3 and 4 places: the first so many of these. The clone runs beside them now and then. */
+enum place_name { BROKER, STATION, NEIGHBOUR, SECOND_STATION, CLONE, PLACES };
+enum { COPIES = 2, SECOND = 1000000 };
+extern const char *const place_names[PLACES];
+
+struct conn { /* one end */
+  uint64_t number, twin;
+  int place, other, channel;
+  bool open;
+  int64_t last_at;
+};
+struct message {
+  int64_t at;
+  uint64_t order, to_conn;
+  int to, channel;
+  struct buffer bytes;
+};
+/* links[n] joins n to the broker: stations connect to it, it connects to the neighbour. */
+struct link_end {
+  int from, to;
+  struct node_peer *peer;
+  uint64_t conns[CHANNELS];
+  int64_t open_at; /* 0: not to be opened */
+  int64_t partition_until[2];
+};
+
+struct ledger; /* judge.c: what one place holds, as the judge reads it */
+struct place {
+  struct memory_disk *disk, *copies[COPIES];
+  int64_t copied_at[COPIES], restored_at; /* when a copy was first put back, 0: never */
+  struct store *store;
+  struct node *node;
+  bool up;
+  int64_t up_at, keep_us;
+  uint64_t max_size;
+  struct ledger *ledger; /* of what its node was told to be committed, since its store was last put back */
+};
+
+struct identity {
+  struct epoch epoch;
+  uint64_t sequence;
+};
+struct reading {
+  int station;
+  int64_t durable_at;
+  bool durable, level, urgent;
+  bool may_be_lost, may_be_double; /* where no program could know better, see place.c */
+  size_t batch;                    /* of the first of a batch: how many */
+  struct identity *identities;
+  size_t identity_count;
+};
+
+struct sim {
+  uint64_t seed, rng;
+  int64_t now;
+  bool faults;
+  int places_used;
+  /* what this seed brings */
+  bool fills_stores, clones, large, breaks_often;
+  int restored, trims; /* a place; PLACES: none */
+  struct place places[PLACES];
+  struct link_end links[PLACES];
+  struct conn *conns;
+  size_t conn_count, conn_cap;
+  struct message *messages;
+  size_t message_count, message_cap;
+  uint64_t order, next_conn;
+  struct reading *readings;
+  size_t reading_count;
+  /* what happened */
+  size_t epochs, restores, crashes, cuts, backfilled, discarded, clone_starts, clones_up, clones_refused, station_downs;
+  size_t memory_most;
+  char failure[512];
+};
+
+/* ---- chance ---- */
+uint64_t sim_next(struct sim *s);
+static inline uint64_t sim_below(struct sim *s, uint64_t n) { return sim_next(s) % n; }
+static inline bool sim_chance(struct sim *s, unsigned per_thousand) { return sim_below(s, 1000) < per_thousand; }
+extern struct world sim_world;
+/* Keeps the first. */
+void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- network.c ---- */
+bool network_send(struct sim *s, uint64_t conn, struct bytes bytes);
+void network_close(struct sim *s, uint64_t conn);
+void network_cut(
+    struct sim *s, struct link_end *link); /* the connecting side is told, the other finds out by silence */
+void network_open(struct sim *s, struct link_end *link);
+void network_drop(struct sim *s, int place); /* all that leads to it: it died */
+void network_deliver(struct sim *s);
+void network_deinit(struct sim *s);
+
+/* ---- place.c ---- */
+struct owner {
+  struct sim *s;
+  int place;
+};
+static inline bool place_is_station(int n) { return n == STATION || n == SECOND_STATION || n == CLONE; }
+static inline bool place_is_used(const struct sim *s, int n) { return n < s->places_used; }
+const char *place_principal(int at, int of); /* the name under which `at` knows `of` */
+void place_start(struct sim *s, int n);
+void place_crash(struct sim *s, int n);
+void place_copy(struct sim *s, int n);
+void place_submit(struct sim *s, int n); /* some readings of a station */
+void clone_start(struct sim *s);
+void clone_end(struct sim *s);
+
+/* ---- judge.c ---- */
+struct ledger *ledger_new(struct sim *s, int place);
+struct ledger *ledger_free(struct ledger *ledger);
+bool ledger_has(const struct ledger *ledger, size_t reading);
+void ledger_block(struct ledger *ledger, enum lane lane, const struct block *block);
+void judge_note_own(struct sim *s, int station, const struct block *block);
+void judge_place(struct sim *s, int n);
+
+/* ---- bounds.c ---- */
+void bounds_check(struct sim *s, int n);
+#endif
