@@ -64,5 +64,5 @@ void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint6
     const char *reason, int64_t time);
 /* The effects of these discards: named by this node (an empty `by`), and the floor above them. */
 void trim_effects(struct done *done);
-extern const char trim_by_age[], trim_by_size[];
+extern const char trim_by_age[], trim_by_size[], trim_by_lateness[];
 #endif

@@ -1,4 +1,5 @@
 /* What of a foreign block is new. */
+#include "common/store/internal.h"
 #include "common/store/plan.h"
 
 struct taking {
@@ -48,12 +49,14 @@ struct sieve {
   const struct intervals *taken;
   uint64_t floor, ceiling;
   uint64_t held, late;
+  struct intervals below; /* the floor */
 };
 
 static bool sieve_keep(void *ctx, const struct record *record) {
   struct sieve *sieve = ctx;
   if (record->sequence < sieve->floor || record->sequence > sieve->ceiling) {
     sieve->late++;
+    if (record->sequence < sieve->floor) intervals_add(&sieve->below, record->sequence, record->sequence);
     return false;
   }
   if (!intervals_contains(sieve->taken, record->sequence)) return true;
@@ -75,6 +78,28 @@ static void plan_store(struct plan *plan, const struct batch_item *from, struct 
   entry_effects(entry, apply_taking, &(struct taking){plan, done});
 }
 
+/* The floor goes over what had not come yet; when it comes it is gone, and nobody has named it so far. */
+static void plan_name_late(
+    struct plan *plan, const struct block_summary *is, struct intervals *late, struct done *done) {
+  const struct cover *cover = coverage_find(plan->base, is->stream, is->epoch);
+  int64_t now = world_now(plan->world).wall;
+  for (size_t i = 0; cover && i < cover->discard_count; i++)
+    intervals_remove(late, cover->discards[i].from, cover->discards[i].to);
+  for (size_t i = 0; i < late->count; i++) {
+    uint64_t from = late->items[i].from, to = late->items[i].to;
+    done_discard(
+        done, &(struct store_discard){is->stream, is->epoch, from, to, BYTES_NULL, bytes_text(trim_by_lateness), now});
+    plan_effect(plan, done,
+        &(struct effect){.kind = EFFECT_DISCARD,
+            .stream = is->stream,
+            .epoch = is->epoch,
+            .from = from,
+            .to = to,
+            .reason = bytes_text(trim_by_lateness),
+            .time = now});
+  }
+}
+
 /* Takes out what is held or late. A block whose body cannot be read is not stored in part: it counts as held where its
  * extent is. */
 static void plan_sieve(
@@ -89,6 +114,8 @@ static void plan_sieve(
   }
   plan->counts.duplicates += sieve->held;
   plan->counts.late += sieve->late;
+  plan_name_late(plan, &from->block_is, &sieve->below, done);
+  intervals_deinit(&sieve->below);
   struct block_summary is;
   if (left && block_summarise(&is, blob_bytes(left))) {
     item->outcome = left == from->block ? STORE_STORED : STORE_PARTIAL;

@@ -172,7 +172,7 @@ bool space_fits(uint64_t size, uint64_t used, const struct store_batch *batch) {
 
 /* ---- trimming ---- */
 
-const char trim_by_age[] = "keep", trim_by_size[] = "full";
+const char trim_by_age[] = "keep", trim_by_size[] = "full", trim_by_lateness[] = "late";
 
 void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
     const char *reason, int64_t time) {

@@ -129,7 +129,8 @@ void store_claimed(struct store *store, struct bytes stream, struct epoch epoch,
     struct intervals *out);
 /* Ranges known to be discarded (by the origin, or by `by`): visit in order. In memory; at most 1,024 a stream, then the
  * oldest are joined. */
-/* by: who says so; empty: this node, by its own retention ("keep": older than keep; "full": discard-oldest). */
+/* by: who says so; empty: this node, by its own retention ("keep": older than keep; "full": discard-oldest; "late": it
+ * came when retention had gone past it). */
 struct store_discard {
   struct bytes stream;
   struct epoch epoch;
@@ -229,7 +230,7 @@ struct store_done {
   size_t entry_count;
   struct store_keyed *keyed;
   size_t keyed_count;
-  struct store_discard *discards;
+  struct store_discard *discards; /* TRIMMED; BATCH: what of it came too late and was not named as gone before */
   size_t discard_count;
   /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was reached */
   uint64_t next;

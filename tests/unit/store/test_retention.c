@@ -83,6 +83,28 @@ static void what_is_too_old_goes_by_name(void **state) {
   store_done_free(done);
 }
 
+/* What had not come when retention went past it, and comes now, is gone too: by name, and told with the commit. */
+static void what_comes_too_late_is_named(void **state) {
+  struct fixture *f = *state;
+  restart_with(f, 32 * MIB, INT64_C(2) * 3600 * SECOND_US, STORE_REFUSE);
+  int64_t start = f->clock.wall;
+  fixture_commit_good(f, batch_with(LANE_LIVE, block_received("q/s", 1, 10, 700, start)));
+  fixture_commit_good(f, batch_with(LANE_LIVE, block_received("q/s", 21, 10, 700, start)));
+  hours_pass(f, 6);
+  struct store_done *done = fixture_commit(f, batch_with(LANE_BACKFILL, block_received("q/s", 5, 16, 10, start)));
+  assert_int_equal(done->items[0].outcome, STORE_LATE);
+  assert_int_equal(done->discard_count, 1);
+  assert_int_equal(done->discards[0].from, 11);
+  assert_int_equal(done->discards[0].to, 20);
+  store_done_free(done);
+  for (int round = 0; round < 2; round++) {
+    struct named named = named_of(f, "q/s");
+    assert_int_equal(named.count, 3);
+    assert_string_equal(named.reason, "late");
+    fixture_reopen(f);
+  }
+}
+
 static void an_emptied_log_goes_on_where_it_was(void **state) {
   struct fixture *f = *state;
   restart_with(f, 32 * MIB, SECOND_US * 3600, STORE_REFUSE);
@@ -177,6 +199,7 @@ static void the_oldest_is_discarded_by_name(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       BOTH(what_is_too_old_goes_by_name),
+      BOTH(what_comes_too_late_is_named),
       BOTH(an_emptied_log_goes_on_where_it_was),
       BOTH(full_is_refused_but_for_what_is_urgent),
       BOTH(the_oldest_is_discarded_by_name),
