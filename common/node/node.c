@@ -340,11 +340,20 @@ static void work_done(struct node *node, struct work *work, const struct store_d
   work_free(node, work);
 }
 
+void node_discards(struct node *node, const struct store_discard *discards, size_t count) {
+  const struct node_hooks *hooks = &node->options.hooks;
+  if (count > 0 && hooks->discarded) hooks->discarded(hooks->ctx, discards, count);
+  for (size_t i = 0; i < node->taker_count; i++)
+    for (size_t k = 0; k < count && node->takers[i]->state == SESSION_UP; k++)
+      sender_gone(node->takers[i], &discards[k]);
+}
+
 static void take_done(struct node *node, const struct store_done *done) {
   const struct node_hooks *hooks = &node->options.hooks;
   if (done->kind == STORE_DONE_BATCH || done->kind == STORE_DONE_REISSUED) node_items(node, done);
   if (done->kind == STORE_DONE_TRIMMED && hooks->discarded)
     hooks->discarded(hooks->ctx, done->discards, done->discard_count);
+  if (done->kind == STORE_DONE_BATCH) node_discards(node, done->discards, done->discard_count);
   if (done->cookie) work_done(node, done->cookie, done);
 }
 

@@ -218,6 +218,7 @@ struct out_stream *sender_stream(struct node_peer *peer, struct bytes stream, st
 void sender_reset(struct node_peer *peer); /* forgets all that was queued, read, in flight or known of the peer */
 void sender_start(struct node_peer *peer, bool short_outage); /* computes what the peer misses */
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block);
+void sender_gone(struct node_peer *peer, const struct store_discard *discard); /* named while the session lasts */
 void sender_pump(struct node_peer *peer);
 void sender_tick(struct node_peer *peer);
 void sender_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done);
@@ -241,4 +242,6 @@ void origin_epoch_done(struct node *node, struct work *work, const struct store_
 struct work *work_new(struct node *node, enum work_kind kind);
 void work_free(struct node *node, struct work *work);
 void node_items(struct node *node, const struct store_done *done); /* ring, committed hook, offers */
+/* What is gone of others' streams, durably named here: tells the owner, and the peers that get these streams. */
+void node_discards(struct node *node, const struct store_discard *discards, size_t count);
 #endif

@@ -293,13 +293,11 @@ static void refuse_what_follows(struct node *node, enum channel channel) {
 }
 
 void receiver_done(struct node *node, struct work *work, const struct store_done *done) {
-  const struct node_hooks *hooks = &node->options.hooks;
   bool durable = done->kind == STORE_DONE_BATCH;
   if (!durable)
     log_warning("link", NULL, "%zu runs of messages were not stored (%s): they are asked for again later",
         work->receipt_count, done->refusal == STORE_REFUSAL_FULL ? "the store is full" : "refused by the store");
   if (!durable) refuse_what_follows(node, work->channel);
   answer_all(node, work, durable ? LINK_ACK : LINK_LATER);
-  if (durable && work->discard_count > 0 && hooks->discarded)
-    hooks->discarded(hooks->ctx, work->discards, work->discard_count);
+  if (durable) node_discards(node, work->discards, work->discard_count);
 }

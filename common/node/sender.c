@@ -77,12 +77,20 @@ static void miss(struct node_peer *peer, struct out_stream *stream, uint64_t fro
  * it. So backfill only takes what lies below the relay's first hole, and what was missed above it is made good in the
  * live lane, with newer blocks of that stream waiting behind it. */
 
+struct named {
+  struct epoch epoch;
+  struct intervals *ranges;
+};
+
 static void add_discard(void *ctx, const struct store_discard *discard) {
-  struct seen {
-    struct epoch epoch;
-    struct intervals *have;
-  } *seen = ctx;
-  if (epoch_compare(discard->epoch, seen->epoch) == 0) intervals_add(seen->have, discard->from, discard->to);
+  struct named *named = ctx;
+  if (epoch_compare(discard->epoch, named->epoch) == 0) intervals_add(named->ranges, discard->from, discard->to);
+}
+
+/* Adds what is named as gone, by whomever. */
+static void add_named(const struct node *node, const struct out_stream *stream, struct intervals *ranges) {
+  struct named named = {stream->epoch, ranges};
+  store_discards(node->options.store, stream->stream, add_discard, &named);
 }
 
 static void add_claims(
@@ -96,14 +104,10 @@ static void add_claims(
 static uint64_t first_hole(const struct node_peer *peer, const struct out_stream *stream) {
   const struct node *node = peer->node;
   struct intervals have = INTERVALS_NULL;
-  struct {
-    struct epoch epoch;
-    struct intervals *have;
-  } seen = {stream->epoch, &have};
   struct bytes origin = stream_node(stream->stream);
   if (bytes_equal(origin, bytes_text(node->name))) return UINT64_MAX;
   store_held(node->options.store, stream->stream, stream->epoch, &have);
-  store_discards(node->options.store, stream->stream, add_discard, &seen);
+  add_named(node, stream, &have);
   add_claims(node, table_get(&node->by_name, origin), stream, &have);
   for (size_t i = 0; i < node->taker_count; i++) add_claims(node, node->takers[i], stream, &have);
   uint64_t hole = intervals_first_missing(&have, 1);
@@ -234,6 +238,7 @@ static void start_stream(void *ctx, const struct store_stream *held) {
     newest = stream->covered.items[stream->covered.count - 1].to;
   stream->top = newest;
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
+  add_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
   intervals_remove_all(&stream->missed, &stream->covered);
   intervals_clear(&stream->covered);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
@@ -248,6 +253,11 @@ void sender_start(struct node_peer *peer, bool short_outage) {
   if (peer->config.role == NODE_PEER_STATION) return;
   store_streams(peer->node->options.store, start_stream, &starter);
   peer_mark(peer);
+}
+
+void sender_gone(struct node_peer *peer, const struct store_discard *discard) {
+  struct out_stream *stream = sender_stream(peer, discard->stream, discard->epoch);
+  if (stream->shared) miss(peer, stream, discard->from, discard->to);
 }
 
 /* ---- claims and discards ---- */
@@ -416,7 +426,7 @@ static void yield_live(struct node_peer *peer, struct out_channel *channel, cons
 }
 
 /* The live queue holds a window's worth; beyond it the oldest become missed, so that live stays live. Of a stream with
- * a hole all of it, for it has to stay in order. */
+ * a hole, or whose missed blocks go out in the live lane, all of it: it has to stay in order. */
 static void trim_live(struct node_peer *peer, struct out_channel *channel, size_t most) {
   while (channel->live.bytes > most && channel->live.first != channel->live.last) {
     struct outgoing *out = queue_pop(&channel->live);
@@ -424,7 +434,7 @@ static void trim_live(struct node_peer *peer, struct out_channel *channel, size_
     uint64_t to = out->to;
     if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, stream, out->from, out->to);
     outgoing_free(out);
-    if (to >= first_hole(peer, stream)) yield_live(peer, channel, stream);
+    if (stream->as_live || to >= first_hole(peer, stream)) yield_live(peer, channel, stream);
   }
 }
 
