@@ -52,7 +52,7 @@ static size_t peer_most(const struct node_peer *peer) {
 
 static size_t node_most(const struct node *node) {
   size_t most = sizeof *node + node->options.ring_bytes + LANES * (FRAME_MOST + 4096 * sizeof(struct ring_entry)) +
-                CHANNELS * (RECEIVER_BATCH_BYTES + FRAME_MOST);
+                CHANNELS * (node->inbox_most + FRAME_MOST);
   for (size_t i = 0; i < node->peer_count; i++) most += peer_most(node->peers[i]);
   return most;
 }

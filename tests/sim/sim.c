@@ -58,6 +58,7 @@ static void draw_scenario(struct sim *s) {
   s->clones = sim_chance(s, 200);
   s->restored = s->clones || sim_chance(s, 250) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   s->trims = sim_chance(s, 600) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
+  if (place_is_station(s->trims) && (s->clones || s->restored == s->trims)) s->trims = PLACES;
   if (s->trims == PLACES) return;
   struct place *place = &s->places[s->trims];
   if (place_is_station(s->trims) && !s->large && sim_chance(s, 500))
