@@ -157,10 +157,10 @@ static json_t *link_status(struct broker *broker, struct link *link) {
   struct node_peer_status s;
   node_peer_status(broker->node, link->peer, &s);
   return json_pack("{s:s,s:s,s:s,s:b,s:o,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "name", link->node, "kind",
-      link->is_peer ? "peer" : "station", "state", s.state ? s.state : "down", "up", (int)s.up, "since",
-      time_or_null(s.since), "round_trip_us", (json_int_t)s.round_trip, "clock_offset_us", (json_int_t)s.clock_offset,
-      "received", lane_counts(s.received_records), "sent", lane_counts(s.sent_records), "acked",
-      (json_int_t)s.acked_records, "duplicates", (json_int_t)s.duplicates, "refused_blocks",
+      link->is_peer ? "peer" : "station", "state", link->refused[0] && !s.up ? link->refused : s.state, "up", (int)s.up,
+      "since", time_or_null(s.since), "round_trip_us", (json_int_t)s.round_trip, "clock_offset_us",
+      (json_int_t)s.clock_offset, "received", lane_counts(s.received_records), "sent", lane_counts(s.sent_records),
+      "acked", (json_int_t)s.acked_records, "duplicates", (json_int_t)s.duplicates, "refused_blocks",
       (json_int_t)s.refused_blocks, "backlog", (json_int_t)s.backlog_records, "in_flight_bytes",
       (json_int_t)s.in_flight_bytes);
 }

@@ -220,6 +220,12 @@ static void net_closed(void *ctx, uint64_t conn) {
   links_closed(&broker->links, conn);
 }
 
+static void net_failed(void *ctx, uint64_t conn, bool unknown) {
+  struct broker *broker = ctx;
+  links_failed(&broker->links, conn, unknown);
+  broker->links_at = 0;
+}
+
 static void net_refused(void *ctx, const char *address, const char *reason) {
   struct broker *broker = ctx;
   uint64_t suppressed = 0;
@@ -273,5 +279,6 @@ struct net_events broker_net_events(struct broker *broker) {
       .message = net_message,
       .opened = net_opened,
       .closed = net_closed,
-      .refused = net_refused};
+      .refused = net_refused,
+      .failed = net_failed};
 }

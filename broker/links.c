@@ -32,7 +32,8 @@ static void connect_now(struct links *links, struct link *link) {
   uint8_t key[32];
   const char *why = "its key is not a valid point";
   link->connect_at = 0;
-  bool good = public_key_transport(&link->first_key, key) == 0;
+  link->used_key = link->config->keys.items[link->key];
+  bool good = public_key_transport(&link->used_key, key) == 0;
   for (int channel = 0; channel < CHANNELS && good; channel++)
     good = net_connect(
                links->net, link->endpoints[channel], key, channel, link->principal, &link->conns[channel], &why) == 0;
@@ -49,13 +50,23 @@ static struct link *link_of_conn(const struct links *links, uint64_t conn, int *
   return NULL;
 }
 
+static void log_key(const struct link *link) {
+  char key[IDENTITY_KEY_TEXT + 1];
+  if (link->config->keys.count == 1) return;
+  public_key_text(&link->used_key, key);
+  log_notice("links", link->principal, "connected to %s by key %zu of %zu: %s", link->endpoints[0], link->key + 1,
+      link->config->keys.count, key);
+}
+
 void links_opened(struct links *links, uint64_t conn) {
   int channel;
   struct link *link = link_of_conn(links, conn, &channel);
   if (!link) return;
   link->stands[channel] = true;
-  if (link->stands[CHANNEL_URGENT] && link->stands[CHANNEL_TELEMETRY])
-    node_opened(links->node, link->peer, link->conns[CHANNEL_URGENT], link->conns[CHANNEL_TELEMETRY]);
+  if (!link->stands[CHANNEL_URGENT] || !link->stands[CHANNEL_TELEMETRY]) return;
+  link->refused[0] = '\0';
+  log_key(link);
+  node_opened(links->node, link->peer, link->conns[CHANNEL_URGENT], link->conns[CHANNEL_TELEMETRY]);
 }
 
 void links_closed(struct links *links, uint64_t conn) {
@@ -63,6 +74,30 @@ void links_closed(struct links *links, uint64_t conn) {
   struct link *link = link_of_conn(links, conn, &channel);
   if (link) link->stands[channel] = false;
   node_closed(links->node, conn);
+}
+
+static void say_failed(struct links *links, struct link *link, bool unknown) {
+  char key[IDENTITY_KEY_TEXT + 1];
+  uint64_t suppressed;
+  public_key_text(&link->used_key, key);
+  if (unknown)
+    snprintf(link->refused, sizeof link->refused,
+        "refused: %s does not know our key: its `peers:` must name %s with it", link->endpoints[0], links->name);
+  else
+    snprintf(link->refused, sizeof link->refused,
+        "refused: who answers at %s does not hold the key %s that `peers:` has for %s", link->endpoints[0], key,
+        link->node);
+  if (log_allow(&link->limit, world_now(links->world).mono, &suppressed))
+    log_warning("links", link->principal, "%s (%llu more before)", link->refused, (unsigned long long)suppressed);
+}
+
+void links_failed(struct links *links, uint64_t conn, bool unknown) {
+  int channel;
+  struct link *link = link_of_conn(links, conn, &channel);
+  if (!link || link->connect_at) return; /* of both connections one tells it */
+  say_failed(links, link, unknown);
+  if (!unknown) link->key = (link->key + 1) % link->config->keys.count;
+  link->connect_at = world_now(links->world).mono + (unknown || !link->key ? LINK_RECONNECT_US : LINK_NEXT_KEY_US);
 }
 
 void links_close(struct links *links, uint64_t conn) {
@@ -131,6 +166,7 @@ static struct link *link_new(struct links *links, const char *principal, const c
   link->principal = mem_text(principal, strlen(principal));
   link->node = mem_text(node, strlen(node));
   link->is_peer = is_peer;
+  link->limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 4};
   links->items = mem_resize(links->items, links->count + 1, sizeof *links->items);
   links->items[links->count++] = link;
   table_put(&links->by_principal, bytes_text(principal), link);
@@ -176,17 +212,25 @@ static void read_rules(struct peer_rules *rules, const char *node, const struct 
 
 static bool text_same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
+/* Where the key that is used stands in the list now; 0: nowhere. */
+static size_t key_index(const struct public_key *used, const struct config_keys *keys) {
+  for (size_t i = 0; i < keys->count; i++)
+    if (memcmp(used->bytes, keys->items[i].bytes, sizeof used->bytes) == 0) return i;
+  return 0;
+}
+
 static bool connection_changed(const struct link *link, const struct broker_peer *peer) {
   return !text_same(link->endpoints[0], peer->connect.urgent) ||
-         !text_same(link->endpoints[1], peer->connect.telemetry) ||
-         memcmp(&link->first_key, &peer->keys.items[0], sizeof link->first_key) != 0;
+         !text_same(link->endpoints[1], peer->connect.telemetry) || !config_keys_contain(&peer->keys, &link->used_key);
 }
 
 static void configure_connection(struct links *links, struct link *link, const struct broker_peer *peer) {
   disconnect(links, link);
   forget_endpoints(link);
-  link->first_key = peer->keys.items[0];
+  link->refused[0] = '\0';
   link->connect_at = 0;
+  link->key = 0;
+  link->used_key = peer->keys.items[0];
   if (!peer->connect.urgent) return;
   link->endpoints[0] = mem_text(peer->connect.urgent, strlen(peer->connect.urgent));
   link->endpoints[1] = mem_text(peer->connect.telemetry, strlen(peer->connect.telemetry));
@@ -197,6 +241,7 @@ static void configure_peer(struct links *links, const struct broker_peer *peer) 
   bool fresh;
   struct link *link = link_get(links, "peer", peer->name, true, &fresh);
   link->config = peer;
+  link->key = key_index(&link->used_key, &peer->keys);
   peer_rules_deinit(&link->rules);
   read_rules(&link->rules, links->name, peer);
   uint64_t scope = peer_rules_scope(&link->rules);

@@ -7,10 +7,12 @@
  */
 #include "broker/peers.h"
 #include "broker/principals.h"
+#include "common/base/log.h"
 #include "common/net/net.h"
 #include "common/node/node.h"
 
 /* after a session that was refused or died; what ZeroMQ reconnects by itself is not waited for */
+#define LINK_NEXT_KEY_US (50 * MILLISECOND_US)
 #define LINK_RECONNECT_US SECOND_US
 
 struct link {
@@ -22,9 +24,12 @@ struct link {
   struct node_peer *peer;
   struct peer_rules rules; /* neighbours */
   uint64_t scope;
-  struct public_key first_key; /* what we connect to */
-  char *endpoints[CHANNELS];   /* of the connections that stand; NULL: we do not connect */
-  uint64_t conns[CHANNELS];    /* 0: none */
+  size_t key;                 /* of its keys: what we connect to; the next when that one fails */
+  struct public_key used_key; /* the same, also while a reload changes the list */
+  char refused[256];          /* why the last handshake failed; empty: it did not */
+  struct log_limit limit;
+  char *endpoints[CHANNELS]; /* of the connections that stand; NULL: we do not connect */
+  uint64_t conns[CHANNELS];  /* 0: none */
   bool stands[CHANNELS];
   int64_t connect_at; /* mono; 0: not due */
   bool wanted;        /* during a reload */
@@ -46,6 +51,8 @@ struct link *links_find(const struct links *links, const char *principal);
 struct link *links_of_address(const struct links *links, struct bytes address);
 void links_opened(struct links *links, uint64_t conn);
 void links_closed(struct links *links, uint64_t conn); /* by the network */
-void links_close(struct links *links, uint64_t conn);  /* the node wants it closed */
-int64_t links_tick(struct links *links, int64_t now);  /* opens what is due; returns when next, mono */
+/* The handshake failed: the peer's next key is tried soon, and the first again after LINK_RECONNECT_US. */
+void links_failed(struct links *links, uint64_t conn, bool unknown);
+void links_close(struct links *links, uint64_t conn); /* the node wants it closed */
+int64_t links_tick(struct links *links, int64_t now); /* opens what is due; returns when next, mono */
 #endif

@@ -120,6 +120,10 @@ static void net_message(void *ctx, uint64_t conn, int channel, const char *princ
 static void net_opened(void *ctx, uint64_t conn) { uplink_opened(&((struct gateway *)ctx)->uplink, conn); }
 static void net_closed(void *ctx, uint64_t conn) { uplink_closed(&((struct gateway *)ctx)->uplink, conn); }
 
+static void net_failed(void *ctx, uint64_t conn, bool unknown) {
+  uplink_failed(&((struct gateway *)ctx)->uplink, conn, unknown);
+}
+
 static void net_refused(void *ctx, const char *address, const char *reason) {
   struct gateway *gateway = ctx;
   static struct log_limit limit = {.interval_us = 10 * SECOND_US, .burst = 4};
@@ -152,7 +156,8 @@ static int open_net(struct gateway *gateway) {
       .message = net_message,
       .opened = net_opened,
       .closed = net_closed,
-      .refused = net_refused};
+      .refused = net_refused,
+      .failed = net_failed};
   return daemon_open_net(&gateway->daemon, &events);
 }
 

@@ -33,6 +33,7 @@ static void uplink_connect(struct uplink *uplink) {
   const char *endpoints[CHANNELS] = {endpoint->urgent, endpoint->telemetry};
   const char *why = "its key is not a valid point";
   uint8_t key[32];
+  uplink->failed = false;
   bool good = public_key_transport(uplink_key(uplink), key) == 0;
   for (int channel = 0; channel < CHANNELS && good; channel++)
     good = net_connect(
@@ -61,6 +62,7 @@ static void uplink_next(struct uplink *uplink) {
 void uplink_init(struct uplink *uplink, const char *province, const struct world *world, struct net *net,
     struct node *node, const struct gateway_broker *config) {
   *uplink = (struct uplink){.config = config, .world = world, .net = net, .node = node};
+  uplink->limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 4};
   snprintf(uplink->principal, sizeof uplink->principal, "broker %s", province);
   const struct node_peer_config peer = {
       .principal = uplink->principal, .node = province, .role = NODE_PEER_UPSTREAM, .connects = true, .owner = uplink};
@@ -102,6 +104,25 @@ void uplink_closed(struct uplink *uplink, uint64_t conn) {
   uplink->stands[channel] = false;
   uplink->act_at = uplink_now(uplink) + UPLINK_PATIENCE_US; /* ZeroMQ tries again by itself meanwhile */
   node_closed(uplink->node, conn);
+}
+
+void uplink_failed(struct uplink *uplink, uint64_t conn, bool unknown) {
+  char key[IDENTITY_KEY_TEXT + 1];
+  uint64_t suppressed;
+  int64_t now = uplink_now(uplink);
+  if (uplink_channel(uplink, conn) < 0 || uplink->failed) return; /* of both connections one tells it */
+  uplink->failed = true;
+  uplink->act_at = now; /* the next endpoint or key, at the next tick: not from within the network's call */
+  if (!log_allow(&uplink->limit, now, &suppressed)) return;
+  public_key_text(uplink_key(uplink), key);
+  if (unknown)
+    log_warning("uplink", uplink->principal,
+        "refused: %s does not know our key: its `stations:` must have this station with it (%llu more before)",
+        uplink_endpoint(uplink), (unsigned long long)suppressed);
+  else
+    log_warning("uplink", uplink->principal,
+        "refused: who answers at %s does not hold the key %s that `broker:` has for it (%llu more before)",
+        uplink_endpoint(uplink), key, (unsigned long long)suppressed);
 }
 
 void uplink_close(struct uplink *uplink, uint64_t conn) {

@@ -93,7 +93,10 @@ static void monitor_run(struct net *net, struct net_socket *socket) {
   while (!net->changed && net_monitor_next(&socket->monitor, &event)) {
     if (event.kind == NET_MONITOR_REFUSED) {
       net->stats.refused_handshakes++;
-      events->refused(events->ctx, event.address, event.reason);
+      if (!socket->listens && events->failed)
+        events->failed(events->ctx, socket->conn, event.unknown);
+      else
+        events->refused(events->ctx, event.address, event.reason);
     } else if (!socket->listens && (event.kind == NET_MONITOR_OPENED) != socket->open) {
       socket->open = event.kind == NET_MONITOR_OPENED;
       (socket->open ? events->opened : events->closed)(events->ctx, socket->conn);

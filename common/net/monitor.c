@@ -85,7 +85,8 @@ static bool raw_next(void *zmq, struct raw *raw) {
 
 static void describe_failure(struct net_monitor_event *event, const struct raw *raw) {
   *event = (struct net_monitor_event){.kind = NET_MONITOR_REFUSED};
-  if (raw->kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+  event->unknown = raw->kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+  if (event->unknown)
     snprintf(event->reason, sizeof event->reason, "the key is not known (status %u)", raw->value);
   else if (raw->kind == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
     snprintf(event->reason, sizeof event->reason, "not our protocol (0x%x)", raw->value);

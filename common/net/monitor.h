@@ -14,6 +14,7 @@ struct net_monitor_event {
   enum net_monitor_kind kind;
   char address[NET_MONITOR_ADDRESS]; /* the remote's, "tcp://HOST:PORT"; "" where it is not known */
   char reason[64];                   /* REFUSED: why */
+  bool unknown;                      /* REFUSED: by an answer, that the key is not known */
 };
 
 struct net_monitor_remote {

@@ -35,6 +35,10 @@ struct net_events {
   /* A handshake failed or a stranger knocked: address is the remote's where known ("tcp://HOST:PORT"), else "". Bound
    * lines yourself. */
   void (*refused)(void *ctx, const char *address, const char *reason);
+  /* The handshake of a connection that we asked for failed, and ZeroMQ tries it again. unknown: the other side does not
+   * know our key; else it broke off: who answers does not hold the key that we have for it, speaks no protocol of ours,
+   * or ends just now. NULL: told as `refused`. */
+  void (*failed)(void *ctx, uint64_t conn, bool unknown);
 };
 
 struct net_options {

@@ -19,7 +19,9 @@ struct end {
   struct identity_transport transport;
   const uint8_t *known; /* the transport key that is authorised; NULL: none */
   char order[4096];     /* one letter a message: u or t */
-  size_t messages, opened, closed, refused;
+  size_t messages, opened, closed, refused, failed;
+  uint64_t failed_conn;
+  bool failed_unknown;
   uint64_t conn;
   char principal[64];
   char last[64];
@@ -59,6 +61,12 @@ static void on_closed(void *ctx, uint64_t conn) {
   (void)conn;
   ((struct end *)ctx)->closed++;
 }
+static void on_failed(void *ctx, uint64_t conn, bool unknown) {
+  struct end *end = ctx;
+  end->failed_conn = conn;
+  end->failed_unknown = unknown;
+  end->failed++;
+}
 static void on_refused(void *ctx, const char *address, const char *reason) {
   struct end *end = ctx;
   assert_true(*reason);
@@ -74,6 +82,7 @@ static void end_init(struct end *end) {
   identity_free(identity);
   struct net_options options = {
       .transport = end->transport, .events = {end, principal_of, on_message, on_opened, on_closed, on_refused}};
+  options.events.failed = on_failed;
   assert_int_equal(net_new(&end->net, &options), 0);
 }
 
@@ -171,6 +180,9 @@ static void a_stranger_is_refused(void **state) {
   UNTIL(p.server.refused > 0, p.client, p.server);
   assert_memory_equal(p.server.refused_address, "tcp://127.0.0.1:", 16);
   assert_string_not_equal(p.server.refused_address, p.urgent); /* whose it is, not ours */
+  UNTIL(p.client.failed > 0, p.client, p.server);
+  assert_true(p.client.failed_unknown && p.client.failed_conn == p.conn_urgent);
+  assert_int_equal(p.client.refused, 0);
   assert_int_equal(p.client.opened, 0);
   assert_int_equal(net_send(p.client.net, p.conn_urgent, bytes_text("x")), NET_FULL);
   assert_int_equal(p.server.messages, 0);
@@ -245,6 +257,21 @@ static void *raw_dealer(struct pair *p, void *context, const char *endpoint, con
   zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, p->client.transport.secret_key, 32);
   assert_int_equal(zmq_connect(socket, endpoint), 0);
   return socket;
+}
+
+/* We expect another key of who listens there: told to who asked for the connection, and at once. */
+static void a_wrong_server_key_is_told(void **state) {
+  (void)state;
+  struct pair p;
+  const char *why = "";
+  pair_init(&p, "127.0.0.1");
+  assert_int_equal(
+      net_connect(p.client.net, p.urgent, p.client.transport.public_key, 0, "broker", &p.conn_urgent, &why), 0);
+  UNTIL(p.client.failed > 0, p.client, p.server);
+  assert_false(p.client.failed_unknown);
+  assert_true(p.client.failed_conn == p.conn_urgent);
+  assert_int_equal(p.client.opened, 0);
+  pair_deinit(&p);
 }
 
 static void multipart_and_oversize_are_refused(void **state) {
@@ -390,6 +417,7 @@ int main(void) {
       cmocka_unit_test(messages_go_both_ways),
       cmocka_unit_test(urgent_is_taken_first),
       cmocka_unit_test(a_stranger_is_refused),
+      cmocka_unit_test(a_wrong_server_key_is_told),
       cmocka_unit_test(a_port_scanner_is_named),
       cmocka_unit_test(the_probe_finds_a_lax_handler),
       cmocka_unit_test(a_revoked_key_gets_nothing_through),
