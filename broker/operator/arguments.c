@@ -1,5 +1,6 @@
 #include "broker/operator/arguments.h"
 #include "common/base/units.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,9 +54,10 @@ static int read_time(struct arguments *arguments, const char *text, int64_t *us)
 
 static int read_count(const char *text, int64_t *number) {
   char *end;
+  errno = 0;
   long long value = strtoll(text, &end, 10);
   *number = value;
-  return *text && !*end && value > 0 ? 0 : ARGUMENTS_WRONG;
+  return *text >= '0' && *text <= '9' && !*end && value > 0 && errno == 0 ? 0 : ARGUMENTS_WRONG;
 }
 
 static int read_value(struct arguments *arguments, struct argument *argument) {

@@ -7,7 +7,10 @@
 #include <wchar.h>
 
 void follower_init(struct follower *follower) { *follower = (struct follower){0}; }
-void follower_deinit(struct follower *follower) { table_deinit(&follower->units, free); }
+void follower_deinit(struct follower *follower) {
+  table_deinit(&follower->units, free);
+  table_deinit(&follower->greatest, free);
+}
 
 static char *text_of(struct bytes from) { return mem_text(from.data, from.len); }
 
@@ -98,6 +101,49 @@ static void mark(struct follower *follower, enum lane lane, uint64_t position, u
   follower->marks[lane].within = within;
 }
 
+/* ---- what was taken ---- */
+
+void follower_again(struct follower *follower) {
+  for (int lane = 0; lane < LANES; lane++) {
+    follower->taken_then[lane] = follower->taken[lane];
+    follower->marks[lane].moved = false; /* the node takes no acknowledgement of what it has not sent again */
+  }
+}
+
+struct origin {
+  uint8_t bytes[1 + sizeof(struct epoch) + ADDRESS_MAX + 8];
+  size_t len;
+};
+
+static struct origin origin_of(const struct block *block, enum lane lane) {
+  struct origin origin = {.bytes = {(uint8_t)lane}, .len = 1};
+  size_t room = sizeof origin.bytes - 1 - sizeof block->epoch,
+         stream = block->stream.len < room ? block->stream.len : room;
+  memcpy(origin.bytes + 1, &block->epoch, sizeof block->epoch);
+  memcpy(origin.bytes + 1 + sizeof block->epoch, block->stream.data, stream);
+  origin.len += sizeof block->epoch + stream;
+  return origin;
+}
+
+/* Records up to this sequence are not wanted of this entry: 0, or where it was taken before. */
+static uint64_t taken_before(
+    const struct follower *follower, const struct block *block, enum lane lane, uint64_t position) {
+  if (position > follower->taken_then[lane]) return 0;
+  struct origin origin = origin_of(block, lane);
+  const uint64_t *greatest = table_get(&follower->greatest, bytes_of(origin.bytes, origin.len));
+  return greatest ? *greatest : 0;
+}
+
+static void remember(
+    struct follower *follower, const struct block *block, enum lane lane, uint64_t position, uint64_t sequence) {
+  struct origin origin = origin_of(block, lane);
+  struct bytes key = bytes_of(origin.bytes, origin.len);
+  uint64_t *greatest = table_get(&follower->greatest, key);
+  if (!greatest) table_put(&follower->greatest, key, greatest = mem_alloc(sizeof *greatest));
+  if (*greatest < sequence) *greatest = sequence;
+  if (follower->taken[lane] < position) follower->taken[lane] = position;
+}
+
 bool follower_take(
     struct follower *follower, enum lane lane, uint64_t position, struct bytes bytes, struct buffer *out) {
   struct block block;
@@ -110,15 +156,19 @@ bool follower_take(
     mark(follower, lane, position, 0);
     return true;
   }
+  uint64_t before = taken_before(follower, &block, lane, position), sequence = 0;
   bool more = true;
+  if (skip < before) skip = before;
   while (more && block_reader_next(reader, &record) == 0) {
-    if (record.sequence <= skip) continue;
+    sequence = record.sequence;
+    if (sequence <= skip) continue;
     if (record.kind == RECORD_DESCRIPTOR) learn_unit(follower, &record);
     if (!is_wanted(follower, &record)) continue;
     put_record(follower, &block, &record, lane, out);
     more = ++follower->count != follower->most;
   }
   block_reader_free(reader);
+  remember(follower, &block, lane, position, sequence);
   if (more)
     mark(follower, lane, position, 0);
   else

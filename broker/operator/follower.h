@@ -3,6 +3,10 @@
 /*
  * What `tail` does with the blocks it gets: picks the records that are wanted, writes them as lines, and remembers how
  * far the reader may acknowledge once these lines are written out. Pure: blocks in, bytes out.
+ *
+ * After a break (follower_again) the node sends anew what was not acknowledged, or all of what was asked for; what has
+ * been taken is recognised and not written twice. It is recognised by place and number together: places of a store that
+ * was restored from a copy are given again, to other records.
  */
 #include "common/base/table.h"
 #include "common/record/block.h"
@@ -22,12 +26,17 @@ struct follower {
   struct {
     bool moved;
     uint64_t position, within;
-  } marks[LANES]; /* what the lines so far stand for */
+  } marks[LANES];             /* what the lines so far stand for */
+  uint64_t taken[LANES];      /* the last entry taken whole */
+  uint64_t taken_then[LANES]; /* as it was at the last break */
+  struct table greatest;      /* lane, epoch, stream -> the greatest sequence taken */
   uint64_t malformed;
 };
 void follower_init(struct follower *follower);
 void follower_deinit(struct follower *follower);
 void follower_unit(struct follower *follower, struct bytes address, struct bytes unit);
+/* The connection broke: what follows may begin before what was taken. */
+void follower_again(struct follower *follower);
 /* Appends the lines of a block. False: `most` is reached, nothing more is wanted. */
 bool follower_take(
     struct follower *follower, enum lane lane, uint64_t position, struct bytes block, struct buffer *out);

@@ -45,6 +45,11 @@ static int misuse(const char *what, const char *which) {
   return EXIT_CODE_USAGE;
 }
 
+static int misuse_of_verb(const struct verb *verb, const char *what) {
+  struct call call = {.verb = verb};
+  return verb ? (int)verb_misused(&call, "%s", what) : misuse(what, "");
+}
+
 static const char *config_path(const struct arguments *arguments, char *room, size_t size) {
   const char *path = arguments_text(arguments, "config"), *home = getenv("HOME");
   if (!path) path = getenv("RIVERBUS_CONFIG");
@@ -74,9 +79,9 @@ int main(int argc, char **argv) {
   const struct verb *verb = name ? verb_find(name) : NULL;
   arguments.now = world_now(&world_system).wall;
   arguments.offset = view_zone();
-  if (name && !verb) return misuse("there is no verb ", name);
+  if (name && !verb) return misuse("there is no verb ", *name ? name : "\"\"");
   if (arguments_parse(&arguments, argc, argv, common, verb ? verb->options : none))
-    return misuse(arguments.problem, "");
+    return misuse_of_verb(verb, arguments.problem);
   if (arguments_has(&arguments, "version")) return puts("riverbus " RIVERBUS_VERSION) < 0;
   if (arguments_has(&arguments, "help")) return verb ? print_verb_help(verb) : print_help();
   if (!verb) return misuse("a verb is needed", "");

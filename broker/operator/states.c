@@ -38,6 +38,12 @@ enum exit_code state_exit_of(const json_t *state) {
   return state_exit(known, code ? code_parse(bytes_text(code)) : CODE_NONE);
 }
 
+void state_catch_signals(void) {
+  struct sigaction action = {.sa_handler = on_interrupt};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
 struct waiting {
   const struct call *call;
   uint64_t id;
@@ -59,15 +65,18 @@ static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, 
   state_print(waiting->call, body);
 }
 
-static enum exit_code say_lost(const struct client *client, const char *command_id) {
-  char hint[160];
-  snprintf(hint, sizeof hint, "The command may have been taken. Ask with: riverbus follow %s", command_id);
+static enum exit_code say_lost(const struct client *client, const struct waiting *waiting, const char *command_id) {
+  char hint[200];
+  snprintf(hint, sizeof hint, "%s Ask with: riverbus follow %s",
+      waiting->accepted ? "The command goes on; nobody is told here what became of it."
+                        : "The command may have been taken. Do not send it again under another id.",
+      command_id);
   complain("no-answer", hint, "%s", client_lost(client));
   return EXIT_CODE_UNKNOWN;
 }
 
 static enum exit_code say_open(const struct waiting *waiting, const char *command_id) {
-  fprintf(stderr, "riverbus: the command %s; follow it with: riverbus follow %s\n",
+  notice("the command %s; follow it with: riverbus follow %s",
       waiting->accepted ? interrupted ? "goes on" : "is still open" : "may or may not have been taken", command_id);
   return waiting->accepted ? EXIT_CODE_OPEN : EXIT_CODE_UNKNOWN;
 }
@@ -76,8 +85,6 @@ enum exit_code state_wait(const struct call *call, struct client *client, uint64
     int64_t until_us, bool only_accepted) {
   struct waiting waiting = {call, id, false, false, EXIT_CODE_OPEN};
   struct client_events events = {.ctx = &waiting, .reply = take};
-  struct sigaction action = {.sa_handler = on_interrupt};
-  sigaction(SIGINT, &action, NULL);
   client_set_events(client, &events);
   bool there = true;
   while (there && !waiting.done && !interrupted && !(only_accepted && waiting.accepted)) {
@@ -87,7 +94,7 @@ enum exit_code state_wait(const struct call *call, struct client *client, uint64
   }
   client_set_events(client, &(struct client_events){0});
   if (waiting.done) return waiting.code;
-  if (!there) return say_lost(client, command_id);
+  if (!there) return say_lost(client, &waiting, command_id);
   if (only_accepted && waiting.accepted) return waiting.code;
   return say_open(&waiting, command_id);
 }

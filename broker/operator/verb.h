@@ -31,6 +31,11 @@ enum exit_code verb_misused(const struct call *call, const char *format, ...) __
 /* The exit code when standard output has been written: DONE, or ERROR with the reason said. A reader that closed is no
  * error. */
 enum exit_code verb_written(enum exit_code code);
+/* What can be checked before connecting: DONE, or USAGE with what is allowed said. */
+enum exit_code verb_check_patterns(const struct call *call); /* of the operands */
+int64_t verb_until(int64_t wait_us);                         /* the moment (mono) when a wait that begins now is over */
+enum exit_code verb_check_id(const struct call *call, const char *id);
+bool verb_reader_is_good(const char *name); /* as broker/readers.c wants a durable reader's name */
 /* ["pattern", ...] of the operands. */
 json_t *verb_patterns(const struct call *call);
 
@@ -38,8 +43,11 @@ json_t *verb_patterns(const struct call *call);
 /* Prints one state: a line, or JSON. */
 void state_print(const struct call *call, const json_t *state);
 enum exit_code state_exit_of(const json_t *state);
-/* Follows request `id` until its last reply, a final state, `until_us` (mono; INT64_MAX: for ever), or SIGINT. asked: a
- * command was sent, so that a lost connection means that its outcome is not known. */
+/* SIGINT and SIGTERM end state_wait instead of the process: call it before the command is sent. */
+void state_catch_signals(void);
+/* Follows request `id` until its last reply, `until_us` (mono), SIGINT or SIGTERM, or with only_accepted the first
+ * state. Where the outcome is not known then it says how to ask for it; EXIT_CODE_OPEN where a state was heard, else
+ * EXIT_CODE_UNKNOWN. */
 enum exit_code state_wait(const struct call *call, struct client *client, uint64_t id, const char *command_id,
     int64_t until_us, bool only_accepted);
 #endif

@@ -71,9 +71,13 @@ static enum exit_code show(const struct call *call, struct client *client, const
 
 static enum exit_code run(const struct call *call) {
   struct client *client;
-  enum exit_code code = client_open(&client, call->config);
-  if (code == EXIT_CODE_DONE)
-    code = call->arguments->operand_count ? show(call, client, call->arguments->operands[0]) : list(call, client);
+  const struct arguments *a = call->arguments;
+  enum exit_code code = a->operand_count ? verb_check_id(call, a->operands[0]) : EXIT_CODE_DONE;
+  if (code == EXIT_CODE_DONE && a->operand_count && (arguments_has(a, "open") || arguments_has(a, "since")))
+    code = verb_misused(call, "an ID excludes --open and --since");
+  if (code != EXIT_CODE_DONE) return code;
+  code = client_open(&client, call->config);
+  if (code == EXIT_CODE_DONE) code = a->operand_count ? show(call, client, a->operands[0]) : list(call, client);
   client_close(client);
   return verb_written(code);
 }

@@ -1,15 +1,17 @@
 /* riverbus follow ID */
 #include "broker/operator/verb.h"
-#include "common/base/world.h"
 
 static enum exit_code run(const struct call *call) {
   struct client *client;
   const char *id = call->arguments->operands[0];
-  enum exit_code code = client_open(&client, call->config);
+  enum exit_code code = verb_check_id(call, id);
+  if (code != EXIT_CODE_DONE) return code;
+  code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) {
-    int64_t wait = arguments_number(call->arguments, "wait", INT64_MAX / 2);
+    int64_t wait = arguments_number(call->arguments, "wait", INT64_MAX);
+    state_catch_signals();
     uint64_t request = client_request(client, json_pack("{s:s,s:s}", "verb", "follow", "id", id), REQUEST_WINDOW_MAX);
-    code = state_wait(call, client, request, id, world_now(&world_system).mono + wait, false);
+    code = state_wait(call, client, request, id, verb_until(wait), false);
   }
   client_close(client);
   return verb_written(code);

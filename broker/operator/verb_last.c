@@ -38,7 +38,9 @@ static void take(void *ctx, const json_t *reply) {
 
 static enum exit_code run(const struct call *call) {
   struct client *client;
-  enum exit_code code = client_open(&client, call->config);
+  enum exit_code code = verb_check_patterns(call);
+  if (code != EXIT_CODE_DONE) return code;
+  code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) {
     const struct view_column columns[] = {
         {"address", false}, {"value", true}, {"quality", false}, {"age", true}, {view_zone_title("time"), false}};

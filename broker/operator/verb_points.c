@@ -41,7 +41,9 @@ static enum exit_code run(const struct call *call) {
   static const struct view_column columns[] = {{"address", false}, {"type", false}, {"unit", false},
       {"writable", false}, {"takes", false}, {"description", false}};
   struct client *client;
-  enum exit_code code = client_open(&client, call->config);
+  enum exit_code code = verb_check_patterns(call);
+  if (code != EXIT_CODE_DONE) return code;
+  code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) {
     struct points points = {call, call->json ? NULL : view_new(columns, 6), 0};
     json_t *patterns = call->arguments->operand_count ? verb_patterns(call) : json_pack("[s]", "#");

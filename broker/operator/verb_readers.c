@@ -34,16 +34,28 @@ static enum exit_code list(const struct call *call, struct client *client) {
   return code;
 }
 
+static void print_removed(const char *name) {
+  json_t *row = json_pack("{s:s,s:b}", "name", name, "removed", 1);
+  view_print_json(row);
+  json_decref(row);
+}
+
+static enum exit_code remove_one(const struct call *call, struct client *client, const char *name) {
+  json_t *body = json_pack("{s:s,s:s}", "verb", "readers-remove", "name", name);
+  enum exit_code code = client_ask(client, body, NULL, NULL);
+  if (code == EXIT_CODE_DONE && call->json) print_removed(name);
+  return code;
+}
+
 static enum exit_code run(const struct call *call) {
   struct client *client;
   const struct arguments *a = call->arguments;
   if (a->operand_count && (a->operand_count != 2 || strcmp(a->operands[0], "remove") != 0))
     return verb_misused(call, "remove NAME, or nothing, is expected");
+  if (a->operand_count && !verb_reader_is_good(a->operands[1]))
+    return verb_misused(call, "a reader's name is 1 to 128 bytes of UTF-8 without control characters");
   enum exit_code code = client_open(&client, call->config);
-  if (code == EXIT_CODE_DONE && a->operand_count)
-    code = client_ask(client, json_pack("{s:s,s:s}", "verb", "readers-remove", "name", a->operands[1]), NULL, NULL);
-  else if (code == EXIT_CODE_DONE)
-    code = list(call, client);
+  if (code == EXIT_CODE_DONE) code = a->operand_count ? remove_one(call, client, a->operands[1]) : list(call, client);
   client_close(client);
   return verb_written(code);
 }

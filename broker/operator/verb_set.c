@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define DEADLINE_US (60 * SECOND_US)
+#define DEADLINE_MAX_US (365 * 24 * 3600 * SECOND_US) /* a broker's max-deadline is far below */
 #define WAIT_US (120 * SECOND_US)
 #define CLOCK_LIMIT_US (2 * SECOND_US)
 
@@ -47,8 +48,6 @@ static enum exit_code sign(
     snprintf(setting->id, sizeof setting->id, "%s", id);
   else
     command_id_new(&world_system, setting->id);
-  if (id && (strlen(id) > COMMAND_ID_MAX || !command_id_is_good(bytes_text(id))))
-    return verb_misused(call, "--id %s is not 1 to 64 of A-Z a-z 0-9 . _ -", id);
   struct command *command = &setting->command;
   *command = (struct command){.verb = COMMAND_SET,
       .id = bytes_text(setting->id),
@@ -57,8 +56,8 @@ static enum exit_code sign(
       .deadline = now + arguments_number(a, "deadline", DEADLINE_US),
       .basis = bytes_text(basis)};
   if (value_parse(bytes_text(a->operands[1]), type, &command->value))
-    return verb_misused(
-        call, "%s is not a %s, as the point %s is", a->operands[1], value_type_name(type), a->operands[0]);
+    return verb_misused(call, "\"%s\" is no %s, but that is what the point %s takes", a->operands[1],
+        value_type_name(type), a->operands[0]);
   int outcome = command_sign(&setting->bytes, command, client_identity(client), &why);
   if (outcome == 0) return EXIT_CODE_DONE;
   return verb_misused(call, "the command cannot be signed: %s",
@@ -88,26 +87,48 @@ static void print_id(const struct call *call, const struct setting *setting, con
 
 static enum exit_code set(const struct call *call, struct client *client, struct setting *setting) {
   enum value_type type;
-  const char *why = NULL;
-  if (address_check(bytes_text(call->arguments->operands[0]), &why))
-    return verb_misused(call, "%s is not an address: %s", call->arguments->operands[0], why);
   enum exit_code code = check_clock_with_broker(client);
   if (code == EXIT_CODE_DONE) code = ask_type(client, call->arguments->operands[0], &type);
   if (code == EXIT_CODE_DONE) code = sign(call, client, setting, type);
   if (code != EXIT_CODE_DONE) return code;
-  print_id(call, setting, client);
   bool no_wait = arguments_has(call->arguments, "no-wait");
-  int64_t until = world_now(&world_system).mono + arguments_number(call->arguments, "wait", WAIT_US);
+  int64_t until = verb_until(arguments_number(call->arguments, "wait", WAIT_US));
+  state_catch_signals(); /* from here on whoever interrupts is told how to follow the command */
+  print_id(call, setting, client);
   uint64_t id = client_command(client, buffer_bytes(&setting->bytes), REQUEST_WINDOW_MAX);
   return state_wait(call, client, id, setting->id, until, no_wait);
+}
+
+static enum exit_code check_options(const struct call *call) {
+  const struct arguments *a = call->arguments;
+  const char *id = arguments_text(a, "id"), *basis = arguments_text(a, "basis");
+  int64_t deadline = arguments_number(a, "deadline", DEADLINE_US);
+  if (arguments_has(a, "wait") && arguments_has(a, "no-wait"))
+    return verb_misused(call, "--wait and --no-wait exclude each other");
+  if (deadline <= 0 || deadline > DEADLINE_MAX_US)
+    return verb_misused(
+        call, "--deadline %s is not within 0s and %s", arguments_text(a, "deadline"), view_us(DEADLINE_MAX_US));
+  if (basis && (strlen(basis) > COMMAND_BASIS_MAX || !bytes_is_utf8(bytes_text(basis))))
+    return verb_misused(call, "--basis is longer than %d bytes, or not UTF-8", COMMAND_BASIS_MAX);
+  return id ? verb_check_id(call, id) : EXIT_CODE_DONE;
+}
+
+static enum exit_code check(const struct call *call) {
+  const char *address = call->arguments->operands[0], *why = NULL;
+  struct bytes value = bytes_text(call->arguments->operands[1]);
+  if (address_check(bytes_text(address), &why))
+    return verb_misused(call, "\"%s\" is no address: %s (province/station/device/point)", address, why);
+  if (value.len > COMMAND_MAX || !bytes_is_utf8(value))
+    return verb_misused(call, "the value is longer than %d bytes, or not UTF-8", COMMAND_MAX);
+  return check_options(call);
 }
 
 static enum exit_code run(const struct call *call) {
   struct client *client;
   struct setting setting = {0};
-  if (arguments_has(call->arguments, "wait") && arguments_has(call->arguments, "no-wait"))
-    return verb_misused(call, "--wait and --no-wait exclude each other");
-  enum exit_code code = client_open(&client, call->config);
+  enum exit_code code = check(call);
+  if (code != EXIT_CODE_DONE) return code;
+  code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) code = set(call, client, &setting);
   buffer_deinit(&setting.bytes);
   client_close(client);

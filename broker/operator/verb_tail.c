@@ -24,6 +24,7 @@ struct tail {
   bool durable;
   bool finished; /* the count is reached */
   bool last;     /* the broker ended the request */
+  bool gaps;     /* a break may cost records: neither durable nor asked for from a certain place on */
   enum exit_code code;
   uint64_t owed; /* credit to be given when what it bought is written out */
   bool pulled;   /* there were lines since the last flush */
@@ -110,7 +111,7 @@ static bool turn(struct tail *tail, int64_t timeout_us) {
   return there;
 }
 
-/* ---- the whole ---- */
+/* ---- the beginning ---- */
 
 static json_t *request_of(const struct call *call) {
   const struct arguments *a = call->arguments;
@@ -129,9 +130,6 @@ static json_t *request_of(const struct call *call) {
 
 static void prepare(struct tail *tail) {
   const struct arguments *a = tail->call->arguments;
-  struct sigaction action = {.sa_handler = on_interrupt};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
   follower_init(&tail->follower);
   tail->follower.form = arguments_has(a, "quiet") ? FOLLOWER_QUIET : tail->call->json ? FOLLOWER_JSON : FOLLOWER_TABLE;
   tail->follower.all = arguments_has(a, "all");
@@ -140,6 +138,7 @@ static void prepare(struct tail *tail) {
   tail->follower.colour = output_has_colour();
   tail->follower.zone = view_zone();
   tail->durable = arguments_has(a, "durable");
+  tail->gaps = !tail->durable && !arguments_has(a, "since") && !arguments_has(a, "from-start");
   output_init(&tail->output);
 }
 
@@ -152,20 +151,77 @@ static void finish(struct tail *tail) {
          client_turn(tail->client, NULL, 0, 100 * MILLISECOND_US)) {}
 }
 
-static enum exit_code follow(struct tail *tail) {
-  client_set_events(tail->client, &(struct client_events){tail, on_reply, on_records});
+/* ---- a break ---- */
+
+/* Nothing is asked for while lines wait: what a stalled reader costs stays bounded however often the connection breaks.
+ */
+static void wait_for_reader(struct tail *tail) {
+  while (!interrupted && !output_failed(tail) && !output_flush(&tail->output) && tail->output.waits) {
+    struct pollfd fd = {.fd = tail->output.fd, .events = POLLOUT};
+    poll(&fd, 1, 1000);
+  }
+}
+
+static void begin(struct tail *tail) {
+  tail->owed = 0;
   tail->id = client_request(tail->client, request_of(tail->call), WINDOW);
+}
+
+static void say_again(const struct tail *tail) {
+  const char *endpoint = client_endpoint(tail->client);
+  if (tail->gaps)
+    notice("connected to %s again; records that came meanwhile may be missing here (--durable NAME misses none)",
+        endpoint);
+  else
+    notice("connected to %s again, going on where it broke", endpoint);
+}
+
+/* Tries until there is a session again. False: interrupted, the output failed, or we are refused for good (code). */
+static bool reconnect(struct tail *tail) {
+  enum client_standing standing = CLIENT_TRIES;
+  bool stranger = false;
+  notice("%s; trying again until it stands", client_lost(tail->client));
+  wait_for_reader(tail);
+  client_again(tail->client);
+  follower_again(&tail->follower);
+  while (standing == CLIENT_TRIES && !interrupted && !output_failed(tail)) {
+    standing = client_try(tail->client, NULL, 0, SECOND_US);
+    if (standing == CLIENT_TRIES && client_meets_stranger(tail->client) && !stranger) client_complain(tail->client);
+    stranger = stranger || client_meets_stranger(tail->client);
+  }
+  if (standing == CLIENT_REFUSED) tail->code = client_complain(tail->client);
+  tail->last = standing == CLIENT_REFUSED;
+  if (standing != CLIENT_STANDS) return false;
+  say_again(tail);
+  begin(tail);
+  return true;
+}
+
+/* ---- the whole ---- */
+
+/* True: to the end that was asked for, with the session standing. */
+static bool follow_on(struct tail *tail) {
+  for (;;) {
+    bool there = true;
+    while (there && !tail->last && !tail->finished && !interrupted && !output_failed(tail))
+      there = turn(tail, SECOND_US);
+    if (there || tail->last) return !tail->last;
+    if (tail->finished || interrupted || output_failed(tail) || !reconnect(tail)) return false;
+  }
+}
+
+static enum exit_code follow(struct tail *tail) {
   int64_t began = world_now(&world_system).mono;
-  bool there = true;
-  while (there && !tail->last && !tail->finished && !interrupted && !output_failed(tail)) there = turn(tail, SECOND_US);
+  client_set_events(tail->client, &(struct client_events){tail, on_reply, on_records});
+  begin(tail);
+  bool there = follow_on(tail);
   int64_t took = world_now(&world_system).mono - began;
   if (tail->last) return tail->code;
-  if (!there) {
-    complain("not-reachable", NULL, "%s", client_lost(tail->client));
-    return EXIT_CODE_NOT_REACHABLE;
-  }
   tail->finished = true;
-  finish(tail);
+  if (there)
+    finish(tail);
+  else
+    output_drain(&tail->output);
   if (arguments_has(tail->call->arguments, "quiet"))
     fprintf(stderr, "%llu records in %s\n", (unsigned long long)tail->follower.count, view_us(took));
   if (!tail->output.error) return EXIT_CODE_DONE;
@@ -173,13 +229,34 @@ static enum exit_code follow(struct tail *tail) {
   return EXIT_CODE_ERROR;
 }
 
-static enum exit_code run(const struct call *call) {
-  struct tail tail = {.call = call};
+static enum exit_code check(const struct call *call) {
   const struct arguments *a = call->arguments;
+  const char *durable = arguments_text(a, "durable");
+  enum lane lane;
   if (arguments_has(a, "since") && arguments_has(a, "from-start"))
     return verb_misused(call, "--since and --from-start exclude each other");
+  if (arguments_has(a, "trace") && !call->json) return verb_misused(call, "--trace is for --json");
+  for (size_t i = 0; i < a->option_count; i++)
+    if (strcmp(a->options[i].spec->name, "lane") == 0 && lane_parse(bytes_text(a->options[i].text), &lane))
+      return verb_misused(call, "--lane %s is none: urgent, live or backfill", a->options[i].text);
+  if (durable && !verb_reader_is_good(durable))
+    return verb_misused(call, "--durable needs a name of 1 to 128 bytes of UTF-8 without control characters");
+  return verb_check_patterns(call);
+}
+
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = on_interrupt};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+static enum exit_code run(const struct call *call) {
+  struct tail tail = {.call = call};
+  enum exit_code code = check(call);
+  if (code != EXIT_CODE_DONE) return code;
   prepare(&tail);
-  enum exit_code code = client_open(&tail.client, call->config);
+  code = client_open(&tail.client, call->config);
+  catch_signals(); /* not before: nothing has begun that would have to be ended in order */
   if (code == EXIT_CODE_DONE) code = follow(&tail);
   client_close(tail.client);
   output_deinit(&tail.output);
@@ -202,5 +279,7 @@ const struct verb verb_tail = {"tail", "PATTERN... [options]", "follows records:
     "Begins now, unless --since, --from-start or --durable say otherwise. With --durable nothing is missed between "
     "runs: a place\n"
     "moves when the lines are written out; a run that is killed may repeat lines, whose numbers tell.\n"
+    "Where the connection breaks it goes on by itself as soon as the broker is there again: exactly with --durable,\n"
+    "--since and --from-start; else what came meanwhile may be missing, and standard error says so.\n"
     "T is RFC 3339, YYYY-MM-DD[ HH:MM[:SS]] in the local zone, or an age such as 2h.",
     options, 1, 64, run};

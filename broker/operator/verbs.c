@@ -1,4 +1,7 @@
 #include "broker/operator/verb.h"
+#include "common/command/command.h"
+#include "common/base/world.h"
+#include "common/record/address.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +33,37 @@ enum exit_code verb_written(enum exit_code code) {
   if (errno == EPIPE) return code;
   complain("output", NULL, "standard output cannot be written: %s", strerror(errno));
   return EXIT_CODE_ERROR;
+}
+
+enum exit_code verb_check_patterns(const struct call *call) {
+  for (size_t i = 0; i < call->arguments->operand_count; i++) {
+    struct pattern *pattern;
+    const char *why = NULL, *text = call->arguments->operands[i];
+    if (pattern_new(&pattern, bytes_text(text), &why))
+      return verb_misused(call,
+          "\"%s\" is no pattern: %s (an address in which a segment may be + and the last may be #, quoted for the "
+          "shell: 'chongqing/+/gauge-1/#')",
+          text, why);
+    pattern_free(pattern);
+  }
+  return EXIT_CODE_DONE;
+}
+
+int64_t verb_until(int64_t wait_us) {
+  return world_now(&world_system).mono + (wait_us < INT64_MAX / 2 ? wait_us : INT64_MAX / 2);
+}
+
+enum exit_code verb_check_id(const struct call *call, const char *id) {
+  if (command_id_is_good(bytes_text(id))) return EXIT_CODE_DONE;
+  return verb_misused(call, "\"%s\" is no id of a command: 1 to 64 of A-Z a-z 0-9 . _ -", id);
+}
+
+enum { READER_NAME_MAX = 128 };
+bool verb_reader_is_good(const char *name) {
+  struct bytes text = bytes_text(name);
+  bool good = text.len > 0 && text.len <= READER_NAME_MAX && bytes_is_utf8(text);
+  for (size_t i = 0; good && i < text.len; i++) good = text.data[i] >= 0x20 && text.data[i] != 0x7f;
+  return good;
 }
 
 json_t *verb_patterns(const struct call *call) {

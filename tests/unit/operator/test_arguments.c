@@ -64,7 +64,8 @@ static void test_wrong(void **state) {
     const char *line, *says;
   } wrong[] = {{"riverbus|set|--nonsense", "--nonsense"}, {"riverbus|set|--deadline", "needs DURATION"},
       {"riverbus|set|--deadline|soon", "soon is not a duration"}, {"riverbus|set|--count|0", "whole number"},
-      {"riverbus|set|--count|x", "whole number"}, {"riverbus|set|--json=yes", "takes no value"},
+      {"riverbus|set|--count|x", "whole number"}, {"riverbus|set|--count|99999999999999999999", "whole number"},
+      {"riverbus|set|--count| 5", "whole number"}, {"riverbus|set|--json=yes", "takes no value"},
       {"riverbus|set|--since|yesterday", "not a time"}, {"riverbus|set|-x", "-x"}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     struct arguments a = parsed(wrong[i].line, ARGUMENTS_WRONG);

@@ -9,7 +9,7 @@
 static const struct bytes address = {(const uint8_t *)"chongqing/cuntan/gauge-1/level", 30};
 
 /* Ten readings, 21 to 30, with a head and a descriptor in between. */
-static struct blob *block_of_ten(void) {
+static struct blob *block_of_ten_from(uint64_t first, uint64_t epoch) {
   struct block_builder *builder = block_builder_new();
   for (int i = 0; i < 10; i++) {
     struct record record = {.kind = RECORD_READING,
@@ -27,10 +27,12 @@ static struct blob *block_of_ten(void) {
     assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   }
   struct blob *blob = block_builder_finish(builder, bytes_text("chongqing/cuntan"), 1);
-  block_number(blob, (struct epoch){1, 2}, 21);
+  block_number(blob, (struct epoch){epoch, 2}, first);
   block_builder_free(builder);
   return blob;
 }
+
+static struct blob *block_of_ten(void) { return block_of_ten_from(21, 1); }
 
 static size_t lines(struct buffer *out) {
   size_t count = 0;
@@ -94,6 +96,49 @@ static void test_runs_meet(void **state) {
   blob_unref(blob);
 }
 
+static size_t taken(struct follower *follower, enum lane lane, uint64_t position, uint64_t first, uint64_t epoch) {
+  struct buffer out = BUFFER_NULL;
+  struct blob *blob = block_of_ten_from(first, epoch);
+  assert_true(follower_take(follower, lane, position, blob_bytes(blob), &out));
+  size_t count = lines(&out);
+  buffer_deinit(&out);
+  blob_unref(blob);
+  return count;
+}
+
+/* The broker sends again what it had no acknowledgement of: nothing is written twice, and nothing else is left out. */
+static void test_goes_on_after_a_break(void **state) {
+  (void)state;
+  struct follower follower;
+  follower_init(&follower);
+  follower.form = FOLLOWER_JSON;
+  assert_int_equal(taken(&follower, LANE_LIVE, 7, 21, 1), 8);
+  assert_int_equal(taken(&follower, LANE_LIVE, 8, 31, 1), 8);
+  follower_again(&follower);
+  assert_false(follower.marks[LANE_LIVE].moved);
+  assert_int_equal(taken(&follower, LANE_LIVE, 7, 21, 1), 0);
+  assert_true(follower.marks[LANE_LIVE].moved); /* it may be acknowledged now */
+  assert_int_equal(follower.marks[LANE_LIVE].position, 7);
+  assert_int_equal(taken(&follower, LANE_BACKFILL, 7, 21, 1), 8); /* another lane has places of its own */
+  assert_int_equal(taken(&follower, LANE_LIVE, 8, 31, 1), 0);
+  assert_int_equal(taken(&follower, LANE_LIVE, 9, 41, 1), 8);
+  follower_deinit(&follower);
+}
+
+/* The broker's store was restored from a copy: its places are given again, to other records. */
+static void test_places_given_again(void **state) {
+  (void)state;
+  struct follower follower;
+  follower_init(&follower);
+  follower.form = FOLLOWER_JSON;
+  assert_int_equal(taken(&follower, LANE_LIVE, 7, 21, 1), 8);
+  assert_int_equal(taken(&follower, LANE_LIVE, 8, 31, 1), 8);
+  follower_again(&follower);
+  assert_int_equal(taken(&follower, LANE_LIVE, 7, 41, 1), 8);
+  assert_int_equal(taken(&follower, LANE_LIVE, 8, 1, 9), 8);
+  follower_deinit(&follower);
+}
+
 static void test_damaged(void **state) {
   (void)state;
   struct follower follower;
@@ -108,6 +153,11 @@ static void test_damaged(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_lines), cmocka_unit_test(test_runs_meet), cmocka_unit_test(test_damaged)};
+      cmocka_unit_test(test_lines),
+      cmocka_unit_test(test_runs_meet),
+      cmocka_unit_test(test_goes_on_after_a_break),
+      cmocka_unit_test(test_places_given_again),
+      cmocka_unit_test(test_damaged),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
