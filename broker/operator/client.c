@@ -1,4 +1,5 @@
 #include "broker/operator/client_internal.h"
+#include "broker/operator/view.h"
 #include "common/base/mem.h"
 #include "common/base/world.h"
 #include <stdio.h>
@@ -82,9 +83,9 @@ static void take_welcome(struct client *client, const struct request_message *m)
 
 /* Under id 0 the node speaks of the connection itself: it ends here. */
 static void take_end(struct client *client, const json_t *body, struct bytes text) {
-  const char *message = json_string_value(json_object_get(json_object_get(body, "error"), "message"));
+  const char *message = view_text(json_object_get(body, "error"), "message");
   snprintf(client->lost, sizeof client->lost, "the broker at %s ended the session: %s", client->config->broker.urgent,
-      message ? message : "it does not say why");
+      *message ? message : "it does not say why");
   if (client->welcome) return;
   client->refused = true;
   buffer_clear(&client->said);

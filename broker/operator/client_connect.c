@@ -164,7 +164,9 @@ static enum exit_code load(struct client *client, const char *path) {
   enum exit_code code = EXIT_CODE_DONE;
   if (operator_config_load(&client->config, path, &problems)) {
     fputs(buffer_text(&problems), stderr);
-    complain("config", "See FILES in riverbus(1) for what it holds, or name another with --config FILE.",
+    complain("config",
+        "It holds broker: {endpoint: \"tcp://HOST:7400\", key: \"ed25519:...\"} and identity: FILE.key; see FILES in "
+        "riverbus(1). Another one: --config FILE.",
         "the configuration %s cannot be used", path);
     code = EXIT_CODE_ERROR;
   } else if (identity_load(&client->identity, client->config->identity, &problem)) {

@@ -1,5 +1,6 @@
 /* Errors on standard error. */
 #include "broker/operator/client.h"
+#include "broker/operator/view.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,9 +40,7 @@ static enum exit_code exit_of_code(const char *code) {
 enum exit_code complain_of_reply(const json_t *body) {
   const json_t *error = json_object_get(body, "error");
   if (!error) return EXIT_CODE_DONE;
-  const char *code = json_string_value(json_object_get(error, "code")),
-             *message = json_string_value(json_object_get(error, "message"));
-  complain(
-      code ? code : "error", json_string_value(json_object_get(error, "hint")), "%s", message ? message : "refused");
-  return exit_of_code(code ? code : "");
+  const char *code = view_text(error, "code"), *message = view_text(error, "message"), *hint = view_text(error, "hint");
+  complain(*code ? code : "error", hint, "%s", *message ? message : "the broker refuses and does not say why");
+  return exit_of_code(code);
 }

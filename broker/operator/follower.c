@@ -1,4 +1,5 @@
 #include "broker/operator/follower.h"
+#include "broker/operator/output.h"
 #include "common/base/mem.h"
 #include "common/base/units.h"
 #include <stdio.h>
@@ -51,10 +52,11 @@ static void put_row(const struct follower *follower, const struct record *record
   for (size_t width = text_width(record->address); width < ADDRESS_COLUMNS; width++)
     buffer_append(out, bytes_text(" "));
   if (record->value.type == VALUE_TEXT)
-    buffer_append(out, record->value.bytes);
+    output_put_clean(out, record->value.bytes);
   else
     value_put_json(out, &record->value);
-  if (unit.len) buffer_printf(out, " " BYTES_FMT, BYTES_ARG(unit));
+  if (unit.len) buffer_append(out, bytes_text(" "));
+  output_put_clean(out, unit);
   if (record->kind != RECORD_READING) buffer_printf(out, "  %s", record_kind_name(record->kind));
   if (record->quality != QUALITY_GOOD)
     buffer_printf(out, "  %s%s%s%s%s", colour, record_quality_name(record->quality), reason ? ": " : "",

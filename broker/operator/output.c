@@ -57,6 +57,18 @@ bool output_drain(struct output *output) {
   return !output_pending(output) && !output->gone && !output->error;
 }
 
+/* U+0080 to U+009F are C2 80 to C2 9F. */
+void output_put_clean(struct buffer *out, struct bytes text) {
+  bool utf8 = bytes_is_utf8(text);
+  for (size_t i = 0; i < text.len; i++) {
+    uint8_t c = text.data[i];
+    bool second = utf8 && c == 0xc2 && text.data[i + 1] < 0xa0, control = c < 0x20 || c == 0x7f;
+    bool bad = control || second || (!utf8 && c >= 0x80);
+    buffer_append(out, bad ? bytes_text("?") : bytes_of(&text.data[i], 1));
+    if (second) i++;
+  }
+}
+
 bool output_is_terminal(void) { return isatty(STDOUT_FILENO) == 1; }
 
 bool output_has_colour(void) {

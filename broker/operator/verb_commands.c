@@ -38,7 +38,7 @@ static enum exit_code list(const struct call *call, struct client *client) {
   struct listed listed = {call, call->json ? NULL : view_new(columns, 8)};
   json_t *body = json_pack("{s:s,s:b,s:I}", "verb", "commands", "open", (int)open, "since", (json_int_t)since);
   enum exit_code code = client_ask(client, body, take, &listed);
-  if (listed.view) view_print(listed.view, 1);
+  view_print(listed.view, 1, code ? NULL : open ? "no command is open" : "no command was issued in that time");
   return code;
 }
 

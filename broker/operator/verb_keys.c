@@ -32,6 +32,16 @@ static enum exit_code new_key(const struct call *call, const char *name) {
   return outcome ? failed(&problem) : print_key(call, &key);
 }
 
+/* Whether it is a secret key's file, however it is named: of any other nothing is said but that it is no key. */
+static bool looks_secret(const char *file) {
+  char head[16] = "";
+  FILE *stream = fopen(file, "r");
+  if (!stream) return true;
+  bool secret = fgets(head, sizeof head, stream) && strncmp(head, "riverbus-secret", sizeof head - 1) == 0;
+  fclose(stream);
+  return secret;
+}
+
 /* The public key of either file: NAME.pub, or the secret NAME.key. */
 static enum exit_code show_key(const struct call *call, const char *file) {
   struct identity *identity = NULL;
@@ -40,7 +50,8 @@ static enum exit_code show_key(const struct call *call, const char *file) {
   if (public_key_load(file, &key, &problem) == 0) return print_key(call, &key);
   size_t len = strlen(file);
   bool public_by_name = len > 4 && strcmp(file + len - 4, ".pub") == 0;
-  if (identity_load(&identity, file, &secret_problem)) return failed(public_by_name ? &problem : &secret_problem);
+  if (identity_load(&identity, file, &secret_problem))
+    return failed(public_by_name || !looks_secret(file) ? &problem : &secret_problem);
   identity_public(identity, &key);
   identity_free(identity);
   return print_key(call, &key);

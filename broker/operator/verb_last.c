@@ -46,7 +46,7 @@ static enum exit_code run(const struct call *call) {
         {"address", false}, {"value", true}, {"quality", false}, {"age", true}, {view_zone_title("time"), false}};
     struct last last = {call, call->json ? NULL : view_new(columns, 5), 0, world_now(&world_system).wall};
     code = client_ask(client, json_pack("{s:s,s:o}", "verb", "last", "patterns", verb_patterns(call)), take, &last);
-    if (last.view) view_print(last.view, 0);
+    view_print(last.view, 0, NULL);
     if (code == EXIT_CODE_DONE && !last.count) {
       complain("not-found", "See what there is with: riverbus points", "no value is known for that pattern");
       code = EXIT_CODE_WANTING;

@@ -5,7 +5,10 @@
 static void print_patterns(const json_t *row, const char *member, const char *title) {
   const json_t *list = json_object_get(row, member);
   printf("  %s", title);
-  for (size_t i = 0; i < json_array_size(list); i++) printf(" %s", json_string_value(json_array_get(list, i)));
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const char *pattern = json_string_value(json_array_get(list, i));
+    printf(" %s", pattern ? pattern : "?");
+  }
   puts(json_array_size(list) ? "" : " nothing");
 }
 
@@ -18,9 +21,16 @@ static void print_peer(const json_t *row) {
   print_patterns(row, "accept", "we take:");
 }
 
+struct peers_shown {
+  const struct call *call;
+  size_t count;
+};
+
 static void take(void *ctx, const json_t *reply) {
-  const struct call *call = ctx;
+  struct peers_shown *shown = ctx;
+  const struct call *call = shown->call;
   const json_t *rows = json_object_get(reply, "peers");
+  shown->count += json_array_size(rows);
   for (size_t i = 0; i < json_array_size(rows); i++) {
     if (call->json)
       view_print_json(json_array_get(rows, i));
@@ -32,8 +42,10 @@ static void take(void *ctx, const json_t *reply) {
 static enum exit_code run(const struct call *call) {
   struct client *client;
   enum exit_code code = client_open(&client, call->config);
-  if (code == EXIT_CODE_DONE)
-    code = client_ask(client, json_pack("{s:s}", "verb", "peers"), take, (void *)(uintptr_t)call);
+  struct peers_shown shown = {call, 0};
+  if (code == EXIT_CODE_DONE) code = client_ask(client, json_pack("{s:s}", "verb", "peers"), take, &shown);
+  if (code == EXIT_CODE_DONE && !shown.count && !call->json)
+    fputs("no neighbouring province is configured (peers: in the broker's configuration)\n", stderr);
   client_close(client);
   return verb_written(code);
 }

@@ -48,7 +48,7 @@ static enum exit_code run(const struct call *call) {
     struct points points = {call, call->json ? NULL : view_new(columns, 6), 0};
     json_t *patterns = call->arguments->operand_count ? verb_patterns(call) : json_pack("[s]", "#");
     code = client_ask(client, json_pack("{s:s,s:o}", "verb", "points", "patterns", patterns), take, &points);
-    if (points.view) view_print(points.view, 0);
+    view_print(points.view, 0, NULL);
     if (code == EXIT_CODE_DONE && !points.count) {
       complain("not-found", "A point is known from its first descriptor or reading on.", "no point matches");
       code = EXIT_CODE_WANTING;

@@ -30,7 +30,7 @@ static enum exit_code list(const struct call *call, struct client *client) {
       {"last seen", true}, {"urgent blocks behind", true}, {"live", true}, {"backfill", true}};
   struct readers_shown shown = {call, call->json ? NULL : view_new(columns, 7), world_now(&world_system).wall};
   enum exit_code code = client_ask(client, json_pack("{s:s}", "verb", "readers"), take, &shown);
-  if (shown.view) view_print(shown.view, 0);
+  view_print(shown.view, 0, code ? NULL : "there is no durable reader; riverbus tail --durable NAME makes one");
   return code;
 }
 

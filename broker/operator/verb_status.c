@@ -75,7 +75,7 @@ static enum exit_code run(const struct call *call) {
         {"clock", true}, {"refused", true}};
     struct status status = {call, call->json ? NULL : view_new(columns, 10)};
     code = client_ask(client, json_pack("{s:s}", "verb", "status"), take, &status);
-    if (status.view) view_print(status.view, SIZE_MAX);
+    view_print(status.view, SIZE_MAX, code ? NULL : "no link to a station or peer");
   }
   client_close(client);
   return verb_written(code);

@@ -85,7 +85,9 @@ void view_add(struct view *view, const char *const *cells, size_t coloured, cons
   }
 }
 
-void view_print(struct view *view, size_t sort) {
+void view_print(struct view *view, size_t sort, const char *empty) {
+  if (!view) return;
+  if (empty && scols_table_get_nlines(view->table) == 0) fprintf(stderr, "%s\n", empty);
   if (sort < view->columns) {
     struct libscols_column *column = scols_table_get_column(view->table, sort);
     scols_column_set_cmpfunc(column, scols_cmpstr_cells, NULL);
@@ -133,7 +135,7 @@ const char *view_text(const json_t *object, const char *member) {
   const json_t *value = json_object_get(object, member);
   struct buffer *text = ring_next();
   if (json_is_string(value))
-    buffer_append(text, bytes_of(json_string_value(value), json_string_length(value)));
+    output_put_clean(text, bytes_of(json_string_value(value), json_string_length(value)));
   else if (value && !json_is_null(value))
     view_put_json(text, value);
   return buffer_text(text);

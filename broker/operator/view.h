@@ -19,8 +19,9 @@ struct view *view_new(const struct view_column *columns, size_t count);
 /* Cells are copied; NULL is an empty one. colour: NULL, or a name such as "red", for the last cell that is coloured
  * (index). */
 void view_add(struct view *view, const char *const *cells, size_t coloured, const char *colour);
-/* Prints and frees. sort: column to sort by (as text), or SIZE_MAX. */
-void view_print(struct view *view, size_t sort);
+/* Prints and frees; NULL is nothing. sort: column to sort by (as text), or SIZE_MAX. empty: what is said, on standard
+ * error, where there is no row; or NULL. */
+void view_print(struct view *view, size_t sort, const char *empty);
 
 /* "red", "green", "yellow", or NULL. */
 const char *view_state_colour(const char *state);
@@ -28,7 +29,8 @@ const char *view_quality_colour(const char *quality);
 const char *view_colour_on(const char *colour); /* the sequence, or "" where there is no colour */
 const char *view_colour_off(const char *colour);
 
-/* Text of JSON members; "" for null or none. Owned by a ring of 16: use at once. */
+/* Text of JSON members for people, without control characters; "" for null or none. Owned by a ring of 16: use at once.
+ */
 const char *view_text(const json_t *object, const char *member);
 const char *view_time(const json_t *object, const char *member); /* local, from RFC 3339 */
 const char *view_age(const json_t *object, const char *member, int64_t now);

@@ -1,11 +1,21 @@
 """The command line on a bad day: wrong keys, wrong words, a broker that dies under a tail."""
+import fcntl
+import json
+import os
+import pty
+import random
+import re
 import signal
+import struct
 import subprocess
+import termios
 import time
+import unicodedata
 
 import pytest
-from harness import judge
-from harness.river import now_ms, number, sensor, sluice
+from harness import ROOT, judge
+from harness.hostile import Pretender, reply, welcome
+from harness.river import now_ms, number, sanitizers, sensor, sluice
 from onebox.process import Process, wait_until
 from onebox.programs import Tail
 
@@ -208,3 +218,173 @@ def test_words_are_checked_before_connecting(t, words, says):
     said = done.stderr.decode("utf-8", "replace")
     assert done.returncode == 2 and says in said and not done.stdout, f"{words}: {done.returncode}\n{said}"
     assert "riverbus " in said.split("\n", 1)[1], "says how it is used"
+
+
+# -- a node that answers nonsense ----------------------------------------------------------------------------------------
+
+VERBS = [["status"], ["peers"], ["readers"], ["readers", "remove", "x"], ["commands"], ["commands", "x"], ["follow", "x", "--wait", "1s"], ["last", "#"], ["points"],
+         ["tail", "#", "--count", "1"], ["tail", "#", "--durable", "x", "--count", "1"], ["set", GATE, "40", "--wait", "1s"]]
+
+
+def nonsense(random):
+    """Rows of the right names and the wrong types, and JSON that is none."""
+    odd = [None, True, 7, -1e308, "", "\x1b[31m", "ed25519:", [], [[]], [None, 1], {}, {"a": {}}]
+    one = lambda: {name: random.choice(odd) for name in random.sample(NAMES, 12)}
+    row = random.choice([one(), {name: random.choice([one(), [one()], random.choice(odd)]) for name in random.sample(NAMES, 12)}])
+    text = json.dumps(row).encode()
+    return random.choice([text, text, text, text, text[:-1], b"", b"\xff\x00", b"[1]", b"null"])
+
+
+NAMES = ["error", "code", "message", "hint", "start", "positions", "within", "lost", "units", "status", "links", "peers", "readers", "commands", "points", "last", "node",
+         "store", "lanes", "share", "accept", "behind", "control", "range", "allowed", "state", "value", "time", "received", "up", "name", "id", "address", "writable"]
+
+
+@pytest.mark.no_daemons
+def test_a_broker_that_answers_nonsense_harms_nobody(t, seed):
+    dice = random.Random(seed)
+    key = t.build.new_key(t.folder, "pretender")
+    t.build.new_key(t.folder, "duty")
+    port = t.ports.take(2)
+    config = t.write("operator.yaml", {"broker": {"endpoint": f"tcp://127.0.0.1:{port}", "key": key}, "identity": t.path("duty.key")})
+
+    def answers(frame):
+        if frame[0] == 0x80:
+            return [welcome(clock=time.time_ns() // 1000)]
+        if frame[0] in (0x84, 0x85):
+            number = frame[1]
+            junk = [dice.choice([reply(number, 0, nonsense(dice)), b"\x87" + bytes(dice.randrange(256) for _ in range(40)), bytes([dice.randrange(256)]), b"",
+                                 b"\x87" + bytes([number, dice.randrange(4), 1, 4]) + b"junk"]) for _ in range(6)]
+            return junk + [reply(number, 1, nonsense(dice))]
+        return []
+    pretender = Pretender(port, t.path("pretender.key"), answers)
+    t.clients.append(pretender)
+    shown = 0
+    for words in VERBS:
+        for more in ([], ["--json"]):
+            for _ in range(3):
+                run = t._keep(Process("hostile", [t.build.riverbus, "--config", config, *words, *more], t.folder, sanitizers())).start()
+                if words[0] == "tail" and not run.wait_for(lambda: not run.alive(), 1.5):
+                    run.signal(signal.SIGTERM)      # it tries again, as it must
+                status = run.wait(20)
+                assert status in range(0, 13), f"{words + more}: {status}\n{run.tail(60)}"
+                assert not any("Sanitizer" in line or "runtime error" in line for line in run.err), run.tail(60)
+                assert not any("\x1b" in line for line in run.out + run.err), run.tail(60)
+                shown += len(run.out)
+    assert shown, "some of it looked like rows"
+
+
+@pytest.mark.no_daemons
+def test_a_broker_of_another_version_says_so(t):
+    key = t.build.new_key(t.folder, "pretender")
+    t.build.new_key(t.folder, "duty")
+    port = t.ports.take(2)
+    config = t.write("operator.yaml", {"broker": {"endpoint": f"tcp://127.0.0.1:{port}", "key": key}, "identity": t.path("duty.key")})
+    body = {"error": {"code": "unsupported", "message": "another version", "hint": "Install the same version of riverbus on both."}}
+    t.clients.append(Pretender(port, t.path("pretender.key"), lambda frame: [reply(0, 1, json.dumps(body).encode())]))
+    done = subprocess.run([t.build.riverbus, "--config", config, "status"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "another version" in done.stderr and "Install the same" in done.stderr, done.stderr
+
+
+# -- words at random -----------------------------------------------------------------------------------------------------
+
+@pytest.mark.no_daemons
+def test_words_at_random_end_with_a_clear_error(t, seed):
+    dice = random.Random(seed)
+    words = ["set", "follow", "commands", "tail", "last", "points", "status", "peers", "readers", "keys", "remove", "show", "--json", "--help", "--version", "--config", "--config=",
+             "--wait", "--wait=9999999999d", "--deadline", "--since", "--since=1h", "--since=9e9d", "--count", "--count=-1", "--lane", "--lane=live", "--open", "--", "-", "--=", "-h", "-5",
+             "-.", "", "#", "+", "a/b/c/d", "重庆/寸滩/1号闸/开度", b"\xff\xfe", "%s%n%d", "x" * 5000, "\x1b[2J", "40", "1e999", "nan", "true", "--no-wait", "--id", "--basis", "--durable"]
+    for _ in range(150):
+        argv = [dice.choice(words) for _ in range(dice.randrange(7))]
+        done = subprocess.run([t.build.riverbus, *argv], capture_output=True, timeout=60, cwd=t.folder, env={**os.environ, **sanitizers(), "RIVERBUS_CONFIG": "none.yaml"})
+        said = done.stderr.decode("utf-8", "replace")
+        assert done.returncode in (0, 1, 2), f"{argv}: {done.returncode}\n{said}"
+        assert "Sanitizer" not in said and "runtime error" not in said, f"{argv}\n{said}"
+        assert done.returncode == 0 or "riverbus" in said, f"{argv} ended with {done.returncode} and said: {said}"
+
+
+@pytest.mark.no_daemons
+@pytest.mark.parametrize("text, says", [
+    ("", "is empty"), ("broker: 5\nidentity: [a]\nfoo: 1\n", "unknown key 'foo'"), ("x: [1", "is not YAML"), ("[]", "keys and values"),
+    ('broker: {endpoint: "tcp://h", key: "abc"}\nidentity: no.key\n', "is no public key"), ("broker: {}\n", "endpoint"), ("\x00", "is not YAML"), ("broker: &a [*a]\n", ":1:"),
+])
+def test_configuration_of_wrong_types(t, text, says):
+    path = t.write("wrong.yaml", text)
+    done = subprocess.run([t.build.riverbus, "--config", path, "status"], capture_output=True, text=True, timeout=30, env={**os.environ, **sanitizers()})
+    assert done.returncode == 1 and says in done.stderr and "code: config" in done.stderr and "Sanitizer" not in done.stderr, done.stderr
+
+
+@pytest.mark.no_daemons
+def test_closed_and_full_outputs(t):
+    for shell, status in (('exec "$0" --help >/dev/full', 1), ('exec "$0" --version >&-', 1), ('exec "$0" fly 2>&-', 2), ('exec "$0" --help <&- >/dev/null', 0)):
+        done = subprocess.run(["bash", "-c", shell, t.build.riverbus], capture_output=True, text=True, timeout=30)
+        assert done.returncode == status, f"{shell}: {done.returncode} {done.stderr}"
+
+
+# -- what people and scripts see -----------------------------------------------------------------------------------------
+
+def names_of(value):
+    """Every member's name, at any depth."""
+    if isinstance(value, dict):
+        return set(value).union(*map(names_of, value.values()))
+    return set().union(*map(names_of, value)) if isinstance(value, list) else set()
+
+
+def test_json_of_every_verb_is_an_object_a_line_with_names_of_the_manual(t):
+    t.province("hubei", accepts={"chongqing": ["chongqing/#"]})
+    province = t.province("chongqing", shares={"hubei": ["chongqing/#"]})
+    station = t.station("chongqing/caijiagang", [sluice("gate-1", "gates/1"), sensor("gauge-1", number("level", "hydro/level", description="at the gauge", range=[1, 2], **{"stale-after": "10m"}))])
+    t.start()
+    wait_until(lambda: len(province.duty.run("points", "--json").rows) == 2, "the catalogue")
+    publish(t.publisher(station), [1, 9])
+    wait_until(lambda: province.duty.run("last", "--json", "#").exit == 0, "a value")
+    with open(ROOT + "/deploy/man/riverbus.1", encoding="utf-8") as page:
+        manual = {word for line in page if line.startswith(".Va") or " Va " in line for word in line.replace(",", " ").split()}
+    for words in (["status"], ["peers"], ["points"], ["last", "#"], ["tail", "#", "--from-start", "--count", "2", "--trace", "--durable", "x"], ["readers"], ["readers", "remove", "x"],
+                  ["set", GATE, "40", "--id", "n", "--no-wait"], ["commands"], ["commands", "n"], ["follow", "n", "--wait", "1s"], ["keys", "show", t.path("p1.pub")]):
+        answer = province.duty.run("--json", *words)
+        assert answer.rows and all(isinstance(row, dict) for row in answer.rows), str(answer)
+        # Lanes and states are values that stand as names: they are told where they are listed.
+        missing = names_of(answer.rows) - manual - {"urgent", "live", "backfill"}
+        assert not missing, f"the manual does not have {sorted(missing)}, of {answer}"
+
+
+def seen_on_terminal(columns, argv, env):
+    """What a program writes on a terminal of that width."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        os.execvpe(argv[0], argv, {**os.environ, **env})
+    out = b""
+    with os.fdopen(terminal, "rb", buffering=0) as file:
+        try:
+            while data := file.read(65536):
+                out += data
+        except OSError:     # how a terminal says that the other side is closed
+            pass
+    os.waitpid(pid, 0)
+    return out.decode().replace("\r\n", "\n")
+
+
+def width(text):
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def test_tables_on_terminals(t):
+    province = t.province("重庆")
+    station = t.station("重庆/寸滩", [sensor("1号站", number("水位", "hydro/level", range=[1, 2])), sensor("gauge-2", number("level", "hydro/2"))])
+    t.start()
+    mouth = t.publisher(station)
+    mouth.publish("hydro/level", {"v": 9, "t": now_ms()})
+    mouth.publish("hydro/2", {"v": 9, "t": now_ms()})
+    wait_until(lambda: len(province.duty.run("last", "--json", "#").rows) == 2, "the values")
+    for columns, env in ((120, {"NO_COLOR": ""}), (10, {"NO_COLOR": "1"}), (0, {"NO_COLOR": "1", "LC_ALL": "C"})):
+        shown = seen_on_terminal(columns, province.duty.argv("last", "#"), env)
+        assert ("\x1b[31m" in shown) == (not env["NO_COLOR"]), shown
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+        assert len(lines) == 3 and "重庆/寸滩/1号站/水位" in shown, shown
+        ends = {width(line[:line.index("9 m")]) for line in lines[1:]}
+        assert len(ends) == 1, f"the column is crooked:\n{shown}"
+    for verb, says in (("commands", "no command"), ("readers", "no durable reader"), ("peers", "no neighbouring province")):
+        answer = province.duty.run(verb)
+        assert answer.exit == 0 and says in answer.err and not answer.out, str(answer)
+        assert province.duty.run(verb, "--json").err == ""

@@ -2,6 +2,7 @@
 import base64
 import ctypes
 import ctypes.util
+import threading
 
 import zmq
 from zmq.utils import z85
@@ -46,5 +47,53 @@ class Hostile:
         self.socket.send_multipart(frames)
 
     def close(self):
+        self.socket.close()
+        self.context.term()
+
+
+def _varint(number):
+    out = b""
+    while number >= 0x80:
+        out += bytes([number & 0x7f | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def _sized(text):
+    return _varint(len(text)) + text
+
+
+def welcome(version=1, clock=0):
+    """The operators' WELCOME (common/link/request.h)."""
+    return b"\x81" + _varint(version) + _varint(clock << 1) + _sized(b"chongqing") + _sized(b"duty")
+
+
+def reply(number, last, body):
+    return b"\x86" + _varint(number) + bytes([last]) + _sized(body)
+
+
+class Pretender:
+    """Somebody who holds a broker's key and answers operators with whatever `answer(frame)` gives: a list of frames for each that comes."""
+
+    def __init__(self, port, key_path, answer):
+        self.context, self.answer, self.ending = zmq.Context(), answer, False
+        self.socket = self.context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.curve_server = True
+        self.socket.curve_publickey, self.socket.curve_secretkey = transport_pair(key_path)
+        self.socket.bind(f"tcp://127.0.0.1:{port}")
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while not self.ending:
+            if self.socket.poll(50):
+                who, frame = self.socket.recv_multipart()
+                for answer in self.answer(frame):
+                    self.socket.send_multipart([who, answer])
+
+    def close(self):
+        self.ending = True
+        self.thread.join()
         self.socket.close()
         self.context.term()
