@@ -244,8 +244,9 @@ static enum exit_code check(const struct call *call) {
   return verb_check_patterns(call);
 }
 
+/* The second one ends us at once: the first waits until the reader of our lines (a pager, say) has taken them. */
 static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_interrupt};
+  struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
 }

@@ -1,4 +1,5 @@
 """The command line on a bad day: wrong keys, wrong words, a broker that dies under a tail."""
+import array
 import fcntl
 import json
 import os
@@ -146,6 +147,32 @@ def test_interrupted_while_the_broker_is_away(t):
     die(province, tail)
     tail.signal(signal.SIGINT)
     assert tail.wait() == 0
+
+
+def test_the_second_interrupt_ends_a_tail_whose_reader_stalls(t):
+    province, mouth = gauge(t)
+    publish(mouth, range(2000))
+    province.duty.tail("chongqing/#").wait_count(2000, wanted=judge.is_reading)
+    run = subprocess.Popen(province.duty.argv("tail", "--json", "--from-start", "chongqing/#"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        waiting = array.array("i", [0])
+        wait_until(lambda: fcntl.ioctl(run.stdout, termios.FIONREAD, waiting) == 0 and waiting[0] > 60000, "the full pipe")
+        run.send_signal(signal.SIGINT)
+        wait_until(lambda: run.pid and not caught(run.pid, signal.SIGINT), "the first interrupt, taken")
+        assert run.poll() is None, "the lines are not thrown away at the first"
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == -signal.SIGINT
+    finally:
+        run.kill()
+        run.stdout.close()
+        run.wait()
+
+
+def caught(pid, number_):
+    """Whether the process has a handler of its own for that signal."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        mask = next(line.split()[1] for line in status if line.startswith("SigCgt"))
+    return int(mask, 16) >> (number_ - 1) & 1
 
 
 def test_tail_ends_when_its_key_is_known_no_longer(t):
