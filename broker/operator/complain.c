@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void complain_list(const char *code, const char *hint, const char *format, va_list list) {
+__attribute__((format(printf, 3, 0))) static void complain_list(
+    const char *code, const char *hint, const char *format, va_list list) {
   const char *no = getenv("NO_COLOR");
   bool colour = isatty(STDERR_FILENO) && !(no && *no);
   fflush(stdout); /* so that what came before stands before */
