@@ -1,6 +1,7 @@
 /* Receiving and the poll loop: urgent first, everything else in bounded shares. */
 #include "common/net/net_internal.h"
 #include "common/base/mem.h"
+#include "common/base/world.h"
 #include <errno.h>
 
 enum {
@@ -106,31 +107,49 @@ static void monitor_run(struct net *net, struct net_socket *socket) {
 
 /* ---- the loop ---- */
 
-static void add_item(struct net *net, size_t *count, void *socket, int fd, short events) {
-  if (*count == net->item_cap) {
-    net->item_cap = net->item_cap ? net->item_cap * 2 : 16;
-    net->items = mem_resize(net->items, net->item_cap, sizeof *net->items);
+/* Does the socket have something for us? Asking also takes what its I/O thread said, and without asking ZeroMQ's
+ * descriptor is not readable a second time: it is told once when something changes (zmq_getsockopt(3), ZMQ_FD). */
+static bool is_readable(void *zmq) {
+  int events = 0;
+  size_t len = sizeof events;
+  return zmq_getsockopt(zmq, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN);
+}
+
+static int descriptor(void *zmq) {
+  int fd = -1;
+  size_t len = sizeof fd;
+  return zmq_getsockopt(zmq, ZMQ_FD, &fd, &len) == 0 ? fd : -1;
+}
+
+static void add_poll(struct net *net, size_t *count, struct pollfd poll) {
+  if (*count == net->poll_cap) {
+    net->poll_cap = net->poll_cap ? net->poll_cap * 2 : 16;
+    net->polls = mem_resize(net->polls, net->poll_cap, sizeof *net->polls);
   }
-  net->items[(*count)++] = (zmq_pollitem_t){.socket = socket, .fd = fd, .events = events};
+  net->polls[(*count)++] = poll;
 }
 
-static short to_zmq(short events) {
-  return (short)((events & POLLIN ? ZMQ_POLLIN : 0) | (events & POLLOUT ? ZMQ_POLLOUT : 0));
-}
-static short from_zmq(short events) {
-  return (short)((events & ZMQ_POLLIN ? POLLIN : 0) | (events & ZMQ_POLLOUT ? POLLOUT : 0) |
-                 (events & ZMQ_POLLERR ? POLLERR : 0));
+static void add_socket(struct net *net, size_t *count, void *zmq, bool *waits) {
+  *waits = is_readable(zmq) || *waits;
+  add_poll(net, count, (struct pollfd){.fd = descriptor(zmq), .events = POLLIN});
 }
 
-static size_t fill_items(struct net *net, const struct pollfd *extra, size_t extra_count) {
+/* The owner's descriptors, then ours. waits: a socket is readable already, so its descriptor may say nothing. */
+static size_t fill_polls(struct net *net, const struct pollfd *extra, size_t extra_count, bool *waits) {
   size_t count = 0;
-  for (size_t i = 0; i < extra_count; i++) add_item(net, &count, NULL, extra[i].fd, to_zmq(extra[i].events));
-  add_item(net, &count, net->zap.socket, 0, ZMQ_POLLIN);
+  for (size_t i = 0; i < extra_count; i++) add_poll(net, &count, (struct pollfd){extra[i].fd, extra[i].events, 0});
+  add_socket(net, &count, net->zap.socket, waits);
   for (size_t i = 0; i < net->socket_count; i++) {
-    add_item(net, &count, net->sockets[i]->zmq, 0, ZMQ_POLLIN);
-    add_item(net, &count, net->sockets[i]->monitor.zmq, 0, ZMQ_POLLIN);
+    add_socket(net, &count, net->sockets[i]->zmq, waits);
+    add_socket(net, &count, net->sockets[i]->monitor.zmq, waits);
   }
   return count;
+}
+
+static bool has_events(const struct pollfd *polls, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (polls[i].revents) return true;
+  return false;
 }
 
 static void tell_gone(struct net *net) {
@@ -150,14 +169,17 @@ static void turn(struct net *net) {
   }
 }
 
+/* ZeroMQ's own zmq_poll asks every socket twice a turn, once of it between the wake and the work, and knows only whole
+ * milliseconds. Here they are asked once, before the wait, so that a commit or an MQTT message is served at once. */
 int net_poll(struct net *net, struct pollfd *extra, size_t extra_count, int64_t timeout_us) {
-  if (net->gone_count > 0) timeout_us = 0;
+  bool waits = net->gone_count > 0;
   tell_gone(net);
-  size_t count = fill_items(net, extra, extra_count);
-  long timeout_ms = timeout_us < 0 ? -1 : (long)((timeout_us + 999) / 1000);
-  int ready = zmq_poll(net->items, (int)count, timeout_ms);
-  for (size_t i = 0; i < extra_count; i++) extra[i].revents = ready > 0 ? from_zmq(net->items[i].revents) : 0;
+  size_t count = fill_polls(net, extra, extra_count, &waits);
+  if (waits) timeout_us = 0;
+  struct timespec timeout = {.tv_sec = timeout_us / SECOND_US, .tv_nsec = timeout_us % SECOND_US * 1000};
+  int ready = ppoll(net->polls, count, timeout_us < 0 ? NULL : &timeout, NULL);
+  for (size_t i = 0; i < extra_count; i++) extra[i].revents = ready > 0 ? net->polls[i].revents : 0;
   if (ready < 0) return errno == EINTR ? 0 : -errno;
-  if (ready > 0) turn(net);
+  if (waits || (ready > 0 && has_events(net->polls + extra_count, count - extra_count))) turn(net);
   return 0;
 }

@@ -42,7 +42,7 @@ struct net *net_free(struct net *net) {
   zap_deinit(&net->zap);
   if (net->context) zmq_ctx_term(net->context);
   free(net->sockets);
-  free(net->items);
+  free(net->polls);
   free(net->gone);
   free(net);
   return NULL;

@@ -43,8 +43,8 @@ struct net {
   uint64_t next;
   unsigned monitors;
   struct net_stats stats;
-  zmq_pollitem_t *items;
-  size_t item_cap;
+  struct pollfd *polls; /* of the turn */
+  size_t poll_cap;
   bool changed;   /* a socket came or went during this turn */
   uint64_t *gone; /* connections whose end is still to be told: never from inside a call of the owner */
   size_t gone_count;
