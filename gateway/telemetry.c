@@ -12,24 +12,29 @@ enum {
   TELEMETRY_BATCH_BYTES = 1024 * 1024,
   TELEMETRY_PACKET_MAX = 2 * 1024 * 1024, /* told to the MQTT broker: bounds what one message can cost us */
   TELEMETRY_SUBSCRIBE_AT_ONCE = 64,
-  TELEMETRY_BUSY_RATE = 200, /* messages in 100 ms: from here on it pays to wait for more before a commit */
 };
-#define TELEMETRY_RATE_US (100 * MILLISECOND_US)
-#define TELEMETRY_LINGER_US (10 * MILLISECOND_US) /* at 20,000 a second: 200 messages a commit */
-#define TELEMETRY_PAUSE_US (1500) /* nothing more came for so long: the MQTT broker waits for our PUBACKs */
 #define TELEMETRY_NEVER INT64_MAX
 
-static void telemetry_add_topic(struct telemetry *t, const struct gateway_point *point) {
+/* hurries: somebody waits for what comes on this topic. */
+static void telemetry_add_topic(struct telemetry *t, const struct gateway_point *point, bool hurries) {
   int qos = point->qos > 1 ? 1 : point->qos;
   const size_t *known = table_get(&t->known, bytes_text(point->topic));
   if (known) {
     size_t at = *known;
     if (qos > t->qos[at]) t->qos[at] = qos;
+    t->hurries[at] = t->hurries[at] || hurries;
     return;
   }
+  t->hurries[t->topic_count] = hurries;
   table_put(&t->known, bytes_text(point->topic), mem_copy(&t->topic_count, sizeof t->topic_count));
   t->topics[t->topic_count] = mem_text(point->topic, strlen(point->topic));
   t->qos[t->topic_count++] = qos;
+}
+
+static bool point_hurries(const struct gateway_device *device, size_t point) {
+  for (size_t c = 0; c < device->control_count; c++)
+    if (device->controls[c].point_index == point) return true;
+  return device->points[point].kind == GATEWAY_EVENT;
 }
 
 void telemetry_init(struct telemetry *t, const struct gateway_mqtt *config, const struct gateway_config *points,
@@ -40,8 +45,10 @@ void telemetry_init(struct telemetry *t, const struct gateway_mqtt *config, cons
   for (size_t d = 0; d < points->device_count; d++) count += points->devices[d].point_count;
   t->topics = mem_alloc((count + 1) * sizeof *t->topics);
   t->qos = mem_alloc((count + 1) * sizeof *t->qos);
+  t->hurries = mem_alloc((count + 1) * sizeof *t->hurries);
   for (size_t d = 0; d < points->device_count; d++)
-    for (size_t p = 0; p < points->devices[d].point_count; p++) telemetry_add_topic(t, &points->devices[d].points[p]);
+    for (size_t p = 0; p < points->devices[d].point_count; p++)
+      telemetry_add_topic(t, &points->devices[d].points[p], point_hurries(&points->devices[d], p));
   t->batch = mem_alloc(sizeof *t->batch);
 }
 
@@ -50,6 +57,7 @@ void telemetry_deinit(struct telemetry *t) {
   for (size_t i = 0; i < t->topic_count; i++) free(t->topics[i]);
   free(t->topics);
   free(t->qos);
+  free(t->hurries);
   table_deinit(&t->known, free);
   t->batch = mqtt_batch_free(t->batch);
 }
@@ -116,7 +124,9 @@ static void telemetry_on_message(
   struct mqtt_batch *batch = t->batch;
   struct bytes topic = bytes_text(from->topic), payload = bytes_of(from->payload, (size_t)from->payloadlen);
   (void)properties;
-  if (!table_get(&t->known, topic)) telemetry_forget(t, mosq, from->topic);
+  const size_t *known = table_get(&t->known, topic);
+  if (!known) telemetry_forget(t, mosq, from->topic);
+  if (known && t->hurries[*known]) linger_hurry(&t->linger);
   if (batch->count == batch->cap)
     batch->messages =
         mem_resize(batch->messages, batch->cap = batch->cap ? batch->cap * 2 : 64, sizeof *batch->messages);
@@ -178,24 +188,12 @@ static void telemetry_read(struct telemetry *t, int64_t now) {
       break;
     if (t->state == TELEMETRY_CONNECTING) break;
   }
-  if (t->batch->count == before) return;
-  if (before == 0) t->first_at = now;
-  t->last_at = now;
-  t->rate_count += (uint32_t)(t->batch->count - before);
+  linger_add(&t->linger, now, (uint32_t)(t->batch->count - before));
 }
 
-static void telemetry_measure(struct telemetry *t, int64_t now) {
-  if (now - t->rate_at < TELEMETRY_RATE_US) return;
-  t->rate = now - t->rate_at < 2 * TELEMETRY_RATE_US ? t->rate_count : 0;
-  t->rate_count = 0;
-  t->rate_at = now;
-}
-
-/* Until when it is worth to wait for more messages before this batch is committed: at a trickle not at all. */
+/* Until when it is worth to wait for more messages before this batch is committed. */
 static int64_t telemetry_wait_until(const struct telemetry *t) {
-  if (t->rate < TELEMETRY_BUSY_RATE || telemetry_batch_is_full(t) || t->lost) return t->last_at;
-  int64_t pause = t->last_at + TELEMETRY_PAUSE_US, linger = t->first_at + TELEMETRY_LINGER_US;
-  return pause < linger ? pause : linger;
+  return telemetry_batch_is_full(t) || t->lost ? t->linger.last_at : linger_until(&t->linger);
 }
 
 int64_t telemetry_poll(struct telemetry *t, int *fd, short *events) {
@@ -219,6 +217,7 @@ static struct mqtt_batch *telemetry_hand_over(struct telemetry *t) {
   batch->session_present = t->session_present;
   t->fresh = false;
   t->batch = NULL;
+  linger_clear(&t->linger);
   t->state = TELEMETRY_HOLDING;
   t->messages += batch->count;
   t->batches++;
@@ -238,7 +237,7 @@ static void telemetry_socket(struct telemetry *t, short revents, int64_t now) {
 struct mqtt_batch *telemetry_run(struct telemetry *t, short revents, int64_t now) {
   if (t->state == TELEMETRY_DOWN && now >= t->client.retry_at) telemetry_open(t);
   if (t->state == TELEMETRY_DOWN || t->state == TELEMETRY_HOLDING) return NULL;
-  telemetry_measure(t, now);
+  linger_tick(&t->linger, now);
   telemetry_socket(t, revents, now);
   if (t->batch->count > 0 && now >= telemetry_wait_until(t)) return telemetry_hand_over(t);
   if (t->batch->count == 0 && !t->lost && !client_misc(&t->client, now)) t->lost = true;

@@ -18,6 +18,7 @@
 #include "common/base/log.h"
 #include "common/base/table.h"
 #include "gateway/client.h"
+#include "gateway/linger.h"
 #include "gateway/mqtt.h"
 
 enum telemetry_state { TELEMETRY_DOWN, TELEMETRY_CONNECTING, TELEMETRY_READING, TELEMETRY_HOLDING };
@@ -27,16 +28,15 @@ struct telemetry {
   enum telemetry_state state;
   char **topics; /* each once */
   int *qos;
+  bool *hurries; /* what comes there does not linger */
   size_t topic_count;
   struct table known;       /* the same, for looking up */
   struct mqtt_batch *batch; /* being filled; NULL while holding */
   bool fresh, session_present;
-  size_t subscribes;         /* SUBSCRIBE packets of this connection that are not answered yet */
-  bool subscribed;           /* all of them are */
-  bool lost;                 /* the connection broke */
-  int64_t first_at, last_at; /* mono, of the messages in the batch */
-  int64_t rate_at;           /* mono: begin of the span that is counted */
-  uint32_t rate_count, rate; /* messages in this span and in the last full one */
+  size_t subscribes; /* SUBSCRIBE packets of this connection that are not answered yet */
+  bool subscribed;   /* all of them are */
+  bool lost;         /* the connection broke */
+  struct linger linger;
   struct log_limit limit;
   uint64_t connects, messages, batches;
 };

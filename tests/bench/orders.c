@@ -75,6 +75,8 @@ static int by_size(const void *a, const void *b) {
 
 static void run(struct orders *orders) {
   int64_t *took = mem_alloc(orders->count * sizeof *took);
+  run_one(
+      orders, orders->count); /* not counted: the station compares its clock with the broker's first, for a second */
   for (size_t i = 0; i < orders->count; i++) took[i] = run_one(orders, i);
   qsort(took, orders->count, sizeof *took, by_size);
   printf("{\"count\":%zu,\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"max\":%.3f}\n", orders->count,
