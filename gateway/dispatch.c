@@ -36,6 +36,7 @@ struct dispatch *dispatch_free(struct dispatch *d) {
   table_deinit(&d->orders, dispatch_free_order);
   table_deinit(&d->waiting, dispatch_free_waiting);
   table_deinit(&d->fences, free);
+  table_deinit(&d->unreadable, free);
   block_builder_free(d->builder);
   free(d->operators);
   free(d->station);
@@ -62,23 +63,6 @@ void dispatch_configure(struct dispatch *d, const struct gateway_config *config,
   d->points = points;
 }
 
-void dispatch_load(struct dispatch *d, struct bytes value, struct instant now) {
-  struct order *order = order_new();
-  bool good = order_load(order, value, now) == 0;
-  bool old = good && !order_is_open(order) && order->command.deadline + DISPATCH_MARGIN_US < now.wall;
-  if (!good)
-    log_error("command", NULL, "an entry of the command ledger cannot be read by this version; it is left alone");
-  if (good && !old) order = table_put(&d->orders, order_id(order), order);
-  order_free(order);
-}
-
-void dispatch_load_fence(struct dispatch *d, struct bytes key, struct bytes value) {
-  uint64_t fence;
-  if (key.len <= 6 || memcmp(key.data, "fence/", 6) != 0 || value.len != sizeof fence) return;
-  memcpy(&fence, value.data, sizeof fence);
-  free(table_put(&d->fences, bytes_of(key.data + 6, key.len - 6), mem_copy(&fence, sizeof fence)));
-}
-
 /* All orders, in a list of their own: steps change the table. */
 static struct order **dispatch_all(const struct dispatch *d, size_t *count) {
   struct order **all = mem_alloc((d->orders.count + 1) * sizeof *all);
@@ -93,8 +77,14 @@ static struct order **dispatch_all(const struct dispatch *d, size_t *count) {
 void dispatch_start(struct dispatch *d, struct instant now) {
   size_t count;
   struct order **all = dispatch_all(d, &count);
-  for (size_t i = 0; i < count; i++) dispatch_step(d, all[i], now);
+  for (size_t i = 0; i < count; i++) {
+    if (all[i]->unlisted)
+      dispatch_commit(d, all[i]);
+    else
+      dispatch_step(d, all[i], now);
+  }
   free(all);
+  dispatch_mark(d);
 }
 
 /* ---- commands ---- */
@@ -179,7 +169,7 @@ static void dispatch_again(struct dispatch *d, const struct command *command, co
 
 static void dispatch_lookup(struct dispatch *d, struct bytes id, struct bytes command) {
   struct buffer *waiting = table_get(&d->waiting, id);
-  if (waiting) return;
+  if (waiting || table_get(&d->unreadable, id)) return;
   if (d->waiting.count >= DISPATCH_WAITING_MAX) return; /* the broker repeats */
   waiting = mem_alloc(sizeof *waiting);
   buffer_append(waiting, command);
@@ -295,6 +285,11 @@ void dispatch_message(struct dispatch *d, uint8_t type, struct bytes body, struc
 
 /* ---- what comes back ---- */
 
+static void dispatch_forget(struct dispatch *d, struct order *order) {
+  table_remove(&d->orders, order_id(order));
+  order_free(order);
+}
+
 void dispatch_committed(struct dispatch *d, void *cookie, bool durable, struct instant now) {
   struct order *order = cookie;
   if (!order) return;
@@ -303,12 +298,17 @@ void dispatch_committed(struct dispatch *d, void *cookie, bool durable, struct i
     return;
   }
   order->pending = false;
-  if (order->never) {
-    dispatch_say_never(d, order);
-    table_remove(&d->orders, order_id(order));
-    order_free(order);
+  if (order->unlisted) {
+    order->unlisted = false;
+    d->unlisted--;
+    dispatch_mark(d);
+  }
+  if (order->never) dispatch_say_never(d, order);
+  if (order->never || (order->leaving && !order->has_reply)) {
+    dispatch_forget(d, order);
     return;
   }
+  order->leaving = false; /* the answer came after all */
   dispatch_step(d, order, now);
 }
 
@@ -353,8 +353,11 @@ static int64_t dispatch_tick_order(struct dispatch *d, struct order *order, stru
   if (order_awaits(order)) return order->settle_mono;
   int64_t until = order->expires_mono + DISPATCH_MARGIN_US;
   if (order_is_open(order) || now.mono < until) return until;
-  table_remove(&d->orders, order_id(order));
-  order_free(order);
+  order->leaving = order_state(order) == STATE_UNKNOWN;
+  if (order->leaving)
+    dispatch_commit(d, order); /* under its id alone: no start reads it any more */
+  else
+    dispatch_forget(d, order);
   return INT64_MAX;
 }
 

@@ -63,10 +63,10 @@ struct dispatch *dispatch_new(const struct dispatch_options *options);
 struct dispatch *dispatch_free(struct dispatch *dispatch);
 /* Configuration and points, at the start and after a reload; both outlive the dispatch or the next call. */
 void dispatch_configure(struct dispatch *dispatch, const struct gateway_config *config, const struct points *points);
-/* At the start, before dispatch_start: entries of STORE_COMMANDS; and fences out of STORE_META (other keys are passed
- * over). */
-void dispatch_load(struct dispatch *dispatch, struct bytes value, struct instant now);
-void dispatch_load_fence(struct dispatch *dispatch, struct bytes key, struct bytes value);
+/* At the start, before dispatch_start: all of STORE_META (other keys are passed over), then STORE_COMMANDS from its
+ * first key until dispatch_load returns false: the rest may not change any more. */
+void dispatch_load_meta(struct dispatch *dispatch, struct bytes key, struct bytes value);
+bool dispatch_load(struct dispatch *dispatch, struct bytes key, struct bytes value, struct instant now);
 void dispatch_start(struct dispatch *dispatch, struct instant now);
 
 void dispatch_message(struct dispatch *dispatch, uint8_t type, struct bytes body, struct instant now);

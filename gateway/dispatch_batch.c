@@ -29,8 +29,9 @@ static struct store_batch *dispatch_batch(struct dispatch *d, struct order *orde
   const struct ledger_entry *entry = &order->ledger.entry;
   order_seal(order, d->options.identity);
   store_batch_urgent(batch);
-  store_batch_put(batch, STORE_COMMANDS, entry->id, buffer_bytes(&order->ledger.storage));
-  if (!order->never) dispatch_put_report(d, batch, order->command.address, entry->report, entry->time);
+  dispatch_put_entry(batch, order);
+  if (!order->never && !order->leaving)
+    dispatch_put_report(d, batch, order->command.address, entry->report, entry->time);
   return batch;
 }
 

@@ -1,7 +1,7 @@
 #ifndef RIVERBUS_GATEWAY_DISPATCH_INTERNAL_H
 #define RIVERBUS_GATEWAY_DISPATCH_INTERNAL_H
-/* Shared by dispatch.c (messages in), dispatch_run.c (from received to the outcome) and dispatch_batch.c (what is
- * committed). */
+/* Shared by dispatch.c (messages in), dispatch_run.c (from received to the outcome), dispatch_batch.c (what is
+ * committed) and dispatch_ledger.c (under which keys, and what a start reads). */
 #include "common/base/log.h"
 #include "gateway/dispatch.h"
 
@@ -20,9 +20,12 @@ struct dispatch {
   const struct points *points;
   struct check_operator *operators;
   size_t operator_count;
-  struct table orders;  /* id -> struct order */
-  struct table waiting; /* id -> struct buffer: the command that waits for its look-up; empty: only asked for */
-  struct table fences;  /* address -> uint64_t */
+  struct table orders;     /* id -> struct order */
+  struct table waiting;    /* id -> struct buffer: the command that waits for its look-up; empty: only asked for */
+  struct table fences;     /* address -> uint64_t */
+  struct table unreadable; /* ids of entries that this version cannot read */
+  size_t unlisted;         /* orders that are */
+  bool marked;             /* nothing that may change stands under its id alone */
   struct block_builder *builder;
   struct log_limit forged_limit;
   struct dispatch_stats stats;
@@ -34,6 +37,9 @@ void dispatch_commit(struct dispatch *d, struct order *order); /* the entry as i
 void dispatch_commit_fence(struct dispatch *d, struct order *order, struct instant now);
 void dispatch_commit_never(struct dispatch *d, struct order *order);
 void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
+/* dispatch_ledger.c */
+void dispatch_put_entry(struct store_batch *batch, const struct order *order);
+void dispatch_mark(struct dispatch *d);
 /* dispatch.c */
 bool dispatch_clock_is_known(const struct dispatch *d);
 bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal);

@@ -183,15 +183,13 @@ static void make_dispatch(struct gateway *gateway) {
 
 static bool load_meta(void *ctx, struct bytes key, struct bytes value) {
   struct gateway *gateway = ctx;
-  dispatch_load_fence(gateway->dispatch, key, value);
+  dispatch_load_meta(gateway->dispatch, key, value);
   gateway_load_descriptor(gateway, key, value);
   return true;
 }
 static bool load_order(void *ctx, struct bytes key, struct bytes value) {
   struct gateway *gateway = ctx;
-  (void)key;
-  dispatch_load(gateway->dispatch, value, now_of(gateway));
-  return true;
+  return dispatch_load(gateway->dispatch, key, value, now_of(gateway));
 }
 static bool load_inbox(void *ctx, struct bytes key, struct bytes value) {
   inbox_load(&((struct gateway *)ctx)->inbox, key, value);

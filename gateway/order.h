@@ -25,6 +25,8 @@ struct order {
   bool pending;           /* a batch is under way */
   bool never;             /* "never received": the answer goes out when that is durable */
   bool restarted;         /* was found dispatched at the start of this process */
+  bool unlisted;          /* was found under its id alone, as earlier programs kept it */
+  bool leaving;           /* `unknown`, and no answer is awaited any more: leaves the memory when that is durable */
   int64_t expires_mono;   /* the deadline by the boot clock */
   int64_t settle_mono;    /* until then the outcome is awaited; 0: not dispatched */
   int64_t retry_mono;     /* the store refused the batch: try again then; 0: no */

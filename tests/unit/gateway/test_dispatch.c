@@ -45,6 +45,7 @@ struct scene {
   struct buffer nevers;    /* ids said to be never received */
   int64_t offset;
   bool offset_known;
+  size_t read; /* entries of the ledger that starts have read */
 };
 
 static struct scene scene;
@@ -155,13 +156,13 @@ static void open_station(void) {
 }
 
 static bool load_order(void *ctx, struct bytes key, struct bytes value) {
-  (void)ctx, (void)key;
-  dispatch_load(scene.dispatch, value, now);
-  return true;
-}
-static bool load_fence(void *ctx, struct bytes key, struct bytes value) {
   (void)ctx;
-  dispatch_load_fence(scene.dispatch, key, value);
+  scene.read++;
+  return dispatch_load(scene.dispatch, key, value, now);
+}
+static bool load_meta(void *ctx, struct bytes key, struct bytes value) {
+  (void)ctx;
+  dispatch_load_meta(scene.dispatch, key, value);
   return true;
 }
 
@@ -175,7 +176,7 @@ static void crash(void) {
   close_station();
   scene.store = store_memory_crash(scene.store);
   open_station();
-  assert_int_equal(store_scan(scene.store, STORE_META, load_fence, NULL), 0);
+  assert_int_equal(store_scan(scene.store, STORE_META, load_meta, NULL), 0);
   assert_int_equal(store_scan(scene.store, STORE_COMMANDS, load_order, NULL), 0);
   dispatch_start(scene.dispatch, now);
 }
@@ -665,6 +666,117 @@ static void test_ask(void **state) {
   assert_string_equal(buffer_text(&scene.nevers), "p9 p9 ");
 }
 
+/* However many commands there were, a start reads those that may still change, and one more to see that it is done. */
+static void test_start_reads_what_is_open(void **state) {
+  struct dispatch_stats stats;
+  (void)state;
+  crash(); /* a new store is marked at its first start */
+  settle();
+  for (int i = 0; i < 50; i++) {
+    char id[8];
+    snprintf(id, sizeof id, "p%d", i);
+    order((struct ask){.id = id, .address = PUMP, .value = YES});
+    settle();
+    answer(PUMP, id, true, "");
+  }
+  order((struct ask){.id = "u", .address = PUMP, .value = YES});
+  settle();
+  wait_for(11 * SECOND_US); /* unknown: the device may still answer */
+  order((struct ask){.id = "o", .address = GATE, .value = NUMBER(7)});
+  settle();
+  buffer_clear(&scene.states);
+  scene.read = 0;
+  crash();
+  assert_int_equal(scene.read, 3);
+  dispatch_stats(scene.dispatch, &stats);
+  assert_int_equal(stats.in_memory, 2);
+  answer(PUMP, "u", true, "");
+  expect("executed");
+  ask_about("p7"); /* out of the store */
+  expect("executed");
+  buffer_clear(&scene.published);
+}
+
+/* What nobody answered for leaves the list of what a start reads, and is still known. */
+static void test_unknown_leaves_the_list(void **state) {
+  struct buffer bytes = BUFFER_NULL;
+  (void)state;
+  crash();
+  sign(&bytes, &(struct ask){.id = "u", .address = PUMP, .value = YES});
+  deliver(buffer_bytes(&bytes));
+  settle();
+  wait_for(11 * SECOND_US);
+  expect("received dispatched unknown/no-answer");
+  wait_for(400 * SECOND_US);
+  expect("");
+  scene.read = 0;
+  crash();
+  assert_int_equal(scene.read, 1);
+  deliver(buffer_bytes(&bytes));
+  settle();
+  expect("unknown/no-answer");
+  buffer_clear(&scene.published);
+  buffer_deinit(&bytes);
+}
+
+static bool find_order(void *ctx, struct bytes key, struct bytes value) {
+  if (key.data[0] == '!') buffer_append(ctx, value);
+  return true;
+}
+
+/* A store as an earlier program left it: all under their ids, no mark. The open one goes on, once; from the second
+ * start on only what is open is read. */
+static void test_store_of_an_earlier_program(void **state) {
+  struct buffer entry = BUFFER_NULL;
+  (void)state;
+  order((struct ask){.id = "p1", .address = PUMP, .value = YES});
+  settle();
+  answer(PUMP, "p1", true, "");
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  assert_int_equal(store_scan(scene.store, STORE_COMMANDS, find_order, &entry), 0);
+  struct store_batch *batch = store_batch_new();
+  store_batch_put(batch, STORE_COMMANDS, bytes_text("c1"), buffer_bytes(&entry));
+  store_batch_delete(batch, STORE_COMMANDS, bytes_text("!c1"));
+  store_batch_delete(batch, STORE_META, bytes_text("commands/open"));
+  assert_int_equal(store_submit(scene.store, batch, NULL), 0);
+  settle();
+  buffer_clear(&scene.states);
+  buffer_clear(&scene.published);
+  scene.read = 0;
+  crash();
+  assert_int_equal(scene.read, 2);
+  crash(); /* in the middle of it: nothing was committed, and all is read again */
+  assert_int_equal(scene.read, 4);
+  settle();
+  expect("dispatched"); /* said once more */
+  scene.read = 0;
+  crash();
+  assert_int_equal(scene.read, 2);
+  wait_for(SECOND_US);
+  expect_published("");
+  measure(40);
+  expect("executed");
+  buffer_deinit(&entry);
+}
+
+/* An entry of a newer program: its id does not look new. */
+static void test_unreadable_entry(void **state) {
+  struct store_batch *batch = store_batch_new();
+  (void)state;
+  store_batch_put(batch, STORE_COMMANDS, bytes_text("!c1"), bytes_text("\xff rubbish"));
+  assert_int_equal(store_submit(scene.store, batch, NULL), 0);
+  settle();
+  crash();
+  settle();
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  settle();
+  ask_about("c1");
+  expect("");
+  expect_published("");
+  assert_int_equal(scene.nevers.len, 0);
+}
+
 static void test_store_refuses(void **state) {
   const struct memory_faults full = {.full = true};
   const struct memory_faults none = {.full = false};
@@ -695,7 +807,8 @@ int main(void) {
       STORY(test_nobody_listens), STORY(test_silence_of_the_device), STORY(test_already_there), STORY(test_refusals),
       STORY(test_forged), STORY(test_busy), STORY(test_repeated), STORY(test_crashes),
       STORY(test_expires_while_the_gateway_was_down), STORY(test_clock_jumps), STORY(test_clock_unknown),
-      STORY(test_slow_commit_of_dispatched), STORY(test_fence), STORY(test_ask), STORY(test_store_refuses),
-      STORY(test_malformed)};
+      STORY(test_slow_commit_of_dispatched), STORY(test_fence), STORY(test_ask), STORY(test_start_reads_what_is_open),
+      STORY(test_unknown_leaves_the_list), STORY(test_store_of_an_earlier_program), STORY(test_unreadable_entry),
+      STORY(test_store_refuses), STORY(test_malformed)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
