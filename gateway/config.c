@@ -477,6 +477,26 @@ static const struct field mqtt_fields[] = {
 static const struct section mqtt_section = {
     .name = "mqtt", .size = sizeof(struct gateway_mqtt), .fields = mqtt_fields, .finish = finish_mqtt};
 
+/* ---- clock ---- */
+
+static const struct field clock_fields[] = {
+    {.key = "require-synchronised",
+        .type = FIELD_BOOLEAN,
+        .offset = offsetof(struct gateway_clock, require_synchronised),
+        .fallback = "true",
+        .help = "no commands while the kernel does not call its clock synchronised"},
+    {.key = "max-offset",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct gateway_clock, max_offset_us),
+        .fallback = "2s",
+        .low = 1e5,
+        .high = 6e7,
+        .help = "no commands while the clock is further from the broker's, or behind the highest time seen"},
+    {.key = NULL},
+};
+static const struct section clock_section = {
+    .name = "clock", .size = sizeof(struct gateway_clock), .fields = clock_fields};
+
 /* ---- the file ---- */
 
 static char *join(const char *a, const char *b, const char *c) {
@@ -588,6 +608,12 @@ static const struct field fields[] = {
         .section = &mqtt_section,
         .redo = CONFIG_REDO_MQTT,
         .help = "the station's MQTT broker"},
+    {.key = "clock",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct gateway_config, clock),
+        .section = &clock_section,
+        .redo = CONFIG_REDO_LIMITS,
+        .help = "when the clock is good enough for commands"},
     {.key = "max-deadline",
         .type = FIELD_DURATION,
         .offset = offsetof(struct gateway_config, max_deadline_us),

@@ -154,6 +154,12 @@ struct gateway_mqtt {
   char *key_file;
 };
 
+/* When the clock is good enough for commands. */
+struct gateway_clock {
+  bool require_synchronised; /* the kernel must call it synchronised; default true */
+  int64_t max_offset_us;     /* so far from the broker's at most, and so far behind the highest time seen; default 2s */
+};
+
 struct gateway_config {
   char *station;  /* province/station: the node's name */
   char *province; /* its first segment */
@@ -163,6 +169,7 @@ struct gateway_config {
   struct config_store store;
   struct config_http http;
   struct gateway_mqtt mqtt;
+  struct gateway_clock clock;
   int64_t max_deadline_us;           /* a command whose deadline is further away at receipt is refused; default 5m */
   struct config_operator *operators; /* whom this station obeys */
   size_t operator_count;

@@ -98,16 +98,8 @@ static struct order *dispatch_running(const struct dispatch *d, const struct ord
   return NULL;
 }
 
-bool dispatch_clock_is_known(const struct dispatch *d) {
-  int64_t offset;
-  return d->options.hooks.clock_offset(d->options.hooks.ctx, &offset);
-}
-
-bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal) {
-  int64_t offset = 0;
-  bool known = d->options.hooks.clock_offset(d->options.hooks.ctx, &offset);
-  /* the broker's clock is the measure; the kernel's own word is not asked yet */
-  return check_clock(true, known, offset, 0, refusal);
+enum clock_verdict dispatch_clock(const struct dispatch *d, struct refusal *refusal) {
+  return d->options.hooks.clock(d->options.hooks.ctx, refusal);
 }
 
 static bool dispatch_value_is_good(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
@@ -133,7 +125,7 @@ static bool dispatch_is_allowed(struct dispatch *d, const struct order *order, c
   bool authorised = check_authority(&order->command, &operators, now.wall, buffer_text(&where), by, refusal);
   buffer_deinit(&where);
   return authorised && check_understood(&order->command, 0, refusal) &&
-         check_created(&order->command, d->options.store_created, refusal) && dispatch_clock_is_good(d, refusal) &&
+         check_created(&order->command, d->options.store_created, refusal) && dispatch_clock(d, refusal) != CLOCK_BAD &&
          check_deadline(&order->command, now.wall, d->config->max_deadline_us, refusal) &&
          check_life_left(&order->command, order_life(order, now), refusal) &&
          dispatch_value_is_good(d, order, refusal) && dispatch_device_is_free(d, order, refusal);
@@ -252,7 +244,7 @@ static void dispatch_command(struct dispatch *d, struct bytes body, struct insta
   }
   const struct order *known = table_get(&d->orders, command.id);
   /* what its deadline means here is not known before the first ping of the session; the broker repeats it */
-  if (!known && !dispatch_clock_is_known(d)) return;
+  if (!known && dispatch_clock(d, &refusal) == CLOCK_UNKNOWN) return;
   if (!known)
     dispatch_lookup(d, command.id, bytes);
   else if (!known->pending)

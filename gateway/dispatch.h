@@ -17,6 +17,7 @@
 #include "common/command/check.h"
 #include "common/command/settle.h"
 #include "common/store/store.h"
+#include "gateway/clock.h"
 #include "gateway/order.h"
 #include "gateway/template.h"
 
@@ -39,9 +40,9 @@ struct dispatch_hooks {
   void (*lookup)(void *ctx, struct bytes id); /* in STORE_COMMANDS; answered by dispatch_found */
   void (*publish)(void *ctx, const struct dispatch_publish *publish); /* answered by dispatch_published */
   void (*send)(void *ctx, uint8_t type, struct bytes body);           /* to the broker */
-  bool (*clock_offset)(void *ctx, int64_t *us); /* this clock minus the broker's; false: not known */
-  int64_t (*received)(void *ctx);               /* for records of the urgent stream */
-  struct epoch (*epoch)(void *ctx);             /* of the urgent stream */
+  enum clock_verdict (*clock)(void *ctx, struct refusal *refusal);    /* of this moment */
+  int64_t (*received)(void *ctx);                                     /* for records of the urgent stream */
+  struct epoch (*epoch)(void *ctx);                                   /* of the urgent stream */
 };
 
 struct dispatch_options {

@@ -41,8 +41,7 @@ void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes
 void dispatch_put_entry(struct store_batch *batch, const struct order *order);
 void dispatch_mark(struct dispatch *d);
 /* dispatch.c */
-bool dispatch_clock_is_known(const struct dispatch *d);
-bool dispatch_clock_is_good(const struct dispatch *d, struct refusal *refusal);
+enum clock_verdict dispatch_clock(const struct dispatch *d, struct refusal *refusal);
 /* dispatch_run.c */
 struct point *dispatch_point(const struct dispatch *d, const struct order *order);
 /* whatever can be done now, if nothing is pending */

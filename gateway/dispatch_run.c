@@ -44,19 +44,19 @@ static bool dispatch_is_there(const struct dispatch *d, struct order *order, con
 /* `received` is durable: the device is next. */
 static void dispatch_next(struct dispatch *d, struct order *order, struct instant now) {
   const struct gateway_control *control = dispatch_control(d, order);
-  struct refusal refusal = {.code = CODE_NONE};
+  struct refusal refusal = {.code = CODE_NONE}, bad;
+  enum clock_verdict clock = dispatch_clock(d, &bad);
   if (!check_life_left(&order->command, order_life(order, now), &refusal)) {
     dispatch_end(d, order, STATE_EXPIRED, &refusal, now);
   } else if (!control) {
     refusal_set(&refusal, CODE_NOT_WRITABLE, NULL,
         "the point has no control any more: the configuration was changed while the command was under way");
     dispatch_end(d, order, STATE_REJECTED, &refusal, now);
-  } else if (!dispatch_clock_is_known(d)) {
-    /* found after a start: a clock that a power cut has set back must not bring a dead command to life; dispatch_tick
-     * looks again */
-    return;
-  } else if (!dispatch_clock_is_good(d, &refusal)) {
-    dispatch_end(d, order, STATE_REJECTED, &refusal, now);
+  } else if (clock == CLOCK_UNKNOWN) {
+    return; /* found after a start: a clock that a power cut has set back must not bring a dead command to life;
+               dispatch_tick looks again */
+  } else if (clock == CLOCK_BAD) {
+    dispatch_end(d, order, STATE_REJECTED, &bad, now);
   } else if (dispatch_is_there(d, order, control)) {
     refusal_set(&refusal, CODE_ALREADY, NULL, "the point has that value already; nothing was sent to the device");
     dispatch_end(d, order, STATE_EXECUTED, &refusal, now);

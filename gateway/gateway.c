@@ -47,7 +47,7 @@ static void node_submitted(void *ctx, void *cookie, const struct store_done *don
   else if (task->kind == TASK_ORDER)
     dispatch_committed(gateway->dispatch, task->cookie, durable, now_of(gateway));
   else if (!durable)
-    log_warning("store", NULL, "the store is full: a descriptor, an event or a stale value was not recorded");
+    log_warning("store", NULL, "the store is full: a descriptor, an event, a stale value or the time was not recorded");
   tasks_answered(&gateway->tasks, task);
 }
 
@@ -92,12 +92,22 @@ static void dispatch_send_hook(void *ctx, uint8_t type, struct bytes body) {
 }
 static int64_t dispatch_received_hook(void *ctx) { return node_received(((struct gateway *)ctx)->node); }
 
-static bool dispatch_clock_hook(void *ctx, int64_t *us) {
-  struct gateway *gateway = ctx;
+struct clock_reading gateway_clock_reading(struct gateway *gateway) {
   struct node_peer_status status;
   node_peer_status(gateway->node, gateway->uplink.peer, &status);
-  *us = -status.clock_offset;
-  return status.round_trip > 0;
+  return (struct clock_reading){.wall = now_of(gateway).wall,
+      .synchronised = world_is_synchronised(gateway->daemon.world),
+      .offset_known = status.round_trip > 0,
+      .offset_us = -status.clock_offset};
+}
+
+enum clock_verdict gateway_clock(struct gateway *gateway, struct refusal *refusal) {
+  const struct clock_reading reading = gateway_clock_reading(gateway);
+  return clock_judge(&gateway->clock, &reading, refusal);
+}
+
+static enum clock_verdict dispatch_clock_hook(void *ctx, struct refusal *refusal) {
+  return gateway_clock(ctx, refusal);
 }
 
 static struct epoch dispatch_epoch_hook(void *ctx) {
@@ -174,7 +184,7 @@ static void make_dispatch(struct gateway *gateway) {
           .lookup = dispatch_lookup_hook,
           .publish = dispatch_publish_hook,
           .send = dispatch_send_hook,
-          .clock_offset = dispatch_clock_hook,
+          .clock = dispatch_clock_hook,
           .received = dispatch_received_hook,
           .epoch = dispatch_epoch_hook}};
   gateway->dispatch = dispatch_new(&options);
@@ -184,6 +194,7 @@ static void make_dispatch(struct gateway *gateway) {
 static bool load_meta(void *ctx, struct bytes key, struct bytes value) {
   struct gateway *gateway = ctx;
   dispatch_load_meta(gateway->dispatch, key, value);
+  clock_load(&gateway->clock, key, value);
   gateway_load_descriptor(gateway, key, value);
   return true;
 }
@@ -222,6 +233,7 @@ static void init_plain(struct gateway *gateway) {
   gateway->intake.part_bytes = GATEWAY_PART_BYTES < gateway->config->store.max_size / 64
                                    ? GATEWAY_PART_BYTES
                                    : gateway->config->store.max_size / 64;
+  clock_init(&gateway->clock, &gateway->config->clock);
   inbox_init(&gateway->inbox);
   points_init(&gateway->points, gateway->config);
   silence_init(&gateway->silence, &gateway->points, now_of(gateway).mono);
@@ -372,12 +384,26 @@ static int64_t say_ready(struct gateway *gateway, struct instant now) {
 
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* The highest confirmed time, once a minute. Returns when to look again. */
+static int64_t note_clock(struct gateway *gateway, struct instant now) {
+  if (now.mono < gateway->clock_at) return gateway->clock_at;
+  const struct clock_reading reading = gateway_clock_reading(gateway);
+  gateway->clock_at = now.mono + SECOND_US;
+  if (clock_note(&gateway->clock, &reading)) {
+    struct store_batch *batch = store_batch_new();
+    clock_put(&gateway->clock, batch);
+    tasks_submit(&gateway->tasks, TASK_OTHER, NULL, batch);
+  }
+  return gateway->clock_at;
+}
+
 /* Everything that waits for time; returns when to wake, mono. */
 static int64_t tick(struct gateway *gateway) {
   tasks_retry(&gateway->tasks);
   struct instant now = now_of(gateway);
   int64_t next = dispatch_tick(gateway->dispatch, now);
   next = earlier(next, intake_silence(gateway, now));
+  next = earlier(next, note_clock(gateway, now));
   next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
   next = earlier(next, node_tick(gateway->node));
   if (!gateway->is_ready) next = earlier(next, say_ready(gateway, now));

@@ -41,6 +41,9 @@ struct gateway {
   struct mqtt *mqtt;
   uint64_t mqtt_made; /* how often the clients were made */
   struct dispatch *dispatch;
+  struct clock clock;
+  int64_t clock_at;             /* mono: when to note it again */
+  struct refusal clock_refusal; /* what gateway_health returned last */
   struct points points;
   struct silence silence;
   struct inbox inbox;
@@ -69,6 +72,9 @@ void gateway_reload(struct gateway *gateway);
 void intake_take(struct gateway *gateway, struct mqtt_batch *batch);
 void intake_done(struct gateway *gateway, const struct store_done *done); /* of a part */
 int64_t intake_silence(struct gateway *gateway, struct instant now); /* says who is silent; mono: when to ask again */
+/* What is known of the clock now, and what that means for commands. */
+struct clock_reading gateway_clock_reading(struct gateway *gateway);
+enum clock_verdict gateway_clock(struct gateway *gateway, struct refusal *refusal);
 /* metrics.c */
 void gateway_metrics(struct gateway *gateway, struct buffer *out);
 const char *gateway_health(struct gateway *gateway); /* NULL: healthy */

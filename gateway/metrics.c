@@ -62,6 +62,17 @@ static void put_link(const struct gateway *gateway, struct buffer *out) {
   buffer_printf(out, "riverbus_link_clock_offset_microseconds %" PRId64 "\n", p.clock_offset);
 }
 
+static void put_clock(struct gateway *gateway, struct buffer *out) {
+  struct refusal refusal;
+  const struct figure figures[] = {
+      {"riverbus_clock_synchronised", "gauge", "Whether the kernel calls the clock synchronised.",
+          world_is_synchronised(gateway->daemon.world)},
+      {"riverbus_clock_good", "gauge", "Whether commands are not refused because of the clock.",
+          gateway_clock(gateway, &refusal) != CLOCK_BAD},
+  };
+  figures_put(out, figures, sizeof figures / sizeof figures[0]);
+}
+
 static void put_label(struct buffer *out, const char *text) {
   struct buffer quoted = BUFFER_NULL;
   json_put_text(&quoted, bytes_text(text)); /* the same escapes as Prometheus labels need */
@@ -91,6 +102,7 @@ void gateway_metrics(struct gateway *gateway, struct buffer *out) {
   put_mqtt(gateway, out);
   put_commands(gateway, out);
   put_link(gateway, out);
+  put_clock(gateway, out);
   figures_head(out, "riverbus_point_readings_total", "counter", "Records made of a point.");
   for (size_t i = 0; i < gateway->points.count; i++) put_point(out, &gateway->points.items[i]);
   figures_head(out, "riverbus_point_faults_total", "counter", "What was wrong with payloads.");
@@ -103,5 +115,6 @@ const char *gateway_health(struct gateway *gateway) {
   if (!m.telemetry_up) return "the MQTT broker of the station is not connected";
   if (!m.courier_up) return "the MQTT client for commands is not connected, or does not hear the devices' replies";
   if (!gateway->uplink.up) return "there is no session with the province's broker; readings are kept here";
+  if (gateway_clock(gateway, &gateway->clock_refusal) == CLOCK_BAD) return gateway->clock_refusal.message;
   return NULL;
 }

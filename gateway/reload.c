@@ -81,6 +81,7 @@ void gateway_reload(struct gateway *gateway) {
   if (redo & CONFIG_REDO_RESTART)
     log_warning("gateway", NULL, "what changed in identity, store or http takes effect at the next start");
   gateway->config = fresh;
+  clock_configure(&gateway->clock, &fresh->clock);
   reload_points(gateway, fresh);
   uplink_configure(&gateway->uplink, &fresh->broker, broker_differs(&old->broker, &fresh->broker));
   if ((redo & CONFIG_REDO_MQTT) || reload_hears_differently(old, fresh)) reload_mqtt(gateway);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/timex.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -32,4 +33,10 @@ static void system_random(void *ctx, void *out, size_t len) {
   }
 }
 
-const struct world world_system = {NULL, system_now, system_random};
+static bool system_synchronised(void *ctx) {
+  struct timex state = {.modes = 0}; /* only asks */
+  (void)ctx;
+  return adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC);
+}
+
+const struct world world_system = {NULL, system_now, system_random, system_synchronised};

@@ -287,7 +287,10 @@ bool check_clock(bool synchronised, bool offset_known, int64_t offset_us, int64_
   int64_t limit = limit_us ? limit_us : CHECK_CLOCK_US, distance = offset_us < 0 ? -offset_us : offset_us;
   bool good = false;
   if (!synchronised)
-    refusal_set(refusal, CODE_CLOCK, NULL, "the station's clock is not synchronised");
+    refusal_set(refusal, CODE_CLOCK,
+        "run an NTP client at the station (chrony, systemd-timesyncd); where something else keeps its clock right, its "
+        "configuration may say `clock: {require-synchronised: false}`",
+        "the station's clock is not synchronised, its kernel says");
   else if (offset_known && distance > limit)
     refusal_set(refusal, CODE_CLOCK, NULL, "the station's clock is %s from the broker's; at most %s is allowed",
         duration(&a, distance), duration(&b, limit));

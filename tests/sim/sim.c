@@ -157,7 +157,7 @@ static void settle(struct sim *s) {
 static void run_init(struct sim *s, uint64_t seed, int places) {
   *s = (struct sim){
       .seed = seed, .rng = seed * 2654435761u + 1, .faults = true, .next_conn = 100, .places_used = places};
-  sim_world = (struct world){s, sim_now, sim_random};
+  sim_world = (struct world){.ctx = s, .now = sim_now, .random = sim_random};
   draw_scenario(s);
   for (int n = 1; n < places; n++)
     s->links[n] =

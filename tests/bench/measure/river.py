@@ -85,6 +85,7 @@ class River:
     def gateway(self, mosquitto, devices):
         """A riverbus-gateway whose session with the broker is up."""
         config = {"station": STATION, "identity": self.path("cuntan.key"), "mqtt": {"host": "127.0.0.1", "port": mosquitto.port}, "devices": devices,
+                  "clock": {"require-synchronised": False},
                   "broker": {"endpoints": [f"tcp://127.0.0.1:{self.port['chongqing']}"], "key": self.keys["chongqing"]},
                   "operators": [{"name": "duty", "key": self.keys["duty"], "command": [STATION + "/#"]}],
                   "store": {"path": self.path("store-gateway"), "max-size": f"{STORE_MIB}MiB", "keep": "30d", "when-full": "refuse"}}

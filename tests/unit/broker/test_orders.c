@@ -175,7 +175,7 @@ static void end_process(void) {
 
 static void begin_scene(void) {
   scene = (struct scene){.now = {1764000000000000, 5000000}, .epoch = {100, 1}, .id = "c1"};
-  scene.world = (struct world){&scene, scene_now, scene_random};
+  scene.world = (struct world){.ctx = &scene, .now = scene_now, .random = scene_random};
   scene.disk = memory_disk_new();
   identity_generate(&scene.operator_key);
   identity_generate(&scene.station_key);

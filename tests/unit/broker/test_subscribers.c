@@ -147,7 +147,7 @@ static void end_process(void) {
 static void begin(size_t ring_bytes) {
   memset(&t, 0, sizeof t);
   t.now = (struct instant){1764000000000000, 9000000};
-  t.world = (struct world){NULL, test_now, test_random};
+  t.world = (struct world){.now = test_now, .random = test_random};
   t.disk = memory_disk_new();
   patterns_add(&t.read, bytes_text("#"), NULL);
   t.who = (struct requester){"duty", &t.read};

@@ -20,7 +20,7 @@ static void draw(void *ctx, void *out, size_t len) {
   (void)ctx;
   memset(out, next++, len);
 }
-static const struct world world = {NULL, tell_time, draw};
+static const struct world world = {.now = tell_time, .random = draw};
 
 static void pass(int64_t us) {
   now.wall += us;
@@ -44,7 +44,7 @@ struct scene {
   struct buffer published; /* payloads and expiries */
   struct buffer nevers;    /* ids said to be never received */
   int64_t offset;
-  bool offset_known;
+  bool offset_known, unsynchronised;
   size_t read; /* entries of the ledger that starts have read */
 };
 
@@ -73,10 +73,12 @@ static void hook_send(void *ctx, uint8_t type, struct bytes body) {
   assert_int_equal(settle_get_never(body, &epoch, &ids), 0);
   for (uint32_t i = 0; i < ids.count; i++) buffer_printf(&scene.nevers, BYTES_FMT " ", BYTES_ARG(ids.ids[i]));
 }
-static bool hook_clock(void *ctx, int64_t *us) {
+static enum clock_verdict hook_clock(void *ctx, struct refusal *refusal) {
+  static const struct gateway_clock config = {.require_synchronised = true, .max_offset_us = 2 * SECOND_US};
+  const struct clock clock = {.config = &config};
+  const struct clock_reading reading = {now.wall, !scene.unsynchronised, scene.offset_known, scene.offset};
   (void)ctx;
-  *us = scene.offset;
-  return scene.offset_known;
+  return clock_judge(&clock, &reading, refusal);
 }
 static int64_t hook_received(void *ctx) {
   (void)ctx;
@@ -466,6 +468,11 @@ static void test_refusals(void **state) {
   expect("rejected/authority");
   scene.offset = 3 * SECOND_US;
   order((struct ask){.id = "r21", .address = GATE, .value = NUMBER(1)});
+  settle();
+  expect("rejected/clock");
+  scene.offset = 0;
+  scene.unsynchronised = true;
+  order((struct ask){.id = "r22", .address = GATE, .value = NUMBER(1)});
   settle();
   expect("rejected/clock");
   expect_published("");

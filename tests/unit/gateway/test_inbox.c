@@ -11,7 +11,7 @@ static void no_random(void *ctx, void *out, size_t len) {
   (void)ctx;
   memset(out, 7, len);
 }
-static const struct world still = {NULL, no_time, no_random};
+static const struct world still = {.now = no_time, .random = no_random};
 
 static struct store *open_store(struct memory_disk *disk) {
   struct store *store = NULL;

@@ -113,7 +113,7 @@ static void side_start(struct pipe *p, int n) {
 static int setup(void **state) {
   struct pipe *p = mem_alloc(sizeof *p);
   p->now = SECOND_US;
-  p->world = (struct world){p, pipe_now, pipe_random};
+  p->world = (struct world){.ctx = p, .now = pipe_now, .random = pipe_random};
   for (int n = 0; n < SIDES; n++) {
     p->sides[n].disk = memory_disk_new();
     side_start(p, n);
