@@ -133,8 +133,11 @@ static void courier_read(struct courier *c) {
 }
 
 void courier_run(struct courier *c, short revents, int64_t now) {
-  if (!c->client.mosq && now >= c->client.retry_at) courier_open(c);
-  if (!c->client.mosq) return;
+  if (!c->client.mosq) {
+    /* nothing is said in this turn: the connect may have hung, and others may have taken our place meanwhile */
+    if (now >= c->client.retry_at) courier_open(c);
+    return;
+  }
   if (revents & (POLLIN | POLLERR | POLLHUP)) courier_read(c);
   courier_write(c);
   if (!c->lost && !client_misc(&c->client, now)) c->lost = true;

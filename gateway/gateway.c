@@ -359,7 +359,7 @@ static void take_event(struct gateway *gateway, struct mqtt_event *event) {
   }
 }
 
-static void take_events(struct gateway *gateway) {
+void gateway_take_events(struct gateway *gateway) {
   struct mqtt_event *event;
   for (int i = 0; i < GATEWAY_EVENTS_A_TURN && (event = mqtt_next(gateway->mqtt)); i++) {
     take_event(gateway, event);
@@ -415,7 +415,7 @@ static int turn(struct gateway *gateway) {
   int outcome = daemon_turn(&gateway->daemon, mqtt_fd(gateway->mqtt), next);
   if (outcome < 0) return outcome;
   node_store_ready(gateway->node);
-  if (gateway->mqtt) take_events(gateway);
+  if (gateway->mqtt) gateway_take_events(gateway);
   return 0;
 }
 

@@ -72,6 +72,7 @@ void gateway_reload(struct gateway *gateway);
 void intake_take(struct gateway *gateway, struct mqtt_batch *batch);
 void intake_done(struct gateway *gateway, const struct store_done *done); /* of a part */
 int64_t intake_silence(struct gateway *gateway, struct instant now); /* says who is silent; mono: when to ask again */
+void gateway_take_events(struct gateway *gateway);                   /* of the MQTT clients, a share of them */
 /* What is known of the clock now, and what that means for commands. */
 struct clock_reading gateway_clock_reading(struct gateway *gateway);
 enum clock_verdict gateway_clock(struct gateway *gateway, struct refusal *refusal);

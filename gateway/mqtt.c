@@ -14,6 +14,9 @@
 
 enum { MQTT_EVENTS = 4096, MQTT_WORDS = 4096, MQTT_STOP_S = 2, MQTT_REPLY_MAX = 64 * 1024 };
 
+/* After mqtt_leave thread and core part without waiting for each other. */
+enum mqtt_end { MQTT_RUNS, MQTT_ENDED, MQTT_LEFT };
+
 /* What the core says to the thread: a batch that is done, or a command to publish. */
 struct word {
   struct mqtt_batch *batch;
@@ -33,6 +36,7 @@ struct mqtt {
   struct courier courier;
   atomic_ullong connects, messages, batches, replies_lost;
   atomic_bool telemetry_up, courier_up;
+  atomic_int end; /* enum mqtt_end: whoever comes second frees everything */
 };
 
 struct mqtt_batch *mqtt_batch_free(struct mqtt_batch *batch) {
@@ -145,6 +149,8 @@ static void mqtt_wait(struct mqtt *mqtt, struct pollfd polls[3]) {
     for (int i = 0; i < 3; i++) polls[i].revents = 0;
 }
 
+static void mqtt_free_rest(struct mqtt *mqtt);
+
 static void *mqtt_thread(void *ctx) {
   struct mqtt *mqtt = ctx;
   struct pollfd polls[3];
@@ -162,6 +168,7 @@ static void *mqtt_thread(void *ctx) {
   }
   telemetry_deinit(&mqtt->telemetry);
   courier_deinit(&mqtt->courier);
+  if (atomic_exchange(&mqtt->end, MQTT_ENDED) == MQTT_LEFT) mqtt_free_rest(mqtt);
   return NULL;
 }
 
@@ -243,6 +250,17 @@ struct mqtt *mqtt_free(struct mqtt *mqtt) {
   else
     pthread_detach(mqtt->thread);
   return NULL;
+}
+
+void mqtt_leave(struct mqtt *mqtt, struct mqtt *heir) {
+  void *entry;
+  while (queue_pop(mqtt->words, &entry) == 0) {
+    struct word *word = entry;
+    if (word->batch || queue_push(heir->words, word) != 0) word_free(word);
+  }
+  pthread_detach(mqtt->thread);
+  queue_close(mqtt->words);
+  if (atomic_exchange(&mqtt->end, MQTT_LEFT) == MQTT_ENDED) mqtt_free_rest(mqtt);
 }
 
 int mqtt_fd(const struct mqtt *mqtt) { return queue_fd(mqtt->events); }

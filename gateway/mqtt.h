@@ -55,6 +55,9 @@ int mqtt_new(struct mqtt **out, const struct gateway_config *config, const struc
 /* Ends the thread: the telemetry connection is cut, never closed politely, since that would let unsent PUBACKs out.
  * Waits two seconds at most. Returns NULL. */
 struct mqtt *mqtt_free(struct mqtt *mqtt);
+/* The same without waiting, for clients whose place `heir` takes: what they were told to publish and have not begun to,
+ * heir publishes. The thread ends by itself, also where it hangs in a connect, and frees what is left. */
+void mqtt_leave(struct mqtt *mqtt, struct mqtt *heir);
 int mqtt_fd(const struct mqtt *mqtt);            /* readable while events wait */
 struct mqtt_event *mqtt_next(struct mqtt *mqtt); /* NULL: none */
 /* The batch is durable (batch->durable), or was refused: then the connection is cut and the messages come again. Takes

@@ -63,15 +63,20 @@ static bool broker_differs(const struct gateway_broker *a, const struct gateway_
   return memcmp(a->keys.items, b->keys.items, a->keys.count * sizeof *a->keys.items) != 0;
 }
 
-/* The clients are made anew. A batch under way is committed, and goes nowhere: its messages come again and are known.
- */
+/* The clients are made anew, and the old ones end by themselves. A batch under way is committed, and goes nowhere: its
+ * messages come again and are known. */
 static void reload_mqtt(struct gateway *gateway) {
-  gateway->mqtt = mqtt_free(gateway->mqtt);
-  int error = mqtt_new(&gateway->mqtt, gateway->config, gateway->daemon.world);
+  struct mqtt *fresh, *old = gateway->mqtt;
+  int error = mqtt_new(&fresh, gateway->config, gateway->daemon.world);
+  if (error) {
+    log_error("mqtt", NULL, "the MQTT clients cannot be started again: %s", strerror(-error));
+    gateway->daemon.ends = true;
+    return;
+  }
+  gateway_take_events(gateway); /* what the old ones have said so far */
+  gateway->mqtt = fresh;
   gateway->mqtt_made++;
-  if (error == 0) return;
-  log_error("mqtt", NULL, "the MQTT clients cannot be started again: %s", strerror(-error));
-  gateway->daemon.ends = true;
+  mqtt_leave(old, fresh);
 }
 
 void gateway_reload(struct gateway *gateway) {
