@@ -87,6 +87,7 @@ static void courier_drop(struct courier *c, const char *why) {
     log_warning("mqtt", "commands",
         "%zu published commands were not acknowledged by the MQTT broker; they are not sent again", c->pending_count);
   c->pending_count = 0;
+  c->stall_at = 0;
   c->lost = false;
   client_cut(&c->client, why);
 }
@@ -113,6 +114,10 @@ int64_t courier_poll(struct courier *c, int *fd, short *events) {
   *events = 0;
   if (!c->client.mosq) return c->client.retry_at;
   *fd = mosquitto_socket(c->client.mosq);
+  if (c->stall_at > 0) {
+    *events = POLLOUT;
+    return c->stall_at;
+  }
   *events = (short)(POLLIN | (mosquitto_want_write(c->client.mosq) ? POLLOUT : 0));
   return c->client.misc_at;
 }
@@ -132,15 +137,29 @@ static void courier_read(struct courier *c) {
   }
 }
 
+/* The newest command waits for room in the socket. */
+static void courier_stall(struct courier *c, int64_t now) {
+  courier_write(c);
+  if (c->lost) return;
+  if (!mosquitto_want_write(c->client.mosq)) {
+    c->stall_at = 0;
+  } else if (now >= c->stall_at) {
+    struct courier_pending pending = c->pending[--c->pending_count];
+    c->lost = true;
+    c->published(c->ctx, pending.id, ORDER_NOT_CONNECTED);
+  }
+}
+
 void courier_run(struct courier *c, short revents, int64_t now) {
   if (!c->client.mosq) {
     /* nothing is said in this turn: the connect may have hung, and others may have taken our place meanwhile */
     if (now >= c->client.retry_at) courier_open(c);
     return;
   }
-  if (revents & (POLLIN | POLLERR | POLLHUP)) courier_read(c);
-  courier_write(c);
-  if (!c->lost && !client_misc(&c->client, now)) c->lost = true;
+  if (c->stall_at > 0) courier_stall(c, now);
+  if (c->stall_at == 0 && revents & (POLLIN | POLLERR | POLLHUP)) courier_read(c);
+  if (c->stall_at == 0) courier_write(c);
+  if (!c->lost && c->stall_at == 0 && !client_misc(&c->client, now)) c->lost = true;
   if (c->lost) courier_drop(c, "the connection is lost");
 }
 
@@ -148,7 +167,8 @@ void courier_publish(
     struct courier *c, const char *id, const char *topic, int qos, struct bytes payload, uint32_t expiry_s) {
   mosquitto_property *properties = NULL;
   struct courier_pending *pending = &c->pending[c->pending_count];
-  if (!courier_is_ready(c) || c->pending_count == COURIER_PENDING_MAX) {
+  if (courier_is_ready(c)) courier_write(c);
+  if (!courier_is_ready(c) || mosquitto_want_write(c->client.mosq) || c->pending_count == COURIER_PENDING_MAX) {
     c->published(c->ctx, id, ORDER_NOT_CONNECTED);
     return;
   }
@@ -164,4 +184,6 @@ void courier_publish(
   snprintf(pending->id, sizeof pending->id, "%s", id);
   c->pending_count++;
   courier_write(c);
+  if (!c->lost && mosquitto_want_write(c->client.mosq))
+    c->stall_at = world_now(c->client.world).mono + COURIER_STALL_US;
 }

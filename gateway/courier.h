@@ -4,11 +4,16 @@
  * The client for commands and the devices' replies: MQTT 5, clean start, never held up by telemetry. A command is
  * published once: libmosquitto would send an unacknowledged one again after a reconnect, so a broken connection ends
  * this client, and what was not acknowledged stays unanswered.
+ *
+ * While a command is not wholly in the socket nothing else is put behind it: neither read nor kept alive. If it is not
+ * there after COURIER_STALL_US the connection is ended without another byte, so nobody got it whole: it was not
+ * delivered, and cannot come out later, when its time is over.
  */
 #include "gateway/client.h"
 #include "gateway/mqtt.h"
 
 enum { COURIER_PENDING_MAX = 256 };
+#define COURIER_STALL_US SECOND_US
 
 struct courier_pending {
   int mid;
@@ -22,6 +27,7 @@ struct courier {
   struct courier_pending pending[COURIER_PENDING_MAX];
   size_t pending_count;
   bool lost;
+  int64_t stall_at; /* mono: until then the newest of pending has to be in the socket; 0: all are */
   void *ctx;
   void (*published)(void *ctx, const char *id, enum order_publish outcome);
   void (*reply)(void *ctx, const char *topic, struct bytes payload);
