@@ -210,5 +210,6 @@ def test_no_puback_before_the_commit_across_a_reload(t, build):
         publisher.publish(TOPIC, reading(2 * turn + 1))
         for value in (2 * turn, 2 * turn + 1):
             tail.wait_record(lambda record: is_value(record, value), f"the reading {value}")
-        acks = [note for note in relay.noted("up", PUBACK) if note[0] > again[0]]
-        assert acks and acks[0][0] - again[0] >= 1.0, f"a PUBACK left {acks[0][0] - again[0]:.3f} s after its message"
+        # the reading is at the operator's before its PUBACK is on the wire
+        acks = wait_until(lambda: [note for note in relay.noted("up", PUBACK) if note[0] > again[0]], "a PUBACK", every=0.1)
+        assert acks[0][0] - again[0] >= 1.0, f"a PUBACK left {acks[0][0] - again[0]:.3f} s after its message"
