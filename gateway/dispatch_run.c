@@ -32,8 +32,11 @@ void dispatch_end(
 }
 
 /* Whether the point is known to be there: then nothing is published. */
-static bool dispatch_is_there(const struct dispatch *d, struct order *order, const struct gateway_control *control) {
+static bool dispatch_is_there(
+    const struct dispatch *d, struct order *order, const struct gateway_control *control, struct instant now) {
   const struct point *point = dispatch_point(d, order);
+  int64_t span = point->config->stale_after_us;
+  if (span > 0 && now.mono - point->heard >= span) return false; /* silent for too long, whether that was said or not */
   if (!control->confirm.set || !point->has_last || point->stale || point->last.quality != QUALITY_GOOD) return false;
   if (!order_value_reached(control, &order->command.value, &point->last.value)) return false;
   order->measured = true;
@@ -57,7 +60,7 @@ static void dispatch_next(struct dispatch *d, struct order *order, struct instan
                dispatch_tick looks again */
   } else if (clock == CLOCK_BAD) {
     dispatch_end(d, order, STATE_REJECTED, &bad, now);
-  } else if (dispatch_is_there(d, order, control)) {
+  } else if (dispatch_is_there(d, order, control, now)) {
     refusal_set(&refusal, CODE_ALREADY, NULL, "the point has that value already; nothing was sent to the device");
     dispatch_end(d, order, STATE_EXECUTED, &refusal, now);
   } else if (order_move(order, STATE_DISPATCHED, CODE_NONE, NULL, NULL, now.wall)) {

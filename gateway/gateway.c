@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 #include "common/base/mem.h"
 #include "gateway/descriptor.h"
+#include "gateway/last.h"
 #include "gateway/replies.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,6 +213,9 @@ static int load(struct gateway *gateway) {
   int outcome = store_scan(gateway->daemon.store, STORE_META, load_meta, gateway);
   if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_COMMANDS, load_order, gateway);
   if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_INBOX, load_inbox, gateway);
+  if (outcome == 0) outcome = last_load(&gateway->points, gateway->daemon.store, now_of(gateway));
+  silence_deinit(&gateway->silence);
+  silence_init(&gateway->silence, &gateway->points, now_of(gateway).mono);
   if (outcome) log_error("store", NULL, "%s: %s", gateway->config->store.path, strerror(-outcome));
   return outcome ? DAEMON_FAILED : 0;
 }
@@ -402,7 +406,9 @@ static int64_t tick(struct gateway *gateway) {
   tasks_retry(&gateway->tasks);
   struct instant now = now_of(gateway);
   int64_t next = dispatch_tick(gateway->dispatch, now);
-  next = earlier(next, intake_silence(gateway, now));
+  /* not before what the MQTT broker kept for us meanwhile can have come in */
+  int64_t hears = gateway->daemon.started + GATEWAY_READY_US;
+  next = earlier(next, now.mono >= hears ? intake_silence(gateway, now) : hears);
   next = earlier(next, note_clock(gateway, now));
   next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
   next = earlier(next, node_tick(gateway->node));

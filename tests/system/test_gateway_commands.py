@@ -54,6 +54,20 @@ def test_a_dispatched_command_is_not_published_again(t):
     assert ids(device) == [one]
 
 
+def test_last_values_are_known_after_a_kill(t):
+    """The gate stands where it is wanted, and the gateway knows it from its store."""
+    province, station = river(t)
+    device = t.listener(station, "gates/1/set", client_id="gate")
+    t.publisher(station).publish("gates/1/state", {"pos": 40})
+    tail = province.duty.tail("chongqing/#")
+    tail.wait_record(lambda r: r["address"] == GATE and r["value"] == 40, "the opening")
+    station.gateway.kill()
+    station.gateway.start_ready()
+    answer = province.duty.run("--json", "set", GATE, "40")
+    assert (answer.exit, answer.rows[-1]["code"]) == (0, "already"), str(answer)
+    assert ids(device) == []
+
+
 def test_nobody_listens(t):
     province, station = river(t)
     answer = province.duty.run("--json", "set", GATE, "40")

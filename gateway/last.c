@@ -1,0 +1,53 @@
+#include "gateway/last.h"
+
+struct loading {
+  struct points *points;
+  struct instant now;
+};
+
+static bool last_fits(const struct point *point, const struct record *record) {
+  return record->reason != REASON_CLOCK &&
+         (record->quality == QUALITY_BAD || (int)record->value.type == point->config->type);
+}
+
+void last_apply(struct points *points, const struct record *record, struct instant now) {
+  struct point *point = points_of_address(points, record->address);
+  if (!point || (record->kind != RECORD_READING && record->kind != RECORD_EVENT)) return;
+  if (record->reason == REASON_STALE) {
+    point->stale = true;
+    return;
+  }
+  if (!last_fits(point, record)) return;
+  int64_t age = now.wall > record->received ? now.wall - record->received : 0;
+  point_keep(point, record);
+  point->stale = false;
+  point->heard = now.mono - age;
+  if (point->heard == 0) point->heard = -1; /* 0: never */
+}
+
+static bool last_entry(void *ctx, const struct store_entry *entry) {
+  struct loading *loading = ctx;
+  struct block_reader *reader;
+  struct block block;
+  struct record record;
+  if (!entry->block || block_open(&block, blob_bytes(entry->block)) != 0) return true;
+  if (block_reader_new(&reader, &block) != 0) return true;
+  while (block_reader_next(reader, &record) == 0) last_apply(loading->points, &record, loading->now);
+  block_reader_free(reader);
+  return true;
+}
+
+int last_load(struct points *points, struct store *store, struct instant now) {
+  static const enum lane lanes[] = {LANE_LIVE, LANE_URGENT};
+  struct loading loading = {points, now};
+  struct store_stats stats;
+  int outcome = 0;
+  store_stats(store, &stats);
+  for (size_t i = 0; i < sizeof lanes / sizeof lanes[0] && outcome == 0; i++) {
+    uint64_t first = stats.logs[lanes[i]].first, last = stats.logs[lanes[i]].last, bytes = stats.logs[lanes[i]].bytes;
+    if (first > last) continue;
+    uint64_t each = bytes / (last - first + 1) + 1, count = LAST_LOG_BYTES / each;
+    outcome = store_replay(store, lanes[i], last - first > count ? last - count : first, last_entry, &loading);
+  }
+  return outcome;
+}
