@@ -14,7 +14,10 @@ static bool find_run(const struct fork_side *side, uint64_t run, size_t *at) {
 }
 
 uint64_t fork_common(const struct fork_side *mine, const struct fork_side *peer, bool *forked) {
-  uint64_t common = 0;
+  /* The list holds the newest runs only. Where all that the peer has is older than these, nothing speaks of a fork: so
+   * it is after many starts without the link. */
+  bool older = mine->run_count == LINK_RUNS_MAX && peer->last < mine->runs[0].first;
+  uint64_t common = older ? peer->last : 0;
   for (size_t i = mine->run_count; i-- > 0;) {
     size_t at;
     if (!find_run(peer, mine->runs[i].run, &at)) continue;

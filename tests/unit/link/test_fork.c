@@ -44,6 +44,16 @@ static void test_nothing_in_common(void **state) {
   assert_common((struct fork_side){0, NULL, 0}, (struct fork_side){10, RUNS({A, 1})}, 0, true);
 }
 
+/* More starts without the link than the list holds: the peer's past is not in it, and yet no other. */
+static void test_many_starts_without_the_link(void **state) {
+  (void)state;
+  struct link_run runs[LINK_RUNS_MAX];
+  for (uint64_t i = 0; i < LINK_RUNS_MAX; i++) runs[i] = (struct link_run){200 + i, 50 + i};
+  struct fork_side mine = {70, runs, LINK_RUNS_MAX};
+  assert_common(mine, (struct fork_side){40, RUNS({A, 1})}, 40, false);
+  assert_common(mine, (struct fork_side){60, RUNS({A, 1})}, 0, true);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_same_past),
@@ -51,6 +61,7 @@ int main(void) {
       cmocka_unit_test(test_old_copy_before_it_wrote),
       cmocka_unit_test(test_old_copy_that_wrote_on),
       cmocka_unit_test(test_nothing_in_common),
+      cmocka_unit_test(test_many_starts_without_the_link),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
