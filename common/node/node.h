@@ -116,10 +116,17 @@ struct node_options {
 /* Planted defects, by which the simulation shows that it would see them. Builds with test hooks only. */
 enum node_defect {
   NODE_DEFECT_NONE,
-  NODE_DEFECT_ACK_EARLY,
-  NODE_DEFECT_NO_EPOCH,
-  NODE_DEFECT_FORGET_MISSED,
-  NODE_DEFECT_NO_GAP_CHECK
+  NODE_DEFECT_ACK_EARLY,     /* acknowledges before the commit */
+  NODE_DEFECT_NO_EPOCH,      /* goes on after an old copy as if nothing had been */
+  NODE_DEFECT_FORGET_MISSED, /* what a link misses is not made good */
+  NODE_DEFECT_NO_GAP_CHECK,  /* a lost message is not noticed */
+  NODE_DEFECT_REISSUE_HELD,  /* a new epoch issues again what the peer holds under the old one */
+  NODE_DEFECT_NO_DISCARD,    /* says nothing of what is gone */
+  NODE_DEFECT_OVERTAKE,      /* of what is missed the newest goes first */
+  NODE_DEFECT_LATER_IS_ACK,  /* what was not stored counts as stored */
+  NODE_DEFECT_AFTER_REFUSED, /* what follows a refused block is taken */
+  NODE_DEFECT_NO_WINDOW,     /* what is on the way is not counted */
+  NODE_DEFECT_TAKE_CLONE     /* the newcomer is taken while the old one answers */
 };
 extern enum node_defect node_defect;
 #define NODE_HAS_DEFECT(d) (node_defect == (d))

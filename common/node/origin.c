@@ -112,7 +112,7 @@ void origin_compare(struct node_peer *peer, int own) {
     return;
   }
   tell_epoch(node, peer, stream, common, held.last);
-  submit_epoch(peer, own, common, past.newest);
+  submit_epoch(peer, own, NODE_HAS_DEFECT(NODE_DEFECT_REISSUE_HELD) ? 0 : common, past.newest);
 }
 
 void origin_epoch_done(struct node *node, struct work *work, const struct store_done *done) {

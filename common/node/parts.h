@@ -30,6 +30,9 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_ANSWER_US (10 * SECOND_US)
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
+/* a relay's own hole is waited for so long once its source is back, and so long while it is away (choose_missed) */
+#define SENDER_FILL_US (30 * SECOND_US)
+#define SENDER_RETURN_US (600 * SECOND_US)
 #define SENDER_BACKFILL_SHARE 4            /* live bytes for each byte of backfill, when both wait: one in five */
 #define RECEIVER_GROUP_BYTES (1024 * 1024) /* a group goes to the store at the latest at so many bytes, */
 #define RECEIVER_GROUP_SHARE 32            /* or at this part of the store's size, where that is less */

@@ -254,7 +254,7 @@ void receiver_message(struct node_peer *peer, enum channel channel, const struct
     return;
   }
   peer->expected[channel]++;
-  if (peer->refusing[channel] || !has_room(peer, channel))
+  if ((peer->refusing[channel] && !NODE_HAS_DEFECT(NODE_DEFECT_AFTER_REFUSED)) || !has_room(peer, channel))
     put_off(peer, channel, m->number);
   else if (m->type == LINK_BLOCK)
     on_block(peer, channel, m);

@@ -75,7 +75,9 @@ static void miss(struct node_peer *peer, struct out_stream *stream, uint64_t fro
  * What a link misses goes by backfill, in order. A relay may also miss itself what lies below (its own source's
  * backfill is still under way); that will follow by backfill as well and would then step back behind what went before
  * it. So backfill only takes what lies below the relay's first hole, and what was missed above it is made good in the
- * live lane, with newer blocks of that stream waiting behind it. */
+ * live lane, with newer blocks of that stream waiting behind it. What
+ * lies between the hole and newer blocks that the peer has already would break the order in either lane: it waits until
+ * the hole is filled, or for a while only, where its source does not fill it. */
 
 struct named {
   struct epoch epoch;
@@ -353,6 +355,7 @@ static void name_discard(void *ctx, const struct store_discard *discard) {
  * not here. */
 static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
   struct seeker seeker = {peer, stream, from, to, INTERVALS_NULL};
+  if (NODE_HAS_DEFECT(NODE_DEFECT_NO_DISCARD)) return;
   store_discards(peer->node->options.store, stream->stream, name_discard, &seeker);
   struct store_discard absent = {
       .by = bytes_text(peer->node->name), .reason = bytes_text("not-held"), .time = node_now(peer->node).wall};
@@ -475,37 +478,68 @@ static struct out_stream *next_missing(struct out_channel *channel) {
   return NULL;
 }
 
-/* What to read next, and the lane for it: above the hole first, for that is live data. */
-static void choose_missed(const struct node_peer *peer, const struct out_stream *stream, struct work *work) {
+/* The peer was sent, or will be before anything that is read now, live blocks up to here. */
+static uint64_t live_top(struct node_peer *peer, const struct out_stream *stream) {
+  uint64_t top = stream->top;
+  for (const struct outgoing *out = channel_of(peer, stream)->live.first; out; out = out->next)
+    if (out->stream == stream && out->to > top) top = out->to;
+  return top;
+}
+
+/* Whether what the node misses itself is likely to come: its source is here, or was a while ago. */
+static bool source_may_fill(const struct node_peer *peer, const struct out_stream *stream) {
+  struct node *node = peer->node;
+  const struct node_peer *source = table_get(&node->by_name, stream_node(stream->stream));
+  if (!source) return false;
+  return node_now(node).wall - source->since < (source->state == SESSION_UP ? SENDER_FILL_US : SENDER_RETURN_US);
+}
+
+/* What to read next, and the lane for it: above the hole first, for that is live data. What lies above the hole and
+ * below newer blocks that the peer has fits neither lane before the hole is filled. false: all that is left is such. */
+static bool choose_missed(struct node_peer *peer, const struct out_stream *stream, struct work *work) {
   const struct intervals *missed = &stream->missed;
-  work->from = missed->items[0].from;
-  work->to = missed->items[0].to;
-  work->lane = stream->urgent ? LANE_URGENT : stream->as_live && work->from > stream->top ? LANE_LIVE : LANE_BACKFILL;
-  if (work->lane != LANE_BACKFILL) return;
+  const struct interval *next = &missed->items[NODE_HAS_DEFECT(NODE_DEFECT_OVERTAKE) ? missed->count - 1 : 0];
+  uint64_t top = live_top(peer, stream);
+  work->from = next->from;
+  work->to = next->to;
+  work->lane = stream->urgent ? LANE_URGENT : stream->as_live && work->from > top ? LANE_LIVE : LANE_BACKFILL;
+  if (work->lane != LANE_BACKFILL) return true;
   uint64_t hole = first_hole(peer, stream);
-  uint64_t least = hole > stream->top ? hole : stream->top + 1;
+  uint64_t least = hole > top ? hole : top + 1;
   for (size_t i = 0; i < missed->count; i++) {
     if (missed->items[i].to < hole || missed->items[i].to < least) continue;
     work->from = missed->items[i].from > least ? missed->items[i].from : least;
     work->to = missed->items[i].to;
     work->lane = LANE_LIVE;
-    return;
+    return true;
   }
+  if (work->from >= hole) return !source_may_fill(peer, stream);
   if (work->from < hole && work->to >= hole) work->to = hole - 1;
+  return true;
+}
+
+/* In turn; NULL: nothing can go now. */
+static struct out_stream *choose_stream(struct node_peer *peer, struct out_channel *channel, struct work *work) {
+  struct out_stream *stream;
+  for (size_t tries = channel->missing_count; tries > 0 && (stream = next_missing(channel)); tries--)
+    if (choose_missed(peer, stream, work)) return stream;
+  return NULL;
 }
 
 static void start_read(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
-  struct out_stream *stream;
-  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < channel->retry_at ||
-      !(stream = next_missing(channel)))
-    return;
+  struct work chosen;
+  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < channel->retry_at) return;
+  struct out_stream *stream = choose_stream(peer, channel, &chosen);
+  if (!stream) return;
   struct work *work = work_new(peer->node, WORK_BACKFILL);
   work->peer_id = peer->id;
   work->session = peer->session;
   work->channel = c;
   work->stream = stream;
-  choose_missed(peer, stream, work);
+  work->from = chosen.from;
+  work->to = chosen.to;
+  work->lane = chosen.lane;
   struct store_read read = {.what = STORE_READ_STREAM,
       .from = work->from,
       .to = work->to,
@@ -581,7 +615,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   peer->figures.sent_records[out->lane] += out->records;
   if (c == CHANNEL_URGENT)
     peer->urgent_in_flight += out->block->len;
-  else
+  else if (!NODE_HAS_DEFECT(NODE_DEFECT_NO_WINDOW))
     window_sent(&peer->window, out->block->len);
   struct block source;
   if (!whole && block_open(&source, blob_bytes(out->source)) == 0) claim_runs(peer, stream, &source);
@@ -701,6 +735,10 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
   struct out_channel *channel = &peer->channels[c];
   struct flights *flights = &channel->flights;
   struct flight *end = flights->items + flights->head + flights->count;
+  if (NODE_HAS_DEFECT(NODE_DEFECT_LATER_IS_ACK)) {
+    sender_ack(peer, c, from, to);
+    return;
+  }
   for (struct flight *flight = flight_from(flights, from); flight < end && flight->number <= to; flight++) {
     if (!flight->stream) continue;
     if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, flight->stream, flight->from, flight->to);

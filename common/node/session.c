@@ -319,7 +319,7 @@ static void on_first_hello(struct node_peer *peer, uint64_t conn, const struct l
     }
     return;
   }
-  if (lives && m->run != peer->run)
+  if (lives && m->run != peer->run && !NODE_HAS_DEFECT(NODE_DEFECT_TAKE_CLONE))
     keep_candidate(peer, conn, frame);
   else
     greet_back(peer, conn, m);
