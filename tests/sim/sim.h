@@ -51,7 +51,7 @@ struct place {
   struct store *store;
   struct node *node;
   bool up;
-  int64_t up_at, keep_us;
+  int64_t up_at, keep_us, full_until;
   uint64_t max_size;
   struct ledger *ledger; /* of what its node was told to be committed, since its store was last put back */
 };
@@ -73,10 +73,11 @@ struct reading {
 struct sim {
   uint64_t seed, rng;
   int64_t now;
-  bool faults;
+  bool faults, calm, clone_ends;
   int places_used;
   /* what this seed brings */
   bool fills_stores, clones, large, breaks_often;
+  int64_t us_per_byte; /* of a slow link */
   int restored, trims; /* a place; PLACES: none */
   struct place places[PLACES];
   struct link_end links[PLACES];
@@ -89,7 +90,7 @@ struct sim {
   size_t reading_count;
   /* what happened */
   size_t epochs, restores, crashes, cuts, backfilled, discarded, clone_starts, clones_up, clones_refused, station_downs;
-  size_t memory_most;
+  size_t lost_to_clones, memory_most;
   char failure[512];
 };
 
