@@ -160,8 +160,10 @@ static int64_t tick(struct broker *broker) {
     broker->orders_at = now + orders_tick(broker->orders) - world_now(broker->daemon.world).wall;
   broker->checkpoint_at = checkpoint_tick(&broker->checkpoint, now);
   if (now >= broker->links_at) broker->links_at = links_tick(&broker->links, now);
+  if (now >= broker->snapshots_at) broker->snapshots_at = broker_snapshots_tick(broker, now);
   broker->requests_at = requests_tick(broker->requests);
-  next = earlier(earlier(next, broker->orders_at), earlier(broker->links_at, broker->requests_at));
+  next = earlier(
+      earlier(next, broker->orders_at), earlier(earlier(broker->links_at, broker->snapshots_at), broker->requests_at));
   return earlier(next, broker->checkpoint_at);
 }
 

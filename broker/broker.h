@@ -28,7 +28,7 @@ struct broker {
   struct orders *orders;
   struct requests *requests;
   char endpoints[CHANNELS][256];
-  int64_t orders_at, checkpoint_at, links_at, requests_at; /* mono: when to tick them again */
+  int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
   uint64_t refused_peers, discarded;
 };
@@ -42,6 +42,10 @@ int broker_run(struct broker *broker);
 /* Reads the configuration again; a bad file keeps the old one and says so. */
 void broker_reload(struct broker *broker);
 
+/* broker_snapshots.c: what neighbours tell each other at first. Returns when to call again, mono. */
+int64_t broker_snapshots_tick(struct broker *broker, int64_t now);
+void broker_snapshot_session(struct broker *broker, struct link *link, bool up);
+void broker_snapshot_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
 /* broker_hooks.c: the parts with their hooks */
 void broker_make_node(struct broker *broker);
 void broker_make_orders(struct broker *broker);

@@ -77,6 +77,7 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   struct link *link = node_peer_owner(peer);
   struct order_station station;
   log_info("links", link->principal, "session %s", up ? "up" : "down");
+  if (link->is_peer) broker_snapshot_session(broker, link, up);
   if (!up || link->is_peer) return;
   order_station_of(broker, link, &station);
   orders_session(broker->orders, &station);
@@ -87,7 +88,10 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
   struct order_station station;
-  if (link->is_peer) return; /* neighbours have nothing to say about our commands */
+  if (link->is_peer) { /* neighbours have nothing to say about our commands */
+    broker_snapshot_message(broker, link, type, body);
+    return;
+  }
   order_station_of(broker, link, &station);
   orders_message(broker->orders, &station, type, body);
 }

@@ -308,15 +308,38 @@ void catalogue_encode(const struct catalogue *catalogue, size_t piece,
   buffer_deinit(&one);
 }
 
-static void decode_descriptor(struct reader *r, struct bytes address, struct catalogue *catalogue) {
+void catalogue_put_head(struct buffer *out) { buffer_append(out, bytes_of((uint8_t[]){PIECE_VERSION}, 1)); }
+
+bool catalogue_put_point(struct buffer *out, const struct point *point, size_t most) {
+  struct buffer one = BUFFER_NULL;
+  struct writer w;
+  writer_init(&w, &one, most > out->len ? most - out->len : 0);
+  point_write(&w, point);
+  if (!w.failed) buffer_append(out, buffer_bytes(&one));
+  buffer_deinit(&one);
+  return !w.failed;
+}
+
+struct merge {
+  struct catalogue *catalogue;
+  bool (*admits)(void *ctx, struct bytes address, struct bytes stream);
+  void *ctx;
+};
+
+static struct point *merge_point(const struct merge *merge, struct bytes address, struct bytes stream) {
+  if (merge->admits && !merge->admits(merge->ctx, address, stream)) return NULL;
+  return point_get(merge->catalogue, address);
+}
+
+static void decode_descriptor(struct reader *r, struct bytes address, const struct merge *merge) {
   struct rank rank;
   rank_read(r, &rank);
   struct record record = {.kind = RECORD_DESCRIPTOR, .value = {.type = VALUE_TEXT, .bytes = reader_sized(r)}};
-  struct point *point = r->failed ? NULL : point_get(catalogue, address);
-  if (point) take_descriptor(point, &record, &rank);
+  struct point *point = r->failed ? NULL : merge_point(merge, address, BYTES_NULL);
+  if (point && take_descriptor(point, &record, &rank) && merge->admits) mark_dirty(merge->catalogue, point->index);
 }
 
-static void decode_last(struct reader *r, struct bytes address, struct catalogue *catalogue) {
+static void decode_last(struct reader *r, struct bytes address, const struct merge *merge) {
   struct rank rank;
   rank_read(r, &rank);
   struct bytes stream = reader_sized(r);
@@ -330,20 +353,27 @@ static void decode_last(struct reader *r, struct bytes address, struct catalogue
   value_read(r, &record.value);
   if (!is_taken(record.kind) || record.quality > QUALITY_BAD || record.reason >= REASON_REASONS || lane >= LANES)
     reader_fail(r);
-  struct point *point = r->failed ? NULL : point_get(catalogue, address);
-  if (point) take_last(catalogue, point, &record, &rank, stream, (enum lane)lane);
+  struct point *point = r->failed ? NULL : merge_point(merge, address, stream);
+  bool taken = point && take_last(merge->catalogue, point, &record, &rank, stream, (enum lane)lane);
+  if (taken && merge->admits) mark_dirty(merge->catalogue, point->index); /* not out of a checkpoint */
 }
 
-bool catalogue_decode(struct catalogue *catalogue, struct bytes value) {
+bool catalogue_merge(struct catalogue *catalogue, struct bytes value,
+    bool (*admits)(void *ctx, struct bytes address, struct bytes stream), void *ctx) {
   struct reader r;
+  struct merge merge = {catalogue, admits, ctx};
   reader_init(&r, value);
   if (reader_u8(&r) != PIECE_VERSION) return false;
   while (reader_left(&r)) {
     struct bytes address = reader_sized(&r);
     uint8_t flags = reader_u8(&r);
     if (address_check(address, NULL)) reader_fail(&r);
-    if (flags & HAS_DESCRIPTOR) decode_descriptor(&r, address, catalogue);
-    if (flags & HAS_LAST) decode_last(&r, address, catalogue);
+    if (flags & HAS_DESCRIPTOR) decode_descriptor(&r, address, &merge);
+    if (flags & HAS_LAST) decode_last(&r, address, &merge);
   }
   return reader_done(&r);
+}
+
+bool catalogue_decode(struct catalogue *catalogue, struct bytes value) {
+  return catalogue_merge(catalogue, value, NULL, NULL);
 }

@@ -77,6 +77,14 @@ void catalogue_encode(const struct catalogue *catalogue, size_t piece,
 /* Merges an encoded piece: the greater rank wins, so that stale parts do no harm. False: malformed from some point on.
  */
 bool catalogue_decode(struct catalogue *catalogue, struct bytes value);
+/* ---- snapshots: single points in the same form, see snapshot.h ---- */
+void catalogue_put_head(struct buffer *out);
+/* Appends one point behind the head, if no more than `most` bytes are in `out` then. False: nothing was appended. */
+bool catalogue_put_point(struct buffer *out, const struct point *point, size_t most);
+/* Like catalogue_decode, of what admits lets pass: a descriptor (stream empty) or a last value of that stream. */
+bool catalogue_merge(struct catalogue *catalogue, struct bytes value,
+    bool (*admits)(void *ctx, struct bytes address, struct bytes stream), void *ctx);
+
 size_t catalogue_pieces(const struct catalogue *catalogue);
 /* Whether the piece changed since it was last asked; clears the mark. */
 bool catalogue_take_dirty(struct catalogue *catalogue, size_t piece);

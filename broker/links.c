@@ -146,6 +146,7 @@ static void link_free(struct links *links, struct link *link) {
   disconnect(links, link);
   node_peer_remove(links->node, link->peer);
   peer_rules_deinit(&link->rules);
+  snapshot_end(&link->snapshot);
   forget_endpoints(link);
   free(link->principal);
   free(link->node);
@@ -237,13 +238,22 @@ static void configure_connection(struct links *links, struct link *link, const s
   connect_now(links, link);
 }
 
+static bool patterns_same(const struct patterns *a, const struct patterns *b) {
+  bool same = a->count == b->count;
+  for (size_t i = 0; same && i < a->count; i++)
+    same = bytes_equal(pattern_text(a->items[i]), pattern_text(b->items[i]));
+  return same;
+}
+
 static void configure_peer(struct links *links, const struct broker_peer *peer) {
   bool fresh;
   struct link *link = link_get(links, "peer", peer->name, true, &fresh);
   link->config = peer;
   link->key = key_index(&link->used_key, &peer->keys);
-  peer_rules_deinit(&link->rules);
+  struct peer_rules old = link->rules;
   read_rules(&link->rules, links->name, peer);
+  link->asks = !fresh && !patterns_same(&old.accept, &link->rules.accept);
+  peer_rules_deinit(&old);
   uint64_t scope = peer_rules_scope(&link->rules);
   bool moved = !fresh && (link->endpoints[0] != NULL) != (peer->connect.urgent != NULL);
   if (moved) { /* who connects is a property of the place in the node */

@@ -7,6 +7,7 @@
  */
 #include "broker/peers.h"
 #include "broker/principals.h"
+#include "broker/snapshot.h"
 #include "common/base/log.h"
 #include "common/net/net.h"
 #include "common/node/node.h"
@@ -24,6 +25,8 @@ struct link {
   struct node_peer *peer;
   struct peer_rules rules; /* neighbours */
   uint64_t scope;
+  struct snapshot snapshot;   /* on its way to the neighbour */
+  bool asks;                  /* for one of theirs: what we accept has changed */
   size_t key;                 /* of its keys: what we connect to; the next when that one fails */
   struct public_key used_key; /* the same, also while a reload changes the list */
   char refused[256];          /* why the last handshake failed; empty: it did not */

@@ -197,6 +197,13 @@ static bool tell_units(struct subscriber *subscriber) {
   return true;
 }
 
+void subscribers_tell_units(struct subscribers *subscribers) {
+  for (struct subscriber *at = subscribers->first; at; at = at->next) {
+    at->units_told = false;
+    at->units_cursor = 0;
+  }
+}
+
 /* True: there is more for it at once. */
 static bool serve(struct subscriber *subscriber) {
   size_t left = TURN_BYTES;

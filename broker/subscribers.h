@@ -32,6 +32,8 @@ struct subscribers *subscribers_new(const struct subscribers_options *options);
 struct subscribers *subscribers_free(struct subscribers *subscribers); /* after the requests are gone */
 /* Something was committed, or time passed: serves everybody. True: there is more to do at once. */
 bool subscribers_pump(struct subscribers *subscribers);
+/* The units changed otherwise than by records: everybody is told them anew. */
+void subscribers_tell_units(struct subscribers *subscribers);
 size_t subscribers_count(const struct subscribers *subscribers);
 
 /* The verb's functions; ctx is given by the caller's table, see answers.c. */

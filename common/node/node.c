@@ -391,11 +391,20 @@ int64_t node_received(struct node *node) {
   return node->received;
 }
 
+static bool send_payload(struct node_peer *peer, enum channel channel, uint8_t type, struct bytes body) {
+  if (peer->state != SESSION_UP) return false;
+  return peer_send(peer, channel,
+      &(struct link_message){.type = LINK_PAYLOAD, .session = peer->session, .payload_type = type, .body = body});
+}
+
 bool node_message(struct node *node, struct node_peer *peer, uint8_t type, struct bytes body) {
   (void)node;
-  if (peer->state != SESSION_UP) return false;
-  return peer_send(peer, CHANNEL_URGENT,
-      &(struct link_message){.type = LINK_PAYLOAD, .session = peer->session, .payload_type = type, .body = body});
+  return send_payload(peer, CHANNEL_URGENT, type, body);
+}
+
+bool node_message_behind(struct node *node, struct node_peer *peer, uint8_t type, struct bytes body) {
+  (void)node;
+  return peer->attached && send_payload(peer, CHANNEL_TELEMETRY, type, body);
 }
 
 struct blob *node_ring_get(struct node *node, enum lane lane, uint64_t position) {

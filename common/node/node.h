@@ -171,6 +171,9 @@ int64_t node_received(struct node *node);
  * asks). type 0-63. False: no session. */
 bool node_message(struct node *node, struct node_peer *peer, uint8_t type, struct bytes body);
 
+/* The same on the telemetry channel, for what may be large: urgent is never behind it. */
+bool node_message_behind(struct node *node, struct node_peer *peer, uint8_t type, struct bytes body);
+
 /* The ring, for passing subscribers: the block at `position` of a log if it is still in memory (a new reference), else
  * NULL. */
 struct blob *node_ring_get(struct node *node, enum lane lane, uint64_t position);

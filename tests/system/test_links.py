@@ -59,6 +59,58 @@ def test_a_neighbour_that_rotates_its_key(t):
     assert state_of(here, "hubei") == "up", "the key in use stays, so the session does"
 
 
+FLOW = "chongqing/cuntan/gauge-1/flow"
+
+
+def learns_of_level(t, again):
+    """hubei takes the flow alone at first, so the level's description passed it long ago and does not come again. Then it accepts the level too."""
+    here, there = neighbours(t)
+    station = t.station("chongqing/cuntan", [sensor("gauge-1", number("level", "hydro/level", unit="m"), number("flow", "hydro/flow", unit="m3/s"))])
+    there.peers["chongqing"]["accept"] = [FLOW]
+    t.start()
+    publisher = t.publisher(station)
+    publisher.publish("hydro/level", {"v": 1, "t": now_ms()})
+    publisher.publish("hydro/flow", {"v": 2, "t": now_ms()})
+    there.duty.tail("--from-start", FLOW).wait_record(lambda r: r["kind"] == "reading", "the flow, behind all descriptions")
+    assert [row["address"] for row in there.duty.run("points", "#", "--json").rows] == [FLOW]
+    there.peers["chongqing"]["accept"] = ["chongqing/#"]
+    t.write("p2.yaml", t.broker_config(there))
+    again(there)
+    wait_until(lambda: LEVEL in [row["address"] for row in there.duty.run("points", "#", "--json").rows], "the level in the catalogue")
+    return there, publisher
+
+
+def shows_unit(there, publisher):
+    points = {row["address"]: row["unit"] for row in there.duty.run("points", "#", "--json").rows}
+    assert points == {LEVEL: "m", FLOW: "m3/s"}
+    before = {row["address"]: (row["value"], row["unit"]) for row in there.duty.run("last", "#", "--json").rows}
+    assert before == {LEVEL: (1, "m"), FLOW: (2, "m3/s")}, "last values are told as well"
+    tail = there.duty.tail("--from-start", LEVEL)
+    publisher.publish("hydro/level", {"v": 3, "t": now_ms()})
+    record = tail.wait_record(lambda r: r["kind"] == "reading", "the first reading that is accepted")
+    assert (record["value"], record["unit"]) == (3, "m"), "the value told at first is no stored record"
+
+
+def test_a_snapshot_for_a_new_session(t):
+    def again(there):
+        there.broker.stop()
+        there.broker.start_ready()
+    shows_unit(*learns_of_level(t, again))
+
+
+def test_a_snapshot_for_a_new_rule(t):
+    """The running broker reloads, and a tail that runs already is told the unit too."""
+    early = []
+
+    def again(there):
+        early.append(there.duty.tail("--from-start", LEVEL))
+        there.broker.signal(signal.SIGHUP)
+    there, publisher = learns_of_level(t, again)
+    shows_unit(there, publisher)
+    record = early[0].wait_record(lambda r: r["kind"] == "reading", "the level in the tail that began before")
+    assert record["unit"] == "m"
+
+
 def test_a_wrong_key_of_a_neighbour_is_said(t):
     here, there = neighbours(t)
     t.prepare()

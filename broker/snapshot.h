@@ -1,0 +1,47 @@
+#ifndef RIVERBUS_BROKER_SNAPSHOT_H
+#define RIVERBUS_BROKER_SNAPSHOT_H
+/*
+ * What a neighbour is told at the beginning of a session, and when it asks: descriptors and last values of the points
+ * that our share selects, as the catalogue has them then. The stream goes on from there; a snapshot is outside held and
+ * claimed, so a value in it is neither stored nor counted, and what the stream brings of it later is stored as ever. It
+ * makes good that descriptors may be older than all that is sent. Pure.
+ *
+ * Messages of the broker's layer between neighbours (node_message types), telemetry channel, so that urgent is never
+ * behind them; one piece is under way at a time:
+ *   PIECE  u8 flags (1: the last), then points as the catalogue's checkpoint has them
+ *   TAKEN  empty; answers a PIECE, on the urgent channel
+ *   ASK    empty: begin anew (the neighbour's accept rules changed)
+ */
+#include "broker/catalogue.h"
+#include "broker/peers.h"
+#include "common/base/world.h"
+
+enum { SNAPSHOT_PIECE = 16, SNAPSHOT_TAKEN = 17, SNAPSHOT_ASK = 18 };
+enum {
+  SNAPSHOT_BYTES = 8 * 1024,    /* of a piece: a second of a very thin link; a single point may have more */
+  SNAPSHOT_ONE_MAX = 96 * 1024, /* a larger one is left out: the stream still has it */
+  SNAPSHOT_LOOKS = 10000,       /* points looked at before the others have their turn */
+  SNAPSHOT_REPEATS = 3          /* a neighbour that never answers does not know snapshots */
+};
+#define SNAPSHOT_REPEAT_US (10 * SECOND_US)
+
+/* Where the sending of one stands. Zero: nothing is sent. */
+struct snapshot {
+  bool runs;
+  size_t next;         /* the point to look at next */
+  struct buffer piece; /* until it is taken */
+  int64_t again_at;    /* mono; 0: not sent yet */
+  unsigned repeats;
+};
+void snapshot_begin(struct snapshot *snapshot);
+void snapshot_end(struct snapshot *snapshot); /* frees */
+/* What is to be sent at `now` (mono); empty: nothing. A view; say snapshot_sent when it went out. */
+struct bytes snapshot_due(
+    struct snapshot *snapshot, const struct catalogue *catalogue, const struct peer_rules *rules, int64_t now);
+void snapshot_sent(struct snapshot *snapshot, int64_t now);
+void snapshot_taken(struct snapshot *snapshot); /* the neighbour has it */
+/* A piece of `peer`: takes what accept matches of that province, nothing else. False: malformed. *last: it was the
+ * last. */
+bool snapshot_take(
+    struct catalogue *catalogue, const struct peer_rules *rules, struct bytes peer, struct bytes piece, bool *last);
+#endif
