@@ -254,14 +254,19 @@ static json_t *net_status(struct broker *broker) {
       (json_int_t)s.refused_messages);
 }
 
+static json_t *time_zone(const struct broker *broker) {
+  int32_t minutes = broker->config->zone_s / 60, size = minutes < 0 ? -minutes : minutes;
+  return json_sprintf("%c%02d:%02d", minutes < 0 ? '-' : '+', (int)(size / 60), (int)(size % 60));
+}
+
 json_t *broker_status(struct broker *broker) {
   struct store_stats s;
   struct instant now = world_now(broker->daemon.world);
   store_stats(broker->daemon.store, &s);
-  return json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version",
-      RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT], "clock", time_or_null(now.wall), "uptime_us",
-      (json_int_t)(now.mono - broker->daemon.started), "points", (json_int_t)broker->catalogue.count, "sessions",
-      (json_int_t)requests_sessions(broker->requests), "subscribers",
+  return json_pack("{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version",
+      RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT], "clock", time_or_null(now.wall), "time_zone",
+      time_zone(broker), "uptime_us", (json_int_t)(now.mono - broker->daemon.started), "points",
+      (json_int_t)broker->catalogue.count, "sessions", (json_int_t)requests_sessions(broker->requests), "subscribers",
       (json_int_t)subscribers_count(broker->subscribers), "store", store_status(&s), "lanes", lanes_status(broker, &s),
       "commands", orders_status(broker), "net", net_status(broker));
 }

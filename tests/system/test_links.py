@@ -153,3 +153,10 @@ def test_a_wrong_key_of_the_broker_is_said_by_the_gateway(t):
     station.gateway.start_ready()
     station.gateway.wait_line(rf"uplink\[broker chongqing\]: refused: who answers at .* does not hold the key {wrong}")
     station.gateway.wait_line(r"uplink\[.*\]: session up")
+
+
+def test_status_tells_the_time_zone(t):
+    t.province("chongqing", **{"time-zone": "-03:30"})
+    t.start()
+    rows = t.provinces["chongqing"].duty.run("status", "--json").rows
+    assert rows[0]["time_zone"] == "-03:30", rows[0]
