@@ -5,9 +5,10 @@
  * of kind descriptor, a JSON object) under the member "control"; the broker reads it there. A descriptor without that
  * member: the point is not writable.
  *
- *   "control":{"type":"number","unit":"%","range":[0,100],"allowed":[...],"max_step":20,"min_interval_us":10000000,"confirm_timeout_us":1200000000,
- *              "select_us":10000000,"approval":true,"stop":true}                    members that do not apply are left
- * out
+ *   "control":{"type":"number","unit":"%","range":[0,100],"allowed":[...],"max_step":20,"min_interval_us":10000000,
+ *              "confirm_timeout_us":1200000000,"select_us":10000000,"approval":true,"stop":true}
+ *
+ * Members that do not apply are left out.
  */
 #include "common/record/value.h"
 

@@ -1,9 +1,12 @@
 /*
- * A ledger entry: u8 version (1), then items, each varint id, varint length, value; absent items are zero or empty. An
- * id that is not known is kept and written back. 1 id   2 command (verbatim)   3 u8 state   4 varint code   5 message
- * 6 hint   7 times: one zigzag a state, in order of the states' numbers   8 zigzag time 9 u8 custody   10 station   11
- * by   12 approved by   13 batch   14 from   15 value actual   16 device message   17 varint fence   18 epoch: u64, u64
- *   19 zigzag settle by   20 report (verbatim)   21 approval (verbatim)   22 decision (verbatim)
+ * A ledger entry: u8 version (1), then items, each varint id, sized value; absent items are zero or empty, and an id
+ * that is not known is kept and written back:
+ *
+ *    1 id                2 command, verbatim    3 u8 state           4 varint code      5 message
+ *    6 hint              7 times: one zigzag a state, in order of the states' numbers   8 zigzag time
+ *    9 u8 custody       10 station             11 by                12 approved by     13 batch
+ *   14 from             15 value actual        16 device message    17 varint fence    18 epoch: u64, u64
+ *   19 zigzag settle by 20 report, verbatim    21 approval, verbatim                   22 decision, verbatim
  */
 #include "common/command/ledger.h"
 #include "common/base/units.h"
