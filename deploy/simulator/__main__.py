@@ -37,6 +37,8 @@ def parse_options():
     parser.add_argument("--pump-ramp", type=float, default=2.0, help="seconds to full speed")
     parser.add_argument("--seed", type=int, default=1, help="of the surface's ripple")
     parser.add_argument("--ledger", default=None, help="JSON lines of every command and movement")
+    parser.add_argument("--acting", action="store_true", help="the devices also say when a movement begins")
+    parser.add_argument("--careless", action="store_true", help="devices that keep nothing of the contract: every message moves them")
     parser.add_argument("--memory", default=None, help="a folder: ids and fences survive a restart")
     parser.set_defaults(begun=time.time())
     return parser.parse_args()
@@ -48,7 +50,9 @@ class Simulator:
         self.ledger = Ledger(options.ledger)
         self.station = STATIONS[options.station](options, self.ledger, self._memory)
         self.devices = Devices(self.station, options.host, options.port, options.client_id or "devices-" + options.station,
-                               options.memory is not None, self._message, self._ready)
+                               options.memory is not None, options.careless, self._message, self._ready)
+        for actuator in self.station.actuators:
+            actuator.acting, actuator.careless = options.acting, options.careless
         self.moved = self.published = self.round = time.monotonic()
         self.ending = False
 

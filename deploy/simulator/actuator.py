@@ -1,7 +1,8 @@
 """What moves, and the contract it keeps (../DEVICE-CONTRACT.md). Pure: takes commands and time, returns answers; the ledger is the only file.
 
 An answer is the outcome of one command: {"id", "ok", "reason", "at"}. It is given once the movement has ended, or at once where the
-device refuses; the same id again gets the same answer and moves nothing.
+device refuses; the same id again gets the same answer and moves nothing. With `acting` it also says at once that the movement begins.
+A careless device keeps nothing of the contract: every message moves it.
 """
 import datetime
 import json
@@ -38,6 +39,8 @@ class Actuator:
         self.ledger = ledger
         self.memory = memory
         self.fault = None       # None, local, refuse, jam, mute
+        self.acting = False     # says that a movement begins
+        self.careless = False   # knows no ids, no fence, no deadline
         self.running = None     # the command that is being carried out
         self.answers = OrderedDict()
         self.fence = 0
@@ -52,6 +55,8 @@ class Actuator:
         order = self._parse(payload, now)
         if order is None:
             return []
+        if self.careless:
+            return self._obey(order, now)
         if order["id"] in self.answers:
             self.ledger.write(now, "repeated", self.name, id=order["id"])
             return [self.answers[order["id"]]]
@@ -65,11 +70,20 @@ class Actuator:
             return [self._answer(order["id"], False, str(refusal), now)]
         return self._begin(order, now)
 
+    def _obey(self, order, now):
+        """The careless device: no question asked but whether the value can be driven to."""
+        if not self.accepts(order.get(self.value_key)):
+            return [self._answer(order["id"], False, "format", now)]
+        return self._begin({"fence": None, "deadline": None, **order}, now)
+
     def halt(self, payload, now):
-        """A stop: ends the movement under way, whatever else holds."""
+        """A stop: ends the movement under way, whatever else holds. The same stop again halts nothing that began later."""
         order = self._parse(payload, now, event="stop-received")
         if order is None:
             return []
+        if order["id"] in self.answers and not self.careless:
+            self.ledger.write(now, "repeated", self.name, id=order["id"])
+            return [self.answers[order["id"]]]
         answers = self._end(False, "stopped", now)
         return answers + [self._answer(order["id"], True, None, now)]
 
@@ -98,13 +112,21 @@ class Actuator:
 
     def _begin(self, order, now):
         answers = self._end(False, "superseded", now)
-        self.fence = order["fence"]
+        self.fence = self.fence if self.careless else order["fence"]
         self.running = order
         self._remember()
         self.ledger.write(now, "start", self.name, id=order["id"], value=order[self.value_key], at=self.at(),
                           fence=order["fence"], deadline=order["deadline"])
         self.begin(order[self.value_key])
-        return answers
+        return answers + self._says_acting(order, now)
+
+    def _says_acting(self, order, now):
+        """Not an outcome: neither remembered nor repeated."""
+        if not self.acting:
+            return []
+        answer = {"id": order["id"], "ok": True, "reason": "acting", "at": self.at()}
+        self.ledger.write(now, "answered", self.name, **answer)
+        return [answer]
 
     def _end(self, ok, reason, now):
         if not self.running:

@@ -1,4 +1,6 @@
-"""The devices' door to their MQTT broker (paho): clean start, QoS 0 for commands unless the devices remember ids, QoS 1 for what is measured."""
+"""The devices' door to their MQTT broker (paho): clean start, QoS 0 for commands unless the devices remember ids, QoS 1 for what is measured.
+
+Careless devices have QoS 1, a session that outlives the connection, and take what was retained."""
 import json
 
 import paho.mqtt.client as mqtt
@@ -9,10 +11,11 @@ CONTROL = "simulator/control"
 
 
 class Devices:
-    def __init__(self, station, host, port, client_id, remembers, on_message, on_ready):
+    def __init__(self, station, host, port, client_id, remembers, careless, on_message, on_ready):
         self.station = station
         self.host, self.port = host, port
-        self.qos = 1 if remembers else 0
+        self.qos = 1 if remembers or careless else 0
+        self.careless = careless
         self.on_message, self.on_ready = on_message, on_ready
         self.connected = False
         self.client = mqtt.Client(client_id=client_id, protocol=mqtt.MQTTv5)
@@ -24,8 +27,8 @@ class Devices:
     def connect(self):
         """Opens the connection; raises OSError where nobody listens."""
         properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = 0
-        self.client.connect(self.host, self.port, keepalive=15, clean_start=True, properties=properties)
+        properties.SessionExpiryInterval = 3600 if self.careless else 0
+        self.client.connect(self.host, self.port, keepalive=15, clean_start=not self.careless, properties=properties)
 
     def topics(self):
         for actuator in self.station.actuators:
@@ -48,7 +51,7 @@ class Devices:
         self.connected = False
 
     def _message(self, client, data, message):
-        if not message.retain:      # a retained command is an old one
+        if self.careless or not message.retain:      # a retained command is an old one
             self.on_message(message.topic, message.payload)
 
     def run(self, seconds):

@@ -132,3 +132,47 @@ def test_wave_stays_within_the_facts():
     assert max(abs(b - a) * 4 for a, b in zip(levels, levels[1:])) <= 0.50
     assert abs(flood.flow_m3s(191.62) - 74600) < 300
     assert abs(flood.flow_m3s(169.28) - 20600) < 300
+
+
+def test_acting_is_said_before_the_outcome(t):
+    stand = Stand(t, "reservoir", "--acting")
+    stand.mouth.publish("gates/1/set", {"id": "a", "pos": 60, "deadline": in_seconds(60), "fence": 1})
+    stand.ear.wait(lambda topic, p: topic == "gates/1/reply" and p["reason"] is None, "the outcome")
+    answers = [json.loads(p) for topic, p, _ in stand.ear.heard if topic == "gates/1/reply"]
+    assert [(a["ok"], a["reason"]) for a in answers] == [(True, "acting"), (True, None)]
+    assert answers[0]["at"] < answers[1]["at"] == 60
+
+
+def test_a_stop_halts_and_its_repetition_halts_nothing_new(t):
+    stand = Stand(t, "reservoir", "--gate-speed", "20")
+    stand.mouth.publish("gates/1/set", {"id": "a", "pos": 90, "deadline": in_seconds(60), "fence": 1})
+    stand.ear.wait(lambda topic, p: topic == "gates/1/state" and p["pos"] > 22, "the movement")
+    stand.mouth.publish("gates/1/stop", {"id": "halt", "halts": "a"})
+    assert stand.answer("gates/1", "a")["reason"] == "stopped"
+    assert stand.answer("gates/1", "halt")["ok"] is True
+    stand.mouth.publish("gates/1/set", {"id": "b", "pos": 20, "deadline": in_seconds(60), "fence": 2})
+    stand.mouth.publish("gates/1/stop", {"id": "halt", "halts": "a"})
+    assert stand.answer("gates/1", "b")["ok"] is True
+    assert len(stand.devices.ledger("stop-received")) == 2
+
+
+def test_a_careless_device_moves_at_every_message(t):
+    """What the judge of the command tests stands on: nothing that is published to it goes unseen."""
+    stand = Stand(t, "reservoir", "--careless")
+    for deadline, fence in ((60, 5), (-60, 5), (60, 1)):
+        stand.mouth.publish("gates/1/set", {"id": "a", "pos": 60, "deadline": in_seconds(deadline), "fence": fence})
+    stand.mouth.publish("gates/1/set", {"id": "b", "pos": 30})
+    assert stand.answer("gates/1", "b")["ok"] is True
+    assert stand.movements() == [("a", 60), ("a", 60), ("a", 60), ("b", 30)]
+
+
+def test_a_careless_device_finds_old_commands_in_its_session(t):
+    stand = Stand(t, "reservoir", "--careless")
+    stand.devices.stop()
+    stand.mouth.publish("gates/1/set", {"id": "old", "pos": 60, "deadline": in_seconds(-5), "fence": 1})
+    stand.mouth.settle()
+    mark = len(stand.devices.out)
+    stand.devices.start()
+    stand.devices.ready(mark)
+    assert stand.answer("gates/1", "old")["ok"] is True
+    assert stand.movements() == [("old", 60)]
