@@ -351,14 +351,14 @@ static void name_discard(void *ctx, const struct store_discard *discard) {
   intervals_add(&seeker->named, from, to);
 }
 
-/* The peer misses [from, to] and this node has nothing of it: what was discarded is named with its reason, the rest is
- * not here. */
-static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
+/* The peer misses [from, to] and this node has nothing of it to send: what was discarded is named with its reason, the
+ * rest with `why`. */
+static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const char *why) {
   struct seeker seeker = {peer, stream, from, to, INTERVALS_NULL};
   if (NODE_HAS_DEFECT(NODE_DEFECT_NO_DISCARD)) return;
   store_discards(peer->node->options.store, stream->stream, name_discard, &seeker);
   struct store_discard absent = {
-      .by = bytes_text(peer->node->name), .reason = bytes_text("not-held"), .time = node_now(peer->node).wall};
+      .by = bytes_text(peer->node->name), .reason = bytes_text(why), .time = node_now(peer->node).wall};
   for (uint64_t at = from; at <= to && at >= from;) {
     uint64_t start = intervals_first_missing(&seeker.named, at), end = to;
     if (start > to) break;
@@ -369,6 +369,20 @@ static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_
     at = end + 1;
   }
   intervals_deinit(&seeker.named);
+}
+
+/* What a read did not give: stored and damaged, or not held. */
+static void tell_missing(
+    struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const struct store_done *done) {
+  for (size_t i = 0; i < done->unreadable_count && from <= to; i++) {
+    struct interval damaged = done->unreadable[i];
+    if (damaged.to < from || damaged.from > to) continue;
+    if (damaged.from > from) tell_gone(peer, stream, from, damaged.from - 1, "not-held");
+    if (damaged.from > from) from = damaged.from;
+    tell_gone(peer, stream, from, damaged.to < to ? damaged.to : to, "damaged");
+    from = damaged.to + 1;
+  }
+  if (from <= to) tell_gone(peer, stream, from, to, "not-held");
 }
 
 /* ---- what is to go out ---- */
@@ -568,7 +582,7 @@ void sender_read_done(struct node_peer *peer, const struct work *work, const str
   for (size_t i = 0; i < done->entry_count; i++) {
     struct block block;
     if (!done->entries[i].block || block_open(&block, blob_bytes(done->entries[i].block)) != 0) continue;
-    if (block.first > at) tell_gone(peer, stream, at, block.first - 1);
+    if (block.first > at) tell_missing(peer, stream, at, block.first - 1, done);
     struct outgoing *out = outgoing_new(peer, stream, done->entries[i].block, &block, work->lane);
     if (out) {
       out->from_read = true;
@@ -579,7 +593,7 @@ void sender_read_done(struct node_peer *peer, const struct work *work, const str
       claim_block(peer, stream, &block);
     if (block.last >= at) at = block.last + 1;
   }
-  if (at <= end) tell_gone(peer, stream, at, end);
+  if (at <= end) tell_missing(peer, stream, at, end, done);
   if (at > end + 1) end = at - 1;
   intervals_remove(&stream->missed, work->from, end);
 }

@@ -273,6 +273,15 @@ void cover_held(const struct cover *cover, struct intervals *out) {
   intervals_deinit(&sure);
 }
 
+void cover_stands(const struct cover *cover, uint64_t from, uint64_t to, struct intervals *out) {
+  for (size_t i = 0; i < cover->held.count; i++) {
+    struct interval range = cover->held.items[i];
+    if (range.to < from || range.from > to) continue;
+    intervals_add(out, range.from > from ? range.from : from, range.to < to ? range.to : to);
+  }
+  intervals_remove_all(out, &cover->unsure);
+}
+
 const struct intervals *cover_claimed(const struct cover *cover, struct bytes source, uint64_t scope) {
   size_t at = cover_claim_find(cover, source, scope);
   return at < cover->claim_count ? &cover->claims[at].ranges : NULL;

@@ -91,6 +91,9 @@ struct cover *coverage_make(struct coverage *coverage, struct bytes stream, stru
 void coverage_each(const struct coverage *coverage, void (*visit)(void *ctx, struct cover *cover), void *ctx);
 /* What is surely held: extents without the holes that joining closed, with all below the floor. Adds to *out. */
 void cover_held(const struct cover *cover, struct intervals *out);
+/* What of [from, to] must stand in the log: extents above the floor, without the holes that joining closed. Adds to
+ * *out. */
+void cover_stands(const struct cover *cover, uint64_t from, uint64_t to, struct intervals *out);
 /* NULL: nothing */
 const struct intervals *cover_claimed(const struct cover *cover, struct bytes source, uint64_t scope);
 void cover_describe(const struct cover *cover, struct store_stream *out);

@@ -36,6 +36,7 @@ struct done *done_free(struct done *done) {
   free(done->face.keyed);
   free(done->face.discards);
   free(done->effects);
+  intervals_deinit(&done->unreadable);
   store_batch_free(done->batch);
   free(done);
   return NULL;
@@ -71,6 +72,14 @@ void done_discard(struct done *done, const struct store_discard *discard) {
   copy->stream = arena_copy(&done->arena, discard->stream);
   copy->by = arena_copy(&done->arena, discard->by);
   copy->reason = arena_copy(&done->arena, discard->reason);
+}
+
+void done_unreadable(struct done *done, struct intervals *unread) {
+  done->unreadable = *unread;
+  *unread = INTERVALS_NULL;
+  if (done->face.next > 0) intervals_remove(&done->unreadable, done->face.next, UINT64_MAX);
+  done->face.unreadable = done->unreadable.items;
+  done->face.unreadable_count = done->unreadable.count;
 }
 
 void done_effect(struct done *done, const struct effect *effect) {

@@ -26,6 +26,7 @@ struct read { /* a request with its names copied */
   struct store_read request;
   struct arena arena;
   void *cookie;
+  struct intervals stands; /* STREAM: what of the range must stand in the log, as the core's view says */
   struct read *next;
 };
 struct read *read_new(const struct store_read *request, void *cookie);

@@ -166,6 +166,9 @@ static void lmdb_free(struct lmdb *lmdb) {
   done_list_deinit(&lmdb->done);
   queue_free(lmdb->batches);
   queue_free(lmdb->reads);
+  for (size_t i = 0; i < LANES; i++) intervals_deinit(&lmdb->lost[i]);
+  coverage_deinit(&lmdb->hidden);
+  coverage_deinit(&lmdb->unreadable);
   for (size_t i = 0; i < lmdb->ceiling_count; i++) free((void *)(uintptr_t)lmdb->ceilings[i].stream.data);
   free(lmdb->ceilings);
   store_teardown(&lmdb->store);
@@ -279,6 +282,7 @@ int store_open_lmdb(struct store **out, const struct store_options *options, str
   mallopt(M_TRIM_THRESHOLD, 32 << 20);
   struct lmdb *lmdb = mem_alloc(sizeof *lmdb);
   pthread_mutex_init(&lmdb->lock, NULL);
+  lmdb->hidden = lmdb->unreadable = COVERAGE_NULL;
   lmdb->linger_us = options->linger_us;
   lmdb->pace.most_us = options->pace_us;
   lmdb->test_commit_delay_us = options->test_commit_delay_us;

@@ -44,6 +44,10 @@ struct lmdb {
   size_t ceiling_count;
   atomic_uint_fast64_t damaged_read; /* by the reader */
 
+  /* The reader's: the damage that it has counted. Of `unreadable` it knows that searching is in vain. */
+  struct intervals lost[LANES];
+  struct coverage hidden, unreadable;
+
   struct pace pace;      /* the writer's */
   int64_t trim_due_mono; /* the writer's: when it looks again at the age of the fronts */
   bool memory_held;      /* the writer's: a large group went by since memory was given back */

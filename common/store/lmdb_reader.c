@@ -3,7 +3,10 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/store/lmdb.h"
+#include "common/store/lmdb_search.h"
 #include <stdlib.h>
+
+enum { LOST_RANGES_MAX = 1024 };
 
 struct candidate {    /* an entry of the stream asked for, copied out of a run that is not past yet */
   struct entry entry; /* kept */
@@ -16,13 +19,24 @@ struct reading {
   struct done *done;
   size_t left;
   bool full;
-  const struct place *place; /* STREAM: the run looked at */
+  /* STREAM */
+  uint32_t id;               /* 0: not known */
+  const struct place *place; /* the run looked at */
   struct candidate *candidates;
   size_t candidate_count, candidate_cap;
+  struct intervals due;    /* must stand in the log, and no run told of it yet */
+  struct intervals unread; /* must stand in the log, and was not met yet */
+  bool hidden;             /* the index does not tell of the first that is due, but of `resume` behind it */
+  uint64_t resume;         /* where the index goes on */
 };
 
+/* Damage is counted once, not with every read. */
 static void reading_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) {
   struct reading *reading = ctx;
+  struct intervals *known = &reading->lmdb->lost[lane];
+  if (count == 0 || intervals_covers(known, near, near + count - 1)) return;
+  intervals_add(known, near, near + count - 1);
+  if (known->count > LOST_RANGES_MAX) intervals_join(known, LOST_RANGES_MAX / 2);
   atomic_fetch_add(&reading->lmdb->damaged_read, count);
   log_error("store", lane_name(lane), "%llu damaged entries near position %llu: kept, never delivered",
       (unsigned long long)count, (unsigned long long)near);
@@ -79,8 +93,9 @@ static bool stream_entry(void *ctx, const struct entry *entry, struct bytes bloc
   struct reading *reading = ctx;
   const struct store_read *request = reading->request;
   bool of_run = !reading->place || (entry->is.first >= reading->place->first && entry->is.last <= reading->place->last);
-  if (of_run && entry_overlaps(entry, request->stream, request->epoch, request->from, request->to))
-    candidate_add(reading, entry, block);
+  if (!of_run || !entry_overlaps(entry, request->stream, request->epoch, request->from, request->to)) return true;
+  intervals_remove(&reading->unread, entry->is.first, entry->is.last);
+  candidate_add(reading, entry, block);
   return true;
 }
 
@@ -106,23 +121,36 @@ static void stream_emit(struct reading *reading, uint64_t bound) {
   memmove(reading->candidates, reading->candidates + given, reading->candidate_count * sizeof *reading->candidates);
 }
 
-static bool stream_place(void *ctx, const struct place *place) {
-  struct reading *reading = ctx;
-  stream_emit(reading, place->first);
-  if (reading->full) return false;
-  if (place->last == 0) {
-    reading_lost(reading, place->lane, place->segment, 1);
-    return true;
-  }
-  reading->place = place;
+static void stream_run(struct reading *reading, const struct place *place) {
   struct log_visit visit = {.entry = stream_entry, .lost = reading_lost, .ctx = reading};
+  reading->place = place;
+  intervals_remove(&reading->due, place->first, place->last);
   int r = log_walk_segment(&reading->lmdb->base, reading->txn, place->lane, place->segment, &visit);
   if (r != 0) reading_lost(reading, place->lane, place->segment, 1);
+}
+
+static bool due_below(const struct reading *reading, uint64_t bound) {
+  return reading->due.count > 0 && reading->due.items[0].from < bound;
+}
+
+/* Runs come in order of their first sequence: what is due below this one is in none that follows. */
+static bool stream_place(void *ctx, const struct place *place) {
+  struct reading *reading = ctx;
+  if (place->first < reading->resume) return true;
+  reading->hidden = due_below(reading, place->first);
+  reading->resume = place->first;
+  if (reading->hidden) return false;
+  stream_emit(reading, place->first);
+  if (reading->full) return false;
+  if (place->last == 0)
+    reading_lost(reading, place->lane, place->segment, 1);
+  else
+    stream_run(reading, place);
   return true;
 }
 
 /* The short number of (stream, epoch); BASE_NONE: none was given yet, all of it is young. */
-static int stream_id(struct reading *reading, uint32_t *id) {
+static int stream_id(struct reading *reading) {
   uint8_t key[STREAM_MAX + 16];
   struct bytes name = reading->request->stream, value;
   if (name.len == 0 || name.len > STREAM_MAX) return BASE_NONE;
@@ -130,24 +158,104 @@ static int stream_id(struct reading *reading, uint32_t *id) {
   base_put_be(key + name.len, reading->request->epoch.created, 8);
   base_put_be(key + name.len + 8, reading->request->epoch.random, 8);
   int r = base_get(reading->txn, reading->lmdb->base.names, bytes_of(key, name.len + 16), &value);
-  if (r == 0 && value.len == 4) *id = (uint32_t)base_get_be(value.data, 4);
+  if (r == 0 && value.len == 4) reading->id = (uint32_t)base_get_be(value.data, 4);
   return r;
 }
 
-static int read_stream(struct reading *reading) {
-  const struct base *base = &reading->lmdb->base;
+/* ---- what the index does not tell of ---- */
+
+/* Counts and logs the ranges of *set that were not met as damaged before. */
+static void stream_note(
+    struct reading *reading, struct coverage *known, const struct intervals *set, const char *what) {
+  const struct store_read *request = reading->request;
+  const struct cover *cover = coverage_find(known, request->stream, request->epoch);
+  for (size_t i = 0; i < set->count; i++) {
+    struct interval range = set->items[i];
+    if (cover && intervals_covers(&cover->held, range.from, range.to)) continue;
+    struct effect effect = {
+        .kind = EFFECT_HOLD, .stream = request->stream, .epoch = request->epoch, .from = range.from, .to = range.to};
+    cover = coverage_apply(known, &effect);
+    atomic_fetch_add(&reading->lmdb->damaged_read, 1);
+    log_error("store", NULL, BYTES_FMT " %llu to %llu %s", BYTES_ARG(request->stream), (unsigned long long)range.from,
+        (unsigned long long)range.to, what);
+  }
+}
+
+/* Takes out of what is due what was trimmed since the core asked, and what was searched for in vain before. */
+static int stream_still_due(struct reading *reading) {
+  const struct store_read *request = reading->request;
+  const struct cover *lost = coverage_find(&reading->lmdb->unreadable, request->stream, request->epoch);
+  uint64_t floor = 1;
+  int r = 0;
+  if (reading->id == 0)
+    r = search_id(&reading->id, &reading->lmdb->base, reading->txn, request->stream, request->epoch);
+  if (r == 0) r = search_floor(&floor, &reading->lmdb->base, reading->txn, reading->id);
+  if (floor > 1) intervals_remove(&reading->due, 0, floor - 1);
+  if (floor > 1) intervals_remove(&reading->unread, 0, floor - 1);
+  if (lost) intervals_remove_all(&reading->due, &lost->held);
+  return r == BASE_NONE ? 0 : r;
+}
+
+/* Counts what the index kept to itself: of the first range that was due, what was found, up to where it tells again. */
+static void stream_note_hidden(struct reading *reading, struct interval due) {
+  struct intervals hidden = INTERVALS_NULL;
+  uint64_t to = reading->hidden && reading->resume - 1 < due.to ? reading->resume - 1 : due.to;
+  intervals_add(&hidden, due.from, to);
+  intervals_remove_all(&hidden, &reading->due);
+  stream_note(reading, &reading->lmdb->hidden, &hidden, "is hidden by a damaged index; read all the same");
+  intervals_deinit(&hidden);
+}
+
+/* From the first that is due on the directories are followed instead of the index. No run met so far reaches beyond it,
+ * so none is met twice. */
+static int stream_search(struct reading *reading) {
+  const struct store_read *request = reading->request;
+  struct interval due = reading->due.items[0];
+  struct searched searched;
+  int r = search_places(&searched, &reading->lmdb->base, reading->txn, reading->id, request->stream, request->epoch,
+      due.from, request->to);
+  for (size_t i = 0; r == 0 && i < searched.count && !reading->full; i++) {
+    stream_emit(reading, searched.places[i].first);
+    if (!reading->full) stream_run(reading, &searched.places[i]);
+  }
+  searched_deinit(&searched);
+  stream_note_hidden(reading, due);
+  return r;
+}
+
+static int stream_index(struct reading *reading) {
+  const struct store_read *request = reading->request;
+  int r = reading->id ? 0 : stream_id(reading);
+  reading->hidden = false;
+  if (r == 0)
+    r = index_each(&reading->lmdb->base, reading->txn, reading->id, request->from, request->to, stream_place, reading);
+  return r == BASE_NONE || r == BASE_DAMAGED ? 0 : r;
+}
+
+/* By the index; where it does not tell of what must be there, and no trimming explains that, by the directories. */
+static int stream_runs(struct reading *reading) {
+  int r = stream_index(reading);
+  if (r != 0 || reading->full || reading->due.count == 0) return r;
+  r = stream_still_due(reading);
+  if (r == 0 && reading->hidden && !due_below(reading, reading->resume)) r = stream_index(reading);
+  return r == 0 && !reading->full && reading->due.count > 0 ? stream_search(reading) : r;
+}
+
+static int read_stream(struct reading *reading, const struct intervals *stands) {
   struct log_visit visit = {.entry = stream_entry, .lost = reading_lost, .ctx = reading};
   int r = 0;
-  uint32_t id = 0;
+  intervals_add_all(&reading->unread, stands);
   for (enum lane lane = LANE_URGENT; r == 0 && lane < LANES; lane++)
-    r = log_walk_young(base, reading->txn, lane, 0, &visit);
-  if (r == 0) r = stream_id(reading, &id);
-  if (r == 0)
-    r = index_each(base, reading->txn, id, reading->request->from, reading->request->to, stream_place, reading);
-  if (r == 0 || r == BASE_NONE) stream_emit(reading, UINT64_MAX);
+    r = log_walk_young(&reading->lmdb->base, reading->txn, lane, 0, &visit);
+  intervals_add_all(&reading->due, &reading->unread);
+  if (r == 0) r = stream_runs(reading);
+  if (r == 0) stream_emit(reading, UINT64_MAX);
+  done_unreadable(reading->done, &reading->unread);
+  stream_note(reading, &reading->lmdb->unreadable, &reading->done->unreadable, "is damaged: kept, never delivered");
   for (size_t i = 0; i < reading->candidate_count; i++) entry_deinit(&reading->candidates[i].entry);
   free(reading->candidates);
-  return r == BASE_NONE ? 0 : r;
+  intervals_deinit(&reading->due);
+  return r;
 }
 
 /* ---- a table ---- */
@@ -181,7 +289,7 @@ static struct done *answer(struct lmdb *lmdb, MDB_txn *txn, struct read *read) {
   int r = 0;
   switch (read->request.what) {
     case STORE_READ_LOG: r = read_log(&reading); break;
-    case STORE_READ_STREAM: r = read_stream(&reading); break;
+    case STORE_READ_STREAM: r = read_stream(&reading, &read->stands); break;
     case STORE_READ_TABLE: r = read_table(&reading); break;
   }
   if (r != 0) lmdb_die(lmdb, "the store could not be read", r);

@@ -1,4 +1,5 @@
 #include "common/store/lmdb_state.h"
+#include "common/store/lmdb_search.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
@@ -164,6 +165,7 @@ struct overlapping {
   void *ctx;
   const struct place *place; /* the run looked at */
   struct intervals seen;     /* what of it could be read */
+  struct intervals due;      /* what must stand in the log, and no run told of it yet */
   int result;
 };
 
@@ -204,6 +206,7 @@ static bool overlapping_place(void *ctx, const struct place *found) {
   struct overlapping *o = ctx;
   struct place place = *found;
   bool whole = place.last != 0;
+  if (whole) intervals_remove(&o->due, place.first, place.last);
   if (!whole) place.last = place.first + BLOCK_RECORDS_MAX - 1;
   o->place = &place;
   o->seen = INTERVALS_NULL;
@@ -216,16 +219,46 @@ static bool overlapping_place(void *ctx, const struct place *found) {
   return r == 0;
 }
 
+/* What is held and the index does not tell of: by the directories. No run met so far reaches beyond the first of it. */
+static int overlapping_search(struct overlapping *o, uint32_t id) {
+  struct searched searched;
+  int r = search_places(&searched, o->state->base, o->txn, id, o->stream, o->epoch, o->due.items[0].from, o->to);
+  o->state->damaged++;
+  log_error("store", NULL, BYTES_FMT " %llu is hidden by a damaged index", BYTES_ARG(o->stream),
+      (unsigned long long)o->due.items[0].from);
+  for (size_t i = 0; r == 0 && i < searched.count && o->result == 0; i++) overlapping_place(o, &searched.places[i]);
+  searched_deinit(&searched);
+  for (size_t i = 0; r == 0 && i < o->due.count; i++) { /* it cannot be read, but it is held */
+    struct entry entry = {.is = {.stream = o->stream,
+                              .epoch = o->epoch,
+                              .first = o->due.items[i].from,
+                              .last = o->due.items[i].to,
+                              .count = 1}};
+    o->visit(o->ctx, &entry);
+  }
+  return r;
+}
+
+static void overlapping_young(struct overlapping *o) {
+  for (size_t lane = 0; lane < LANES; lane++)
+    for (size_t i = 0; i < o->state->young[lane].count; i++) {
+      const struct entry *entry = &o->state->young[lane].entries[i];
+      if (!entry_overlaps(entry, o->stream, o->epoch, o->from, o->to)) continue;
+      intervals_remove(&o->due, entry->is.first, entry->is.last);
+      o->visit(o->ctx, entry);
+    }
+}
+
+static bool overlapping_indexed(void *ctx, const struct place *place) {
+  struct overlapping *o = ctx;
+  if (o->due.count > 0 && o->due.items[0].from < place->first) return false;
+  return overlapping_place(o, place);
+}
+
 int state_overlapping(void *ctx, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
     void (*visit)(void *visit_ctx, const struct entry *entry), void *visit_ctx) {
   struct state_view *view = ctx;
   struct state *state = view->state;
-  for (size_t lane = 0; lane < LANES; lane++)
-    for (size_t i = 0; i < state->young[lane].count; i++)
-      if (entry_overlaps(&state->young[lane].entries[i], stream, epoch, from, to))
-        visit(visit_ctx, &state->young[lane].entries[i]);
-  const struct cover *cover = coverage_find(&state->coverage, stream, epoch);
-  if (!cover || cover->id == 0) return 0;
   struct overlapping o = {.state = state,
       .txn = view->txn,
       .stream = stream,
@@ -233,8 +266,15 @@ int state_overlapping(void *ctx, struct bytes stream, struct epoch epoch, uint64
       .from = from,
       .to = to,
       .visit = visit,
-      .ctx = visit_ctx};
-  int r = index_each(state->base, view->txn, cover->id, from, to, overlapping_place, &o);
+      .ctx = visit_ctx,
+      .due = INTERVALS_NULL};
+  const struct cover *cover = coverage_find(&state->coverage, stream, epoch);
+  if (cover) cover_stands(cover, from, to, &o.due);
+  overlapping_young(&o);
+  int r = 0;
+  if (cover && cover->id) r = index_each(state->base, view->txn, cover->id, from, to, overlapping_indexed, &o);
+  if (r == 0 && o.result == 0 && o.due.count > 0) r = overlapping_search(&o, cover->id);
+  intervals_deinit(&o.due);
   return r != 0 ? r : o.result;
 }
 

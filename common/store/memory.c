@@ -177,7 +177,7 @@ struct reading {
   struct memory *memory;
   struct done *done;
   size_t left;
-  bool stopped;
+  struct intervals unread; /* STREAM: must stand in the log, and was not met yet */
 };
 
 static bool reading_take(struct reading *reading, const struct entry *entry, uint64_t at) {
@@ -187,7 +187,11 @@ static bool reading_take(struct reading *reading, const struct entry *entry, uin
     return false;
   }
   struct blob *block;
-  if (memory_take(reading->memory, entry, &block)) {
+  uint64_t damaged = reading->memory->counts.damaged;
+  bool taken = memory_take(reading->memory, entry, &block);
+  if (reading->memory->counts.damaged == damaged && entry->is.count > 0)
+    intervals_remove(&reading->unread, entry->is.first, entry->is.last);
+  if (taken) {
     done_entry(reading->done, entry, block);
     reading->left -= size < reading->left ? size : reading->left;
   }
@@ -219,14 +223,17 @@ static int found_order(const void *a, const void *b) {
   return left->is.first < right->is.first ? -1 : left->is.first > right->is.first;
 }
 
-static void memory_read_stream(struct reading *reading, const struct store_read *request) {
+static void memory_read_stream(
+    struct reading *reading, const struct store_read *request, const struct intervals *stands) {
   struct found found = {NULL, 0, 0};
+  intervals_add_all(&reading->unread, stands);
   memory_disk_overlapping(
       reading->memory->disk, request->stream, request->epoch, request->from, request->to, find, &found);
   if (found.count) qsort(found.entries, found.count, sizeof *found.entries, found_order);
   for (size_t i = 0; i < found.count; i++)
     if (!reading_take(reading, found.entries[i], found.entries[i]->is.first)) break;
   free(found.entries);
+  done_unreadable(reading->done, &reading->unread);
 }
 
 static void memory_read_table(struct reading *reading, const struct store_read *request) {
@@ -245,10 +252,10 @@ static void memory_read_table(struct reading *reading, const struct store_read *
 
 static void memory_answer(struct memory *memory, struct read *read) {
   struct done *done = done_new(STORE_DONE_READ, read->cookie);
-  struct reading reading = {.memory = memory, .done = done, .left = read->request.max_bytes};
+  struct reading reading = {.memory = memory, .done = done, .left = read->request.max_bytes, .unread = INTERVALS_NULL};
   switch (read->request.what) {
     case STORE_READ_LOG: memory_read_log(&reading, &read->request); break;
-    case STORE_READ_STREAM: memory_read_stream(&reading, &read->request); break;
+    case STORE_READ_STREAM: memory_read_stream(&reading, &read->request, &read->stands); break;
     case STORE_READ_TABLE: memory_read_table(&reading, &read->request); break;
   }
   memory_report(memory, done);

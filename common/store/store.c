@@ -111,11 +111,14 @@ struct read *read_new(const struct store_read *request, void *cookie) {
   read->request.stream = arena_copy(&read->arena, request->stream);
   read->request.key = arena_copy(&read->arena, request->key);
   read->cookie = cookie;
+  read->stands = INTERVALS_NULL;
   return read;
 }
 
 struct read *read_free(struct read *read) {
-  if (read) arena_deinit(&read->arena);
+  if (!read) return NULL;
+  arena_deinit(&read->arena);
+  intervals_deinit(&read->stands);
   free(read);
   return NULL;
 }
@@ -123,7 +126,11 @@ struct read *read_free(struct read *read) {
 int store_read(struct store *store, const struct store_read *request, void *cookie) {
   if (store->queued_reads >= STORE_QUEUE_READS) return STORE_BUSY;
   store->queued_reads++;
-  store->ops->read(store, read_new(request, cookie));
+  struct read *read = read_new(request, cookie);
+  const struct cover *cover =
+      request->what == STORE_READ_STREAM ? coverage_find(&store->view, request->stream, request->epoch) : NULL;
+  if (cover) cover_stands(cover, request->from, request->to, &read->stands);
+  store->ops->read(store, read);
   return 0;
 }
 

@@ -214,7 +214,7 @@ enum store_done_kind {
   /* durable: items, one for each own/block/claim/discard/new_epoch/put/delete in order of the calls */
   STORE_DONE_BATCH,
   STORE_DONE_REFUSED, /* reason; nothing changed */
-  STORE_DONE_READ,    /* entries or keyed; next: where to go on (0: the end was reached) */
+  STORE_DONE_READ,    /* entries or keyed; next: where to go on (0: the end was reached); unreadable */
   STORE_DONE_TRIMMED, /* discards: what retention or discard-oldest took away, already durable; cookie NULL */
   /* items: blocks that a new epoch issued again, in order, in pieces; cookie NULL, before the batch's own completion */
   STORE_DONE_REISSUED,
@@ -232,6 +232,10 @@ struct store_done {
   size_t keyed_count;
   struct store_discard *discards; /* TRIMMED; BATCH: what of it came too late and was not named as gone before */
   size_t discard_count;
+  /* READ of a STREAM: parts of what was read (up to `next`) that are stored here, but damaged. They are neither in
+   * `entries` nor "not held": nobody may be told so. Each is counted and logged once. */
+  const struct interval *unreadable;
+  size_t unreadable_count;
   /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was reached */
   uint64_t next;
   int64_t committed_mono; /* when the commit returned */

@@ -324,6 +324,18 @@ static void a_new_session_resumes_by_what_is_claimed(void **state) {
   assert_int_equal(at_broker(p, 12).lane, LANE_BACKFILL);
 }
 
+/* A record that is stored and cannot be read is not "not held". */
+static void what_is_damaged_arrives_by_name(void **state) {
+  struct pipe *p = *state;
+  measure(p, 1);
+  settle(p);
+  store_memory_faults(p->sides[GATEWAY].store, &(struct memory_faults){.damage_next_read = true});
+  connect_link(p);
+  settle(p);
+  assert_int_equal(p->told_discards, 1); /* of whichever stream was read first */
+  assert_string_equal(p->discard_reason, "damaged");
+}
+
 static void what_the_origin_trimmed_arrives_by_name(void **state) {
   struct pipe *p = *state;
   for (int64_t i = 0; i < 10; i++) measure(p, i);
@@ -618,6 +630,7 @@ int main(void) {
       NODE_TEST(live_is_acknowledged_after_the_commit),
       NODE_TEST(a_full_store_is_answered_with_later),
       NODE_TEST(a_new_session_resumes_by_what_is_claimed),
+      NODE_TEST(what_is_damaged_arrives_by_name),
       NODE_TEST(what_the_origin_trimmed_arrives_by_name),
       NODE_TEST(another_name_is_refused),
       NODE_TEST(foreign_streams_and_addresses_are_refused),

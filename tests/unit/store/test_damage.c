@@ -13,9 +13,8 @@
 #include <sys/wait.h>
 
 enum { USED = 3 << 20, OPENS = 5 };
-/* HIDDEN: the log is whole, but a damaged page of the index hides some of it from reads by stream, and nothing was
- * counted: a known limit (LMDB's own pages have no checksum). The data is there and right; it is counted here so that
- * it shows. */
+/* HIDDEN: the log is whole, but some of it was not given by the read by stream and nothing was counted: whoever asked
+ * takes it for not held. */
 enum verdict { WHOLE = 0, MISSING = 10, ASIDE = 11, WRONG = 12, HIDDEN = 13, ENDED = 75 };
 
 struct expected {
@@ -181,13 +180,15 @@ static void damaged_files_never_give_wrong_data(void **state) {
     enum verdict verdict = judge(&f, &expected, changed);
     if (verdict == WRONG) fail_msg("wrong data after change %u at byte %llu", i, (unsigned long long)at);
     if (verdict == ENDED) fail_msg("no end after change %u at byte %llu", i, (unsigned long long)at);
-    if (verdict != WHOLE && verdict != MISSING && verdict != ASIDE && verdict != HIDDEN)
+    if (verdict == HIDDEN)
+      fail_msg("records hidden and not counted after change %u at byte %llu", i, (unsigned long long)at);
+    if (verdict != WHOLE && verdict != MISSING && verdict != ASIDE)
       fail_msg("exit %u after change %u at byte %llu", verdict, i, (unsigned long long)at);
     verdicts[verdict]++;
     remove_aside(f.folder);
   }
-  print_message("no effect %u, entries missing and counted %u, set aside %u, hidden from reads by stream %u\n",
-      verdicts[WHOLE], verdicts[MISSING], verdicts[ASIDE], verdicts[HIDDEN]);
+  print_message("nothing missing %u, entries missing and counted %u, set aside %u\n", verdicts[WHOLE],
+      verdicts[MISSING], verdicts[ASIDE]);
   assert_true(verdicts[MISSING] > 0);
   for (size_t i = 0; i < expected.count_live; i++) blob_unref(expected.live[i]);
   free(expected.live);
