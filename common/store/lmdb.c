@@ -184,20 +184,24 @@ static void lmdb_join(struct lmdb *lmdb) {
 }
 
 /* A store that was closed has nothing to read again at the next start. */
-static void lmdb_last_checkpoint(struct lmdb *lmdb) {
+static int lmdb_last_checkpoint(struct lmdb *lmdb) {
   MDB_txn *txn;
-  if (base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, 0, &txn)) != 0) return;
-  if (state_checkpoint_all(&lmdb->state, txn) == 0)
-    base_result("commit", mdb_txn_commit(txn));
-  else
-    mdb_txn_abort(txn);
+  int r = base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, 0, &txn));
+  if (r != 0) return r;
+  r = state_checkpoint_all(&lmdb->state, txn);
+  if (r == 0) return base_result("commit", mdb_txn_commit(txn));
+  mdb_txn_abort(txn);
+  return r;
 }
 
 static void lmdb_close(struct store *store) {
   struct lmdb *lmdb = lmdb_of(store);
   lmdb_join(lmdb);
-  lmdb_last_checkpoint(lmdb);
-  recover_mark_clean(&lmdb->base);
+  int r = lmdb_last_checkpoint(lmdb);
+  if (r == 0 || r == BASE_FULL) /* without room nothing was written: all is as the last commit left it */
+    recover_mark_clean(&lmdb->base);
+  else
+    log_error("store", lmdb->base.path, "its last checkpoint could not be written; the next start looks at it first");
   lmdb_free(lmdb);
 }
 
@@ -231,16 +235,10 @@ static int lmdb_created(struct lmdb *lmdb, const struct world *world, int64_t *c
 
 static void lmdb_first_figures(struct lmdb *lmdb) {
   MDB_txn *txn;
-  struct state *state = &lmdb->state;
-  if (base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, MDB_RDONLY, &txn)) == 0) {
-    lmdb->figures.used_bytes = base_used(&lmdb->base, txn);
-    mdb_txn_abort(txn);
-  }
-  lmdb->figures.damaged = state->damaged;
-  for (size_t i = 0; i < LANES; i++) {
-    lmdb->figures.logs[i].first = state->first[i];
-    lmdb->figures.logs[i].last = state->next[i] - 1;
-  }
+  if (base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, MDB_RDONLY, &txn)) != 0) return;
+  struct measured measured = lmdb_measure(lmdb, txn);
+  mdb_txn_abort(txn);
+  lmdb_update_figures(lmdb, &(struct plan_counts){0}, &measured);
 }
 
 static int lmdb_start(struct lmdb *lmdb) {
@@ -283,6 +281,7 @@ int store_open_lmdb(struct store **out, const struct store_options *options, str
   struct lmdb *lmdb = mem_alloc(sizeof *lmdb);
   pthread_mutex_init(&lmdb->lock, NULL);
   lmdb->hidden = lmdb->unreadable = COVERAGE_NULL;
+  lmdb->full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 5};
   lmdb->linger_us = options->linger_us;
   lmdb->pace.most_us = options->pace_us;
   lmdb->test_commit_delay_us = options->test_commit_delay_us;

@@ -3,6 +3,7 @@
 /* The LMDB backend: the store object, its writer and its reader. The core's thread opens it, submits, and takes
  * completions. */
 #include "common/store/pace.h"
+#include "common/base/log.h"
 #include "common/base/queue.h"
 #include "common/store/internal.h"
 #include "common/store/lmdb_state.h"
@@ -48,11 +49,34 @@ struct lmdb {
   struct intervals lost[LANES];
   struct coverage hidden, unreadable;
 
-  struct pace pace;      /* the writer's */
-  int64_t trim_due_mono; /* the writer's: when it looks again at the age of the fronts */
-  bool memory_held;      /* the writer's: a large group went by since memory was given back */
-  unsigned kill_at;      /* RIVERBUS_TEST_HOOKS: see lmdb_writer.c */
+  struct pace pace;            /* the writer's */
+  int64_t trim_due_mono;       /* the writer's: when it looks again at the age of the fronts */
+  bool memory_held;            /* the writer's: a large group went by since memory was given back */
+  struct log_limit full_limit; /* the writer's */
+  atomic_uint small_pieces;    /* groups for which LMDB had no room as they were */
+  unsigned kill_at;            /* RIVERBUS_TEST_HOOKS: see lmdb_writer.c */
 };
+
+/* lmdb_commit.c: the writer's transactions. */
+MDB_txn *lmdb_begin(struct lmdb *lmdb);
+/* A commit either is durable when it returns, or its outcome is unknown and the process ends. BASE_FULL is known:
+ * nothing was written. */
+int lmdb_commit(struct lmdb *lmdb, MDB_txn *txn);
+/* What memory knows is thrown away and read again: the only way back after a transaction that was planned and not
+ * committed. */
+void lmdb_reload(struct lmdb *lmdb);
+struct measured { /* taken inside a transaction, told when it is committed */
+  uint64_t used, log_bytes[LANES], discarded;
+};
+struct measured lmdb_measure(struct lmdb *lmdb, MDB_txn *txn);
+void lmdb_update_figures(struct lmdb *lmdb, const struct plan_counts *counts, const struct measured *measured);
+
+/* lmdb_retention.c. Looks at the fronts when the oldest can have come of age, but at least once a minute, since the
+ * wall clock may be set. */
+void lmdb_trim_by_age(struct lmdb *lmdb);
+/* discard-oldest: makes room for a whole group, in its own transaction, so that churn costs one commit and not two.
+ * Adds to *records how many go. NULL: there was room. */
+struct done *lmdb_make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes, uint64_t *records);
 
 void *lmdb_writer_main(void *lmdb);
 void *lmdb_reader_main(void *lmdb);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -124,8 +125,8 @@ int base_take(struct base *base, const struct store_options *options, struct sto
   *base = BASE_NULL;
   base->path = mem_text(options->path, strlen(options->path));
   base->size = options->max_size / BASE_PAGE * BASE_PAGE;
-  if (mkdir(base->path, 0700) != 0 && errno != EEXIST)
-    return base_say(problem, -errno, "The store's folder %s cannot be created: %s.", base->path, strerror(errno));
+  int r = mkdir(base->path, 0700) == 0 ? base_sync_parent(base->path) : errno == EEXIST ? 0 : -errno;
+  if (r != 0) return base_say(problem, r, "The store's folder %s cannot be created: %s.", base->path, strerror(-r));
   struct statfs fs;
   if (statfs(base->path, &fs) != 0)
     return base_say(problem, -errno, "The store's folder %s cannot be read: %s.", base->path, strerror(errno));
@@ -141,6 +142,13 @@ int base_sync_folder(const char *path) {
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int r = fd < 0 || fsync(fd) != 0 ? -errno : 0;
   if (fd >= 0) close(fd);
+  return r;
+}
+
+int base_sync_parent(const char *path) {
+  char *copy = mem_text(path, strlen(path));
+  int r = base_sync_folder(dirname(copy));
+  free(copy);
   return r;
 }
 

@@ -43,6 +43,7 @@ int base_open_to_read(struct base *base, const char *path, uint64_t size);
 void base_close_env(struct base *base); /* keeps folder and lock */
 void base_deinit(struct base *base);
 int base_sync_folder(const char *path); /* makes names in it durable */
+int base_sync_parent(const char *path); /* makes its own name durable */
 bool base_is_network(long magic);       /* f_type of statfs(2) */
 
 /* One MDB result as one of ours; logs what is not an outcome. */

@@ -68,6 +68,11 @@ int log_ends(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t *fi
   return r;
 }
 
+uint64_t log_bytes(const struct base *base, MDB_txn *txn, enum lane lane) {
+  MDB_stat stat;
+  return mdb_stat(txn, base->sealed[lane], &stat) == 0 ? (uint64_t)stat.ms_entries * SEGMENT_SIZE : 0;
+}
+
 /* ---- the young end ---- */
 
 /* Two nodes of this size fill a page: LMDB (0.9.24) keeps a node of up to 2,038 bytes in the page, 8 of head and 10 of

@@ -23,6 +23,8 @@ int log_walk_segment(
     const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment, const struct log_visit *visit);
 /* The first position of the first segment, and of the last; BASE_NONE: there is none. */
 int log_ends(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t *first, uint64_t *last);
+/* Bytes of the segments of a lane. */
+uint64_t log_bytes(const struct base *base, MDB_txn *txn, enum lane lane);
 
 /* ---- writing, by the writer ---- */
 struct young { /* the young end, kept in memory too: at most a segment, for sealing and for deciding overlaps */

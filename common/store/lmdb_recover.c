@@ -103,6 +103,8 @@ int recover_set_aside(struct base *base, const struct world *world, const char *
   buffer_printf(&aside, "Z");
   base_close_env(base);
   int r = rename(base->path, buffer_text(&aside)) == 0 ? STORE_DAMAGED : -errno;
+  if (r == STORE_DAMAGED && base_sync_parent(base->path) != 0)
+    log_warning("store", base->path, "its new name could not be made durable: %s", strerror(errno));
   if (r == STORE_DAMAGED)
     snprintf(problem->text, sizeof problem->text,
         "The store %s is damaged (%s) and was set aside as %s; nothing in it was changed. Start again: a new, empty "

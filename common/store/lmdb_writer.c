@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GROUP_BATCHES_MAX = 1024, TRIM_STEP = 8, HOLDS_MEMORY = 256 << 10 };
+enum { GROUP_BATCHES_MAX = 1024, HOLDS_MEMORY = 256 << 10 };
 #define GROUP_BYTES_MAX ((size_t)8 << 20)
 
 struct group {
@@ -52,165 +52,6 @@ static void hook_after(struct lmdb *lmdb) { hook_kill(lmdb, "after-commit"); }
 static void hook_before(struct lmdb *lmdb) { (void)lmdb; }
 static void hook_after(struct lmdb *lmdb) { (void)lmdb; }
 #endif
-
-/* ---- transactions ---- */
-
-static MDB_txn *begin(struct lmdb *lmdb) {
-  MDB_txn *txn;
-  int r = base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, 0, &txn));
-  if (r != 0) lmdb_die(lmdb, "a transaction could not begin", r);
-  return txn;
-}
-
-/* A commit either is durable when it returns, or its outcome is unknown and the process ends. BASE_FULL is known:
- * nothing was written. */
-static int commit(struct lmdb *lmdb, MDB_txn *txn) {
-  int64_t start = now_of(lmdb).mono;
-  int r = base_result("commit", mdb_txn_commit(txn));
-  if (r == BASE_FULL) return r;
-  if (r != 0) lmdb_die(lmdb, "a commit failed, its outcome is not known", r);
-  int64_t took = now_of(lmdb).mono - start;
-  state_committed(&lmdb->state);
-  pthread_mutex_lock(&lmdb->lock);
-  lmdb->figures.commits++;
-  lmdb->figures.fsyncs += 2; /* one fdatasync of the data, one O_DSYNC write of the meta page */
-  lmdb->figures.commit_us_last = took;
-  if (took > lmdb->figures.commit_us_max) lmdb->figures.commit_us_max = took;
-  pthread_mutex_unlock(&lmdb->lock);
-  return 0;
-}
-
-/* What memory knows is thrown away and read again: the only way back after a transaction that was planned and not
- * committed. */
-static void reload(struct lmdb *lmdb) {
-  uint64_t damaged = lmdb->state.damaged;
-  state_deinit(&lmdb->state);
-  int r = state_load(&lmdb->state, &lmdb->base);
-  if (r != 0) lmdb_die(lmdb, "the store could not be read again", r);
-  if (damaged > lmdb->state.damaged) lmdb->state.damaged = damaged;
-}
-
-static void update_figures(struct lmdb *lmdb, const struct plan_counts *counts, uint64_t used) {
-  struct store_stats *figures = &lmdb->figures;
-  struct state *state = &lmdb->state;
-  pthread_mutex_lock(&lmdb->lock);
-  figures->records += counts->records;
-  figures->blocks += counts->blocks;
-  figures->bytes_written += counts->bytes;
-  figures->duplicates += counts->duplicates;
-  figures->late += counts->late;
-  figures->damaged = state->damaged;
-  figures->used_bytes = used;
-  for (size_t i = 0; i < LANES; i++) {
-    figures->logs[i].first = state->first[i];
-    figures->logs[i].last = state->next[i] - 1;
-  }
-  pthread_mutex_unlock(&lmdb->lock);
-}
-
-/* ---- trimming ---- */
-
-/* The lane whose front was received longest ago; urgent only when the others are empty. LANES: nothing is left. */
-static enum lane oldest_lane(struct lmdb *lmdb, MDB_txn *txn) {
-  int64_t live = INT64_MAX, backfill = INT64_MAX, urgent;
-  bool has_live = state_front(&lmdb->state, txn, LANE_LIVE, &live) == 0;
-  bool has_backfill = state_front(&lmdb->state, txn, LANE_BACKFILL, &backfill) == 0;
-  if (has_live && (!has_backfill || live <= backfill)) return LANE_LIVE;
-  if (has_backfill) return LANE_BACKFILL;
-  return state_front(&lmdb->state, txn, LANE_URGENT, &urgent) == 0 ? LANE_URGENT : LANES;
-}
-
-static void add_discarded(struct lmdb *lmdb, uint64_t records) {
-  pthread_mutex_lock(&lmdb->lock);
-  lmdb->figures.discarded_records += records;
-  pthread_mutex_unlock(&lmdb->lock);
-}
-
-static void trim_report(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint64_t records) {
-  int r = state_trim_end(&lmdb->state, txn, done);
-  uint64_t used = base_used(&lmdb->base, txn);
-  if (r == 0)
-    r = commit(lmdb, txn);
-  else
-    mdb_txn_abort(txn);
-  if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
-  done->face.committed_mono = now_of(lmdb).mono;
-  add_discarded(lmdb, records);
-  update_figures(lmdb, &(struct plan_counts){0}, used);
-  if (done->face.discard_count > 0)
-    done_list_push(&lmdb->done, done);
-  else
-    done_free(done);
-}
-
-/* Trims up to TRIM_STEP pieces for whose lane and age `pick` says so, in one transaction. Returns how many. */
-static size_t trim_step(struct lmdb *lmdb, bool (*pick)(void *ctx, MDB_txn *txn, enum lane *lane), void *ctx,
-    int64_t older, enum directory_trimmed why) {
-  MDB_txn *txn = begin(lmdb);
-  struct done *done = done_new(STORE_DONE_TRIMMED, NULL);
-  uint64_t records = 0;
-  size_t count = 0;
-  enum lane lane;
-  for (; count < TRIM_STEP && pick(ctx, txn, &lane); count++) {
-    int r = state_trim(&lmdb->state, txn, lane, older, why, now_of(lmdb).wall, done, &records);
-    if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
-  }
-  if (count > 0) {
-    trim_report(lmdb, txn, done, records);
-  } else {
-    mdb_txn_abort(txn);
-    done_free(done);
-  }
-  return count;
-}
-
-struct by_age {
-  struct lmdb *lmdb;
-  int64_t older, next;
-};
-
-static bool pick_by_age(void *ctx, MDB_txn *txn, enum lane *lane) {
-  struct by_age *by = ctx;
-  by->next = INT64_MAX;
-  for (*lane = LANE_URGENT; *lane < LANES; (*lane)++) {
-    int64_t received;
-    int r = state_front(&by->lmdb->state, txn, *lane, &received);
-    if (r == 0 && received < by->older) return true;
-    if (r == 0 && received < by->next) by->next = received;
-  }
-  return false;
-}
-
-/* Looks at the fronts when the oldest can have come of age, but at least once a minute, since the wall clock may be
- * set. */
-static void trim_by_age_if_due(struct lmdb *lmdb) {
-  struct instant now = now_of(lmdb);
-  if (lmdb->store.keep_us <= 0 || now.mono < lmdb->trim_due_mono) return;
-  struct by_age by = {.lmdb = lmdb, .older = now.wall - lmdb->store.keep_us, .next = INT64_MAX};
-  size_t count = trim_step(lmdb, pick_by_age, &by, by.older, DIRECTORY_BY_AGE);
-  int64_t wait = by.next == INT64_MAX ? 60 * SECOND_US : by.next - by.older;
-  if (wait > 60 * SECOND_US) wait = 60 * SECOND_US;
-  if (wait < SECOND_US) wait = SECOND_US;
-  lmdb->trim_due_mono = count == TRIM_STEP ? now.mono : now.mono + wait;
-}
-
-/* discard-oldest: makes room for a whole group, in its own transaction, so that churn costs one commit and not two.
- * NULL: there was room. */
-static struct done *make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes) {
-  uint64_t limit = space_limit(lmdb->store.max_size, false), records = 0;
-  struct done *done = NULL;
-  int r = 0;
-  while (lmdb->store.when_full == STORE_DISCARD_OLDEST && base_used(&lmdb->base, txn) + bytes > limit) {
-    enum lane lane = oldest_lane(lmdb, txn);
-    if (lane == LANES || r != 0) break;
-    if (!done) done = done_new(STORE_DONE_TRIMMED, NULL);
-    r = state_trim(&lmdb->state, txn, lane, INT64_MAX, DIRECTORY_BY_SIZE, now_of(lmdb).wall, done, &records);
-  }
-  if (done && r == 0) r = state_trim_end(&lmdb->state, txn, done);
-  if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
-  if (records) add_discarded(lmdb, records);
-  return done;
-}
 
 /* ---- a group ---- */
 
@@ -329,24 +170,26 @@ static bool group_has_work(const struct group *group) {
 /* BASE_FULL: LMDB found no room although our counters did; nothing is changed. */
 static int group_try(struct group *group, bool seal) {
   struct lmdb *lmdb = group->lmdb;
-  MDB_txn *txn = begin(lmdb);
+  MDB_txn *txn = lmdb_begin(lmdb);
   struct state_view view = {&lmdb->state, txn};
   struct plan plan;
-  group->trimmed = make_room(lmdb, txn, group->bytes);
+  struct measured measured = {.used = 0};
+  uint64_t discarded = 0;
+  group->trimmed = lmdb_make_room(lmdb, txn, group->bytes, &discarded);
   group_plan_init(group, &plan, &view);
-  uint64_t used = base_used(&lmdb->base, txn);
-  int r = group_plan(group, &plan, used);
+  int r = group_plan(group, &plan, base_used(&lmdb->base, txn));
   bool work = group->trimmed || group_has_work(group);
   if (r == 0 && work) r = group_write(group, txn, &plan, seal);
   if (r == 0 && work) {
-    used = base_used(&lmdb->base, txn);
+    measured = lmdb_measure(lmdb, txn);
+    measured.discarded = discarded;
     hook_before(lmdb);
-    r = commit(lmdb, txn);
+    r = lmdb_commit(lmdb, txn);
     if (r == 0) hook_after(lmdb);
   } else {
     mdb_txn_abort(txn);
   }
-  if (r == 0) update_figures(lmdb, &plan.counts, used);
+  if (r == 0 && work) lmdb_update_figures(lmdb, &plan.counts, &measured);
   if (r == 0) pace_note(&lmdb->pace, now_of(lmdb).mono, plan.counts.records);
   plan_deinit(&plan);
   if (r != 0) group->trimmed = done_free(group->trimmed);
@@ -358,16 +201,20 @@ static int group_try(struct group *group, bool seal) {
  * batches are refused. */
 static void group_full(struct group *group) {
   struct lmdb *lmdb = group->lmdb;
-  log_warning("store", lmdb->base.path, "LMDB has no room for a segment at %llu bytes in use; writing in small pieces",
-      (unsigned long long)lmdb->figures.used_bytes);
+  unsigned tried = atomic_fetch_add(&lmdb->small_pieces, 1) + 1;
+  uint64_t suppressed;
+  if (log_allow(&lmdb->full_limit, now_of(lmdb).mono, &suppressed))
+    log_warning("store", lmdb->base.path,
+        "LMDB has no room for a segment at %llu bytes in use; writing in small pieces (%u times so far)",
+        (unsigned long long)lmdb->figures.used_bytes, tried);
   for (size_t i = 0; i < group->count; i++) done_reset(group->dones[i]);
-  reload(lmdb);
+  lmdb_reload(lmdb);
   if (group_try(group, false) == 0) return;
   for (size_t i = 0; i < group->count; i++) {
     done_reset(group->dones[i]);
     if (group->dones[i]->face.kind != STORE_DONE_REFUSED) refuse(lmdb, group->dones[i], STORE_REFUSAL_FULL);
   }
-  reload(lmdb);
+  lmdb_reload(lmdb);
 }
 
 static void group_report(struct group *group) {
@@ -394,7 +241,7 @@ static void group_run(struct group *group, struct store_batch *first) {
   if (group_try(group, true) != 0) group_full(group);
   group_report(group);
   if (group->bytes > HOLDS_MEMORY) group->lmdb->memory_held = true;
-  trim_by_age_if_due(group->lmdb);
+  lmdb_trim_by_age(group->lmdb);
 }
 
 /* ---- the thread ---- */
@@ -409,7 +256,7 @@ static int64_t idle_us(struct lmdb *lmdb) {
 }
 
 static void idle(struct lmdb *lmdb) {
-  trim_by_age_if_due(lmdb);
+  lmdb_trim_by_age(lmdb);
   if (lmdb->memory_held) malloc_trim(0);
   lmdb->memory_held = false;
 }

@@ -9,7 +9,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* ---- kills ---- */
@@ -200,6 +202,91 @@ static void nothing_is_acknowledged_before_the_commit(void **state) {
   fixture_end(&f);
 }
 
+/* ---- names and ends that last ---- */
+
+static char synced[16][300]; /* the folders and files that fsync was called for, newest last */
+static size_t synced_count;
+
+/* In place of the C library's, for all that is linked into this program. */
+int fsync(int fd) {
+  char name[64];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+  if (synced_count < sizeof synced / sizeof *synced) {
+    ssize_t len = readlink(name, synced[synced_count], sizeof *synced - 1);
+    if (len >= 0) synced[synced_count++][len] = 0;
+  }
+  return (int)syscall(SYS_fsync, fd);
+}
+
+static bool was_synced(const char *path) {
+  for (size_t i = 0; i < synced_count; i++)
+    if (strcmp(synced[i], path) == 0) return true;
+  return false;
+}
+
+static void a_new_store_and_one_set_aside_have_lasting_names(void **state) {
+  struct fixture *f = *state;
+  char parent[128], path[160], aside[300];
+  f->store = store_close(f->store);
+  snprintf(parent, sizeof parent, "%s", f->folder);
+  snprintf(path, sizeof path, "%s/inner", parent);
+  f->options.path = path;
+  synced_count = 0;
+  assert_int_equal(fixture_open(f), 0);
+  assert_true(was_synced(parent));
+  f->store = store_close(f->store);
+  snprintf(aside, sizeof aside, "%s/data.mdb", path);
+  int fd = open(aside, O_WRONLY | O_TRUNC);
+  assert_int_equal(write(fd, path, sizeof path), sizeof path); /* nothing that LMDB takes for its own */
+  close(fd);
+  synced_count = 0;
+  assert_int_equal(fixture_open(f), STORE_DAMAGED);
+  assert_true(was_synced(parent));
+  const char *name = strstr(f->problem.text, path);
+  name = name ? strstr(name + 1, path) : NULL;
+  assert_non_null(name);
+  snprintf(aside, sizeof aside, "%.*s", (int)strcspn(name, ";"), name);
+  folder_remove(aside);
+  folder_remove(path);
+  f->options.path = f->folder;
+}
+
+/* Closes without being able to write behind the first page: the marker still could be. */
+static void close_without_writing(struct fixture *f) {
+  signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &(struct rlimit){BASE_PAGE, BASE_PAGE});
+  store_close(f->store);
+  _exit(0);
+}
+
+static void a_last_checkpoint_that_fails_is_not_a_clean_end(void **state) {
+  (void)state;
+  struct fixture f;
+  int status;
+  begin(&f);
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid == 0) {
+    if (fixture_open(&f) != 0) _exit(2);
+    fixture_commit_good(&f, batch_with(LANE_LIVE, block_of("q/s", E1, 1, 3)));
+    close_without_writing(&f);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  char name[128];
+  int running = 0;
+  snprintf(name, sizeof name, "%s/marker", f.folder);
+  FILE *marker = fopen(name, "r");
+  assert_non_null(marker);
+  assert_int_equal(fscanf(marker, "running %d", &running), 1);
+  fclose(marker);
+  assert_int_equal(running, 1);
+  assert_int_equal(fixture_open(&f), 0);
+  assert_stored(&f, "q/s", E1, 1, 1, 3);
+  fixture_end(&f);
+}
+
 /* ---- refusals ---- */
 
 static void a_second_process_is_refused(void **state) {
@@ -291,6 +378,8 @@ int main(void) {
       cmocka_unit_test(a_kill_while_trimming_keeps_the_floor),
       cmocka_unit_test(a_kill_at_a_commit_is_before_or_after_it),
       cmocka_unit_test(nothing_is_acknowledged_before_the_commit),
+      cmocka_unit_test_setup_teardown(a_new_store_and_one_set_aside_have_lasting_names, setup_lmdb, teardown),
+      cmocka_unit_test(a_last_checkpoint_that_fails_is_not_a_clean_end),
       cmocka_unit_test_setup_teardown(a_second_process_is_refused, setup_lmdb, teardown),
       cmocka_unit_test_setup_teardown(a_newer_format_is_refused, setup_lmdb, teardown),
       cmocka_unit_test(network_file_systems_are_known),

@@ -1,0 +1,163 @@
+/* The LMDB backend between its own counters and LMDB's: pages that a reader pins, what the figures say, and batches
+ * that linger for each other. */
+#include "harness.h"
+
+#include "common/store/lmdb.h"
+
+static struct store_stats stats_of(struct fixture *f) {
+  struct store_stats stats;
+  store_stats(f->store, &stats);
+  return stats;
+}
+
+/* ---- linger ---- */
+
+static void put_later(struct fixture *f, const char *key, bool urgent) {
+  struct store_batch *batch = store_batch_new();
+  store_batch_put(batch, STORE_META, TEXT(key), TEXT("value"));
+  if (urgent) store_batch_urgent(batch);
+  assert_int_equal(store_submit(f->store, batch, NULL), 0);
+}
+
+static void batches_linger_until_something_is_urgent(void **state) {
+  struct fixture *f = *state;
+  f->store = store_close(f->store);
+  f->options.linger_us = 3600 * SECOND_US;
+  assert_int_equal(fixture_open(f), 0);
+  put_later(f, "first", false);
+  struct pollfd fd = {.fd = store_fd(f->store), .events = POLLIN};
+  assert_int_equal(poll(&fd, 1, 100), 0); /* it waits for company */
+  put_later(f, "second", false);
+  put_later(f, "third", true);
+  for (int i = 0; i < 3; i++) store_done_free(fixture_next(f));
+  assert_int_equal(stats_of(f).commits, 1);
+}
+
+/* ---- LMDB has no room ---- */
+
+static struct store_done *put(struct fixture *f, size_t len) {
+  uint8_t *value = mem_alloc(len);
+  struct store_batch *batch = store_batch_new();
+  store_batch_put(batch, STORE_META, TEXT("key"), bytes_of(value, len));
+  free(value);
+  return fixture_commit(f, batch);
+}
+
+static MDB_txn *pin(struct fixture *f) {
+  MDB_txn *txn;
+  assert_int_equal(mdb_txn_begin(((struct lmdb *)f->store)->base.env, NULL, MDB_RDONLY, &txn), 0);
+  return txn;
+}
+
+/* A reader that stays keeps every freed page: the same value written over and over fills the map, though what is in use
+ * stays small. */
+static void a_map_that_is_full_refuses_and_goes_on(void **state) {
+  struct fixture *f = *state;
+  fixture_end(f);
+  fixture_init(f, LMDB, (uint64_t)8 << 20);
+  assert_int_equal(fixture_open(f), 0);
+  for (uint64_t i = 0; i < 20; i++)
+    fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, 1 + i * 10, 10, 500)));
+  MDB_txn *txn = pin(f);
+  bool refused = false;
+  for (int i = 0; i < 200 && !refused; i++) {
+    struct store_done *done = put(f, 100000);
+    refused = done->kind == STORE_DONE_REFUSED;
+    if (refused) assert_int_equal(done->refusal, STORE_REFUSAL_FULL);
+    store_done_free(done);
+  }
+  assert_true(refused);
+  struct store_stats full = stats_of(f);
+  assert_true(full.refused_full > 0);
+  assert_true(full.used_bytes < full.max_bytes / 4); /* our counters saw room */
+  assert_stored(f, "q/s", E1, 1, 1, 200);
+  mdb_txn_abort(txn);
+  for (int i = 0; i < 3; i++) { /* the pages come back with the commits that follow */
+    struct store_done *done = put(f, 1000);
+    assert_int_equal(done->kind, STORE_DONE_BATCH);
+    store_done_free(done);
+  }
+  fixture_commit_good(f, batch_with(LANE_LIVE, block_of("q/s", E1, 201, 10)));
+  fixture_reopen(f);
+  assert_stored(f, "q/s", E1, 1, 1, 210);
+  assert_int_equal(stats_of(f).damaged, 0);
+}
+
+/* No run of pages for a segment, but single ones: the log is written in small pieces, and sealed once there is room. */
+static void without_a_run_of_pages_the_log_grows_in_small_pieces(void **state) {
+  struct fixture *f = *state;
+  fixture_end(f);
+  fixture_init(f, LMDB, (uint64_t)8 << 20);
+  assert_int_equal(fixture_open(f), 0);
+  MDB_txn *txn = pin(f);
+  uint64_t next = 1;
+  for (bool refused = false; !refused && next < 100000;) {
+    struct store_done *done = fixture_commit(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+    refused = done->kind == STORE_DONE_REFUSED;
+    if (!refused) next += 10;
+    store_done_free(done);
+  }
+  assert_true(next < 100000);
+  assert_true(((struct lmdb *)f->store)->small_pieces > 0);
+  assert_stored(f, "q/s", E1, 1, 1, next - 1);
+  mdb_txn_abort(txn);
+  fixture_reopen(f);
+  assert_stored(f, "q/s", E1, 1, 1, next - 1);
+}
+
+/* A batch that LMDB turned away once, with what was trimmed for it, is tried again: what goes is counted once. */
+static void what_is_discarded_is_counted_once(void **state) {
+  struct fixture *f = *state;
+  fixture_end(f);
+  fixture_init(f, LMDB, (uint64_t)8 << 20);
+  f->options.when_full = STORE_DISCARD_OLDEST;
+  assert_int_equal(fixture_open(f), 0);
+  MDB_txn *txn = NULL;
+  uint64_t next = 1;
+  for (int i = 0; i < 3000; i++) {
+    if (i % 200 == 0) txn = pin(f);
+    struct store_done *done = fixture_commit(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+    if (done->kind == STORE_DONE_BATCH) next += 10;
+    store_done_free(done);
+    if (i % 200 == 150) mdb_txn_abort(txn);
+  }
+  struct store_stream stream;
+  assert_true(store_stream_get(f->store, TEXT("q/s"), &stream));
+  assert_true(((struct lmdb *)f->store)->small_pieces > 0);
+  assert_int_equal(stats_of(f).discarded_records, stream.floor - 1);
+  assert_stored(f, "q/s", E1, 1, stream.floor, next - 1);
+}
+
+/* ---- figures ---- */
+
+static void the_logs_say_how_large_they_are(void **state) {
+  struct fixture *f = *state;
+  assert_int_equal(stats_of(f).logs[LANE_LIVE].bytes, 0);
+  uint64_t payload = 0;
+  for (uint64_t i = 0; i < 100; i++) {
+    struct blob *block = block_of_size("q/s", E1, 1 + i * 10, 10, 900);
+    payload += block->len;
+    fixture_commit_good(f, batch_with(i % 2 ? LANE_LIVE : LANE_BACKFILL, block));
+  }
+  for (int round = 0; round < 2; round++) {
+    struct store_stats stats = stats_of(f);
+    assert_int_equal(stats.logs[LANE_URGENT].bytes, 0);
+    assert_in_range(stats.logs[LANE_LIVE].bytes, payload / 2, payload);
+    assert_in_range(stats.logs[LANE_BACKFILL].bytes, payload / 2, payload);
+    assert_true(stats.logs[LANE_LIVE].bytes + stats.logs[LANE_BACKFILL].bytes <= stats.used_bytes + 16384);
+    fixture_reopen(f);
+  }
+}
+
+#define ON_LMDB(test) cmocka_unit_test_setup_teardown(test, setup_lmdb, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      ON_LMDB(batches_linger_until_something_is_urgent),
+      ON_LMDB(a_map_that_is_full_refuses_and_goes_on),
+      ON_LMDB(without_a_run_of_pages_the_log_grows_in_small_pieces),
+      ON_LMDB(what_is_discarded_is_counted_once),
+      ON_LMDB(the_logs_say_how_large_they_are),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
