@@ -24,6 +24,8 @@ void figures_store(struct buffer *out, struct store *store) {
       {"riverbus_store_late_total", "counter", "Records below the retention floor.", s.late},
       {"riverbus_store_damaged_total", "counter", "Entries set aside because their checksum did not fit.", s.damaged},
       {"riverbus_store_refused_full_total", "counter", "Batches refused because the store is full.", s.refused_full},
+      {"riverbus_store_refused_streams_total", "counter", "Streams or epochs of peers beyond the limits of a store.",
+          s.refused_streams},
       {"riverbus_store_discarded_records_total", "counter", "Records that retention took away.", s.discarded_records},
       {"riverbus_store_used_bytes", "gauge", "Bytes of the store in use.", s.used_bytes},
       {"riverbus_store_max_bytes", "gauge", "Size of the store.", s.max_bytes},

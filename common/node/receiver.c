@@ -182,12 +182,17 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
   has_room(peer, channel); /* a full group goes at once */
 }
 
+static const char *exceeds(struct node_peer *peer, struct bytes stream, struct epoch epoch) {
+  return store_admits(peer->node->options.store, stream, epoch) ? NULL : "more streams or epochs than a store takes";
+}
+
 static void on_block(struct node_peer *peer, enum channel channel, const struct link_message *m) {
   struct block block;
   const char *why = malformed(m, &block);
   enum link_refused code = LINK_REFUSED_MALFORMED;
   if (!why) {
     why = forbidden(peer, channel, m, &block);
+    if (!why) why = exceeds(peer, block.stream, block.epoch);
     code = LINK_REFUSED_FORBIDDEN;
   }
   if (why)
@@ -216,6 +221,7 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
   if (!why && m->type == LINK_DISCARD &&
       (m->by.len > ADDRESS_MAX || m->reason.len > 64 || !bytes_is_utf8(m->by) || !bytes_is_utf8(m->reason)))
     why = "the discard's texts are malformed";
+  if (!why) why = exceeds(peer, m->stream, m->epoch);
   if (why) {
     send_refused(peer, channel, m, LINK_REFUSED_FORBIDDEN, why, m->stream);
     return;

@@ -60,6 +60,14 @@ struct cover *coverage_newest(const struct coverage *coverage, struct bytes name
   return stream && stream->epoch_count ? stream->epochs[stream->epoch_count - 1] : NULL;
 }
 
+size_t coverage_epochs(const struct coverage *coverage, struct bytes name, const struct coverage *but) {
+  const struct cover_stream *stream = table_get(&coverage->streams, name);
+  size_t count = 0;
+  for (size_t i = 0; stream && i < stream->epoch_count; i++)
+    if (!but || !coverage_find(but, name, stream->epochs[i]->epoch)) count++;
+  return count;
+}
+
 static struct cover_stream *coverage_stream(struct coverage *coverage, struct bytes name) {
   struct cover_stream *stream = table_get(&coverage->streams, name);
   if (stream) return stream;
@@ -77,6 +85,7 @@ struct cover *coverage_make(struct coverage *coverage, struct bytes name, struct
   stream->epochs = mem_resize(stream->epochs, stream->epoch_count + 1, sizeof *stream->epochs);
   memmove(stream->epochs + at + 1, stream->epochs + at, (stream->epoch_count - at) * sizeof *stream->epochs);
   stream->epoch_count++;
+  coverage->covers++;
   cover = mem_alloc(sizeof *cover);
   cover->of = stream;
   cover->epoch = epoch;

@@ -77,8 +77,11 @@ struct cover_stream {
 };
 struct coverage {
   struct table streams; /* name -> struct cover_stream */
+  size_t covers;        /* of all streams */
 };
-#define COVERAGE_NULL ((struct coverage){.streams = TABLE_NULL})
+#define COVERAGE_NULL ((struct coverage){.streams = TABLE_NULL, .covers = 0})
+/* How many epochs of the stream are known here and not in `but`. */
+size_t coverage_epochs(const struct coverage *coverage, struct bytes stream, const struct coverage *but);
 
 void coverage_deinit(struct coverage *coverage);
 /* Applies one effect and returns what it concerns. */

@@ -41,6 +41,9 @@ struct store {
   uint64_t run;
   int64_t created;
   struct coverage view; /* touched by the core's thread only */
+  struct coverage
+      admitted; /* the core's too: what store_admits let in and the view does not show yet, and maybe more */
+  uint64_t not_admitted;
   size_t queued_batches, queued_bytes, queued_reads;
   uint64_t refusals_known; /* of batches in order; as the completions say */
   uint64_t refusals;       /* touched by the writer only */

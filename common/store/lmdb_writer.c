@@ -100,9 +100,9 @@ static void refuse(struct lmdb *lmdb, struct done *done, int refusal) {
   done->face.kind = STORE_DONE_REFUSED;
   done->face.refusal = (enum store_refusal)refusal;
   order_break(&lmdb->store, done->batch);
-  if (refusal != STORE_REFUSAL_FULL) return;
   pthread_mutex_lock(&lmdb->lock);
-  lmdb->figures.refused_full++;
+  if (refusal == STORE_REFUSAL_FULL) lmdb->figures.refused_full++;
+  if (refusal == STORE_REFUSAL_STREAMS) lmdb->figures.refused_streams++;
   pthread_mutex_unlock(&lmdb->lock);
 }
 
@@ -115,6 +115,7 @@ static int group_plan(struct group *group, struct plan *plan, uint64_t used) {
     if (done->face.kind == STORE_DONE_REFUSED) continue;
     int refusal = batch_check(batch);
     if (refusal == BATCH_GOOD && order_is_broken(&lmdb->store, batch)) refusal = STORE_REFUSAL_FULL;
+    if (refusal == BATCH_GOOD && !plan_admits(plan, batch)) refusal = STORE_REFUSAL_STREAMS;
     if (refusal == BATCH_GOOD && batch->bytes > group_limit(lmdb)) refusal = STORE_REFUSAL_TOO_LARGE;
     if (refusal == BATCH_GOOD && !space_fits(lmdb->store.max_size, used, batch)) refusal = STORE_REFUSAL_FULL;
     if (refusal != BATCH_GOOD) {

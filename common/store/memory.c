@@ -120,30 +120,39 @@ static int memory_overlapping(void *ctx, struct bytes stream, struct epoch epoch
   return 0;
 }
 
-static void memory_commit(struct memory *memory, struct store_batch *batch) {
-  struct done *done = done_new(STORE_DONE_BATCH, batch->cookie);
-  done->batch = batch;
-  done->charge = batch->bytes;
+static int memory_refusal(struct memory *memory, const struct plan *plan, struct store_batch *batch) {
   int refusal = batch_check(batch);
   if (refusal == BATCH_GOOD && order_is_broken(&memory->store, batch)) refusal = STORE_REFUSAL_FULL;
+  if (refusal == BATCH_GOOD && !plan_admits(plan, batch)) {
+    refusal = STORE_REFUSAL_STREAMS;
+    memory->counts.refused_streams++;
+  }
   if (refusal == BATCH_GOOD && !memory_has_room(memory, batch)) {
     refusal = STORE_REFUSAL_FULL;
     memory->counts.refused_full++;
   }
+  return refusal;
+}
+
+static void memory_commit(struct memory *memory, struct store_batch *batch) {
+  struct done *done = done_new(STORE_DONE_BATCH, batch->cookie);
+  struct plan plan;
+  done->batch = batch;
+  done->charge = batch->bytes;
+  plan_init(&plan, &memory->disk->coverage, (struct plan_stored){memory->disk, memory_overlapping},
+      &memory->store.world, memory->store.run);
+  int refusal = memory_refusal(memory, &plan, batch);
   if (refusal != BATCH_GOOD) {
     order_break(&memory->store, batch);
     done->face.kind = STORE_DONE_REFUSED;
     done->face.refusal = (enum store_refusal)refusal;
   } else {
-    struct plan plan;
-    plan_init(&plan, &memory->disk->coverage, (struct plan_stored){memory->disk, memory_overlapping},
-        &memory->store.world, memory->store.run);
     memory_disk_next(memory->disk, plan.next);
     plan_batch(&plan, batch, done);
     memory_write(memory, &plan, batch, done);
     memory_count(memory, &plan.counts);
-    plan_deinit(&plan);
   }
+  plan_deinit(&plan);
   memory_report(memory, done);
 }
 

@@ -165,6 +165,32 @@ static int plan_item(struct plan *plan, struct batch_item *from, struct done *do
   }
 }
 
+/* A stream whose first epochs come with this batch counts from `fresh`. */
+static bool plan_admits_one(
+    const struct plan *plan, struct coverage *fresh, const struct batch_item *item, struct bytes stream) {
+  struct epoch epoch = item->kind == BATCH_BLOCK ? item->block_is.epoch : item->epoch;
+  bool begins = item->kind == BATCH_NEW_EPOCH;
+  if (!begins && (coverage_find(plan->base, stream, epoch) || coverage_find(&plan->extra, stream, epoch))) return true;
+  size_t epochs = coverage_epochs(plan->base, stream, NULL) + coverage_epochs(&plan->extra, stream, plan->base) +
+                  coverage_epochs(fresh, stream, NULL);
+  if (!begins) coverage_make(fresh, stream, epoch);
+  return epochs < 2 * STORE_EPOCHS_MAX &&
+         plan->base->covers + plan->extra.covers + fresh->covers <= (size_t)2 * STORE_PAIRS_MAX;
+}
+
+bool plan_admits(const struct plan *plan, const struct store_batch *batch) {
+  struct coverage fresh = COVERAGE_NULL;
+  bool good = true;
+  for (size_t i = 0; good && i < batch->count; i++) {
+    const struct batch_item *item = &batch->items[i];
+    if (item->kind == BATCH_BLOCK) good = plan_admits_one(plan, &fresh, item, item->block_is.stream);
+    if (item->kind == BATCH_CLAIM || item->kind == BATCH_DISCARD || item->kind == BATCH_NEW_EPOCH)
+      good = plan_admits_one(plan, &fresh, item, item->stream);
+  }
+  coverage_deinit(&fresh);
+  return good;
+}
+
 int plan_batch(struct plan *plan, struct store_batch *batch, struct done *done) {
   for (size_t i = 0; i < batch->count; i++) {
     struct store_item item = {.outcome = STORE_STORED};

@@ -34,6 +34,8 @@ struct plan {
 void plan_init(
     struct plan *plan, const struct coverage *base, struct plan_stored stored, const struct world *world, uint64_t run);
 void plan_deinit(struct plan *plan);
+/* Whether the pairs of (stream, epoch) that the batch would add stay within what a store takes (store_admits). */
+bool plan_admits(const struct plan *plan, const struct store_batch *batch);
 /* Plans one batch that batch_check found good and fills its completion. <0: the disk failed. */
 int plan_batch(struct plan *plan, struct store_batch *batch, struct done *done);
 

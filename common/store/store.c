@@ -15,7 +15,10 @@ void store_setup(struct store *store, const struct store_ops *ops, const struct 
   store->created = created;
 }
 
-void store_teardown(struct store *store) { coverage_deinit(&store->view); }
+void store_teardown(struct store *store) {
+  coverage_deinit(&store->view);
+  coverage_deinit(&store->admitted);
+}
 
 struct store *store_close(struct store *store) {
   if (store) store->ops->close(store);
@@ -80,6 +83,44 @@ void store_discards(
       visit(ctx,
           &(struct store_discard){stream->name, stream->epochs[i]->epoch, d->from, d->to, d->by, d->reason, d->time});
     }
+}
+
+/* ---- how many streams ---- */
+
+struct pruning {
+  const struct coverage *view;
+  struct coverage *left;
+};
+
+static void prune(void *ctx, struct cover *cover) {
+  struct pruning *pruning = ctx;
+  if (!coverage_find(pruning->view, cover->of->name, cover->epoch))
+    coverage_make(pruning->left, cover->of->name, cover->epoch);
+}
+
+/* Pairs that the view shows by now are counted there. */
+static void admitted_prune(struct store *store) {
+  struct coverage left = COVERAGE_NULL;
+  coverage_each(&store->admitted, prune, &(struct pruning){&store->view, &left});
+  coverage_deinit(&store->admitted);
+  store->admitted = left;
+}
+
+static bool has_room(struct store *store, struct bytes stream) {
+  size_t epochs = coverage_epochs(&store->view, stream, NULL) + coverage_epochs(&store->admitted, stream, &store->view);
+  if (epochs >= STORE_EPOCHS_MAX) return false;
+  if (store->view.covers + store->admitted.covers >= STORE_PAIRS_MAX) admitted_prune(store);
+  return store->view.covers + store->admitted.covers < STORE_PAIRS_MAX;
+}
+
+bool store_admits(struct store *store, struct bytes stream, struct epoch epoch) {
+  if (coverage_find(&store->view, stream, epoch) || coverage_find(&store->admitted, stream, epoch)) return true;
+  if (!has_room(store, stream)) {
+    store->not_admitted++;
+    return false;
+  }
+  coverage_make(&store->admitted, stream, epoch);
+  return true;
 }
 
 /* ---- what is on its way ---- */
@@ -158,6 +199,7 @@ int store_fd(const struct store *store) { return store->ops->fd(store); }
 void store_stats(struct store *store, struct store_stats *out) {
   *out = (struct store_stats){.max_bytes = store->max_size};
   store->ops->stats(store, out);
+  out->refused_streams += store->not_admitted;
   out->urgent_reserve_bytes = space_limit(store->max_size, true) - space_limit(store->max_size, false);
   out->queued_batches = store->queued_batches;
   out->queued_bytes = store->queued_bytes;

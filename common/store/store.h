@@ -142,6 +142,16 @@ struct store_discard {
 void store_discards(
     struct store *store, struct bytes stream, void (*visit)(void *ctx, const struct store_discard *discard), void *ctx);
 
+/*
+ * Streams and epochs that others name are bounded, since each costs a little memory and disk for good: an epoch cannot
+ * be forgotten without taking its records for new again. A node asks here before it puts a foreign block, claim or
+ * discard into a batch, and refuses the sender alone where the answer is no. A pair that was admitted once stays so
+ * until the store is closed. What never asks is stopped at twice the limits, by STORE_REFUSAL_STREAMS, and so are new
+ * epochs of own streams. In memory.
+ */
+enum { STORE_EPOCHS_MAX = 256, STORE_PAIRS_MAX = 131072 }; /* epochs a stream; (stream, epoch) in all */
+bool store_admits(struct store *store, struct bytes stream, struct epoch epoch);
+
 /* ---- batches ---- */
 struct store_batch *store_batch_new(void);
 struct store_batch *store_batch_free(struct store_batch *batch); /* only one that was not submitted */
@@ -219,7 +229,12 @@ enum store_done_kind {
   /* items: blocks that a new epoch issued again, in order, in pieces; cookie NULL, before the batch's own completion */
   STORE_DONE_REISSUED,
 };
-enum store_refusal { STORE_REFUSAL_FULL = 1, STORE_REFUSAL_TOO_LARGE = 2, STORE_REFUSAL_MALFORMED = 3 };
+enum store_refusal {
+  STORE_REFUSAL_FULL = 1,
+  STORE_REFUSAL_TOO_LARGE = 2,
+  STORE_REFUSAL_MALFORMED = 3,
+  STORE_REFUSAL_STREAMS = 4, /* it names more streams or epochs than a store takes, see store_admits */
+};
 struct store_done {
   enum store_done_kind kind;
   void *cookie;
@@ -247,7 +262,8 @@ struct store_done *store_done_free(struct store_done *done);
 /* ---- figures, for status and metrics; in memory ---- */
 struct store_stats {
   uint64_t commits, fsyncs, records, blocks, duplicates, late, damaged, refused_full, discarded_records;
-  uint64_t bytes_written; /* payload of blocks */
+  uint64_t refused_streams; /* pairs that store_admits did not admit, and batches refused as STORE_REFUSAL_STREAMS */
+  uint64_t bytes_written;   /* payload of blocks */
   uint64_t used_bytes, max_bytes, urgent_reserve_bytes;
   struct {
     uint64_t first, last, bytes;

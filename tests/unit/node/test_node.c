@@ -557,6 +557,26 @@ static void foreign_streams_and_addresses_are_refused(void **state) {
   assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->number, BAD + 1);
 }
 
+/* A station may end its life many times, not without end; it alone is told so. */
+static void epochs_without_end_are_refused(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  for (uint64_t i = 1; i <= STORE_EPOCHS_MAX + 3; i++) {
+    say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY,
+        &(struct link_message){.type = LINK_CLAIM,
+            .session = 99,
+            .number = i,
+            .stream = bytes_text("p/s"),
+            .epoch = {.created = i, .random = 1},
+            .from = 1,
+            .to = 5});
+    if (i % 50 == 0) commit(p, BROKER);
+  }
+  commit(p, BROKER);
+  assert_int_equal(status_of(p, BROKER).refused_blocks, 3);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_REFUSED)->number, STORE_EPOCHS_MAX + 3);
+}
+
 static void a_gap_ends_the_session(void **state) {
   struct pipe *p = *state;
   be_station(p);
@@ -634,6 +654,7 @@ int main(void) {
       NODE_TEST(what_the_origin_trimmed_arrives_by_name),
       NODE_TEST(another_name_is_refused),
       NODE_TEST(foreign_streams_and_addresses_are_refused),
+      NODE_TEST(epochs_without_end_are_refused),
       NODE_TEST(a_gap_ends_the_session),
       NODE_TEST(after_later_nothing_is_taken_until_it_begins_again),
       NODE_TEST(a_flood_does_not_put_off_what_another_sent),

@@ -427,8 +427,75 @@ static void a_store_remembers_its_creation(void **state) {
   assert_int_not_equal(store_run(f->store), run);
 }
 
+/* ---- how many streams and epochs ---- */
+
+static struct epoch epoch_number(uint64_t i) { return (struct epoch){.created = 5000 + i, .random = i}; }
+
+static struct store_batch *claims(const char *stream, uint64_t first, uint64_t count) {
+  struct store_batch *batch = store_batch_new();
+  for (uint64_t i = 0; i < count; i++)
+    store_batch_claim(batch, TEXT("peer"), 1, TEXT(stream), epoch_number(first + i), 1, 9);
+  return batch;
+}
+
+static uint64_t refused_streams(struct fixture *f) {
+  struct store_stats stats;
+  store_stats(f->store, &stats);
+  return stats.refused_streams;
+}
+
+static void epochs_of_a_stream_are_bounded(void **state) {
+  struct fixture *f = *state;
+  fixture_commit_good(f, claims("q/s", 0, STORE_EPOCHS_MAX / 2));
+  for (uint64_t i = 0; i < STORE_EPOCHS_MAX; i++) assert_true(store_admits(f->store, TEXT("q/s"), epoch_number(i)));
+  assert_false(store_admits(f->store, TEXT("q/s"), epoch_number(STORE_EPOCHS_MAX)));
+  assert_int_equal(refused_streams(f), 1);
+  fixture_commit_good(f, claims("q/s", STORE_EPOCHS_MAX / 2, STORE_EPOCHS_MAX / 2));
+  assert_false(store_admits(f->store, TEXT("q/s"), epoch_number(STORE_EPOCHS_MAX)));
+  fixture_reopen(f);
+  assert_true(store_admits(f->store, TEXT("q/s"), epoch_number(3)));
+  assert_false(store_admits(f->store, TEXT("q/s"), epoch_number(STORE_EPOCHS_MAX)));
+  assert_true(store_admits(f->store, TEXT("q/t"), epoch_number(STORE_EPOCHS_MAX)));
+}
+
+/* Who never asked is stopped by the store itself: the whole batch, with its reason. */
+static void a_batch_of_too_many_epochs_is_refused(void **state) {
+  struct fixture *f = *state;
+  fixture_commit_good(f, claims("q/s", 0, 2 * STORE_EPOCHS_MAX));
+  struct store_batch *batch = claims("q/s", 2 * STORE_EPOCHS_MAX, 1);
+  store_batch_put(batch, STORE_META, TEXT("key"), TEXT("value"));
+  struct store_done *done = fixture_commit(f, batch);
+  assert_int_equal(done->kind, STORE_DONE_REFUSED);
+  assert_int_equal(done->refusal, STORE_REFUSAL_STREAMS);
+  store_done_free(done);
+  assert_int_equal(refused_streams(f), 1);
+  batch = store_batch_new();
+  store_batch_new_epoch(batch, TEXT("q/s"), 0, E1);
+  done = fixture_commit(f, batch);
+  assert_int_equal(done->refusal, STORE_REFUSAL_STREAMS);
+  store_done_free(done);
+  fixture_commit_good(f, claims("q/s", 0, 2 * STORE_EPOCHS_MAX)); /* what is known goes on */
+  fixture_commit_good(f, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 1, 0, 9, 100)));
+}
+
+static void pairs_are_bounded_in_all(void **state) {
+  struct fixture *f = *state;
+  uint64_t admitted = 0;
+  char name[32];
+  for (uint64_t i = 0; i < STORE_PAIRS_MAX + 10; i++) {
+    snprintf(name, sizeof name, "q/s%llu", (unsigned long long)i);
+    admitted += store_admits(f->store, TEXT(name), E1);
+  }
+  assert_int_equal(admitted, STORE_PAIRS_MAX);
+  assert_int_equal(refused_streams(f), 10);
+  assert_true(store_admits(f->store, TEXT("q/s7"), E1));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      BOTH(epochs_of_a_stream_are_bounded),
+      BOTH(a_batch_of_too_many_epochs_is_refused),
+      {"memory/pairs_are_bounded_in_all", pairs_are_bounded_in_all, setup_memory, teardown, NULL},
       BOTH(own_streams_are_numbered_without_holes),
       BOTH(a_refused_batch_changes_nothing),
       BOTH(too_large_values_are_refused),
