@@ -115,6 +115,9 @@ static void finish_operators(
     for (size_t j = 0; j < i; j++)
       if (config->operators[j].name && strcmp(config->operators[j].name, operator->name) == 0)
         twice(d, list, i, "operator", operator->name);
+    if (operator->local)
+      document_problem(d, schema_find(d, item_node(d, list, i), "local"),
+          "local: belongs in the station's own file, riverbus-gateway.yaml, or in the roster");
     snprintf(owner, sizeof owner, "operator %s", operator->name);
     key_book_add(book, d, item_node(d, list, i), &operator->keys, owner);
   }

@@ -2,27 +2,17 @@
 #include "common/base/mem.h"
 #include "common/config/schema.h"
 #include "common/config/scalar.h"
+#include "gateway/config_controls.h"
 #include "gateway/config_parts.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define CUSTOM(place_type, member, read, release, same)                                                                \
-  .type = FIELD_CUSTOM, .offset = offsetof(place_type, member), .custom = read, .custom_free = release,                \
-  .custom_same = same
 
 static const char *const device_kinds[] = {"sensor", "sluice", "pump", NULL};
 static const char *const point_kinds[] = {"reading", "event", NULL};
 static const char *const value_types[] = {"none", "number", "integer", "boolean", "text", "bytes", NULL};
 
 const char *gateway_device_kind_name(int kind) { return kind >= 0 && kind < 3 ? device_kinds[kind] : "?"; }
-
-/* Read by a section's finish: the row only makes the key known. */
-static void read_later(struct document *document, yaml_node_t *node, void *place) {
-  (void)document;
-  (void)node;
-  (void)place;
-}
 
 /* ---- points ---- */
 
@@ -49,10 +39,6 @@ static void deinit_point(void *object) {
   part_map_free(point->map, point->map_count);
   free(point->address);
 }
-
-/* A custom row is given the place of its member; what stands beside it is found from there. */
-#define OWNER(owner_type, member, place)                                                                               \
-  ((const owner_type *)(const void *)((const uint8_t *)(place)-offsetof(owner_type, member)))
 
 static bool map_same(const void *a, const void *b) {
   const struct gateway_point *x = OWNER(struct gateway_point, map, a), *y = OWNER(struct gateway_point, map, b);
@@ -101,7 +87,7 @@ static const struct field point_fields[] = {
         CUSTOM(struct gateway_point, value, part_pointer, part_pointer_free, part_pointer_same),
         .help = "JSON pointer of the value; omit: the payload is the value itself"},
     {.key = "map",
-        CUSTOM(struct gateway_point, map, read_later, NULL, map_same),
+        CUSTOM(struct gateway_point, map, part_later, NULL, map_same),
         .help = "what the device's values mean; one that is not listed is bad"},
     {.key = "scale",
         .type = FIELD_NUMBER,
@@ -141,185 +127,6 @@ static const struct section point_section = {.name = "a point",
     .finish = finish_point,
     .deinit = deinit_point};
 
-/* ---- controls ---- */
-
-static const struct field reply_fields[] = {
-    {.key = "topic",
-        CUSTOM(struct gateway_reply, topic, part_topic, part_text_free, part_text_same),
-        .required = true,
-        .help = "where the device answers"},
-    {.key = "qos",
-        .type = FIELD_INTEGER,
-        .offset = offsetof(struct gateway_reply, qos),
-        .fallback = "1",
-        .low = 0,
-        .high = 2,
-        .help = "MQTT quality of service of the subscription"},
-    {.key = "id",
-        CUSTOM(struct gateway_reply, id, part_pointer, part_pointer_free, part_pointer_same),
-        .required = true,
-        .help = "JSON pointer of the command's id"},
-    {.key = "ok",
-        CUSTOM(struct gateway_reply, ok, part_pointer, part_pointer_free, part_pointer_same),
-        .help = "JSON pointer of true or false; omit: every answer means done"},
-    {.key = "reason",
-        CUSTOM(struct gateway_reply, reason, part_pointer, part_pointer_free, part_pointer_same),
-        .help = "JSON pointer of the device's words where it is not ok"},
-    {.key = "timeout",
-        .type = FIELD_DURATION,
-        .offset = offsetof(struct gateway_reply, timeout_us),
-        .fallback = "10s",
-        .help = "how long the device may take to answer"},
-    {.key = NULL},
-};
-static const struct section reply_section = {
-    .name = "reply", .size = sizeof(struct gateway_reply), .fields = reply_fields};
-
-static void finish_confirm(struct document *d, yaml_node_t *node, void *object) {
-  (void)d;
-  (void)node;
-  ((struct gateway_confirm *)object)->set = true;
-}
-static const struct field confirm_fields[] = {
-    {.key = "within",
-        .type = FIELD_NUMBER,
-        .offset = offsetof(struct gateway_confirm, within),
-        .fallback = "0",
-        .low = 0,
-        .high = 1e12,
-        .help = "how near the measured value must come, in the point's unit"},
-    {.key = "timeout",
-        .type = FIELD_DURATION,
-        .offset = offsetof(struct gateway_confirm, timeout_us),
-        .fallback = "1m",
-        .help = "how long the movement may take"},
-    {.key = NULL},
-};
-static const struct section confirm_section = {
-    .name = "confirm", .size = sizeof(struct gateway_confirm), .fields = confirm_fields, .finish = finish_confirm};
-
-static void deinit_control(void *object) {
-  struct gateway_control *control = object;
-  part_values_free(control->allowed, control->allowed_count);
-  free(control->address);
-}
-static bool allowed_same(const void *a, const void *b) {
-  const struct gateway_control *x = OWNER(struct gateway_control, allowed, a),
-                               *y = OWNER(struct gateway_control, allowed, b);
-  return part_values_same(x->allowed, x->allowed_count, y->allowed, y->allowed_count);
-}
-static const struct field control_fields[] = {
-    {.key = "point",
-        .type = FIELD_SEGMENT,
-        .offset = offsetof(struct gateway_control, point),
-        .required = true,
-        .help = "the point of the same device that is set"},
-    {.key = "topic",
-        CUSTOM(struct gateway_control, topic, part_topic, part_text_free, part_text_same),
-        .required = true,
-        .help = "where the device takes commands"},
-    {.key = "qos",
-        .type = FIELD_INTEGER,
-        .offset = offsetof(struct gateway_control, qos),
-        .fallback = "1",
-        .low = 1,
-        .high = 1,
-        .help = "MQTT quality of service; 1, since its acknowledgement tells whether anybody listens"},
-    {.key = "payload",
-        CUSTOM(struct gateway_control, payload, part_template, part_template_free, part_template_same),
-        .required = true,
-        .help = "template of the message: ${id} ${value} ${deadline} ${deadline-s} ${deadline-ms} ${fence} ${address}"},
-    {.key = "reply",
-        .type = FIELD_SECTION,
-        .offset = offsetof(struct gateway_control, reply),
-        .section = &reply_section,
-        .help = "the device's own answer"},
-    {.key = "confirm",
-        .type = FIELD_SECTION,
-        .offset = offsetof(struct gateway_control, confirm),
-        .section = &confirm_section,
-        .help = "the measured point follows"},
-    {.key = "range",
-        .type = FIELD_RANGE,
-        .offset = offsetof(struct gateway_control, range),
-        .help = "what may be commanded"},
-    {.key = "allowed",
-        CUSTOM(struct gateway_control, allowed, read_later, NULL, allowed_same),
-        .help = "list of the values that may be commanded"},
-    {.key = "stop", .type = FIELD_LATER},
-    {.key = "max-step", .type = FIELD_LATER},
-    {.key = "min-interval", .type = FIELD_LATER},
-    {.key = "approval", .type = FIELD_LATER},
-    {.key = "select", .type = FIELD_LATER},
-    {.key = "refuse-when", .type = FIELD_LATER},
-    {.key = NULL},
-};
-static const struct section control_section = {
-    .name = "a control", .size = sizeof(struct gateway_control), .fields = control_fields, .deinit = deinit_control};
-
-static void boolean_allowed(struct gateway_control *control) {
-  static const char *const texts[] = {"true", "false"};
-  control->allowed = mem_alloc(2 * sizeof *control->allowed);
-  control->allowed_count = 2;
-  for (int i = 0; i < 2; i++)
-    control->allowed[i] =
-        (struct gateway_value){mem_text(texts[i], strlen(texts[i])), {.type = VALUE_BOOLEAN, .boolean = i == 0}};
-}
-
-static void finish_limits(
-    struct document *d, yaml_node_t *node, struct gateway_control *control, enum value_type type) {
-  yaml_node_t *allowed = schema_find(d, node, "allowed");
-  bool numeric = type == VALUE_NUMBER || type == VALUE_INTEGER;
-  if (allowed) part_values(d, allowed, type, &control->allowed, &control->allowed_count);
-  if (control->allowed_count > 16) document_problem(d, allowed, "allowed: at most 16 values");
-  if (allowed && control->range.set) document_problem(d, allowed, "give either range or allowed, not both");
-  if (control->range.set && !numeric)
-    document_problem(d, schema_find(d, node, "range"), "range is for points of type number or integer; use allowed");
-  if (!allowed && !control->range.set && type == VALUE_BOOLEAN)
-    boolean_allowed(control);
-  else if (!allowed && !control->range.set)
-    document_problem(d, node, "a control needs range or allowed: what may be commanded");
-}
-
-static bool template_has(const struct gateway_template *template, enum gateway_piece_kind kind) {
-  for (size_t i = 0; i < template->count; i++)
-    if (template->pieces[i].kind == kind) return true;
-  return false;
-}
-
-/* A message that does not say which value would move the device somewhere else than ordered; an answer without the id
- * answers nothing. */
-static void check_payload(struct document *d, yaml_node_t *node, const struct gateway_control *control) {
-  const yaml_node_t *payload = schema_find(d, node, "payload"), *allowed = schema_find(d, node, "allowed"),
-                    *reply = schema_find(d, node, "reply");
-  bool one_value = allowed && allowed->type == YAML_SEQUENCE_NODE &&
-                   allowed->data.sequence.items.top - allowed->data.sequence.items.start == 1;
-  if (control->payload.count == 0) return;
-  if (!one_value && !template_has(&control->payload, GATEWAY_PIECE_VALUE))
-    document_problem(d, payload, "payload: needs ${value}, since more than one value may be commanded");
-  if (control->reply.topic && !template_has(&control->payload, GATEWAY_PIECE_ID))
-    document_problem(d, payload, "payload: needs ${id}, since the reply is known by it");
-  if (control->reply.topic && control->topic && strcmp(control->reply.topic, control->topic) == 0)
-    document_problem(d, reply, "reply: its topic is the topic of the commands themselves");
-}
-
-static void finish_control(
-    struct document *d, yaml_node_t *node, struct gateway_device *device, struct gateway_control *control) {
-  bool found = false;
-  for (size_t i = 0; control->point && i < device->point_count && !found; i++) {
-    found = device->points[i].name && strcmp(device->points[i].name, control->point) == 0;
-    control->point_index = i;
-  }
-  if (control->point && !found)
-    document_problem(d, node, "the control's point '%s' is no point of this device", control->point);
-  if (!control->reply.topic && !control->confirm.set)
-    document_problem(d, node, "a control needs reply or confirm (or both): else no command could ever end as executed");
-  check_payload(d, node, control);
-  if (found) finish_limits(d, node, control, (enum value_type)device->points[control->point_index].type);
-  if (found && device->points[control->point_index].kind == GATEWAY_EVENT)
-    document_problem(d, node, "the control's point '%s' is an event, which cannot be set", control->point);
-}
-
 /* ---- devices ---- */
 
 static void check_points(struct document *d, yaml_node_t *node, const struct gateway_device *device) {
@@ -338,7 +145,7 @@ static void finish_device(struct document *d, yaml_node_t *node, void *object) {
   check_points(d, node, device);
   for (size_t i = 0; i < device->control_count; i++) {
     yaml_node_t *control = document_node(d, controls->data.sequence.items.start[i]);
-    finish_control(d, control, device, &device->controls[i]);
+    controls_finish(d, control, device, &device->controls[i]);
     for (size_t j = 0; j < i; j++)
       if (device->controls[i].point && device->controls[j].point &&
           strcmp(device->controls[i].point, device->controls[j].point) == 0)
@@ -369,7 +176,7 @@ static const struct field device_fields[] = {
         .type = FIELD_SECTIONS,
         .offset = offsetof(struct gateway_device, controls),
         .count_offset = offsetof(struct gateway_device, control_count),
-        .section = &control_section,
+        .section = &gateway_control_section,
         .help = "what can be set"},
     {.key = NULL},
 };
@@ -562,6 +369,7 @@ static void finish(struct document *d, yaml_node_t *node, void *object) {
   /* a full gateway that refuses only moves the loss into the MQTT broker, which drops silently */
   if (store && !schema_find(d, store, "when-full")) config->store.when_full = CONFIG_WHEN_FULL_DISCARD_OLDEST;
   if (devices) finish_devices(d, devices, config);
+  if (devices) controls_finish_lines(d, devices, config);
   if (operators) finish_operators(d, operators, config);
 }
 
@@ -629,7 +437,11 @@ static const struct field fields[] = {
         .section = &config_operator_section,
         .redo = CONFIG_REDO_PRINCIPALS,
         .help = "whom this station obeys"},
-    {.key = "authority", .type = FIELD_LATER},
+    {.key = "authority",
+        .type = FIELD_KEYS,
+        .offset = offsetof(struct gateway_config, authority),
+        .redo = CONFIG_REDO_PRINCIPALS,
+        .help = "whose signed rosters are obeyed beside the operators"},
     {.key = "devices",
         .type = FIELD_SECTIONS,
         .offset = offsetof(struct gateway_config, devices),
@@ -653,8 +465,9 @@ int gateway_config_load(struct gateway_config **out, const char *path, struct bu
 void gateway_config_notes(struct buffer *out, const struct gateway_config *config) {
   for (size_t d = 0; d < config->device_count; d++)
     for (size_t i = 0; i < config->devices[d].control_count; i++)
-      buffer_printf(
-          out, "note: %s has no `stop:`: no command can halt its movement\n", config->devices[d].controls[i].address);
+      if (!config->devices[d].controls[i].stop.topic)
+        buffer_printf(
+            out, "note: %s has no `stop:`: no command can halt its movement\n", config->devices[d].controls[i].address);
 }
 
 struct gateway_config *gateway_config_free(struct gateway_config *config) {

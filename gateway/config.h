@@ -7,6 +7,7 @@
  */
 #include "common/config/values.h"
 #include "common/record/value.h"
+#include "gateway/guards.h"
 
 /* A JSON pointer (RFC 6901), parsed. given false: the key was omitted. Zero tokens: the whole document. */
 struct gateway_pointer {
@@ -69,7 +70,8 @@ struct gateway_point {
   int64_t stale_after_us;    /* 0: never stale */
 };
 
-/* A payload template, cut into pieces. ${id} the command's id; ${value} the value as JSON; ${deadline} RFC 3339 in UTC;
+/* A payload template, cut into pieces. ${id} the command's id; ${value} the value as JSON (not in a stop); ${running}
+ * the id of the command that a stop halts, empty where there is none (only in a stop); ${deadline} RFC 3339 in UTC;
  * ${deadline-s}, ${deadline-ms} the same as whole seconds or milliseconds since 1970; ${fence} the fence, an integer;
  * ${address} the point's address. `$$` is a dollar sign. Texts stand as JSON would escape them, without quotes but for
  * ${value}, which brings its own. */
@@ -81,7 +83,8 @@ enum gateway_piece_kind {
   GATEWAY_PIECE_DEADLINE_S,
   GATEWAY_PIECE_DEADLINE_MS,
   GATEWAY_PIECE_FENCE,
-  GATEWAY_PIECE_ADDRESS
+  GATEWAY_PIECE_ADDRESS,
+  GATEWAY_PIECE_RUNNING
 };
 struct gateway_piece {
   enum gateway_piece_kind kind;
@@ -110,6 +113,31 @@ struct gateway_confirm {
   int64_t timeout_us; /* default 1m */
 };
 
+/* How a movement is halted; topic NULL: it cannot be. */
+struct gateway_stop {
+  char *topic;
+  int qos;
+  struct gateway_template payload;
+};
+
+/* One line of `refuse-when`, as written. What it means stands in the control's guards. */
+struct gateway_line {
+  char *point; /* device/point of this station */
+  char *limit; /* the value as written */
+  int op;      /* enum condition_op */
+  int moving;  /* enum guard_moving */
+  int code;    /* 0 interlock, 1 local */
+  int64_t max_age_us;
+  char *say; /* or NULL */
+};
+
+/* A movement that nobody ordered: how far the measured value may stray, in the point's unit. set false: the control's
+ * `confirm: within`. */
+struct gateway_uncommanded {
+  bool set;
+  double beyond;
+};
+
 struct gateway_control {
   char *point;        /* name within the same device */
   size_t point_index; /* into the device's points */
@@ -123,6 +151,16 @@ struct gateway_control {
   struct config_range range;
   struct gateway_value *allowed; /* of the point's type; boolean points: true and false where omitted */
   size_t allowed_count;
+  struct gateway_stop stop;
+  double max_step;         /* number and integer points; 0: none */
+  int64_t min_interval_us; /* least time between two movements; 0: none */
+  int approval;            /* 1: a second person must approve */
+  int64_t select_us;       /* select before operate: how long a selection stays armed; 0: none is needed */
+  struct gateway_line *lines;
+  size_t line_count;
+  struct guard *guards; /* one for each line; max_age is the input's stale-after where the line gives none */
+  size_t guard_count;
+  struct gateway_uncommanded uncommanded;
 };
 
 enum gateway_device_kind { GATEWAY_SENSOR = 0, GATEWAY_SLUICE = 1, GATEWAY_PUMP = 2 };
@@ -173,6 +211,7 @@ struct gateway_config {
   int64_t max_deadline_us;           /* a command whose deadline is further away at receipt is refused; default 5m */
   struct config_operator *operators; /* whom this station obeys */
   size_t operator_count;
+  struct config_keys authority; /* whose signed rosters are obeyed beside that list */
   struct gateway_device *devices;
   size_t device_count;
 };

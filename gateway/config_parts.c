@@ -7,6 +7,12 @@ void part_text_free(void *place) {
   *(char **)place = NULL;
 }
 
+void part_later(struct document *document, yaml_node_t *node, void *place) {
+  (void)document;
+  (void)node;
+  (void)place;
+}
+
 /* ---- MQTT topics (MQTT 5, section 4.7): 1 to 65535 bytes of UTF-8 without NUL; wildcards only in subscriptions ----
  */
 
@@ -74,7 +80,7 @@ static const struct {
   enum gateway_piece_kind kind;
 } variables[] = {{"id", GATEWAY_PIECE_ID}, {"value", GATEWAY_PIECE_VALUE}, {"deadline", GATEWAY_PIECE_DEADLINE},
     {"deadline-s", GATEWAY_PIECE_DEADLINE_S}, {"deadline-ms", GATEWAY_PIECE_DEADLINE_MS},
-    {"fence", GATEWAY_PIECE_FENCE}, {"address", GATEWAY_PIECE_ADDRESS}};
+    {"fence", GATEWAY_PIECE_FENCE}, {"address", GATEWAY_PIECE_ADDRESS}, {"running", GATEWAY_PIECE_RUNNING}};
 
 static void add_piece(struct gateway_template *template, enum gateway_piece_kind kind, struct buffer *literal) {
   bool text = kind == GATEWAY_PIECE_LITERAL;
@@ -85,9 +91,10 @@ static void add_piece(struct gateway_template *template, enum gateway_piece_kind
   if (text) buffer_clear(literal);
 }
 
-static bool find_variable(struct bytes name, enum gateway_piece_kind *kind) {
+/* but: the one that makes no sense in this template. */
+static bool find_variable(struct bytes name, enum gateway_piece_kind but, enum gateway_piece_kind *kind) {
   for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-    if (bytes_equal(name, bytes_text(variables[i].name))) {
+    if (variables[i].kind != but && bytes_equal(name, bytes_text(variables[i].name))) {
       *kind = variables[i].kind;
       return true;
     }
@@ -102,15 +109,15 @@ static size_t variable_end(struct bytes text, size_t at) {
 }
 
 static bool read_variable(struct document *document, yaml_node_t *node, struct bytes text, size_t *at,
-    struct gateway_template *template, struct buffer *literal) {
+    enum gateway_piece_kind but, struct gateway_template *template, struct buffer *literal) {
   enum gateway_piece_kind kind;
   size_t end = variable_end(text, *at + 2);
   struct bytes name = end ? bytes_of(text.data + *at + 2, end - *at - 2) : BYTES_NULL;
-  if (!end || !find_variable(name, &kind)) {
+  if (!end || !find_variable(name, but, &kind)) {
     document_problem(document, node,
-        "payload: '${" BYTES_FMT "}' is not known (allowed: ${id}, ${value}, ${deadline}, ${deadline-s}, "
+        "payload: '${" BYTES_FMT "}' is not known (allowed: ${id}, ${%s}, ${deadline}, ${deadline-s}, "
         "${deadline-ms}, ${fence}, ${address}; $$ for a dollar sign)",
-        BYTES_ARG(name));
+        BYTES_ARG(name), but == GATEWAY_PIECE_VALUE ? "running" : "value");
     return false;
   }
   add_piece(template, GATEWAY_PIECE_LITERAL, literal);
@@ -119,8 +126,8 @@ static bool read_variable(struct document *document, yaml_node_t *node, struct b
   return true;
 }
 
-void part_template(struct document *document, yaml_node_t *node, void *place) {
-  struct gateway_template *template = place;
+static void read_template(
+    struct document *document, yaml_node_t *node, enum gateway_piece_kind but, struct gateway_template *template) {
   struct buffer literal = BUFFER_NULL;
   struct bytes text = node_text(node);
   bool good = node->type == YAML_SCALAR_NODE && text.len > 0 && bytes_is_utf8(text) && !memchr(text.data, 0, text.len);
@@ -129,7 +136,7 @@ void part_template(struct document *document, yaml_node_t *node, void *place) {
   for (size_t i = 0; good && i < text.len;) {
     bool dollar = text.data[i] == '$' && i + 1 < text.len;
     if (dollar && text.data[i + 1] == '{') {
-      good = read_variable(document, node, text, &i, template, &literal);
+      good = read_variable(document, node, text, &i, but, template, &literal);
       continue;
     }
     buffer_append(&literal, bytes_of(text.data + i, 1));
@@ -137,6 +144,13 @@ void part_template(struct document *document, yaml_node_t *node, void *place) {
   }
   add_piece(template, GATEWAY_PIECE_LITERAL, &literal);
   buffer_deinit(&literal);
+}
+
+void part_template(struct document *document, yaml_node_t *node, void *place) {
+  read_template(document, node, GATEWAY_PIECE_RUNNING, place);
+}
+void part_stop_template(struct document *document, yaml_node_t *node, void *place) {
+  read_template(document, node, GATEWAY_PIECE_VALUE, place);
 }
 
 void part_template_free(void *place) {

@@ -4,10 +4,23 @@
  * them. */
 #include "common/config/schema.h"
 #include "gateway/config.h"
+#include <stddef.h>
+
+#define CUSTOM(place_type, member, read, release, same)                                                                \
+  .type = FIELD_CUSTOM, .offset = offsetof(place_type, member), .custom = read, .custom_free = release,                \
+  .custom_same = same
+
+/* A custom row is given the place of its member; what stands beside it is found from there. */
+#define OWNER(owner_type, member, place)                                                                               \
+  ((const owner_type *)(const void *)((const uint8_t *)(place)-offsetof(owner_type, member)))
+
+/* Read by a section's finish: the row only makes the key known. */
+void part_later(struct document *document, yaml_node_t *node, void *place);
 
 void part_pointer(struct document *document, yaml_node_t *node, void *place); /* struct gateway_pointer */
 void part_pointer_free(void *place);
 void part_template(struct document *document, yaml_node_t *node, void *place); /* struct gateway_template */
+void part_stop_template(struct document *document, yaml_node_t *node, void *place);
 void part_template_free(void *place);
 void part_time(struct document *document, yaml_node_t *node, void *place); /* struct gateway_time */
 void part_time_free(void *place);

@@ -32,6 +32,11 @@ void descriptor_control(struct control *control, const struct point *point) {
   control->high = from->range.high;
   /* the configuration holds no more than fit */
   for (size_t i = 0; i < from->allowed_count; i++) (void)control_allow(control, &from->allowed[i].value);
+  control->max_step = from->max_step;
+  control->min_interval_us = from->min_interval_us;
+  control->approval = from->approval;
+  control->select_us = from->select_us;
+  control->stop = from->stop.topic != NULL;
   control->confirm_timeout_us =
       longer(from->confirm.set ? from->confirm.timeout_us : 0, from->reply.topic ? from->reply.timeout_us : 0);
 }

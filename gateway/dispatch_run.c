@@ -98,7 +98,7 @@ static void dispatch_send(struct dispatch *d, struct order *order, struct instan
   }
   struct buffer payload = BUFFER_NULL;
   const struct template_values values = {order_id(order), order->command.address, &order->command.value,
-      order->command.deadline, order->ledger.entry.fence};
+      order->command.deadline, order->ledger.entry.fence, BYTES_NULL};
   template_put(&payload, &control->payload, &values);
   const struct dispatch_publish publish = {order_id(order), control->topic, control->qos, buffer_bytes(&payload), life};
   order->publish = ORDER_PUBLISHED;

@@ -21,6 +21,7 @@ static void template_put_piece(
     case GATEWAY_PIECE_DEADLINE_S: buffer_printf(out, "%" PRId64, values->deadline / SECOND_US); break;
     case GATEWAY_PIECE_DEADLINE_MS: buffer_printf(out, "%" PRId64, values->deadline / MILLISECOND_US); break;
     case GATEWAY_PIECE_FENCE: buffer_printf(out, "%" PRIu64, values->fence); break;
+    case GATEWAY_PIECE_RUNNING: template_put_text(out, values->running); break;
     case GATEWAY_PIECE_ADDRESS: template_put_text(out, values->address); break;
   }
 }

@@ -9,6 +9,7 @@ struct template_values {
   const struct value *value;
   int64_t deadline; /* wall µs */
   uint64_t fence;
+  struct bytes running; /* of a stop; may be empty */
 };
 void template_put(struct buffer *out, const struct gateway_template *template, const struct template_values *values);
 #endif

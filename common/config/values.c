@@ -67,8 +67,14 @@ static const struct field operator_fields[] = {
         .type = FIELD_PATTERNS,
         .offset = offsetof(struct config_operator, command),
         .help = "what the operator may command"},
-    {.key = "approve", .type = FIELD_LATER},
-    {.key = "local", .type = FIELD_LATER},
+    {.key = "approve",
+        .type = FIELD_PATTERNS,
+        .offset = offsetof(struct config_operator, approve),
+        .help = "where the operator may approve what another one commands"},
+    {.key = "local",
+        .type = FIELD_BOOLEAN,
+        .offset = offsetof(struct config_operator, local),
+        .help = "may command at the station's own door"},
     {.key = NULL},
 };
 const struct section config_operator_section = {

@@ -47,6 +47,8 @@ struct config_operator {
   struct config_keys keys;
   struct patterns read;
   struct patterns command;
+  struct patterns approve; /* whose commands they may approve, by address */
+  bool local;              /* may command at the station's own door; only in a station's file */
 };
 
 /* An optional closed range; set false: none was given. low <= high, both finite. */

@@ -36,7 +36,7 @@ config() { # PAGE SOURCE...
   done <<<"$rows"
 }
 config riverbus-broker.yaml.5 broker/config.c common/config/values.c
-config riverbus-gateway.yaml.5 gateway/config.c common/config/values.c
+config riverbus-gateway.yaml.5 gateway/config.c gateway/config_controls.c common/config/values.c
 grep -ohE '\.key = "[^"]+"' broker/operator/config.c | cut -d'"' -f2 | expect riverbus.1 Cm key
 
 grep -ohE '^const struct verb verb_[a-z]+' broker/operator/verb_*.c | sed 's/.*verb_//' | expect riverbus.1 Cm verb

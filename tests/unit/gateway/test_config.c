@@ -128,7 +128,7 @@ static void all_problems_in_one_run(void **state) {
       "    points:\n"
       "      - {name: opening, topic: \"gates/+\", value: pos, range: [9, 1]}\n" /* 11:31, 11:48, 11:60 */
       "    controls:\n"
-      "      - {point: nothing, topic: t, payload: \"${speed}\", range: [0, 1], max-step: 20}\n"; /* 13:9 .. */
+      "      - {point: nothing, topic: t, payload: \"${speed}\", range: [0, 1], max-step: -20}\n"; /* 13:9 .. */
   struct gateway_config *config = NULL;
   struct buffer problems = BUFFER_NULL;
   assert_int_equal(load(bad, &config, &problems), CONFIG_WRONG);
@@ -147,7 +147,7 @@ static void all_problems_in_one_run(void **state) {
   assert_problem(&problems, "11:50", "JSON pointer");
   assert_problem(&problems, "11:62", "above the high end");
   assert_problem(&problems, "13:45", "${speed}");
-  assert_problem(&problems, "13:72", "not supported by this version");
+  assert_problem(&problems, "13:82", "out of range");
   buffer_deinit(&problems);
 }
 
@@ -195,6 +195,7 @@ static void a_reload_finds_what_changed(void **state) {
   assert_int_equal(changed("gates/1/set", "gates/2/set"), CONFIG_REDO_DEVICES);
   assert_int_equal(changed("\"cost\"", "\"toll\""), CONFIG_REDO_DEVICES);
   assert_int_equal(changed("range: [0, 100]", "allowed: [0, 50]"), CONFIG_REDO_DEVICES);
+  assert_int_equal(changed("range: [0, 100]", "range: [0, 100]\n        min-interval: 1s"), CONFIG_REDO_DEVICES);
   assert_int_equal(changed("name: duty", "name: night"), CONFIG_REDO_PRINCIPALS);
   assert_int_equal(changed("tcp://10.0.0.1:7400", "tcp://10.0.0.1:7500"), CONFIG_REDO_LINKS);
   assert_int_equal(changed("port: 1884", "port: 1885"), CONFIG_REDO_MQTT);
@@ -227,10 +228,73 @@ static void what_would_move_a_gate_wrongly_is_refused(void **state) {
   assert_wrong("name: mode", "name: opening", "stands twice");
 }
 
+/* A control with all that can be said of it. */
+static const char safe[] =
+    "        range: [0, 100]\n        stop: {topic: gates/1/stop, payload: "
+    "'{\"id\":\"${id}\",\"of\":\"${running}\"}'}\n"
+    "        max-step: 20\n        min-interval: 10s\n        approval: required\n        select: 10s\n"
+    "        uncommanded: {beyond: 2.5}\n        refuse-when:\n"
+    "          - {point: gate-1/mode, equals: local, code: local, say: the switch is in local}\n"
+    "          - {point: gauge-1/level, at-least: 178.5, moving: up}\n"
+    "          - {point: gauge-1/level, below: 150, max-age: 0s}\n";
+
+static void a_control_says_what_is_safe(void **state) {
+  (void)state;
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
+  const char *at = strstr(good, "        range: [0, 100]\n");
+  buffer_printf(&text, "%.*s%sauthority: \"@\"\n", (int)(at - good), good, safe);
+  if (load(buffer_text(&text), &config, &problems) != 0) fail_msg("%s", buffer_text(&problems));
+  const struct gateway_control *control = &config->devices[1].controls[0];
+  assert_string_equal(control->stop.topic, "gates/1/stop");
+  assert_int_equal(control->stop.payload.pieces[3].kind, GATEWAY_PIECE_RUNNING);
+  assert_true(control->max_step == 20 && control->min_interval_us == 10 * SECOND_US && control->approval == 1);
+  assert_true(control->select_us == 10 * SECOND_US && control->uncommanded.set && control->uncommanded.beyond == 2.5);
+  assert_int_equal(control->guard_count, 3);
+  assert_string_equal(control->guards[0].address, "chongqing/caijiagang/gate-1/mode");
+  assert_true(control->guards[0].code == CODE_LOCAL && control->guards[0].limit.bytes.len == 5);
+  assert_true(control->guards[1].op == CONDITION_AT_LEAST && control->guards[1].moving == GUARD_UP);
+  assert_true(control->guards[1].max_age_us == 600 * SECOND_US && control->guards[1].limit.number == 178.5);
+  assert_int_equal(control->guards[2].max_age_us, 0);
+  assert_int_equal(config->authority.count, 1);
+  gateway_config_free(config);
+  buffer_deinit(&problems);
+  buffer_deinit(&text);
+}
+
+static void what_would_guard_nothing_is_refused(void **state) {
+  (void)state;
+  static const char range[] = "        range: [0, 100]\n";
+  static const struct {
+    const char *line, *says;
+  } rows[] = {
+      {"stop: {topic: s, payload: '${value}'}", "payload: '${value}' is not known"},
+      {"stop: {topic: s, payload: halt}", "needs ${id}"},
+      {"stop: {topic: gates/1/reply, payload: '${id}'}", "topic of the replies"},
+      {"stop: {payload: '${id}'}", "'topic' is missing"},
+      {"approval: sometimes", "allowed: none, required"},
+      {"select: 10ms", "out of range"},
+      {"refuse-when: [{point: gate-2/mode, equals: local}]", "no point of this station"},
+      {"refuse-when: [{point: gate-1/mode}]", "needs one of below"},
+      {"refuse-when: [{point: gate-1/mode, equals: local, not-equals: remote}]", "needs one of below"},
+      {"refuse-when: [{point: gate-1/mode, below: 7}]", "type number or integer; use equals"},
+      {"refuse-when: [{point: gauge-1/level, below: high}]", "'high' is no number"},
+      {"refuse-when: [{point: gauge-1/level, below: 1, moving: left}]", "allowed: either, up, down"},
+      {"refuse-when: [{point: gauge-1/level, below: 1, code: busy}]", "allowed: interlock, local"},
+      {"refuse-when: [{point: gauge-1/level, less: 1}]", "unknown key 'less'"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    char text[256];
+    snprintf(text, sizeof text, "%s        %s\n", range, rows[i].line);
+    assert_wrong(range, text, rows[i].says);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads),
       cmocka_unit_test(a_control_without_stop_is_named), cmocka_unit_test(all_problems_in_one_run),
       cmocka_unit_test(hostile_files_are_refused), cmocka_unit_test(a_reload_finds_what_changed),
-      cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused)};
+      cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused), cmocka_unit_test(a_control_says_what_is_safe),
+      cmocka_unit_test(what_would_guard_nothing_is_refused)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
