@@ -27,6 +27,7 @@ enum {
   TICK_MS = 10,
   OUTSTANDING = 200000,
   FEED_AT_ONCE = 8,
+  CONNECT_AT_ONCE = 50,
   NAME_MAX_BYTES = 64
 };
 #define RANDOM_START 88172645463325252ULL
@@ -56,7 +57,7 @@ struct fleet {
   int epoll;
   struct block_builder *builder;
   struct station *stations;
-  size_t up_count, next;
+  size_t connected, up_count, next;
   bool ends, begun, said_ready, said_sent;
   int64_t tick_at;
 };
@@ -238,9 +239,16 @@ static bool all_acknowledged(const struct fleet *f) {
   return acked >= f->count;
 }
 
+/* A few at a time: handshakes of all at once would keep this one process from answering the pings of the first. */
+static void connect_more(struct fleet *f) {
+  while (f->connected < f->station_count && f->connected - f->up_count < CONNECT_AT_ONCE)
+    station_connect(&f->stations[f->connected++]);
+}
+
 static void serve_all(struct fleet *f) {
   bool pending = false;
-  for (size_t i = 0; i < f->station_count; i++) {
+  connect_more(f);
+  for (size_t i = 0; i < f->connected; i++) {
     serve(&f->stations[i]);
     pending = pending || f->stations[i].made < f->stations[i].todo;
   }
@@ -253,9 +261,7 @@ static void take_input(struct fleet *f) {
   char line[64];
   if (read(STDIN_FILENO, line, sizeof line) <= 0) {
     f->ends = true;
-  } else if (f->lines++ == 0) {
-    for (size_t i = 0; i < f->station_count; i++) station_connect(&f->stations[i]);
-  } else {
+  } else if (f->lines++ > 0) {
     f->begun = true;
     for (size_t i = 0; i < f->station_count; i++) f->stations[i].todo = f->count / f->station_count;
   }
