@@ -151,6 +151,7 @@ struct client_ask {
   enum exit_code code;
   void (*row)(void *ctx, const json_t *reply);
   void *ctx;
+  json_t **last; /* NULL: the last reply holds nothing */
 };
 
 static void ask_reply(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last) {
@@ -160,17 +161,26 @@ static void ask_reply(void *ctx, uint64_t id, const json_t *body, struct bytes t
   ask->done = last;
   if (!last && ask->row) ask->row(ask->ctx, body);
   if (!last) client_credit(ask->client, id, text.len);
+  if (last && ask->last && ask->code == EXIT_CODE_DONE) *ask->last = json_incref((json_t *)(uintptr_t)body);
+}
+
+static enum exit_code ask_and_wait(struct client *client, json_t *body, struct client_ask *ask) {
+  struct client_events before = client->events;
+  client->events = (struct client_events){.ctx = ask, .reply = ask_reply};
+  ask->id = client->last_id + 1;
+  client_request(client, body, 1024 * 1024);
+  while (!ask->done && client_turn(client, NULL, 0, SECOND_US)) {}
+  client->events = before;
+  if (ask->done) return ask->code;
+  complain("not-reachable", NULL, "%s", client->lost);
+  return EXIT_CODE_NOT_REACHABLE;
 }
 
 enum exit_code client_ask(struct client *client, json_t *body, void (*row)(void *ctx, const json_t *reply), void *ctx) {
-  struct client_ask ask = {.client = client, .row = row, .ctx = ctx};
-  struct client_events before = client->events;
-  client->events = (struct client_events){.ctx = &ask, .reply = ask_reply};
-  ask.id = client->last_id + 1;
-  client_request(client, body, 1024 * 1024);
-  while (!ask.done && client_turn(client, NULL, 0, SECOND_US)) {}
-  client->events = before;
-  if (ask.done) return ask.code;
-  complain("not-reachable", NULL, "%s", client->lost);
-  return EXIT_CODE_NOT_REACHABLE;
+  return ask_and_wait(client, body, &(struct client_ask){.client = client, .row = row, .ctx = ctx});
+}
+
+enum exit_code client_fetch(struct client *client, json_t *body, json_t **reply) {
+  *reply = NULL;
+  return ask_and_wait(client, body, &(struct client_ask){.client = client, .last = reply});
 }

@@ -45,3 +45,10 @@ enum exit_code complain_of_reply(const json_t *body) {
   complain(*code ? code : "error", hint, "%s", *message ? message : "the broker refuses and does not say why");
   return exit_of_code(code);
 }
+
+enum exit_code complain_of_refusal(const json_t *body) {
+  enum exit_code code = complain_of_reply(body);
+  const char *name = json_string_value(json_object_get(json_object_get(body, "error"), "code"));
+  bool known = name && code_parse(bytes_text(name)) != CODE_NONE;
+  return known && code == EXIT_CODE_ERROR ? EXIT_CODE_REJECTED : code;
+}

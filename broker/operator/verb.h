@@ -24,7 +24,7 @@ const struct verb *verb_at(size_t index); /* in the order of help; NULL at the e
 const struct verb *verb_find(const char *name);
 
 extern const struct verb verb_commands, verb_follow, verb_keys, verb_last, verb_peers, verb_points, verb_readers,
-    verb_set, verb_status, verb_tail;
+    verb_set, verb_status, verb_stop, verb_tail;
 
 /* Says what is wrong with the use of the verb and how it is used. */
 enum exit_code verb_misused(const struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -39,15 +39,32 @@ bool verb_reader_is_good(const char *name); /* as broker/readers.c wants a durab
 /* ["pattern", ...] of the operands. */
 json_t *verb_patterns(const struct call *call);
 
-/* ---- states of commands, for set and follow ---- */
-/* Prints one state: a line, or JSON. */
+/* ---- states of commands ---- */
+/* Prints one state: a line with its reasons below, or JSON. */
 void state_print(const struct call *call, const json_t *state);
 enum exit_code state_exit_of(const json_t *state);
+enum state state_of(const json_t *state);
+enum code state_code_of(const json_t *state);
 /* SIGINT and SIGTERM end state_wait instead of the process: call it before the command is sent. */
 void state_catch_signals(void);
-/* Follows request `id` until its last reply, `until_us` (mono), SIGINT or SIGTERM, or with only_accepted the first
- * state. Where the outcome is not known then it says how to ask for it; EXIT_CODE_OPEN where a state was heard, else
- * EXIT_CODE_UNKNOWN. */
-enum exit_code state_wait(const struct call *call, struct client *client, uint64_t id, const char *command_id,
-    int64_t until_us, bool only_accepted);
+bool state_interrupted(void);
+/* How a command that goes on can be followed or ended, on standard error. */
+void state_say_open(const char *command_id, bool accepted);
+
+/* Following one request whose replies are states. */
+struct state_wait {
+  const struct call *call;
+  struct client *client;
+  uint64_t id; /* of the request */
+  const char *command_id;
+  int64_t until_us;                    /* mono */
+  bool (*enough)(const json_t *state); /* ends the wait before the last reply; NULL: nothing does */
+  json_t *last;                        /* out: the last state, json_decref it; NULL: none came */
+  bool refused;                        /* out: the node answered with an error, which has been said */
+};
+/* Prints states until the last reply, `enough`, until_us, SIGINT or SIGTERM. The exit code of the last state. Where the
+ * outcome is not known then it says how to ask for it; EXIT_CODE_OPEN where a state was heard, else EXIT_CODE_UNKNOWN.
+ */
+enum exit_code state_wait(struct state_wait *wait);
+bool state_any(const json_t *state); /* enough: the first one */
 #endif

@@ -14,9 +14,10 @@ static void add_row(struct listed *listed, const json_t *row) {
   const char *state = view_text(row, "state"), *code = view_text(row, "code");
   char shown[96];
   snprintf(shown, sizeof shown, "%s%s%s", state, *code ? ": " : "", code);
-  const char *cells[] = {view_text(row, "id"), view_time(row, "issued"), view_text(row, "address"),
-      view_text(row, "value"), shown, view_text(row, "actual"), view_text(row, "by"), view_text(row, "basis")};
-  view_add(listed->view, cells, 4, view_state_colour(state));
+  const char *cells[] = {view_text(row, "id"), view_time(row, "issued"), view_text(row, "verb"),
+      view_text(row, "address"), view_text(row, "value"), shown, view_text(row, "actual"), view_text(row, "by"),
+      view_text(row, "approved_by"), view_text(row, "basis")};
+  view_add(listed->view, cells, 5, view_state_colour(state));
 }
 
 static void take(void *ctx, const json_t *reply) {
@@ -31,11 +32,12 @@ static void take(void *ctx, const json_t *reply) {
 }
 
 static enum exit_code list(const struct call *call, struct client *client) {
-  const struct view_column columns[] = {{"command", false}, {view_zone_title("issued"), false}, {"address", false},
-      {"value", true}, {"state", false}, {"measured", true}, {"by", false}, {"basis", false}};
+  const struct view_column columns[] = {{"command", false}, {view_zone_title("issued"), false}, {"verb", false},
+      {"address", false}, {"value", true}, {"state", false}, {"measured", true}, {"by", false}, {"approved by", false},
+      {"basis", false}};
   bool open = arguments_has(call->arguments, "open");
   int64_t since = arguments_number(call->arguments, "since", open ? 0 : world_now(&world_system).wall - DAY_US);
-  struct listed listed = {call, call->json ? NULL : view_new(columns, 8)};
+  struct listed listed = {call, call->json ? NULL : view_new(columns, 10)};
   json_t *body = json_pack("{s:s,s:b,s:I}", "verb", "commands", "open", (int)open, "since", (json_int_t)since);
   enum exit_code code = client_ask(client, body, take, &listed);
   view_print(listed.view, 1, code ? NULL : open ? "no command is open" : "no command was issued in that time");

@@ -11,7 +11,10 @@ static enum exit_code run(const struct call *call) {
     int64_t wait = arguments_number(call->arguments, "wait", INT64_MAX);
     state_catch_signals();
     uint64_t request = client_request(client, json_pack("{s:s,s:s}", "verb", "follow", "id", id), REQUEST_WINDOW_MAX);
-    code = state_wait(call, client, request, id, verb_until(wait), false);
+    struct state_wait follow = {
+        .call = call, .client = client, .id = request, .command_id = id, .until_us = verb_until(wait)};
+    code = state_wait(&follow);
+    json_decref(follow.last);
   }
   client_close(client);
   return verb_written(code);

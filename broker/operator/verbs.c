@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const struct verb *const verbs[] = {&verb_set, &verb_follow, &verb_commands, &verb_tail, &verb_last,
+static const struct verb *const verbs[] = {&verb_set, &verb_stop, &verb_follow, &verb_commands, &verb_tail, &verb_last,
     &verb_points, &verb_status, &verb_peers, &verb_readers, &verb_keys, NULL};
 
 const struct verb *verb_at(size_t index) { return verbs[index]; }

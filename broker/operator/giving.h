@@ -1,0 +1,17 @@
+#ifndef RIVERBUS_BROKER_OPERATOR_GIVING_H
+#define RIVERBUS_BROKER_OPERATOR_GIVING_H
+/* Giving a command: the clock is compared, the points are looked up, the command is signed, its id is printed, and it
+ * is sent. */
+#include "broker/operator/verb.h"
+#include "broker/operator/wish.h"
+
+/* Nothing is signed by a clock that is far from the node's: said, EXIT_CODE_ERROR. */
+enum exit_code giving_check_clock(const struct client *client);
+/* What is known of the points: described[i] of addresses[i]. A code of client_ask. */
+enum exit_code giving_describe(
+    struct client *client, const char *const *addresses, size_t count, struct described *described);
+/* Signs, prints the id (a line, or JSON with the state "none": whoever reads it can ask later whatever happens now),
+ * and sends. *request: the request's id. EXIT_CODE_USAGE: *problem says what the value must be, nothing was sent. */
+enum exit_code giving_send(const struct call *call, struct client *client, const struct wish *wish,
+    enum value_type type, uint64_t *request, char problem[WISH_PROBLEM]);
+#endif
