@@ -43,6 +43,12 @@ static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane l
   return NODE_ADMIT;
 }
 
+static bool node_accept_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  struct link *link = node_peer_owner(peer);
+  (void)ctx;
+  return !link->is_peer || peer_accepts_stream(&link->rules, stream);
+}
+
 static bool node_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
   struct link *link = node_peer_owner(peer);
   (void)ctx;
@@ -249,6 +255,7 @@ void broker_make_node(struct broker *broker) {
           .send = node_send,
           .close = node_close,
           .admit = node_admit,
+          .accept_stream = node_accept_stream,
           .share_stream = node_share_stream,
           .share = node_share,
           .committed = node_committed,

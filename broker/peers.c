@@ -75,17 +75,17 @@ static bool accept_keeps(void *ctx, const struct record *record) {
   return record->kind == RECORD_HEAD || patterns_match(&rules->accept, record->address);
 }
 
-static bool accepts_stream(const struct peer_rules *rules, struct bytes stream) {
+bool peer_accepts_stream(const struct peer_rules *rules, struct bytes stream) {
   return !stream_is_ours(rules, stream) && patterns_extent(&rules->accept, stream_owner(stream)) != SELECTION_NONE;
 }
 
 bool peer_accepts_record(const struct peer_rules *rules, struct bytes stream, const struct record *record) {
-  return accepts_stream(rules, stream) && accept_keeps((void *)(uintptr_t)rules, record);
+  return peer_accepts_stream(rules, stream) && accept_keeps((void *)(uintptr_t)rules, record);
 }
 
 enum peer_accept peer_accept(const struct peer_rules *rules, const struct block *block, struct blob **replace) {
   *replace = NULL;
-  if (!accepts_stream(rules, block->stream)) return PEER_ACCEPT_NOTHING;
+  if (!peer_accepts_stream(rules, block->stream)) return PEER_ACCEPT_NOTHING;
   if (patterns_extent(&rules->accept, stream_owner(block->stream)) == SELECTION_ALL) return PEER_ACCEPT_ALL;
   struct blob *kept = NULL;
   if (block_filter(&kept, NULL, block, accept_keeps, (void *)(uintptr_t)rules) || !kept) return PEER_ACCEPT_NOTHING;

@@ -33,5 +33,6 @@ bool peer_shares_record(const struct peer_rules *rules, struct bytes stream, con
 enum peer_accept { PEER_ACCEPT_ALL, PEER_ACCEPT_SOME, PEER_ACCEPT_NOTHING };
 /* SOME: *replace is the block to take instead. */
 enum peer_accept peer_accept(const struct peer_rules *rules, const struct block *block, struct blob **replace);
+bool peer_accepts_stream(const struct peer_rules *rules, struct bytes stream); /* anything of it can be taken */
 bool peer_accepts_record(const struct peer_rules *rules, struct bytes stream, const struct record *record);
 #endif

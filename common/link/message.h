@@ -58,7 +58,8 @@ enum link_type {
   LINK_RESET = 15
 };
 enum link_code { LINK_CODE_VERSION = 1, LINK_CODE_CLONE = 2, LINK_CODE_NAME = 3 };
-enum link_refused { LINK_REFUSED_MALFORMED = 1, LINK_REFUSED_FORBIDDEN = 2 };
+/* STREAM: nothing of this stream is taken, so that in this session no more of it need be sent. */
+enum link_refused { LINK_REFUSED_MALFORMED = 1, LINK_REFUSED_FORBIDDEN = 2, LINK_REFUSED_STREAM = 3 };
 enum {
   LINK_VERSION = 1,
   LINK_RANGES_MAX = 64, /* ranges in one HELD: a subset of what is covered where there are more */

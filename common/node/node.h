@@ -25,6 +25,10 @@
 struct node;
 struct node_peer; /* somebody this node has, or expects, a link with; lives until node_peer_remove */
 
+/* (stream, epoch) that one peer may name, so that none takes all that a store has room for (STORE_PAIRS_MAX; it bounds
+ * the epochs of a stream too): 10,000 stations with two streams and three epochs each. */
+enum { NODE_NAMES_MAX = STORE_PAIRS_MAX / 2 };
+
 enum channel { CHANNEL_URGENT = 0, CHANNEL_TELEMETRY = 1, CHANNELS = 2 };
 
 enum node_peer_role {
@@ -71,6 +75,10 @@ struct node_hooks {
   /* Closes a connection: a refused or dead session. For a peer that this side connects, the owner opens new ones later
    * and calls node_opened. */
   void (*close)(void *ctx, uint64_t conn);
+  /* Whether anything of this stream is taken from the peer: blocks, claims and discards alike. Asked once per stream
+   * and session, and for each message of a stream that is not taken. The node has already checked that a station's
+   * stream is its own, and that it is not of this node or its stations. NULL: all streams. */
+  bool (*accept_stream)(void *ctx, struct node_peer *peer, struct bytes stream);
   /* Before a block from `peer` is put into a batch: may refuse it (the reason, a static text, goes into the log and the
    * peer's counter), may replace it
    * (*replace: a new blob, for records the agreement does not accept; or the block is dropped wholly with *drop), and

@@ -5,6 +5,7 @@
  *   node.c      life, peers, time, completions of the store, what the owner submits and reads
  *   session.c   greeting, held and attach, ping, clone, the end of a session
  *   sender.c    what goes to a peer: live queue, missed ranges, backfill, window, acknowledgements
+ *   names.c     which streams and epochs a peer may bring
  *   receiver.c  what comes from a peer: checks, batches, acknowledgements after the commit
  *   origin.c    own streams: heads, a new epoch where a peer's past is another
  *   ring.c      the blocks committed last
@@ -134,8 +135,10 @@ struct node_peer {
   struct {
     uint64_t group;
     size_t bytes;
-  } charge[CHANNELS]; /* its share of the group being gathered */
-  bool held_owed;     /* HELD waits for them: what it leaves out now could still be stored after it */
+  } charge[CHANNELS];  /* its share of the group being gathered */
+  bool held_owed;      /* HELD waits for them: what it leaves out now could still be stored after it */
+  struct table names;  /* stream -> what is known of its epochs: those of which something came in this session */
+  uint64_t name_count; /* (stream, epoch) known from this peer */
   /* figures */
   struct node_peer_status figures;
   struct log_limit limit;
@@ -227,11 +230,21 @@ void sender_tick(struct node_peer *peer);
 void sender_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done);
 void sender_ack(struct node_peer *peer, enum channel channel, uint64_t from, uint64_t to);
 void sender_later(struct node_peer *peer, enum channel channel, uint64_t from, uint64_t to);
-void sender_refused(struct node_peer *peer, enum channel channel, uint64_t number, struct bytes why);
+void sender_refused(
+    struct node_peer *peer, enum channel channel, uint64_t number, enum link_refused code, struct bytes why);
+/* Whether anything of this stream can go to the peer. */
+bool sender_shares(const struct node_peer *peer, struct bytes stream);
 uint64_t sender_backlog(const struct node_peer *peer);
+
+/* names.c */
+void names_begin(struct node_peer *peer, uint64_t known); /* forgets the streams; so many names were told in HELD */
+/* Why nothing of this may come from the peer, and the code for it; NULL: it may, and is counted where it is new. */
+const char *names_forbid(struct node_peer *peer, struct bytes stream, struct epoch epoch, enum link_refused *code);
 
 /* receiver.c */
 void receiver_message(struct node_peer *peer, enum channel channel, const struct link_message *m);
+/* Counts what was refused, and logs it at a bounded rate. */
+void receiver_count_refusal(struct node_peer *peer, const char *what, struct bytes stream);
 void receiver_flush(struct node *node);
 void receiver_done(struct node *node, struct work *work, const struct store_done *done);
 

@@ -8,7 +8,7 @@
 #include "common/node/parts.h"
 #include <stdlib.h>
 
-static void count_refusal(struct node_peer *peer, const char *what, struct bytes stream) {
+void receiver_count_refusal(struct node_peer *peer, const char *what, struct bytes stream) {
   uint64_t suppressed;
   peer->figures.refused_blocks++;
   if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed))
@@ -18,7 +18,7 @@ static void count_refusal(struct node_peer *peer, const char *what, struct bytes
 
 static void send_refused(struct node_peer *peer, enum channel channel, const struct link_message *m,
     enum link_refused code, const char *why, struct bytes stream) {
-  count_refusal(peer, why, stream);
+  receiver_count_refusal(peer, why, stream);
   peer_send(peer, CHANNEL_URGENT,
       &(struct link_message){.type = LINK_REFUSED,
           .session = peer->session,
@@ -66,13 +66,15 @@ static const char *malformed(const struct link_message *m, struct block *block) 
   return block_check(block) == 0 ? NULL : "the block's records are malformed";
 }
 
-static const char *forbidden(
-    const struct node_peer *peer, enum channel channel, const struct link_message *m, const struct block *block) {
+static const char *forbidden(struct node_peer *peer, enum channel channel, const struct link_message *m,
+    const struct block *block, enum link_refused *code) {
+  *code = LINK_REFUSED_FORBIDDEN;
   const char *why = forbids_stream(peer, channel, block->stream);
   if (why) return why;
   if (lane_channel((enum lane)m->lane) != channel) return "the lane does not belong into this channel";
   if (block_visited(block, bytes_text(peer->node->name))) return "the block was here already: a loop";
-  return forbids_addresses(block);
+  why = forbids_addresses(block);
+  return why ? why : names_forbid(peer, block->stream, block->epoch, code);
 }
 
 /* ---- the batch ---- */
@@ -182,19 +184,11 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
   has_room(peer, channel); /* a full group goes at once */
 }
 
-static const char *exceeds(struct node_peer *peer, struct bytes stream, struct epoch epoch) {
-  return store_admits(peer->node->options.store, stream, epoch) ? NULL : "more streams or epochs than a store takes";
-}
-
 static void on_block(struct node_peer *peer, enum channel channel, const struct link_message *m) {
   struct block block;
   const char *why = malformed(m, &block);
   enum link_refused code = LINK_REFUSED_MALFORMED;
-  if (!why) {
-    why = forbidden(peer, channel, m, &block);
-    if (!why) why = exceeds(peer, block.stream, block.epoch);
-    code = LINK_REFUSED_FORBIDDEN;
-  }
+  if (!why) why = forbidden(peer, channel, m, &block, &code);
   if (why)
     send_refused(peer, channel, m, code, why, block.stream);
   else
@@ -215,15 +209,16 @@ static void note_discard(struct work *work, const struct store_discard *discard)
 }
 
 static void on_range(struct node_peer *peer, enum channel channel, const struct link_message *m) {
+  enum link_refused code = LINK_REFUSED_FORBIDDEN;
   const char *why = forbids_stream(peer, channel, m->stream);
   if (!why && (m->stream.len > STREAM_MAX || address_check(stream_node(m->stream), NULL) != 0 || m->from == 0))
     why = "the range is malformed";
   if (!why && m->type == LINK_DISCARD &&
       (m->by.len > ADDRESS_MAX || m->reason.len > 64 || !bytes_is_utf8(m->by) || !bytes_is_utf8(m->reason)))
     why = "the discard's texts are malformed";
-  if (!why) why = exceeds(peer, m->stream, m->epoch);
+  if (!why) why = names_forbid(peer, m->stream, m->epoch, &code);
   if (why) {
-    send_refused(peer, channel, m, LINK_REFUSED_FORBIDDEN, why, m->stream);
+    send_refused(peer, channel, m, code, why, m->stream);
     return;
   }
   struct inbox *inbox = inbox_of(peer->node, channel);

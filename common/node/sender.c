@@ -21,7 +21,7 @@ static struct bytes stream_key(struct stream_key *key, struct bytes stream, stru
   return bytes_of(key->bytes, key->len);
 }
 
-static bool is_shared(const struct node_peer *peer, struct bytes stream) {
+bool sender_shares(const struct node_peer *peer, struct bytes stream) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
   struct bytes origin = stream_node(stream);
   if (peer->config.role == NODE_PEER_STATION || bytes_equal(origin, bytes_text(peer->name))) return false;
@@ -38,7 +38,7 @@ struct out_stream *sender_stream(struct node_peer *peer, struct bytes name, stru
   stream->stream = bytes_of(mem_copy(name.data, name.len), name.len);
   stream->epoch = epoch;
   stream->urgent = stream_is_urgent(name);
-  stream->shared = is_shared(peer, name);
+  stream->shared = sender_shares(peer, name);
   stream->claim_from = 1;
   table_put(&peer->by_stream, bytes_of(key.bytes, key.len), stream);
   if (peer->stream_count == peer->stream_cap) {
@@ -66,6 +66,7 @@ static void list_missing(struct node_peer *peer, struct out_stream *stream) {
 }
 
 static void miss(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
+  if (!stream->shared) return;
   intervals_add(&stream->missed, from, to);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
   list_missing(peer, stream);
@@ -578,7 +579,7 @@ void sender_read_done(struct node_peer *peer, const struct work *work, const str
   channel->read_under_way = false;
   stream->reading = stream->reading_live = false;
   peer_mark(peer);
-  if (done->kind != STORE_DONE_READ || channel->held_back) return;
+  if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) return;
   for (size_t i = 0; i < done->entry_count; i++) {
     struct block block;
     if (!done->entries[i].block || block_open(&block, blob_bytes(done->entries[i].block)) != 0) continue;
@@ -765,14 +766,25 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
   if (channel->retry_us < 8 * SECOND_US) channel->retry_us *= 2;
 }
 
-void sender_refused(struct node_peer *peer, enum channel c, uint64_t number, struct bytes why) {
+/* In this session; the next asks again, since the peer's rules may have changed. */
+static void stop_sharing(struct node_peer *peer, struct out_channel *channel, struct out_stream *stream) {
+  stream->shared = false;
+  yield_live(peer, channel, stream);
+  intervals_clear(&stream->missed);
+  stream->claim_from = 1;
+  stream->claim_to = 0;
+}
+
+void sender_refused(struct node_peer *peer, enum channel c, uint64_t number, enum link_refused code, struct bytes why) {
   struct flights *flights = &peer->channels[c].flights;
   struct flight *flight = flight_from(flights, number);
   uint64_t suppressed;
-  if (flight < flights->items + flights->head + flights->count && flight->number == number && flight->stream)
+  if (flight < flights->items + flights->head + flights->count && flight->number == number && flight->stream) {
+    if (code == LINK_REFUSED_STREAM) stop_sharing(peer, &peer->channels[c], flight->stream);
     land(peer, c, flight, false);
+  }
   flights_drop_front(flights);
-  if (log_allow(&peer->limit, node_now(peer->node).mono, &suppressed))
+  if (code != LINK_REFUSED_STREAM && log_allow(&peer->limit, node_now(peer->node).mono, &suppressed))
     log_error("link", peer->principal, "a block was refused for good: " BYTES_FMT, BYTES_ARG(why));
   peer_mark(peer);
 }

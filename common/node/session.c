@@ -52,7 +52,10 @@ static void forget_candidate(struct node_peer *peer) {
   peer->candidate.waits = false;
 }
 
-void session_deinit(struct node_peer *peer) { forget_candidate(peer); }
+void session_deinit(struct node_peer *peer) {
+  forget_candidate(peer);
+  names_begin(peer, 0);
+}
 
 static void end_quietly(struct node_peer *peer) {
   if (peer->state == SESSION_UP || peer->state == SESSION_RESUMING) peer->went_down = node_now(peer->node).mono;
@@ -180,6 +183,7 @@ static void send_held(struct node_peer *peer) {
   peer->held_owed = peer->receipts_open[CHANNEL_URGENT] + peer->receipts_open[CHANNEL_TELEMETRY] > 0;
   if (peer->held_owed) return;
   if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
+  names_begin(peer, teller.count);
   peer_send(peer, CHANNEL_URGENT,
       &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});
 }
@@ -195,8 +199,12 @@ static void on_held(struct node_peer *peer, const struct link_message *m) {
     session_end(peer, "it tells of more streams than a node can have");
     return;
   }
-  struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
   peer->told++;
+  if (m->stream.len == 0 || m->stream.len > STREAM_MAX || !sender_shares(peer, m->stream)) {
+    receiver_count_refusal(peer, "it tells of a stream that is not sent to it", m->stream);
+    return;
+  }
+  struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
   stream->peer_last = m->last;
   stream->peer_run_count = m->run_count;
@@ -386,6 +394,10 @@ static void on_payload(struct node_peer *peer, const struct link_message *m) {
   if (m->payload_type < 64 && hooks->message) hooks->message(hooks->ctx, peer, m->payload_type, m->body);
 }
 
+static void on_refused(struct node_peer *peer, const struct link_message *m) {
+  sender_refused(peer, (enum channel)m->channel, m->number, (enum link_refused)m->code, m->reason);
+}
+
 static void in_session(struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m) {
   switch (m->type) {
     case LINK_HELLO: on_answer(peer, m); break;
@@ -397,7 +409,7 @@ static void in_session(struct node_peer *peer, uint64_t conn, enum channel chann
     case LINK_DISCARD: receiver_message(peer, channel, m); break;
     case LINK_ACK: sender_ack(peer, (enum channel)m->channel, m->number, m->to); break;
     case LINK_LATER: sender_later(peer, (enum channel)m->channel, m->number, m->to); break;
-    case LINK_REFUSED: sender_refused(peer, (enum channel)m->channel, m->number, m->reason); break;
+    case LINK_REFUSED: on_refused(peer, m); break;
     case LINK_PING: on_ping(peer, m); break;
     case LINK_PONG: on_pong(peer, m); break;
     case LINK_PAYLOAD: on_payload(peer, m); break;

@@ -62,6 +62,11 @@ void store_streams(struct store *store, void (*visit)(void *ctx, const struct st
   coverage_each(&store->view, describe, &(struct describing){visit, ctx});
 }
 
+void store_epochs(struct store *store, struct bytes name, void (*visit)(void *ctx, struct epoch epoch), void *ctx) {
+  const struct cover_stream *stream = table_get(&store->view.streams, name);
+  for (size_t i = 0; stream && i < stream->epoch_count; i++) visit(ctx, stream->epochs[i]->epoch);
+}
+
 void store_held(struct store *store, struct bytes stream, struct epoch epoch, struct intervals *out) {
   const struct cover *cover = coverage_find(&store->view, stream, epoch);
   if (cover) cover_held(cover, out);

@@ -119,6 +119,8 @@ struct store_stream {
 bool store_stream_get(struct store *store, struct bytes stream, struct store_stream *out);
 /* Calls visit for every (stream, epoch) held or claimed. In memory. */
 void store_streams(struct store *store, void (*visit)(void *ctx, const struct store_stream *stream), void *ctx);
+/* Calls visit for every epoch of the stream of which anything is held, claimed or discarded, rising. In memory. */
+void store_epochs(struct store *store, struct bytes stream, void (*visit)(void *ctx, struct epoch epoch), void *ctx);
 /* What is held of (stream, epoch), as ranges of stored blocks (in a filtered block the numbers between count too, so
  * this is for resuming an unfiltered stream and for display; a duplicate is decided inside by the blocks' own
  * sequences). All below the floor is included: it was held or comes too late, nobody need send it. At most 1,024

@@ -9,6 +9,7 @@
 #include "common/store/memory.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -34,8 +35,9 @@ struct pipe {
   int64_t now;
   uint64_t random;
   struct sent *sent; /* all that was ever sent, in order */
-  size_t count, next;
+  size_t count, cap, next;
   uint64_t deaf_conn; /* sends on it fail */
+  const char *denied; /* streams that begin so are not accepted at the broker */
   size_t clones, told_discards;
   uint64_t discard_from, discard_to;
   char discard_reason[32];
@@ -64,7 +66,10 @@ static bool on_send(void *ctx, uint64_t conn, struct bytes message) {
   struct end *end = ctx;
   struct pipe *p = end->pipe;
   if (conn == p->deaf_conn) return false;
-  p->sent = mem_resize(p->sent, p->count + 1, sizeof *p->sent);
+  if (p->count == p->cap) {
+    p->cap = p->cap ? p->cap * 2 : 64;
+    p->sent = mem_resize(p->sent, p->cap, sizeof *p->sent);
+  }
   struct sent *sent = &p->sent[p->count++];
   *sent = (struct sent){.side = end->side, .conn = conn};
   buffer_append(&sent->frame, message);
@@ -81,6 +86,14 @@ static void on_event(void *ctx, const char *name, struct bytes text) {
   struct end *end = ctx;
   (void)text;
   if (strcmp(name, "clone") == 0) end->pipe->clones++;
+}
+
+static bool on_accept_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  const struct end *end = ctx;
+  const char *denied = end->pipe->denied;
+  (void)peer;
+  return end->side != BROKER || !denied || stream.len < strlen(denied) ||
+         memcmp(stream.data, denied, strlen(denied)) != 0;
 }
 
 static void on_discarded(void *ctx, const struct store_discard *discards, size_t count) {
@@ -105,7 +118,12 @@ static void side_start(struct pipe *p, int n) {
   struct node_options options = {.name = n == GATEWAY ? "p/s" : "p",
       .world = &p->world,
       .store = side->store,
-      .hooks = {.ctx = &ends[n], .send = on_send, .close = on_close, .event = on_event, .discarded = on_discarded}};
+      .hooks = {.ctx = &ends[n],
+          .send = on_send,
+          .close = on_close,
+          .event = on_event,
+          .accept_stream = on_accept_stream,
+          .discarded = on_discarded}};
   side->node = node_new(&options);
   side->peer = node_peer_add(side->node, n == GATEWAY ? &broker : &station);
 }
@@ -470,6 +488,7 @@ static void make_busy(struct pipe *p) {
 
 /* Without time passing, for a station by hand does not answer pings. */
 static void commit_all(struct pipe *p) {
+  deliver(p);
   while (store_memory_pending(p->sides[BROKER].store) > 0) commit(p, BROKER);
 }
 
@@ -524,6 +543,136 @@ static void urgent_that_was_put_off_begins_again(void **state) {
   say_on(p, CONN_STRANGER, &again);
   commit_all(p);
   assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->to, fits + 3);
+}
+
+/* ---- what a peer may name ---- */
+
+static void put_range(struct pipe *p, uint8_t type, uint64_t number, const char *stream, uint64_t created) {
+  put_on(p, "station p/s", CONN_STRANGER + CHANNEL_TELEMETRY,
+      &(struct link_message){.type = type,
+          .session = 99,
+          .number = number,
+          .stream = bytes_text(stream),
+          .epoch = {created, 1},
+          .from = 1,
+          .to = 1,
+          .by = bytes_text("p/s"),
+          .reason = bytes_text("keep")});
+}
+
+static void count_epoch(void *ctx, struct epoch epoch) {
+  size_t *count = ctx;
+  (void)epoch;
+  ++*count;
+}
+
+static size_t epochs_of(struct pipe *p, const char *stream) {
+  size_t count = 0;
+  store_epochs(p->sides[BROKER].store, bytes_text(stream), count_epoch, &count);
+  return count;
+}
+
+static void of_a_stream_that_is_not_accepted_nothing_is_kept(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  p->denied = "p/s";
+  say_block(p, 1, "p/s", "p/s/g/level");
+  put_range(p, LINK_CLAIM, 2, "p/s", 1);
+  put_range(p, LINK_DISCARD, 3, "p/s", 1);
+  commit_all(p);
+  assert_int_equal(sent_since(p, 0, BROKER, LINK_REFUSED), 3);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_REFUSED)->code, LINK_REFUSED_STREAM);
+  assert_int_equal(status_of(p, BROKER).refused_blocks, 3);
+  assert_int_equal(epochs_of(p, "p/s"), 0);
+}
+
+static void a_stream_that_is_not_accepted_is_not_sent_again(void **state) {
+  struct pipe *p = *state;
+  connect_link(p);
+  p->denied = "p/s";
+  settle(p);
+  size_t mark = p->count;
+  for (int64_t i = 0; i < 5; i++) measure(p, i);
+  settle(p);
+  assert_int_equal(sent_since(p, mark, GATEWAY, LINK_BLOCK), 0); /* the heads before were refused */
+  assert_int_equal(status_of(p, GATEWAY).in_flight_bytes, 0);
+  p->denied = NULL; /* other rules: a new session */
+  disconnect_link(p);
+  connect_link(p);
+  settle(p);
+  for (int64_t i = 0; i < 5; i++) assert_int_equal(at_broker(p, i).times, 1);
+}
+
+static void epochs_of_a_stream_are_bounded(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  for (uint64_t n = 1; n <= STORE_EPOCHS_MAX; n++)
+    put_range(p, LINK_CLAIM, n, "p/s", n == STORE_EPOCHS_MAX ? 5 : 1000 + n); /* an older one is taken too */
+  commit_all(p);
+  assert_int_equal(epochs_of(p, "p/s"), STORE_EPOCHS_MAX);
+  assert_int_equal(status_of(p, BROKER).refused_blocks, 0);
+  put_range(p, LINK_CLAIM, STORE_EPOCHS_MAX + 1, "p/s", 9000);
+  put_range(p, LINK_DISCARD, STORE_EPOCHS_MAX + 2, "p/s", 9001);
+  put_range(p, LINK_CLAIM, STORE_EPOCHS_MAX + 3, "p/s", 1001); /* known */
+  commit_all(p);
+  assert_int_equal(status_of(p, BROKER).refused_blocks, 2);
+  assert_int_equal(epochs_of(p, "p/s"), STORE_EPOCHS_MAX);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->to, STORE_EPOCHS_MAX + 3);
+}
+
+static void be_neighbour(struct pipe *p, uint64_t session) {
+  put_on(p, "peer q", CONN_OTHER,
+      &(struct link_message){.type = LINK_HELLO,
+          .session = session,
+          .version_low = 1,
+          .version_high = 1,
+          .run = 4713,
+          .node = bytes_text("q")});
+  put_on(p, "peer q", CONN_OTHER, &(struct link_message){.type = LINK_HELD_END, .session = session});
+  put_on(p, "peer q", CONN_OTHER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = session});
+  deliver(p);
+}
+
+static void name_streams(struct pipe *p, uint64_t session, unsigned from, unsigned count) {
+  char stream[32];
+  for (unsigned i = 0; i < count; i++) {
+    snprintf(stream, sizeof stream, "q/s%u", from + i);
+    put_on(p, "peer q", CONN_OTHER + CHANNEL_TELEMETRY,
+        &(struct link_message){.type = LINK_CLAIM,
+            .session = session,
+            .number = i + 1,
+            .stream = bytes_text(stream),
+            .epoch = {1, 1},
+            .from = 1,
+            .to = 1});
+    if (i % 1024 == 0) commit_all(p);
+  }
+  commit_all(p);
+}
+
+/* A new session does not begin to count anew. */
+static void streams_of_a_peer_are_bounded(void **state) {
+  struct pipe *p = *state;
+  struct node_peer_config config = {.principal = "peer q", .node = "q", .role = NODE_PEER_NEIGHBOUR};
+  struct node_peer *q = node_peer_add(p->sides[BROKER].node, &config);
+  struct node_peer_status status;
+  be_neighbour(p, 77);
+  name_streams(p, 77, 0, NODE_NAMES_MAX - 10);
+  be_neighbour(p, 78);
+  name_streams(p, 78, NODE_NAMES_MAX, 20);
+  node_peer_status(p->sides[BROKER].node, q, &status);
+  assert_int_equal(status.refused_blocks, 10);
+}
+
+static void held_of_a_stream_that_is_not_sent_is_passed_over(void **state) {
+  struct pipe *p = *state;
+  greet_as(p, "p/s");
+  say_on(p, CONN_STRANGER,
+      &(struct link_message){
+          .type = LINK_HELD, .session = 99, .stream = bytes_text("p/other"), .epoch = {1, 1}, .number = 1});
+  say_on(p, CONN_STRANGER, &(struct link_message){.type = LINK_HELD_END, .session = 99, .number = 1});
+  assert_true(status_of(p, BROKER).up);
+  assert_int_equal(status_of(p, BROKER).refused_blocks, 1);
 }
 
 static void another_name_is_refused(void **state) {
@@ -659,6 +808,11 @@ int main(void) {
       NODE_TEST(after_later_nothing_is_taken_until_it_begins_again),
       NODE_TEST(a_flood_does_not_put_off_what_another_sent),
       NODE_TEST(urgent_that_was_put_off_begins_again),
+      NODE_TEST(of_a_stream_that_is_not_accepted_nothing_is_kept),
+      NODE_TEST(a_stream_that_is_not_accepted_is_not_sent_again),
+      NODE_TEST(epochs_of_a_stream_are_bounded),
+      NODE_TEST(streams_of_a_peer_are_bounded),
+      NODE_TEST(held_of_a_stream_that_is_not_sent_is_passed_over),
       NODE_TEST(a_clone_is_refused_while_the_old_one_answers),
       NODE_TEST(the_newcomer_is_taken_when_the_old_one_is_silent),
       NODE_TEST(the_newcomer_is_taken_when_the_old_connection_is_gone),
