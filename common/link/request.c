@@ -22,32 +22,24 @@ enum field {
 };
 
 static const struct layout {
-  const char *name;
   enum field fields[6];
 } layouts[REQUEST_TYPES_END - REQUEST_HELLO] = {
-    {"hello", {VERSION, CLOCK, PROGRAM}},
-    {"welcome", {VERSION, CLOCK, NODE, NAME}},
-    {"ping", {TOKEN, CLOCK}},
-    {"pong", {TOKEN, CLOCK}},
-    {"request", {ID, WINDOW, JSON}},
-    {"command", {ID, WINDOW, COMMAND}},
-    {"reply", {ID, LAST, JSON}},
-    {"records", {ID, LANE, POSITION, BLOCK}},
-    {"credit", {ID, WINDOW}},
-    {"ack", {ID, LANE, POSITION, WITHIN}},
-    {"cancel", {ID}},
+    [REQUEST_HELLO - REQUEST_HELLO] = {{VERSION, CLOCK, PROGRAM}},
+    [REQUEST_WELCOME - REQUEST_HELLO] = {{VERSION, CLOCK, NODE, NAME}},
+    [REQUEST_PING - REQUEST_HELLO] = {{TOKEN, CLOCK}},
+    [REQUEST_PONG - REQUEST_HELLO] = {{TOKEN, CLOCK}},
+    [REQUEST_REQUEST - REQUEST_HELLO] = {{ID, WINDOW, JSON}},
+    [REQUEST_COMMAND - REQUEST_HELLO] = {{ID, WINDOW, COMMAND}},
+    [REQUEST_REPLY - REQUEST_HELLO] = {{ID, LAST, JSON}},
+    [REQUEST_RECORDS - REQUEST_HELLO] = {{ID, LANE, POSITION, BLOCK}},
+    [REQUEST_CREDIT - REQUEST_HELLO] = {{ID, WINDOW}},
+    [REQUEST_ACK - REQUEST_HELLO] = {{ID, LANE, POSITION, WITHIN}},
+    [REQUEST_CANCEL - REQUEST_HELLO] = {{ID}},
 };
 
 static const struct layout *layout_of(unsigned type) {
   return type >= REQUEST_HELLO && type < REQUEST_TYPES_END ? &layouts[type - REQUEST_HELLO] : NULL;
 }
-
-const char *request_type_name(enum request_type type) {
-  const struct layout *layout = layout_of(type);
-  return layout ? layout->name : "unknown";
-}
-
-bool request_is(struct bytes frame) { return frame.len && frame.data[0] >= REQUEST_HELLO; }
 
 static size_t field_limit(enum field field) {
   switch (field) {

@@ -75,13 +75,10 @@ struct request_message {
   struct bytes body;    /* JSON, command or block: a view of the frame */
 };
 
-/* Whether a frame belongs to this protocol (by its first byte). */
-bool request_is(struct bytes frame);
 /* Appends the frame. The sizes of the fields are the caller's promise: REQUEST_MALFORMED where one is too large, then
  * nothing is appended. */
 int request_write(struct buffer *out, const struct request_message *message);
 /* Reads one frame; the views point into it. REQUEST_MALFORMED: unknown type, a field cut off, out of range, or
  * something left over. */
 int request_read(struct request_message *message, struct bytes frame);
-const char *request_type_name(enum request_type type);
 #endif

@@ -28,8 +28,6 @@ int pattern_new(struct pattern **out, struct bytes text, const char **why); /* P
 struct pattern *pattern_free(struct pattern *pattern);
 bool pattern_matches(const struct pattern *pattern, struct bytes address); /* no allocation */
 struct bytes pattern_text(const struct pattern *pattern);
-/* Whether some address could match both. */
-bool pattern_meets(const struct pattern *a, const struct pattern *b);
 
 /* Several patterns as one: matches where any does. */
 struct patterns {

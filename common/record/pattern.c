@@ -81,17 +81,6 @@ bool pattern_matches(const struct pattern *pattern, struct bytes address) {
   return !more;
 }
 
-bool pattern_meets(const struct pattern *a, const struct pattern *b) {
-  for (size_t i = 0;; i++) {
-    bool a_ends = i >= a->count, b_ends = i >= b->count;
-    if (!a_ends && a->segments[i].kind == SEGMENT_REST) return true;
-    if (!b_ends && b->segments[i].kind == SEGMENT_REST) return true;
-    if (a_ends || b_ends) return a_ends && b_ends;
-    bool exact = a->segments[i].kind == SEGMENT_EXACT && b->segments[i].kind == SEGMENT_EXACT;
-    if (exact && !bytes_equal(a->segments[i].text, b->segments[i].text)) return false;
-  }
-}
-
 int patterns_add(struct patterns *set, struct bytes text, const char **why) {
   struct pattern *pattern;
   int result = pattern_new(&pattern, text, why);

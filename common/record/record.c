@@ -34,24 +34,6 @@ void epoch_put_text(struct buffer *out, struct epoch epoch) {
   buffer_printf(out, "%016llx%016llx", (unsigned long long)epoch.created, (unsigned long long)epoch.random);
 }
 
-static int hex_digit(uint8_t c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
-int epoch_parse(struct bytes text, struct epoch *epoch) {
-  uint64_t halves[2] = {0, 0};
-  if (text.len != 32) return VALUE_BAD;
-  for (size_t i = 0; i < 32; i++) {
-    int digit = hex_digit(text.data[i]);
-    if (digit < 0) return VALUE_BAD;
-    halves[i / 16] = halves[i / 16] << 4 | (uint64_t)digit;
-  }
-  *epoch = (struct epoch){halves[0], halves[1]};
-  return 0;
-}
-
 static void put_member(struct buffer *out, const char *head, struct bytes text) {
   buffer_append(out, bytes_text(head));
   json_put_text(out, text);

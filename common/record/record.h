@@ -38,7 +38,6 @@ static inline int epoch_compare(struct epoch a, struct epoch b) {
   return a.random == b.random ? 0 : a.random < b.random ? -1 : 1;
 }
 void epoch_put_text(struct buffer *out, struct epoch epoch); /* 32 hexadecimal digits: created, random */
-int epoch_parse(struct bytes text, struct epoch *epoch);     /* VALUE_BAD */
 
 struct record {
   enum record_kind kind;

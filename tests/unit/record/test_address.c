@@ -98,17 +98,13 @@ static void patterns_agree_with_the_reference(void **state) {
   unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : 20261124;
   printf("seed %u\n", seed);
   for (int i = 0; i < 20000; i++) {
-    char p[64], q[64], a[64];
-    struct pattern *pattern, *other;
+    char p[64], a[64];
+    struct pattern *pattern;
     random_path(p, &seed, true);
-    random_path(q, &seed, true);
     random_path(a, &seed, false);
     assert_int_equal(pattern_new(&pattern, bytes_text(p), NULL), 0);
-    assert_int_equal(pattern_new(&other, bytes_text(q), NULL), 0);
     assert_int_equal(pattern_matches(pattern, bytes_text(a)), reference(p, a));
-    if (reference(p, a) && reference(q, a)) assert_true(pattern_meets(pattern, other));
     pattern_free(pattern);
-    pattern_free(other);
   }
 }
 
