@@ -80,6 +80,7 @@ struct flight {
   uint64_t from, to;
   size_t bytes;
   uint32_t records;
+  bool live;
   int64_t sent;
 };
 struct flights {

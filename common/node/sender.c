@@ -625,6 +625,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
           .from = out->from,
           .to = out->to,
           .bytes = out->block->len,
+          .live = out->lane == LANE_LIVE,
           .records = out->records});
   if (out->lane == LANE_LIVE && out->to > stream->top) stream->top = out->to;
   peer->figures.sent_records[out->lane] += out->records;
@@ -757,6 +758,8 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
   for (struct flight *flight = flight_from(flights, from); flight < end && flight->number <= to; flight++) {
     if (!flight->stream) continue;
     if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) miss(peer, flight->stream, flight->from, flight->to);
+    /* nothing that was sent after it was stored, so it may go live again */
+    if (flight->live && flight->stream->top >= flight->from) flight->stream->top = flight->from - 1;
     land(peer, c, flight, false);
   }
   flights_drop_front(flights);

@@ -96,6 +96,11 @@ static bool on_accept_stream(void *ctx, struct node_peer *peer, struct bytes str
          memcmp(stream.data, denied, strlen(denied)) != 0;
 }
 
+static bool on_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  (void)ctx, (void)peer, (void)stream;
+  return true;
+}
+
 static void on_discarded(void *ctx, const struct store_discard *discards, size_t count) {
   struct end *end = ctx;
   struct pipe *p = end->pipe;
@@ -123,6 +128,7 @@ static void side_start(struct pipe *p, int n) {
           .close = on_close,
           .event = on_event,
           .accept_stream = on_accept_stream,
+          .share_stream = on_share_stream,
           .discarded = on_discarded}};
   side->node = node_new(&options);
   side->peer = node_peer_add(side->node, n == GATEWAY ? &broker : &station);
@@ -664,6 +670,101 @@ static void streams_of_a_peer_are_bounded(void **state) {
   assert_int_equal(status.refused_blocks, 10);
 }
 
+/* ---- order at a relay ---- */
+
+static void put_sequence(struct pipe *p, uint64_t number, enum lane lane, uint64_t sequence) {
+  struct blob *blob = draft(p, "p/s", "p/s/g/level", (int64_t)sequence, 4711);
+  block_number(blob, (struct epoch){1, 1}, sequence);
+  say_on(p, CONN_STRANGER + CHANNEL_TELEMETRY,
+      &(struct link_message){.type = LINK_BLOCK,
+          .session = 99,
+          .number = number,
+          .lane = (uint8_t)lane,
+          .from = sequence,
+          .to = sequence,
+          .body = blob_bytes(blob)});
+  blob_unref(blob);
+  commit_all(p);
+}
+
+/* q, which has 1 and `newest` of the station's stream. */
+static void q_that_has(struct pipe *p, uint64_t newest) {
+  struct node_peer_config config = {.principal = "peer q", .node = "q", .role = NODE_PEER_NEIGHBOUR};
+  node_peer_add(p->sides[BROKER].node, &config);
+  put_on(p, "peer q", CONN_OTHER,
+      &(struct link_message){.type = LINK_HELLO,
+          .session = 77,
+          .version_low = 1,
+          .version_high = 1,
+          .run = 4713,
+          .node = bytes_text("q")});
+  put_on(p, "peer q", CONN_OTHER,
+      &(struct link_message){.type = LINK_HELD,
+          .session = 77,
+          .stream = bytes_text("p/s"),
+          .epoch = {1, 1},
+          .last = newest,
+          .range_count = newest > 1 ? 2 : 1,
+          .ranges = {{1, 1}, {newest, newest}},
+          .number = 1});
+  put_on(p, "peer q", CONN_OTHER, &(struct link_message){.type = LINK_HELD_END, .session = 77, .number = 1});
+  put_on(p, "peer q", CONN_OTHER + CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = 77});
+  deliver(p);
+}
+
+/* Sequences of p/s that q was sent in this lane, in order, as digits: 23. */
+static unsigned sent_to_q(const struct pipe *p, enum lane lane) {
+  unsigned digits = 0;
+  for (size_t i = 0; i < p->count; i++) {
+    const struct link_message *m = &p->sent[i].m;
+    struct block block;
+    if (p->sent[i].conn != CONN_OTHER + CHANNEL_TELEMETRY || m->type != LINK_BLOCK || m->lane != lane) continue;
+    assert_int_equal(block_open(&block, m->body), 0);
+    if (bytes_equal(block.stream, bytes_text("p/s"))) digits = digits * 10 + (unsigned)block.first;
+  }
+  return digits;
+}
+
+static void look(struct pipe *p) {
+  for (int i = 0; i < 4; i++) {
+    pass(p, 60 * MILLISECOND_US);
+    store_memory_run(p->sides[BROKER].store, 100);
+  }
+}
+
+static void backfill_waits_for_what_the_relay_misses_below(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  put_sequence(p, 1, LANE_LIVE, 1);
+  put_sequence(p, 2, LANE_LIVE, 3);
+  put_sequence(p, 3, LANE_LIVE, 4);
+  q_that_has(p, 4);
+  look(p);
+  assert_int_equal(sent_to_q(p, LANE_BACKFILL), 0);
+  put_sequence(p, 4, LANE_BACKFILL, 2);
+  look(p);
+  assert_int_equal(sent_to_q(p, LANE_BACKFILL), 23);
+  assert_int_equal(sent_to_q(p, LANE_LIVE), 0);
+}
+
+static void what_was_put_off_goes_live_again_at_a_relay(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  put_sequence(p, 1, LANE_LIVE, 1);
+  q_that_has(p, 1);
+  put_sequence(p, 2, LANE_LIVE, 3);
+  assert_int_equal(sent_to_q(p, LANE_LIVE), 3);
+  uint64_t number = last_to(p, CONN_OTHER + CHANNEL_TELEMETRY, LINK_BLOCK)->number;
+  put_on(p, "peer q", CONN_OTHER,
+      &(struct link_message){
+          .type = LINK_LATER, .session = 77, .channel = CHANNEL_TELEMETRY, .number = 1, .to = number});
+  for (int i = 0; i < 5; i++) look(p);
+  assert_int_equal(sent_to_q(p, LANE_LIVE), 33);
+  put_sequence(p, 3, LANE_BACKFILL, 2);
+  look(p);
+  assert_int_equal(sent_to_q(p, LANE_BACKFILL), 2);
+}
+
 static void held_of_a_stream_that_is_not_sent_is_passed_over(void **state) {
   struct pipe *p = *state;
   greet_as(p, "p/s");
@@ -813,6 +914,8 @@ int main(void) {
       NODE_TEST(epochs_of_a_stream_are_bounded),
       NODE_TEST(streams_of_a_peer_are_bounded),
       NODE_TEST(held_of_a_stream_that_is_not_sent_is_passed_over),
+      NODE_TEST(backfill_waits_for_what_the_relay_misses_below),
+      NODE_TEST(what_was_put_off_goes_live_again_at_a_relay),
       NODE_TEST(a_clone_is_refused_while_the_old_one_answers),
       NODE_TEST(the_newcomer_is_taken_when_the_old_one_is_silent),
       NODE_TEST(the_newcomer_is_taken_when_the_old_connection_is_gone),
