@@ -4,12 +4,12 @@
  * A province's broker: store, node, network and everything above them, put together. One thread, that of broker_run,
  * does all of it; the store has its own. Nothing here decides: see links, orders, subscribers, catalogue.
  */
-#include "broker/catalogue.h"
+#include "common/door/catalogue.h"
 #include "broker/checkpoint.h"
 #include "broker/links.h"
 #include "broker/orders.h"
-#include "broker/readers.h"
-#include "broker/subscribers.h"
+#include "common/door/answers.h"
+#include "common/door/subscribers.h"
 #include "common/base/log.h"
 #include "common/daemon/daemon.h"
 
@@ -24,6 +24,7 @@ struct broker {
   struct catalogue catalogue;
   struct checkpoint checkpoint;
   struct readers readers;
+  struct answers answers;
   struct subscribers *subscribers;
   struct orders *orders;
   struct requests *requests;

@@ -168,7 +168,7 @@ static const struct check_operators *orders_operators(void *ctx) {
   return &operators;
 }
 
-static const struct point *orders_point(void *ctx, struct bytes address) {
+static const struct catalogue_point *orders_point(void *ctx, struct bytes address) {
   return catalogue_find(&((struct broker *)ctx)->catalogue, address);
 }
 
@@ -189,23 +189,6 @@ static enum requests_send session_send(void *ctx, uint64_t conn, struct bytes me
 }
 
 static void close_session(void *ctx, uint64_t conn) { net_close(((struct broker *)ctx)->daemon.net, conn); }
-
-/* ["address","unit"] of the points that have one. */
-static bool put_units(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address),
-    void *wanted_ctx, struct buffer *out) {
-  const struct catalogue *catalogue = &((struct broker *)ctx)->catalogue;
-  size_t begin = out->len;
-  for (; *cursor < catalogue->count && out->len - begin < room; ++*cursor) {
-    const struct point *point = catalogue->points[*cursor];
-    if (!point->unit || !wanted(wanted_ctx, point->address)) continue;
-    buffer_printf(out, out->len > begin ? ",[" : "[");
-    json_put_text(out, point->address);
-    buffer_append(out, bytes_text(","));
-    json_put_text(out, point_unit(point));
-    buffer_append(out, bytes_text("]"));
-  }
-  return *cursor < catalogue->count;
-}
 
 /* ---- events of the network ---- */
 
@@ -277,9 +260,10 @@ void broker_make_orders(struct broker *broker) {
 
 void broker_make_requests(struct broker *broker) {
   struct subscribers_options followed = {
-      broker->node, broker->daemon.store, &broker->errands, &broker->readers, put_units, broker};
+      broker->node, broker->daemon.store, &broker->errands, &broker->readers, answers_units, &broker->catalogue};
   struct requests_hooks hooks = {
       broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
+  broker->answers = (struct answers){&broker->catalogue, broker->node, broker->daemon.store, &broker->readers};
   broker->subscribers = subscribers_new(&followed);
   broker->requests = requests_new(broker->config->node, broker->daemon.world, &hooks);
 }

@@ -6,8 +6,8 @@
  * at a time, and at its end the noted positions under the key "at". A crash in between leaves newer pieces beside older
  * positions, which is harmless: applying a record twice changes nothing.
  */
-#include "broker/catalogue.h"
-#include "broker/errands.h"
+#include "common/door/catalogue.h"
+#include "common/door/errands.h"
 
 #define CHECKPOINT_EVERY_US (60 * SECOND_US)
 enum { CHECKPOINT_LOG_BYTES = 16 * 1024 * 1024 }; /* of blocks since the last round: bounds what a start replays */

@@ -20,9 +20,9 @@
  * back when its session comes up or it reports of a command that memory does not hold. So the start reads the open ones
  * only, however long the history is.
  */
-#include "broker/catalogue.h"
-#include "broker/errands.h"
-#include "broker/requests.h"
+#include "common/door/catalogue.h"
+#include "common/door/errands.h"
+#include "common/door/requests.h"
 #include "common/command/ledger.h"
 #include "common/command/settle.h"
 
@@ -49,7 +49,7 @@ struct orders_hooks {
   bool (*station)(void *ctx, struct bytes address, struct order_station *out);
   bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body); /* node_message */
   const struct check_operators *(*operators)(void *ctx);
-  const struct point *(*point)(void *ctx, struct bytes address);
+  const struct catalogue_point *(*point)(void *ctx, struct bytes address);
 };
 
 struct orders;

@@ -54,7 +54,7 @@ static bool check_province(const struct orders *orders, const struct command *co
 
 static bool check_point(
     struct orders *orders, const struct command *command, int64_t *confirm_us, struct refusal *refusal) {
-  const struct point *point = orders->hooks.point(orders->hooks.ctx, command->address);
+  const struct catalogue_point *point = orders->hooks.point(orders->hooks.ctx, command->address);
   bool known = point && point->descriptor;
   struct control control;
   control_init(&control, VALUE_NONE, BYTES_NULL);

@@ -13,7 +13,7 @@
  *     name the station only.
  *   - Of what a neighbour sends we take what `accept` matches, never a stream of our own province.
  */
-#include "broker/selection.h"
+#include "common/door/selection.h"
 
 struct peer_rules {
   const char *node;       /* this province; not owned */

@@ -5,7 +5,7 @@
  * Made anew at every reload. Names: "station chongqing/cuntan", "peer hubei", "operator duty".
  */
 #include "broker/config.h"
-#include "broker/requests.h"
+#include "common/door/requests.h"
 #include "common/base/table.h"
 
 enum principal_kind { PRINCIPAL_STATION, PRINCIPAL_PEER, PRINCIPAL_OPERATOR };

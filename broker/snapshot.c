@@ -12,7 +12,7 @@ void snapshot_end(struct snapshot *snapshot) {
   *snapshot = (struct snapshot){0};
 }
 
-static bool is_shared(const struct peer_rules *rules, const struct point *point) {
+static bool is_shared(const struct peer_rules *rules, const struct catalogue_point *point) {
   return address_below(point->address, bytes_text(rules->node)) && patterns_match(&rules->share, point->address) &&
          (!point->has_last || peer_shares_stream(rules, bytes_text(point->stream)));
 }
@@ -25,7 +25,7 @@ static void fill(struct snapshot *snapshot, const struct catalogue *catalogue, c
   catalogue_put_head(piece);
   size_t empty = piece->len;
   for (; snapshot->next < end; snapshot->next++) {
-    const struct point *point = catalogue->points[snapshot->next];
+    const struct catalogue_point *point = catalogue->points[snapshot->next];
     if (!is_shared(rules, point)) continue;
     bool fits = catalogue_put_point(piece, point, piece->len == empty ? SNAPSHOT_ONE_MAX : SNAPSHOT_BYTES);
     if (!fits && piece->len > empty) break; /* the next piece begins with it */

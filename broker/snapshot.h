@@ -12,7 +12,7 @@
  *   TAKEN  empty; answers a PIECE, on the urgent channel
  *   ASK    empty: begin anew (the neighbour's accept rules changed)
  */
-#include "broker/catalogue.h"
+#include "common/door/catalogue.h"
 #include "broker/peers.h"
 #include "common/base/world.h"
 

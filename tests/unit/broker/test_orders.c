@@ -36,7 +36,7 @@ struct scene {
   struct public_key station_public;
   struct epoch epoch;
   bool up;
-  struct point point;
+  struct catalogue_point point;
   struct buffer said, sent; /* since the last line of the story */
   struct buffer command_bytes;
   char id[16]; /* of the next command */
@@ -91,7 +91,7 @@ static const struct check_operators *hook_operators(void *ctx) {
   (void)ctx;
   return &scene.operators;
 }
-static const struct point *hook_point(void *ctx, struct bytes address) {
+static const struct catalogue_point *hook_point(void *ctx, struct bytes address) {
   (void)ctx;
   return bytes_equal(address, bytes_text(POINT)) ? &scene.point : NULL;
 }
@@ -187,7 +187,7 @@ static void begin_scene(void) {
   scene.operators = (struct check_operators){scene.rows, 1};
   scene.who = (struct requester){"duty", &scene.read};
   identity_public(scene.station_key, &scene.station_public);
-  scene.point = (struct point){.address = bytes_text(POINT), .descriptor = (char *)(uintptr_t)descriptor};
+  scene.point = (struct catalogue_point){.address = bytes_text(POINT), .descriptor = (char *)(uintptr_t)descriptor};
   begin_process();
 }
 

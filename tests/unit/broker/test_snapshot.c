@@ -118,7 +118,7 @@ static void test_the_newer_value_stays(void **state) {
   begin("#", "#");
   put(&there, "chongqing/cuntan", "chongqing/cuntan/gauge-0/level", RECORD_READING, "newer", 3);
   pass_all();
-  const struct point *point = catalogue_find(&there, bytes_text("chongqing/cuntan/gauge-0/level"));
+  const struct catalogue_point *point = catalogue_find(&there, bytes_text("chongqing/cuntan/gauge-0/level"));
   assert_true(bytes_equal(point->value.bytes, bytes_text("newer")));
   assert_string_equal(point->unit, "m");
   finish();

@@ -1,5 +1,5 @@
 /* Sessions of operators: the greeting, windows, what waits for a full socket, who is dropped. */
-#include "broker/requests.h"
+#include "common/door/requests.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

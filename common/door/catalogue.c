@@ -1,4 +1,4 @@
-#include "broker/catalogue.h"
+#include "common/door/catalogue.h"
 #include "common/base/mem.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static void value_keep(struct value *to, const struct value *from) {
   if (value_is_owned(from)) to->bytes.data = mem_copy(from->bytes.data, from->bytes.len);
 }
 
-static void point_free(struct point *point) {
+static void point_free(struct catalogue_point *point) {
   value_drop(&point->value);
   free(point->descriptor);
   free(point->unit);
@@ -50,11 +50,11 @@ void catalogue_deinit(struct catalogue *catalogue) {
   catalogue_init(catalogue);
 }
 
-const struct point *catalogue_find(const struct catalogue *catalogue, struct bytes address) {
+const struct catalogue_point *catalogue_find(const struct catalogue *catalogue, struct bytes address) {
   return table_get(&catalogue->by_address, address);
 }
 
-struct bytes point_unit(const struct point *point) {
+struct bytes point_unit(const struct catalogue_point *point) {
   return point && point->unit ? bytes_text(point->unit) : BYTES_NULL;
 }
 
@@ -73,8 +73,8 @@ static void mark_dirty(struct catalogue *catalogue, size_t index) {
   catalogue->any_dirty = true;
 }
 
-static struct point *point_get(struct catalogue *catalogue, struct bytes address) {
-  struct point *point = table_get(&catalogue->by_address, address);
+static struct catalogue_point *point_get(struct catalogue *catalogue, struct bytes address) {
+  struct catalogue_point *point = table_get(&catalogue->by_address, address);
   if (point) return point;
   if (catalogue->count >= CATALOGUE_POINTS_MAX) {
     catalogue->left_out++;
@@ -107,7 +107,7 @@ static char *member_text(const json_t *object, const char *name) {
 
 /* Reads what is asked often out of a descriptor; the rest stays in its text. A descriptor that is no object says
  * nothing. */
-static void describe(struct point *point, struct bytes text) {
+static void describe(struct catalogue_point *point, struct bytes text) {
   json_t *object = json_loadb((const char *)text.data, text.len, 0, NULL);
   free(point->descriptor);
   free(point->unit);
@@ -119,7 +119,7 @@ static void describe(struct point *point, struct bytes text) {
   json_decref(object);
 }
 
-static bool take_descriptor(struct point *point, const struct record *record, const struct rank *rank) {
+static bool take_descriptor(struct catalogue_point *point, const struct record *record, const struct rank *rank) {
   if (record->value.type != VALUE_TEXT) return false;
   if (point->descriptor && rank_compare(rank, &point->described) <= 0) return false;
   point->described = *rank;
@@ -127,7 +127,7 @@ static bool take_descriptor(struct point *point, const struct record *record, co
   return true;
 }
 
-static bool take_last(struct catalogue *catalogue, struct point *point, const struct record *record,
+static bool take_last(struct catalogue *catalogue, struct catalogue_point *point, const struct record *record,
     const struct rank *rank, struct bytes stream, enum lane lane) {
   if (point->has_last && rank_compare(rank, &point->rank) <= 0) return false;
   if (!point->stream || !bytes_equal(bytes_text(point->stream), stream)) point->stream = intern(catalogue, stream);
@@ -143,8 +143,8 @@ static bool take_last(struct catalogue *catalogue, struct point *point, const st
   return true;
 }
 
-static void take(struct catalogue *catalogue, struct point *point, const struct record *record, struct bytes stream,
-    struct epoch epoch, enum lane lane) {
+static void take(struct catalogue *catalogue, struct catalogue_point *point, const struct record *record,
+    struct bytes stream, struct epoch epoch, enum lane lane) {
   struct rank rank = rank_of(record, epoch);
   bool changed = record->kind == RECORD_DESCRIPTOR ? take_descriptor(point, record, &rank)
                                                    : take_last(catalogue, point, record, &rank, stream, lane);
@@ -158,7 +158,7 @@ static bool is_taken(enum record_kind kind) {
 
 void catalogue_take(
     struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane) {
-  struct point *point = is_taken(record->kind) ? point_get(catalogue, record->address) : NULL;
+  struct catalogue_point *point = is_taken(record->kind) ? point_get(catalogue, record->address) : NULL;
   if (point) take(catalogue, point, record, stream, epoch, lane);
 }
 
@@ -166,11 +166,11 @@ void catalogue_take(
  * is searched for. */
 struct guess {
   const struct bytes *addresses;
-  struct point **points;
+  struct catalogue_point **points;
   size_t count, next;
 };
 
-static struct point *guess_point(struct catalogue *catalogue, struct guess *guess, struct bytes address) {
+static struct catalogue_point *guess_point(struct catalogue *catalogue, struct guess *guess, struct bytes address) {
   size_t at = guess->next < guess->count ? guess->next : 0;
   if (guess->addresses[at].data != address.data)
     for (at = 0; at < guess->count && guess->addresses[at].data != address.data;) at++;
@@ -189,7 +189,7 @@ void catalogue_apply(struct catalogue *catalogue, const struct block *block, enu
   guess.points = mem_alloc((guess.count + 1) * sizeof *guess.points);
   while (guess.count && block_reader_next(reader, &record) == 0) {
     if (!is_taken(record.kind)) continue;
-    struct point *point = guess_point(catalogue, &guess, record.address);
+    struct catalogue_point *point = guess_point(catalogue, &guess, record.address);
     if (point) take(catalogue, point, &record, block->stream, block->epoch, lane);
   }
   free(guess.points);
@@ -198,7 +198,7 @@ void catalogue_apply(struct catalogue *catalogue, const struct block *block, enu
 
 /* ---- showing ---- */
 
-static void point_record(const struct point *point, struct record *record) {
+static void point_record(const struct catalogue_point *point, struct record *record) {
   *record = (struct record){.kind = (enum record_kind)point->kind,
       .quality = (enum record_quality)point->quality,
       .reason = (enum record_reason)point->reason,
@@ -209,14 +209,14 @@ static void point_record(const struct point *point, struct record *record) {
       .value = point->value};
 }
 
-void point_put_json(struct buffer *out, const struct point *point) {
+void point_put_json(struct buffer *out, const struct catalogue_point *point) {
   struct record record;
   point_record(point, &record);
   record_put_json(
       out, &record, point_unit(point), bytes_text(point->stream), point->rank.epoch, (enum lane)point->lane);
 }
 
-void point_put_description(struct buffer *out, const struct point *point) {
+void point_put_description(struct buffer *out, const struct catalogue_point *point) {
   json_t *object = point->descriptor ? json_loads(point->descriptor, 0, NULL) : NULL;
   json_t *row = json_object();
   json_object_set_new(row, "address", json_stringn((const char *)point->address.data, point->address.len));
@@ -251,7 +251,7 @@ static void rank_read(struct reader *r, struct rank *rank) {
   rank->sequence = reader_varint(r);
 }
 
-static void point_write(struct writer *w, const struct point *point) {
+static void point_write(struct writer *w, const struct catalogue_point *point) {
   writer_sized(w, point->address);
   writer_u8(w, (uint8_t)((point->descriptor ? HAS_DESCRIPTOR : 0) | (point->has_last ? HAS_LAST : 0)));
   if (point->descriptor) {
@@ -310,7 +310,7 @@ void catalogue_encode(const struct catalogue *catalogue, size_t piece,
 
 void catalogue_put_head(struct buffer *out) { buffer_append(out, bytes_of((uint8_t[]){PIECE_VERSION}, 1)); }
 
-bool catalogue_put_point(struct buffer *out, const struct point *point, size_t most) {
+bool catalogue_put_point(struct buffer *out, const struct catalogue_point *point, size_t most) {
   struct buffer one = BUFFER_NULL;
   struct writer w;
   writer_init(&w, &one, most > out->len ? most - out->len : 0);
@@ -326,7 +326,7 @@ struct merge {
   void *ctx;
 };
 
-static struct point *merge_point(const struct merge *merge, struct bytes address, struct bytes stream) {
+static struct catalogue_point *merge_point(const struct merge *merge, struct bytes address, struct bytes stream) {
   if (merge->admits && !merge->admits(merge->ctx, address, stream)) return NULL;
   return point_get(merge->catalogue, address);
 }
@@ -335,7 +335,7 @@ static void decode_descriptor(struct reader *r, struct bytes address, const stru
   struct rank rank;
   rank_read(r, &rank);
   struct record record = {.kind = RECORD_DESCRIPTOR, .value = {.type = VALUE_TEXT, .bytes = reader_sized(r)}};
-  struct point *point = r->failed ? NULL : merge_point(merge, address, BYTES_NULL);
+  struct catalogue_point *point = r->failed ? NULL : merge_point(merge, address, BYTES_NULL);
   if (point && take_descriptor(point, &record, &rank) && merge->admits) mark_dirty(merge->catalogue, point->index);
 }
 
@@ -353,7 +353,7 @@ static void decode_last(struct reader *r, struct bytes address, const struct mer
   value_read(r, &record.value);
   if (!is_taken(record.kind) || record.quality > QUALITY_BAD || record.reason >= REASON_REASONS || lane >= LANES)
     reader_fail(r);
-  struct point *point = r->failed ? NULL : merge_point(merge, address, stream);
+  struct catalogue_point *point = r->failed ? NULL : merge_point(merge, address, stream);
   bool taken = point && take_last(merge->catalogue, point, &record, &rank, stream, (enum lane)lane);
   if (taken && merge->admits) mark_dirty(merge->catalogue, point->index); /* not out of a checkpoint */
 }

@@ -1,5 +1,5 @@
 /* The last value's order, descriptors, and the checkpoint: the same records in any order give the same catalogue. */
-#include "broker/catalogue.h"
+#include "common/door/catalogue.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static void assert_wins(
     catalogue_init(&catalogue);
     catalogue_take(&catalogue, order ? &winner : &loser, stream, order ? winner_epoch : loser_epoch, LANE_LIVE);
     catalogue_take(&catalogue, order ? &loser : &winner, stream, order ? loser_epoch : winner_epoch, LANE_LIVE);
-    const struct point *point = catalogue_find(&catalogue, level);
+    const struct catalogue_point *point = catalogue_find(&catalogue, level);
     assert_non_null(point);
     assert_true(point->value.number == winner.value.number);
     catalogue_deinit(&catalogue);
@@ -67,7 +67,7 @@ static void test_descriptor(void **state) {
   struct record value = reading(10, 10, 2, 178.52);
   catalogue_take(&catalogue, &record, stream, (struct epoch){1, 1}, LANE_LIVE);
   catalogue_take(&catalogue, &value, stream, (struct epoch){1, 1}, LANE_LIVE);
-  const struct point *point = catalogue_find(&catalogue, level);
+  const struct catalogue_point *point = catalogue_find(&catalogue, level);
   assert_int_equal(point->type, VALUE_NUMBER);
   assert_true(point->writable);
   assert_true(bytes_equal(point_unit(point), bytes_text("m")));
@@ -107,7 +107,7 @@ static struct record random_record(int i) {
 
 static void describe_all(const struct catalogue *catalogue, struct buffer *out) {
   for (int i = 0; i < ADDRESSES; i++) {
-    const struct point *point = catalogue_find(catalogue, bytes_text(addresses[i]));
+    const struct catalogue_point *point = catalogue_find(catalogue, bytes_text(addresses[i]));
     if (!point) continue;
     point_put_description(out, point);
     if (point->has_last) point_put_json(out, point);

@@ -1,4 +1,4 @@
-#include "broker/readers.h"
+#include "common/door/readers.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-#ifndef RIVERBUS_BROKER_SELECTION_H
-#define RIVERBUS_BROKER_SELECTION_H
+#ifndef RIVERBUS_COMMON_DOOR_SELECTION_H
+#define RIVERBUS_COMMON_DOOR_SELECTION_H
 /*
  * What some patterns select of a stream, decided without opening its blocks where that is possible: all addresses of a
  * stream lie below its node, so a pattern may take everything of it, or nothing. Pure.

@@ -1,5 +1,5 @@
-#include "broker/subscribers.h"
-#include "broker/selection.h"
+#include "common/door/subscribers.h"
+#include "common/door/selection.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
 

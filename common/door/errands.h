@@ -1,5 +1,5 @@
-#ifndef RIVERBUS_BROKER_ERRANDS_H
-#define RIVERBUS_BROKER_ERRANDS_H
+#ifndef RIVERBUS_COMMON_DOOR_ERRANDS_H
+#define RIVERBUS_COMMON_DOOR_ERRANDS_H
 /*
  * What is asked of the store through the node, each with a function to call when it is done. Two lists wait for the
  * store: what somebody's safety hangs on (commands, events) goes first, what readers ask for stands behind it. Of the

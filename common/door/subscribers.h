@@ -1,5 +1,5 @@
-#ifndef RIVERBUS_BROKER_SUBSCRIBERS_H
-#define RIVERBUS_BROKER_SUBSCRIBERS_H
+#ifndef RIVERBUS_COMMON_DOOR_SUBSCRIBERS_H
+#define RIVERBUS_COMMON_DOOR_SUBSCRIBERS_H
 /*
  * Who follows records: the verb `tail`. A subscriber has a place in each of the three logs and is served from there,
  * urgent first, live before backfill: what is young comes from the node's ring, the rest in pages through the store's
@@ -13,8 +13,8 @@
  *          all are told, then RECORDS; {"lost":{"lane":"live","from":p,"to":p}} where retention was faster than the
  *          subscriber.
  */
-#include "broker/readers.h"
-#include "broker/requests.h"
+#include "common/door/readers.h"
+#include "common/door/requests.h"
 
 struct subscribers;
 struct subscribers_options {

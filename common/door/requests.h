@@ -1,5 +1,5 @@
-#ifndef RIVERBUS_BROKER_REQUESTS_H
-#define RIVERBUS_BROKER_REQUESTS_H
+#ifndef RIVERBUS_COMMON_DOOR_REQUESTS_H
+#define RIVERBUS_COMMON_DOOR_REQUESTS_H
 /*
  * The server side of the operators' protocol (common/link/request.h): sessions, the requests open in each, windows and
  * replies. Pure: messages and time in, messages out by hooks. What a request means is decided by a table of verbs that

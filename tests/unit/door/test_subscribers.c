@@ -1,6 +1,6 @@
 /* tail at the broker, over a real node and the memory store: passing and durable, from the ring and from the store,
  * windows and rights. */
-#include "broker/subscribers.h"
+#include "common/door/subscribers.h"
 #include "common/store/memory.h"
 #include <setjmp.h>
 #include <stdarg.h>

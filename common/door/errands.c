@@ -1,4 +1,4 @@
-#include "broker/errands.h"
+#include "common/door/errands.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
 

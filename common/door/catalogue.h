@@ -1,8 +1,8 @@
-#ifndef RIVERBUS_BROKER_CATALOGUE_H
-#define RIVERBUS_BROKER_CATALOGUE_H
+#ifndef RIVERBUS_COMMON_DOOR_CATALOGUE_H
+#define RIVERBUS_COMMON_DOOR_CATALOGUE_H
 /*
  * What points there are and what each was worth last. Derived wholly from the records that are stored here, so it is no
- * part of any commit: it is fed with committed blocks, checkpointed now and then (catalogue_checkpoint.h) and rebuilt
+ * part of any commit: it is fed with committed blocks, may be checkpointed in pieces (catalogue_encode), and is rebuilt
  * from the log's tail. Pure.
  *
  * The last value of an address is the record with the greatest (min(time, received), epoch, sequence); a record whose
@@ -28,7 +28,7 @@ struct rank {
 struct rank rank_of(const struct record *record, struct epoch epoch);
 int rank_compare(const struct rank *a, const struct rank *b);
 
-struct point {
+struct catalogue_point {
   struct bytes address;  /* owned */
   char *stream;          /* interned; of the last record */
   char *descriptor;      /* owned JSON text, or NULL */
@@ -47,7 +47,7 @@ struct point {
 struct catalogue {
   struct table by_address;
   struct table streams;
-  struct point **points; /* in order of first sight: an index is a cursor that stays good */
+  struct catalogue_point **points; /* in order of first sight: an index is a cursor that stays good */
   size_t count, cap;
   uint8_t *dirty; /* a bit for each piece of CATALOGUE_PIECE points */
   size_t dirty_cap;
@@ -62,12 +62,12 @@ void catalogue_deinit(struct catalogue *catalogue);
 void catalogue_apply(struct catalogue *catalogue, const struct block *block, enum lane lane);
 void catalogue_take(
     struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane);
-const struct point *catalogue_find(const struct catalogue *catalogue, struct bytes address);
+const struct catalogue_point *catalogue_find(const struct catalogue *catalogue, struct bytes address);
 /* Puts the last record of a point as record_put_json has it, with "unit". */
-void point_put_json(struct buffer *out, const struct point *point);
+void point_put_json(struct buffer *out, const struct catalogue_point *point);
 /* Puts what is known of a point: address, type, unit, writable, description, control, ... ; one JSON object. */
-void point_put_description(struct buffer *out, const struct point *point);
-struct bytes point_unit(const struct point *point);
+void point_put_description(struct buffer *out, const struct catalogue_point *point);
+struct bytes point_unit(const struct catalogue_point *point);
 
 /* ---- the checkpoint ---- */
 /* Appends the pieces of the encoded points [from, from + CATALOGUE_PIECE) as one or more values: calls put for each, at
@@ -80,7 +80,7 @@ bool catalogue_decode(struct catalogue *catalogue, struct bytes value);
 /* ---- snapshots: single points in the same form, see snapshot.h ---- */
 void catalogue_put_head(struct buffer *out);
 /* Appends one point behind the head, if no more than `most` bytes are in `out` then. False: nothing was appended. */
-bool catalogue_put_point(struct buffer *out, const struct point *point, size_t most);
+bool catalogue_put_point(struct buffer *out, const struct catalogue_point *point, size_t most);
 /* Like catalogue_decode, of what admits lets pass: a descriptor (stream empty) or a last value of that stream. */
 bool catalogue_merge(struct catalogue *catalogue, struct bytes value,
     bool (*admits)(void *ctx, struct bytes address, struct bytes stream), void *ctx);

@@ -1,5 +1,5 @@
-#ifndef RIVERBUS_BROKER_READERS_H
-#define RIVERBUS_BROKER_READERS_H
+#ifndef RIVERBUS_COMMON_DOOR_READERS_H
+#define RIVERBUS_COMMON_DOOR_READERS_H
 /*
  * Durable readers: named places in the three logs, kept in the store's table STORE_READERS and moved by what their
  * clients acknowledge. An acknowledgement is one small put; several that come while one is being committed become one.
@@ -9,7 +9,7 @@
  * within (of the entry that follows all records up to that sequence), sized operator, varint created, varint seen (µs
  * wall), sized patterns (separated by newlines).
  */
-#include "broker/errands.h"
+#include "common/door/errands.h"
 
 enum { READERS_MAX = 1024, READER_NAME_MAX = 128 };
 

@@ -1,4 +1,4 @@
-#include "broker/requests.h"
+#include "common/door/requests.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"

@@ -1,4 +1,4 @@
-#include "broker/selection.h"
+#include "common/door/selection.h"
 
 struct bytes stream_owner(struct bytes stream) {
   static const char suffix[] = "!urgent";
