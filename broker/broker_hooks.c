@@ -1,6 +1,7 @@
 /* Where the broker's parts meet: what node, orders, requests and network ask their owner. Each hook finds the part that
  * knows and asks it. */
 #include "broker/broker.h"
+#include "broker/hostile.h"
 
 /* ---- hooks of the node ---- */
 
@@ -38,7 +39,8 @@ static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane l
     *drop = peer_accept(&link->rules, block, replace) == PEER_ACCEPT_NOTHING;
   } else if (lane == LANE_URGENT) {
     order_station_of(broker, link, &station);
-    orders_admit(broker->orders, &station, block, batch);
+    block = hostile_block(broker, block);
+    if (block) orders_admit(broker->orders, &station, block, batch);
   }
   return NODE_ADMIT;
 }
@@ -87,6 +89,7 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   if (!up || link->is_peer) return;
   order_station_of(broker, link, &station);
   orders_session(broker->orders, &station);
+  hostile_session(broker, link);
   broker->orders_at = 0;
 }
 
@@ -158,7 +161,7 @@ static bool orders_station(void *ctx, struct bytes address, struct order_station
 static bool orders_send(void *ctx, struct bytes station, uint8_t type, struct bytes body) {
   struct broker *broker = ctx;
   const struct link *link = links_of_address(&broker->links, station);
-  return link && node_message(broker->node, link->peer, type, body);
+  return link && hostile_send(broker, link, type, body);
 }
 
 static const struct check_operators *orders_operators(void *ctx) {
