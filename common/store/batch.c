@@ -92,6 +92,14 @@ size_t store_batch_put(struct store_batch *batch, enum store_table table, struct
   return batch->count - 1;
 }
 
+size_t store_batch_audit(struct store_batch *batch, struct bytes entry) {
+  struct batch_item *item = batch_add(batch, BATCH_AUDIT);
+  item->table = STORE_AUDIT;
+  item->value = batch_copy(batch, entry);
+  batch->too_large = batch->too_large || entry.len > STORE_VALUE_MAX - CHAIN_HASH;
+  return batch->count - 1;
+}
+
 size_t store_batch_delete(struct store_batch *batch, enum store_table table, struct bytes key) {
   struct batch_item *item = batch_add(batch, BATCH_DELETE);
   item->table = table;
@@ -149,7 +157,8 @@ static bool batch_check_item(struct batch_item *item) {
     case BATCH_DISCARD:
       return batch_range_good(item) && item->source.len <= STREAM_MAX && item->value.len <= STREAM_MAX;
     case BATCH_NEW_EPOCH: return item->stream.len > 0 && item->stream.len <= STREAM_MAX;
-    default: return item->table < STORE_TABLES;
+    case BATCH_AUDIT: return true;
+    default: return item->table < STORE_TABLES && item->table != STORE_AUDIT;
   }
 }
 
@@ -160,7 +169,7 @@ static bool batch_epoch_alone(const struct store_batch *batch) {
     enum batch_kind kind = batch->items[i].kind;
     if (kind == BATCH_NEW_EPOCH)
       epochs++;
-    else if (kind != BATCH_PUT && kind != BATCH_DELETE)
+    else if (kind != BATCH_PUT && kind != BATCH_DELETE && kind != BATCH_AUDIT)
       others++;
   }
   return epochs == 0 || (epochs == 1 && others == 0);

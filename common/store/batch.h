@@ -5,7 +5,16 @@
 #include "common/store/arena.h"
 #include "common/store/store.h"
 
-enum batch_kind { BATCH_OWN, BATCH_BLOCK, BATCH_CLAIM, BATCH_DISCARD, BATCH_PUT, BATCH_DELETE, BATCH_NEW_EPOCH };
+enum batch_kind {
+  BATCH_OWN,
+  BATCH_BLOCK,
+  BATCH_CLAIM,
+  BATCH_DISCARD,
+  BATCH_PUT,
+  BATCH_DELETE,
+  BATCH_NEW_EPOCH,
+  BATCH_AUDIT
+};
 
 /* What the store needs of a block's header; stream is a view into the block. */
 struct block_summary {
@@ -34,7 +43,7 @@ struct batch_item {
   uint64_t from, to;             /* the claimed or discarded range; from > to: no claim */
   uint64_t common;               /* NEW_EPOCH */
   struct bytes key;              /* PUT, DELETE */
-  struct bytes value;            /* PUT; DISCARD: reason */
+  struct bytes value;            /* PUT, AUDIT; DISCARD: reason */
   int64_t time;                  /* DISCARD */
   struct block_summary block_is; /* BLOCK: after batch_check; OWN: when it is numbered */
 };

@@ -16,6 +16,7 @@ static void *grow(void *items, size_t *cap, size_t count, size_t size) {
 }
 
 void done_reset(struct done *done) {
+  done->audit = (struct store_audit){.number = 0};
   for (size_t i = 0; i < done->face.item_count; i++) blob_unref(done->face.items[i].block);
   for (size_t i = 0; i < done->face.entry_count; i++) blob_unref(done->face.entries[i].block);
   done->face.item_count = done->face.entry_count = done->face.keyed_count = done->face.discard_count = 0;

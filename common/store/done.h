@@ -13,6 +13,7 @@ struct done {
   struct arena arena;
   struct intervals unreadable;
   struct store_batch *batch; /* its names are what items and effects point to */
+  struct store_audit audit;  /* BATCH: the end of the audit log with it; number 0: it added nothing */
   size_t charge;             /* bytes of the submit queue that it still occupies */
   struct done *before;       /* completions that are handed out before this one, in order (linked by next) */
   struct done *next;         /* the list it stands in */

@@ -44,6 +44,7 @@ struct store {
   struct coverage
       admitted; /* the core's too: what store_admits let in and the view does not show yet, and maybe more */
   uint64_t not_admitted;
+  struct store_audit audit; /* the core's: the end of the audit log */
   size_t queued_batches, queued_bytes, queued_reads;
   uint64_t refusals_known; /* of batches in order; as the completions say */
   uint64_t refusals;       /* touched by the writer only */

@@ -1,4 +1,5 @@
 /* The LMDB backend's face: opening, closing, and what the core's thread calls. */
+#include "common/store/audit.h"
 #include "common/store/lmdb.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -233,6 +234,19 @@ static int lmdb_created(struct lmdb *lmdb, const struct world *world, int64_t *c
   return r;
 }
 
+/* BASE_NONE: nothing was ever written to the log. BASE_DAMAGED where the mark is not what it should be: a chain that
+ * began anew would hide what was cut off. */
+static int lmdb_audit_head(struct lmdb *lmdb) {
+  MDB_txn *txn;
+  struct bytes value;
+  int r = base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, MDB_RDONLY, &txn));
+  if (r != 0) return r;
+  r = base_get(txn, lmdb->base.meta, bytes_text("audit"), &value);
+  if (r == 0 && !audit_head_read(&lmdb->audit, value)) r = BASE_DAMAGED;
+  mdb_txn_abort(txn);
+  return r == BASE_NONE ? 0 : r;
+}
+
 static void lmdb_first_figures(struct lmdb *lmdb) {
   MDB_txn *txn;
   if (base_result("begin", mdb_txn_begin(lmdb->base.env, NULL, MDB_RDONLY, &txn)) != 0) return;
@@ -257,11 +271,13 @@ static int lmdb_load(struct lmdb *lmdb, const struct store_options *options, str
   int r = recover(&lmdb->base, options, problem);
   if (r != 0) return r;
   r = lmdb_created(lmdb, options->world, &created);
+  if (r == 0) r = lmdb_audit_head(lmdb);
   if (r == 0) r = state_load(&lmdb->state, &lmdb->base);
   if (r > 0) return recover_set_aside(&lmdb->base, options->world, "its tables cannot be read", problem);
   if (r != 0) return r;
   while (run == 0) world_random(options->world, &run, sizeof run);
   store_setup(&lmdb->store, &lmdb_ops, options, run, created);
+  lmdb->store.audit = lmdb->audit;
   coverage_copy(&lmdb->store.view, &lmdb->state.coverage);
   coverage_each(&lmdb->state.coverage, note_ceiling, lmdb);
   lmdb_first_figures(lmdb);

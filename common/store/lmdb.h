@@ -30,7 +30,8 @@ struct ceiling {       /* an epoch that was given up: what follows `from` is pas
 struct lmdb {
   struct store store; /* first */
   struct base base;
-  struct state state; /* the writer's */
+  struct state state;       /* the writer's */
+  struct store_audit audit; /* the writer's: the end of the audit log, as committed */
   struct queue *batches, *reads;
   struct done_list done;
   pthread_t writer, reader;

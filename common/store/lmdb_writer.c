@@ -5,6 +5,7 @@
  */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/store/audit.h"
 #include "common/store/lmdb.h"
 #include <malloc.h>
 #include <signal.h>
@@ -20,6 +21,7 @@ struct group {
   struct done *dones[GROUP_BATCHES_MAX]; /* each with its batch */
   bool planned[GROUP_BATCHES_MAX];
   size_t count, bytes;
+  struct store_audit audit;      /* the end of the log with what this group adds */
   struct done *trimmed;          /* what made room for it, reported before it */
   struct store_batch *held_over; /* taken from the queue, but for the next group */
 };
@@ -130,27 +132,48 @@ static int group_plan(struct group *group, struct plan *plan, uint64_t used) {
   return 0;
 }
 
-static int write_keys(struct lmdb *lmdb, MDB_txn *txn, const struct store_batch *batch) {
+static int write_audit(struct group *group, MDB_txn *txn, struct bytes entry, struct done *done) {
+  struct audit_row row = {.value = BUFFER_NULL};
+  struct base *base = &group->lmdb->base;
+  audit_row_make(&row, &group->audit, entry);
+  int r = base_put(txn, base->tables[STORE_AUDIT], bytes_of(row.key, sizeof row.key), buffer_bytes(&row.value));
+  done->audit = group->audit;
+  buffer_deinit(&row.value);
+  return r;
+}
+
+static int write_keys(struct group *group, MDB_txn *txn, struct done *done) {
+  struct lmdb *lmdb = group->lmdb;
   int r = 0;
-  for (size_t i = 0; r == 0 && i < batch->count; i++) {
-    const struct batch_item *item = &batch->items[i];
+  for (size_t i = 0; r == 0 && i < done->batch->count; i++) {
+    const struct batch_item *item = &done->batch->items[i];
     if (item->kind == BATCH_PUT) r = base_put(txn, lmdb->base.tables[item->table], item->key, item->value);
     if (item->kind == BATCH_DELETE) r = base_delete(txn, lmdb->base.tables[item->table], item->key);
     if (r == BASE_NONE) r = 0;
+    if (r == 0 && item->kind == BATCH_AUDIT) r = write_audit(group, txn, item->value, done);
   }
   return r;
+}
+
+/* The end of the audit log, where this group moved it. */
+static int write_audit_head(const struct group *group, MDB_txn *txn) {
+  uint8_t bytes[AUDIT_HEAD_SIZE];
+  if (group->audit.number == group->lmdb->audit.number) return 0;
+  audit_head_write(bytes, &group->audit);
+  return base_put(txn, group->lmdb->base.meta, bytes_text("audit"), bytes_of(bytes, sizeof bytes));
 }
 
 static int group_write(struct group *group, MDB_txn *txn, const struct plan *plan, bool seal) {
   struct state *state = &group->lmdb->state;
   int r = 0;
   for (size_t i = 0; r == 0 && i < group->count; i++) {
-    const struct done *done = group->dones[i];
+    struct done *done = group->dones[i];
     if (!group->planned[i]) continue;
     state_apply(state, done->effects, done->effect_count);
     r = state_keep(state, txn, done->effects, done->effect_count);
-    if (r == 0) r = write_keys(group->lmdb, txn, done->batch);
+    if (r == 0) r = write_keys(group, txn, done);
   }
+  if (r == 0) r = write_audit_head(group, txn);
   if (r == 0) r = state_append(state, txn, plan->entries, plan->entry_count, seal);
   return r == 0 ? state_checkpoint(state, txn, plan->counts.bytes + plan->entry_count * ENTRY_HEAD) : r;
 }
@@ -176,6 +199,7 @@ static int group_try(struct group *group, bool seal) {
   struct plan plan;
   struct measured measured = {.used = 0};
   uint64_t discarded = 0;
+  group->audit = lmdb->audit;
   group->trimmed = lmdb_make_room(lmdb, txn, group->bytes, &discarded);
   group_plan_init(group, &plan, &view);
   int r = group_plan(group, &plan, base_used(&lmdb->base, txn));
@@ -186,6 +210,7 @@ static int group_try(struct group *group, bool seal) {
     measured.discarded = discarded;
     hook_before(lmdb);
     r = lmdb_commit(lmdb, txn);
+    if (r == 0) lmdb->audit = group->audit;
     if (r == 0) hook_after(lmdb);
   } else {
     mdb_txn_abort(txn);

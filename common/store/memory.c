@@ -1,3 +1,4 @@
+#include "common/store/audit.h"
 #include "common/store/memory.h"
 #include "common/base/mem.h"
 #include "common/store/internal.h"
@@ -95,13 +96,22 @@ static bool memory_has_room(struct memory *memory, const struct store_batch *bat
   return space_fits(memory->store.max_size, memory->disk->used, batch);
 }
 
+static void memory_audit(struct memory *memory, struct bytes entry, struct done *done) {
+  struct audit_row row = {.value = BUFFER_NULL};
+  audit_row_make(&row, &memory->disk->audit, entry);
+  memory_disk_put(memory->disk, STORE_AUDIT, bytes_of(row.key, sizeof row.key), buffer_bytes(&row.value));
+  done->audit = memory->disk->audit;
+  buffer_deinit(&row.value);
+}
+
 static void memory_write(
-    struct memory *memory, const struct plan *plan, const struct store_batch *batch, const struct done *done) {
+    struct memory *memory, const struct plan *plan, const struct store_batch *batch, struct done *done) {
   for (size_t i = 0; i < plan->entry_count; i++) memory_disk_append(memory->disk, &plan->entries[i]);
   for (size_t i = 0; i < batch->count; i++) {
     const struct batch_item *item = &batch->items[i];
     if (item->kind == BATCH_PUT) memory_disk_put(memory->disk, item->table, item->key, item->value);
     if (item->kind == BATCH_DELETE) memory_disk_delete(memory->disk, item->table, item->key);
+    if (item->kind == BATCH_AUDIT) memory_audit(memory, item->value, done);
   }
   apply_to_disk(memory, done);
 }
@@ -375,6 +385,7 @@ int store_open_memory(struct store **out, const struct store_options *options, s
   memory->disk = disk;
   memory->waiting_end = &memory->waiting;
   memory->reads_end = &memory->reads;
+  memory->store.audit = disk->audit;
   coverage_copy(&memory->store.view, &disk->coverage);
   *out = &memory->store;
   return 0;

@@ -31,6 +31,7 @@ struct memory_disk *memory_disk_free(struct memory_disk *disk) {
 struct memory_disk *memory_disk_copy(const struct memory_disk *disk) {
   struct memory_disk *copy = memory_disk_new();
   copy->created = disk->created;
+  copy->audit = disk->audit;
   coverage_copy(&copy->coverage, &disk->coverage);
   for (enum lane lane = LANE_URGENT; lane < LANES; lane++) {
     const struct memory_log *log = &disk->logs[lane];

@@ -19,6 +19,7 @@ struct memory_disk {
   struct coverage coverage;
   struct memory_log logs[LANES];
   struct memory_table tables[STORE_TABLES];
+  struct store_audit audit;
   uint64_t used;
 };
 

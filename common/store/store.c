@@ -28,6 +28,8 @@ struct store *store_close(struct store *store) {
 uint64_t store_run(const struct store *store) { return store->run; }
 int64_t store_created(const struct store *store) { return store->created; }
 
+void store_audit_head(const struct store *store, struct store_audit *head) { *head = store->audit; }
+
 int store_scan(struct store *store, enum store_table table,
     bool (*visit)(void *ctx, struct bytes key, struct bytes value), void *ctx) {
   return store->ops->scan(store, table, visit, ctx);
@@ -190,6 +192,7 @@ struct store_done *store_next(struct store *store) {
     store->queued_bytes -= done->charge;
     if (done->batch->refusals > store->refusals_known) store->refusals_known = done->batch->refusals;
   }
+  if (done->face.kind == STORE_DONE_BATCH && done->audit.number > 0) store->audit = done->audit;
   if (done->face.kind == STORE_DONE_READ) store->queued_reads--;
   return &done->face;
 }

@@ -31,6 +31,7 @@
 #include "common/base/interval.h"
 #include "common/base/world.h"
 #include "common/record/block.h"
+#include "common/record/chain.h"
 
 struct store;
 struct store_batch;
@@ -38,7 +39,7 @@ struct store_batch;
 enum store_table {
   STORE_META = 0,       /* what the node keeps of itself */
   STORE_COMMANDS = 1,   /* command ledger: never trimmed by `keep` */
-  STORE_AUDIT = 2,      /* audit log, append-only by convention of its writer: never trimmed by `keep` */
+  STORE_AUDIT = 2,      /* audit log: written by store_batch_audit alone, never trimmed by `keep` */
   STORE_READERS = 3,    /* durable readers: name -> positions */
   STORE_CHECKPOINT = 4, /* derived state of the core: last values, catalogue */
   STORE_INBOX = 5,      /* MQTT pairs of (packet id, hash) */
@@ -174,6 +175,9 @@ size_t store_batch_claim(struct store_batch *batch, struct bytes source, uint64_
 size_t store_batch_discard(struct store_batch *batch, const struct store_discard *discard);
 size_t store_batch_put(struct store_batch *batch, enum store_table table, struct bytes key, struct bytes value);
 size_t store_batch_delete(struct store_batch *batch, enum store_table table, struct bytes key);
+/* Appends an entry to the audit log. It gets its number and its link of the hash chain (common/record/chain.h) inside
+ * the transaction, in the order of the commits. At most STORE_VALUE_MAX - CHAIN_HASH bytes. */
+size_t store_batch_audit(struct store_batch *batch, struct bytes entry);
 /* Begins a new epoch of an own stream, greater than `above` and than any held: what was stored after `common` in the
  * old epoch is issued again under the new one (numbers from 1), and is no longer held under the old. Must be alone with
  * puts and deletes in its batch; may take long. What stays of the old epoch in the log beyond `common` is passed over
@@ -260,6 +264,19 @@ struct store_done {
 int store_fd(const struct store *store);            /* readable while completions wait; -1 for memory */
 struct store_done *store_next(struct store *store); /* NULL: none waits. The caller frees */
 struct store_done *store_done_free(struct store_done *done);
+
+/* ---- the audit log ---- */
+/* An end of the chain: the number of its last entry (0: none yet) and that entry's link. */
+struct store_audit {
+  uint64_t number;
+  uint8_t link[CHAIN_HASH];
+};
+/* The end of the log as the completions tell it: never ahead of what the core knows to be durable. */
+void store_audit_head(const struct store *store, struct store_audit *head);
+/* Takes a row of STORE_AUDIT apart. false: it is none. entry: a view of value. */
+bool store_audit_row(struct bytes key, struct bytes value, struct store_audit *at, struct bytes *entry);
+/* The key of an entry, to read the table from there on. */
+void store_audit_key(uint64_t number, uint8_t key[8]);
 
 /* ---- figures, for status and metrics; in memory ---- */
 struct store_stats {

@@ -32,9 +32,7 @@ static void work(struct fixture *f, int pipe_fd) {
     struct blob *block = draft_of("q/s", (uint32_t)(peer + 7 - again), size_of_value, 77, received);
     block_number(block, E1, again);
     store_batch_block(batch, LANE_BACKFILL, TEXT("peer"), 1, 1, peer + 6, block);
-    char key[32];
-    snprintf(key, sizeof key, "%010llu", (unsigned long long)peer);
-    store_batch_put(batch, STORE_AUDIT, TEXT(key), TEXT("entry"));
+    store_batch_audit(batch, TEXT("entry"));
     struct store_done *done = fixture_commit(f, batch);
     uint64_t acknowledged[2] = {done->items[0].last, peer + 6};
     store_done_free(done);
@@ -66,10 +64,17 @@ static void run_child(struct fixture *f, const char *kill_at, unsigned most, uin
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* Each row is the next link of one chain. */
 static bool count_row(void *ctx, struct bytes key, struct bytes value) {
-  (void)key;
-  assert_true(bytes_equal(value, TEXT("entry")));
-  (*(size_t *)ctx)++;
+  struct store_audit *before = ctx, row;
+  struct bytes entry;
+  uint8_t link[CHAIN_HASH];
+  assert_true(store_audit_row(key, value, &row, &entry));
+  assert_true(bytes_equal(entry, TEXT("entry")));
+  assert_int_equal(row.number, before->number + 1);
+  chain_next(before->link, row.number, entry, link);
+  assert_memory_equal(link, row.link, CHAIN_HASH);
+  *before = row;
   return true;
 }
 
@@ -89,9 +94,12 @@ static void judge(struct fixture *f, const uint64_t last[2]) {
   store_claimed(f->store, TEXT("q/s"), E1, TEXT("peer"), 1, &claimed);
   assert_ranges(&claimed, 1, N(1), peer.last);
   intervals_deinit(&claimed);
-  size_t rows = 0;
-  assert_int_equal(store_scan(f->store, STORE_AUDIT, count_row, &rows), 0);
-  assert_int_equal(rows, own.last / 3);
+  struct store_audit chain = {.number = 0}, head;
+  assert_int_equal(store_scan(f->store, STORE_AUDIT, count_row, &chain), 0);
+  assert_int_equal(chain.number, own.last / 3);
+  store_audit_head(f->store, &head);
+  assert_int_equal(head.number, chain.number);
+  assert_memory_equal(head.link, chain.link, CHAIN_HASH);
   struct store_stats stats;
   store_stats(f->store, &stats);
   assert_int_equal(stats.damaged, 0);

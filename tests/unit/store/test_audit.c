@@ -1,0 +1,104 @@
+/* The audit log of the store, on both backends: numbered and chained inside the transaction, and nobody else writes it.
+ */
+#include "harness.h"
+
+static void commit_entry(struct fixture *f, const char *text) {
+  struct store_batch *batch = store_batch_new();
+  store_batch_audit(batch, TEXT(text));
+  fixture_commit_good(f, batch);
+}
+
+struct reading {
+  struct store_audit at;
+  char text[256];
+};
+
+static bool read_row(void *ctx, struct bytes key, struct bytes value) {
+  struct reading *reading = ctx;
+  struct store_audit row;
+  struct bytes entry;
+  uint8_t link[CHAIN_HASH];
+  assert_true(store_audit_row(key, value, &row, &entry));
+  assert_int_equal(row.number, reading->at.number + 1);
+  chain_next(reading->at.link, row.number, entry, link);
+  assert_memory_equal(link, row.link, CHAIN_HASH);
+  size_t len = strlen(reading->text);
+  snprintf(reading->text + len, sizeof reading->text - len, "%.*s ", (int)entry.len, (const char *)entry.data);
+  reading->at = row;
+  return true;
+}
+
+static void assert_log(struct fixture *f, const char *text) {
+  struct reading reading = {.text = ""};
+  struct store_audit head;
+  assert_int_equal(store_scan(f->store, STORE_AUDIT, read_row, &reading), 0);
+  assert_string_equal(reading.text, text);
+  store_audit_head(f->store, &head);
+  assert_int_equal(head.number, reading.at.number);
+  assert_memory_equal(head.link, reading.at.link, CHAIN_HASH);
+}
+
+static void entries_are_chained_in_the_order_of_commits(void **state) {
+  struct fixture *f = *state;
+  assert_log(f, "");
+  commit_entry(f, "one");
+  struct store_batch *batch = store_batch_new();
+  store_batch_audit(batch, TEXT("two"));
+  store_batch_put(batch, STORE_COMMANDS, TEXT("id"), TEXT("entry"));
+  store_batch_audit(batch, TEXT("three"));
+  fixture_commit_good(f, batch);
+  assert_log(f, "one two three ");
+  fixture_reopen(f);
+  assert_log(f, "one two three ");
+  commit_entry(f, "four");
+  assert_log(f, "one two three four ");
+}
+
+static void a_refused_batch_adds_no_link(void **state) {
+  struct fixture *f = *state;
+  commit_entry(f, "one");
+  struct blob *broken = block_of("q/s", E1, 1, 3);
+  broken->data[broken->len - 1] ^= 1;
+  struct store_batch *batch = store_batch_new();
+  store_batch_audit(batch, TEXT("never"));
+  store_batch_block(batch, LANE_LIVE, TEXT("peer"), 1, 1, 3, broken);
+  struct store_done *done = fixture_commit(f, batch);
+  assert_int_equal(done->kind, STORE_DONE_REFUSED);
+  store_done_free(done);
+  commit_entry(f, "two");
+  assert_log(f, "one two ");
+}
+
+static void refused(struct fixture *f, struct store_batch *batch, enum store_refusal refusal) {
+  struct store_done *done = fixture_commit(f, batch);
+  assert_int_equal(done->kind, STORE_DONE_REFUSED);
+  assert_int_equal(done->refusal, refusal);
+  store_done_free(done);
+}
+
+static void nobody_writes_rows_by_hand(void **state) {
+  struct fixture *f = *state;
+  uint8_t key[8];
+  commit_entry(f, "one");
+  store_audit_key(1, key);
+  struct store_batch *batch = store_batch_new();
+  store_batch_put(batch, STORE_AUDIT, bytes_of(key, sizeof key), TEXT("another"));
+  refused(f, batch, STORE_REFUSAL_MALFORMED);
+  batch = store_batch_new();
+  store_batch_delete(batch, STORE_AUDIT, bytes_of(key, sizeof key));
+  refused(f, batch, STORE_REFUSAL_MALFORMED);
+  static uint8_t large[STORE_VALUE_MAX];
+  batch = store_batch_new();
+  store_batch_audit(batch, bytes_of(large, sizeof large));
+  refused(f, batch, STORE_REFUSAL_TOO_LARGE);
+  assert_log(f, "one ");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      BOTH(entries_are_chained_in_the_order_of_commits),
+      BOTH(a_refused_batch_adds_no_link),
+      BOTH(nobody_writes_rows_by_hand),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
