@@ -118,6 +118,12 @@ static void start_command(void *ctx, struct request *request, const json_t *body
 static void start_follow(void *ctx, struct request *request, const json_t *body) {
   orders_follow(((struct broker *)ctx)->orders, request, body);
 }
+static void start_show(void *ctx, struct request *request, const json_t *body) {
+  orders_show(((struct broker *)ctx)->orders, request, body);
+}
+static void start_decide(void *ctx, struct request *request, const json_t *body) {
+  orders_decide(((struct broker *)ctx)->orders, request, body);
+}
 static void start_commands(void *ctx, struct request *request, const json_t *body) {
   orders_list(((struct broker *)ctx)->orders, request, body);
 }
@@ -141,5 +147,7 @@ const struct request_verb broker_verbs[] = {
     {.name = "readers-remove", .start = start_readers_remove},
     {.name = "follow", .start = start_follow, .end = end_orders},
     {.name = "commands", .start = start_commands, .more = more_commands, .end = end_orders},
+    {.name = "command", .start = start_show, .end = end_orders},
+    {.name = "decide", .start = start_decide, .end = end_orders},
     {0},
 };

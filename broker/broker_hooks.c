@@ -256,7 +256,7 @@ void broker_make_node(struct broker *broker) {
 
 void broker_make_orders(struct broker *broker) {
   struct orders_hooks hooks = {
-      broker, orders_commit, orders_read, orders_station, orders_send, orders_operators, orders_point};
+      broker, orders_commit, orders_read, orders_station, orders_send, orders_operators, orders_point, node_event};
   broker->orders = orders_new(broker->config->node, broker->daemon.world, &hooks);
   orders_set_deadline(broker->orders, broker->config->max_deadline_us);
 }

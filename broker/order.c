@@ -2,12 +2,28 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-struct order *order_new(struct orders *orders, struct bytes id) {
+struct order *order_new(struct orders *orders, const struct command *command) {
   struct order *order = mem_alloc(sizeof *order);
   order->owner = orders;
   order->ledger.entry = LEDGER_ENTRY_NULL;
   order->last_saying = &order->sayings;
-  table_put(&orders->open, id, order);
+  order->deadline = command->deadline;
+  order->verb = command->verb;
+  order->point = mem_text(command->address.data, command->address.len);
+  table_put(&orders->open, command->id, order);
+  return order;
+}
+
+struct order *order_read_back(struct orders *orders, const struct ledger *ledger, const struct command *command) {
+  struct buffer text = BUFFER_NULL;
+  struct order *order = order_new(orders, command);
+  order->ledger = *ledger; /* the views point into its storage */
+  order->accepted = true;
+  ledger_put_json(&text, &order->ledger.entry);
+  order->said = mem_text(text.data, text.len);
+  order->said_final = state_is_final(order->ledger.entry.state);
+  order_count(order);
+  buffer_deinit(&text);
   return order;
 }
 
@@ -23,9 +39,14 @@ void order_count(struct order *order) {
   order->counted = open;
 }
 
+void order_not_recalled(struct order *order) {
+  if (order->recalled_until) order->owner->recalled--;
+  order->recalled_until = 0;
+}
+
 void order_free(struct order *order) {
   if (order->counted) order->owner->open_count--;
-  if (order->recalled_until) order->owner->recalled--;
+  order_not_recalled(order);
   table_remove(&order->owner->open, order->ledger.entry.id);
   while (order->sayings) {
     struct saying *next = order->sayings->next;
@@ -34,6 +55,7 @@ void order_free(struct order *order) {
   }
   while (order->followers) order_leave(order->followers);
   free(order->said);
+  free(order->point);
   ledger_deinit(&order->ledger);
   free(order);
 }
@@ -46,100 +68,11 @@ void order_leave(struct inquiry *inquiry) {
   inquiry->order = NULL;
 }
 
-/* ---- the store ---- */
-
 /* Final and durable, so that memory need not hold it. An unknown one that was read back waits for its answer. */
 static bool is_done(const struct order *order) {
   enum state state = order->ledger.entry.state;
-  bool waits = state == STATE_UNKNOWN && order->recalled_until;
+  bool waits = (state == STATE_UNKNOWN && order->recalled_until) || order_decision_pending(order);
   return state_is_final(state) && !waits && !order->sayings && !order->again && order->committed >= order->commits;
-}
-
-static struct bytes open_key(const struct order *order, char key[COMMAND_ID_MAX + 2]) {
-  struct bytes id = order->ledger.entry.id;
-  key[0] = '!';
-  memcpy(key + 1, id.data, id.len);
-  return bytes_of(key, id.len + 1);
-}
-
-void order_unknown_key(struct buffer *out, struct bytes station, struct bytes id) {
-  buffer_append(out, bytes_text("+"));
-  buffer_append(out, station);
-  buffer_append(out, bytes_of("", 1));
-  buffer_append(out, id);
-}
-
-static void put_final(const struct order *order, struct store_batch *batch, struct bytes value) {
-  const struct ledger_entry *entry = &order->ledger.entry;
-  struct buffer key = BUFFER_NULL;
-  order_unknown_key(&key, entry->station, entry->id);
-  if (entry->state == STATE_UNKNOWN)
-    store_batch_put(batch, STORE_COMMANDS, buffer_bytes(&key), value);
-  else if (entry->times[STATE_UNKNOWN])
-    store_batch_delete(batch, STORE_COMMANDS, buffer_bytes(&key));
-  store_batch_put(batch, STORE_COMMANDS, entry->id, value);
-  buffer_deinit(&key);
-}
-
-void order_put(struct order *order, struct store_batch *batch) {
-  char text[COMMAND_ID_MAX + 2];
-  struct bytes key = open_key(order, text), value = buffer_bytes(&order->ledger.storage);
-  if (state_is_final(order->ledger.entry.state)) {
-    store_batch_delete(batch, STORE_COMMANDS, key);
-    put_final(order, batch, value);
-  } else {
-    store_batch_put(batch, STORE_COMMANDS, key, value);
-  }
-  store_batch_urgent(batch);
-  order_count(order);
-}
-
-/* Not even its acceptance could be stored: it never was. A refusal is said as it is, and leaves no entry. */
-static void refuse_full(struct order *order) {
-  struct ledger_entry entry = order->ledger.entry;
-  struct buffer text = BUFFER_NULL;
-  if (!state_is_final(entry.state)) {
-    entry.state = STATE_REJECTED;
-    entry.code = CODE_FULL;
-    entry.message = bytes_text("the store of the broker is full");
-  }
-  ledger_put_json(&text, &entry);
-  while (order->followers) {
-    struct request *request = order->followers->request;
-    order_leave(order->followers);
-    request_reply_text(request, buffer_bytes(&text), true);
-  }
-  buffer_deinit(&text);
-  order_free(order);
-}
-
-/* The cookie is the id, since the order may be gone when the answer comes. */
-static void commit_done(void *ctx, void *cookie, const struct store_done *done) {
-  struct orders *orders = ctx;
-  struct order *order = table_get(&orders->open, bytes_text(cookie));
-  free(cookie);
-  if (!order) return;
-  order->committed++;
-  if (done->kind == STORE_DONE_REFUSED && !order->accepted) {
-    refuse_full(order);
-    return;
-  }
-  if (done->kind == STORE_DONE_REFUSED)
-    order->again = true;
-  else
-    order->accepted = true;
-  order_hand_over(order);
-  order_release_own(order);
-}
-
-void order_commit(struct order *order) {
-  struct orders *orders = order->owner;
-  struct store_batch *batch = store_batch_new();
-  order_put(order, batch);
-  order->again = false;
-  order->commits++;
-  struct bytes id = order->ledger.entry.id;
-  orders->hooks.commit(orders->hooks.ctx, batch, commit_done, orders, mem_text(id.data, id.len));
 }
 
 /* ---- saying ---- */
@@ -150,7 +83,8 @@ static struct saying *say(struct order *order) {
   ledger_keep(&order->ledger);
   ledger_put_json(&text, &order->ledger.entry);
   saying->text = mem_text(text.data, text.len);
-  saying->final = state_is_final(order->ledger.entry.state);
+  saying->state = order->ledger.entry.state;
+  saying->final = state_is_final(saying->state);
   buffer_deinit(&text);
   *order->last_saying = saying;
   order->last_saying = &saying->next;
@@ -175,11 +109,22 @@ void order_join(struct order *order, struct inquiry *inquiry) {
   order->followers = inquiry;
 }
 
+/* Who asked to cancel, and the device was told before that could be done. */
+static void refuse_too_late(struct request *request, enum state state) {
+  struct buffer text = BUFFER_NULL;
+  buffer_printf(&text, "the command is %s: the device was told before it could be cancelled", state_name(state));
+  request_refuse(request, code_name(CODE_TOO_LATE), buffer_text(&text), code_hint(CODE_TOO_LATE));
+  buffer_deinit(&text);
+}
+
 /* A last reply ends the request, whose end takes its inquiry away. */
 static void tell(struct order *order, struct saying *saying) {
   for (struct inquiry *inquiry = order->followers, *next; inquiry; inquiry = next) {
     next = inquiry->next;
-    request_reply_text(inquiry->request, bytes_text(saying->text), saying->final);
+    struct request *request = inquiry->request;
+    bool late = inquiry->cancels && !saying->final && state_may_have_moved(saying->state);
+    request_reply_text(request, bytes_text(saying->text), saying->final);
+    if (late) refuse_too_late(request, saying->state);
   }
   free(order->said);
   order->said = saying->text;

@@ -10,6 +10,7 @@
 struct saying {
   struct saying *next;
   char *text;
+  enum state state;
   bool final;
   bool by_report;     /* held back until the station's record is committed, else until our own commit */
   struct epoch epoch; /* by_report: of the record */
@@ -19,24 +20,36 @@ struct saying {
 struct inquiry {
   struct orders *owner;
   struct request *request;
-  struct errand *reading; /* a look-up under way */
-  struct order *order;    /* followed */
-  struct inquiry *next;   /* of the same order */
-  struct buffer bytes;    /* take: the signed command; follow and list: the id looked up, or where to go on */
-  struct command command; /* take: views into bytes */
-  char by[128];           /* take: the operator's name */
-  struct bytes *ids;      /* list: open commands still to be told, copies */
+  struct errand *reading;   /* a look-up under way */
+  struct order *order;      /* followed */
+  struct inquiry *next;     /* of the same order */
+  struct buffer bytes;      /* take: the signed command; follow and list: the id looked up, or where to go on */
+  struct command command;   /* take: views into bytes */
+  char by[128];             /* take: the operator's name */
+  struct decision decision; /* decide: views into bytes */
+  bool cancels;             /* decide: has asked the station to cancel; a state past that is the answer */
+  struct bytes *ids;        /* list: open commands still to be told, copies */
   size_t id_count, id_at;
   struct buffer rows; /* list: told as soon as the window allows */
   bool listing_done, only_open;
   int64_t since;
 };
+struct inquiry *inquiry_new(struct orders *orders, struct request *request);
 void inquiry_end(struct inquiry *inquiry);
+/* Asks the store for the command of that id, which memory does not hold; id stays valid with the caller. */
+void inquiry_look_up(struct inquiry *inquiry, struct bytes id, errand_fn *done);
+/* The entry that was found, views into done; false: there is none, or it cannot be read. */
+bool inquiry_found(const struct store_done *done, struct bytes id, struct ledger_entry *entry);
+bool inquiry_may_read(const struct request *request, const struct ledger_entry *entry);
+/* No command of that id is known, or none that the operator may read: both look alike. */
+void inquiry_no_such(struct request *request);
 
 struct order {
   struct orders *owner;
   struct ledger ledger;
   int64_t deadline;
+  uint8_t verb;
+  char *point; /* its address */
   struct saying *sayings, **last_saying;
   struct inquiry *followers;
   char *said; /* the last state that was said; NULL: none is durable yet */
@@ -48,6 +61,7 @@ struct order {
   bool counted;           /* as open */
   int64_t recalled_until; /* wall: read back as unknown, and kept so long for the station's answer; 0: it is not */
   int64_t told; /* wall: when the station was last sent the command or asked for it; 0: never in this session */
+  int64_t decision_told; /* the same of the decision that it shall hear of */
 };
 
 struct orders {
@@ -66,7 +80,10 @@ struct orders {
   struct log_limit limit;
 };
 
-struct order *order_new(struct orders *orders, struct bytes id); /* in the table, entry empty but for nothing */
+/* In the table, the entry empty. */
+struct order *order_new(struct orders *orders, const struct command *command);
+/* The same with the entry as it stands in the store; consumes ledger. */
+struct order *order_read_back(struct orders *orders, const struct ledger *ledger, const struct command *command);
 void order_free(struct order *order); /* out of the table; its followers' requests must be gone */
 /* Whether it is open may have changed: counts it anew. */
 void order_count(struct order *order);
@@ -75,6 +92,18 @@ void order_say(struct order *order); /* own transition */
 void order_say_by_report(struct order *order, struct epoch epoch, uint64_t sequence);
 void order_put(struct order *order, struct store_batch *batch); /* what the store shall hold of it now */
 void order_commit(struct order *order);
+/* Taken, or approved: sent at once where the station is there, else accepted until it is; in one commit with what gives
+ * way to it at the same point. */
+void order_enter(struct order *order);
+/* Memory need not keep it for its station's answer any more. */
+void order_not_recalled(struct order *order);
+/* Whether a person's cancel or resolve is still to be heard by the station. */
+bool order_decision_pending(const struct order *order);
+/* Tells the station of it, where that is due; returns when to look again, wall. */
+int64_t order_tell_decision(struct order *order, int64_t now);
+/* The station said that the command is in that state there: whether it has heard of the decision. A word that
+ * contradicts what a person resolved is logged and an event; what was resolved stays. */
+void order_hear(struct order *order, enum state said);
 /* The key under which an unknown command of a station stands, or with id BYTES_NULL what all of them begin with. */
 void order_unknown_key(struct buffer *out, struct bytes station, struct bytes id);
 /* Asks a station what became of its commands, many in one message: add each, then flush. */
@@ -89,6 +118,8 @@ void asking_flush(struct asking *asking);
  */
 void orders_recall(struct orders *orders, struct bytes station);
 void orders_recall_step(struct orders *orders);
+/* One unknown command, out of its value in the store; NULL: memory has it, or it cannot be read. */
+struct order *orders_bring_back(struct orders *orders, struct bytes value);
 void orders_recall_end(struct orders *orders);
 /* Refuses: says the state that the refusal is. Nothing of it is kept; counted and logged. */
 void orders_refuse(

@@ -40,14 +40,6 @@ static int64_t wall(const struct orders *orders) { return world_now(orders->worl
 
 /* ---- the start ---- */
 
-static char *said(const struct ledger_entry *entry) {
-  struct buffer text = BUFFER_NULL;
-  ledger_put_json(&text, entry);
-  char *out = mem_text(text.data, text.len);
-  buffer_deinit(&text);
-  return out;
-}
-
 static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   struct orders *orders = ctx;
   struct ledger ledger = {0};
@@ -59,14 +51,9 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
     ledger_deinit(&ledger);
     return true;
   }
-  struct order *order = order_new(orders, ledger.entry.id);
-  order->ledger = ledger; /* consumes ledger: the views point into its storage */
-  order->deadline = command.deadline;
-  order->accepted = true;
-  order->said = said(&ledger.entry);
-  order->said_final = state_is_final(ledger.entry.state);
-  order->again = order->said_final; /* unknown, as older versions kept it among the open ones: moves where it belongs */
-  order_count(order);
+  struct order *order = order_read_back(orders, &ledger, &command); /* consumes ledger */
+  /* unknown, as older versions kept it among the open ones: moves where it belongs */
+  order->again = order->said_final && !order_decision_pending(order);
   return true;
 }
 
@@ -89,13 +76,14 @@ void order_hand_over(struct order *order) {
   struct order_station station;
   struct orders *orders = order->owner;
   bool durable = order->accepted && order->committed == order->commits && !order->again;
-  if (!durable || order->told || order->ledger.entry.state != STATE_SENT) return;
+  if (!durable || order->told || order_decision_pending(order) || order->ledger.entry.state != STATE_SENT) return;
   if (orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) && station.up)
     send_command(order);
 }
 
+/* With a cancel on its way it is not: a copy that was lost is then asked for, which the station refuses for good. */
 static bool is_carried_out_by_station(const struct order *order, int64_t now) {
-  return order->ledger.entry.state == STATE_SENT && now < order->deadline;
+  return order->ledger.entry.state == STATE_SENT && now < order->deadline && !order_decision_pending(order);
 }
 
 static bool is_unsettled_there(const struct order *order) {
@@ -137,7 +125,8 @@ void orders_session(struct orders *orders, const struct order_station *station) 
   while (table_next(&orders->open, &cursor, NULL, &value)) {
     struct order *order = value;
     if (!order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) continue;
-    order->told = 0;
+    order->told = order->decision_told = 0;
+    order_tell_decision(order, now);
     if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline)
       begin_hand_over(order, station);
     else if (is_carried_out_by_station(order, now))
@@ -187,10 +176,9 @@ static void admit_report(struct orders *orders, const struct order_station *stat
     return;
   }
   orders->stats.reports++;
-  if (ledger_report(&order->ledger.entry, &report) == 0)
-    order_say_by_report(order, block->epoch, record->sequence);
-  else
-    ledger_keep(&order->ledger);
+  if (ledger_report(&order->ledger.entry, &report) == 0) order_say_by_report(order, block->epoch, record->sequence);
+  order_hear(order, report.state);
+  ledger_keep(&order->ledger);
   /* A commit of ours that still waits for the store would undo this one: one more follows it. */
   if (order->committed < order->commits) order->again = true;
   order_put(order, batch); /* also for one that came before: the batch that held it then may have been refused */
@@ -222,13 +210,18 @@ void orders_committed(struct orders *orders, const struct block *block) {
 
 /* ---- "never received" ---- */
 
-static void settle_never(struct order *order) {
+static void settle_never(struct order *order, bool same_epoch) {
   struct ledger_entry *entry = &order->ledger.entry;
-  if (ledger_move(entry, ACTOR_NEVER, STATE_EXPIRED, wall(order->owner))) return;
-  entry->code = CODE_NOT_RECEIVED;
-  entry->message = bytes_text("the station never received the command, and will not take it any more");
-  order_say(order);
-  order_commit(order);
+  bool moved = same_epoch && ledger_move(entry, ACTOR_NEVER, STATE_EXPIRED, wall(order->owner)) == 0;
+  bool pending = order_decision_pending(order);
+  if (moved) {
+    entry->code = CODE_NOT_RECEIVED;
+    entry->message = bytes_text("the station never received the command, and will not take it any more");
+    order_say(order);
+  }
+  order_hear(order, STATE_EXPIRED);
+  ledger_keep(&order->ledger);
+  if (moved || order_decision_pending(order) != pending) order_commit(order);
 }
 
 void orders_message(struct orders *orders, const struct order_station *station, uint8_t type, struct bytes body) {
@@ -242,7 +235,7 @@ void orders_message(struct orders *orders, const struct order_station *station, 
   for (uint32_t i = 0; i < ids.count; i++) {
     struct order *order = table_get(&orders->open, ids.ids[i]);
     bool theirs = order && order->accepted && bytes_equal(order->ledger.entry.station, station->node);
-    if (theirs && epoch_compare(order->ledger.entry.epoch, epoch) == 0) settle_never(order);
+    if (theirs) settle_never(order, epoch_compare(order->ledger.entry.epoch, epoch) == 0);
   }
 }
 
@@ -250,53 +243,41 @@ void orders_message(struct orders *orders, const struct order_station *station, 
 
 static void expire(struct order *order, int64_t now) {
   struct ledger_entry *entry = &order->ledger.entry;
+  bool unapproved = entry->state == STATE_APPROVAL;
   char message[2 * ADDRESS_MAX];
   if (ledger_move(entry, ACTOR_BROKER, STATE_EXPIRED, now)) return;
-  entry->code = CODE_EXPIRED;
-  snprintf(message, sizeof message, "the station " BYTES_FMT " was not connected until the deadline passed",
-      BYTES_ARG(entry->station));
+  entry->code = unapproved ? CODE_APPROVAL : CODE_EXPIRED;
+  if (unapproved)
+    snprintf(message, sizeof message, "no second person approved it until the deadline passed");
+  else
+    snprintf(message, sizeof message, "the station " BYTES_FMT " was not connected until the deadline passed",
+        BYTES_ARG(entry->station));
   entry->message = bytes_text(message);
   order_say(order);
   order_commit(order);
 }
 
+/* A cancel that was still to be told comes too late now. */
 static void give_up(struct order *order, int64_t now) {
   struct ledger_entry *entry = &order->ledger.entry;
   if (ledger_move(entry, ACTOR_TIMER, STATE_UNKNOWN, now)) return;
   entry->code = CODE_NO_ANSWER;
   entry->message = bytes_text("the command was handed to the station, and no report of its outcome came in time");
+  entry->decision = BYTES_NULL;
   order_say(order);
   order_commit(order);
 }
 
-/* What time asks of one order; returns when to look again. May free it. */
-static int64_t order_tick(struct order *order, int64_t now) {
+/* Sends it again or asks for it, when that is due. */
+static int64_t remind(struct order *order, int64_t now) {
   struct orders *orders = order->owner;
-  struct ledger_entry *entry = &order->ledger.entry;
   struct order_station station;
-  if (order->again) order_commit(order);
-  if (order->committed < order->commits) return now + SECOND_US;
-  if (entry->state == STATE_ACCEPTED) {
-    if (now < order->deadline) return order->deadline;
-    expire(order, now);
-    return now + SECOND_US;
-  }
-  if (is_unsettled_there(order) && entry->state != STATE_UNKNOWN && now >= entry->settle_by) {
-    give_up(order, now);
-    return now + SECOND_US;
-  }
-  if (order->recalled_until && now >= order->recalled_until && entry->state == STATE_UNKNOWN) {
-    order_free(order);
-    return now + SECOND_US;
-  }
-  if (!is_unsettled_there(order)) return now + 60 * SECOND_US;
-  /* asked in this session: who does not know will not learn it */
-  if (entry->state == STATE_UNKNOWN && order->told) return now + 60 * SECOND_US;
   bool carried_out = is_carried_out_by_station(order, now);
-  if (!carried_out && now < order->deadline) return order->deadline;
+  if (!carried_out && !order_decision_pending(order) && now < order->deadline) return order->deadline;
   int64_t due = order->told ? order->told + (carried_out ? ORDERS_RESEND_US : ORDERS_ASK_US) : now;
   if (due > now) return due;
-  if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return now + ORDERS_RESEND_US;
+  if (!orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) || !station.up)
+    return now + ORDERS_RESEND_US;
   struct asking asking = {orders, station.node, {0}};
   if (carried_out)
     send_command(order);
@@ -304,6 +285,36 @@ static int64_t order_tick(struct order *order, int64_t now) {
     asking_add(&asking, order);
   asking_flush(&asking);
   return now + ORDERS_RESEND_US;
+}
+
+/* The station decides. */
+static int64_t tick_there(struct order *order, int64_t now) {
+  enum state state = order->ledger.entry.state;
+  if (state != STATE_UNKNOWN && now >= order->ledger.entry.settle_by) {
+    give_up(order, now);
+    return now + SECOND_US;
+  }
+  /* asked in this session: who does not know will not learn it */
+  if (state == STATE_UNKNOWN && order->told) return now + 60 * SECOND_US;
+  int64_t decision_due = order_tell_decision(order, now), due = remind(order, now);
+  return due < decision_due ? due : decision_due;
+}
+
+/* What time asks of one order; returns when to look again. May free it. */
+static int64_t order_tick(struct order *order, int64_t now) {
+  const struct ledger_entry *entry = &order->ledger.entry;
+  if (order->again) order_commit(order);
+  if (order->committed < order->commits) return now + SECOND_US;
+  if (entry->custody == LEDGER_HERE && state_is_open(entry->state)) {
+    if (now < order->deadline) return order->deadline;
+    expire(order, now);
+    return now + SECOND_US;
+  }
+  if (order->recalled_until && now >= order->recalled_until && entry->state == STATE_UNKNOWN) {
+    order_free(order);
+    return now + SECOND_US;
+  }
+  return is_unsettled_there(order) ? tick_there(order, now) : order_tell_decision(order, now);
 }
 
 int64_t orders_tick(struct orders *orders) {

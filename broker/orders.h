@@ -7,6 +7,12 @@
  *   - nothing is said to an operator before it is committed here;
  *   - `sent` is committed before the command is handed to the station; from then on only the station's signed reports,
  *     its word that it never had the command, or the timer (only `unknown`) change the state;
+ *   - where the point's control asks for it, a set waits in `approval` for a second person's signed word, which is
+ * handed over with it;
+ *   - a newer set that is accepted takes the place of one for the same point that still waits here; a stop, of all that
+ *     wait; a stop itself waits for nothing and is refused for nothing but who and when;
+ *   - a cancel is decided here before `sent`, and after it by the station, which is told until its word shows that it
+ *     has heard; a person's resolve of `unknown` is told to it likewise;
  *   - a station that is not connected: the command waits as accepted until its deadline, then it is expired;
  *   - when a station's session comes up: commands that it can still carry out are handed over (again), all other
  *     unsettled ones are asked for.
@@ -15,10 +21,10 @@
  * that is answers for what fills the ledger, ORDERS_REFUSALS at once and then one every ORDERS_REFUSAL_US. All others
  * are counted and logged.
  *
- * In the store an open command stands under "!ID", a finished one under "ID". An `unknown` one, which may change once,
- * stands under "ID" and under "+STATION<0>ID": memory does not hold it, and what a station may know more of is read
- * back when its session comes up or it reports of a command that memory does not hold. So the start reads the open ones
- * only, however long the history is.
+ * In the store an open command stands under "!ID", a finished one under "ID" (and under both while its station has
+ * still to hear of a decision). An `unknown` one, which may change once, stands under "ID" and under "+STATION<0>ID":
+ * memory does not hold it, and what a station may know more of is read back when its session comes up or it reports of
+ * a command that memory does not hold. So the start reads the open ones only, however long the history is.
  */
 #include "common/door/catalogue.h"
 #include "common/door/errands.h"
@@ -26,7 +32,8 @@
 #include "common/command/ledger.h"
 #include "common/command/settle.h"
 
-enum { ORDERS_MAX = 10000 /* open */, ORDERS_REFUSALS = 200 };
+/* open, and so many more stops; refusals of one operator that are kept */
+enum { ORDERS_MAX = 10000, ORDERS_STOPS_MAX = 1000, ORDERS_REFUSALS = 200 };
 #define ORDERS_REFUSAL_US (10 * SECOND_US)
 #define ORDERS_GRACE_US (10 * SECOND_US) /* after deadline + confirm timeout: time for the report's way */
 #define ORDERS_RESEND_US SECOND_US       /* a command without a report is handed over again */
@@ -50,6 +57,7 @@ struct orders_hooks {
   bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body); /* node_message */
   const struct check_operators *(*operators)(void *ctx);
   const struct catalogue_point *(*point)(void *ctx, struct bytes address);
+  void (*event)(void *ctx, const char *name, struct bytes text); /* on this node's own urgent stream */
 };
 
 struct orders;
@@ -74,6 +82,10 @@ void orders_take(struct orders *orders, struct request *request);
 void orders_follow(struct orders *orders, struct request *request, const json_t *body);
 void orders_list(struct orders *orders, struct request *request, const json_t *body);
 void orders_list_more(struct request *request);
+/* show: {"id"}, answered by the verbatim command and its state. decide: {"decision"}, the signed decision in base64,
+ * answered by states as follow gives them; a cancel that came too late is refused so when that is known. */
+void orders_show(struct orders *orders, struct request *request, const json_t *body);
+void orders_decide(struct orders *orders, struct request *request, const json_t *body);
 void orders_request_end(struct request *request);
 
 struct orders_stats {

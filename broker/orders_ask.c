@@ -22,7 +22,7 @@ void orders_request_end(struct request *request) {
   if (request->state) inquiry_end(request->state);
 }
 
-static struct inquiry *inquiry_new(struct orders *orders, struct request *request) {
+struct inquiry *inquiry_new(struct orders *orders, struct request *request) {
   struct inquiry *inquiry = mem_alloc(sizeof *inquiry);
   inquiry->owner = orders;
   inquiry->request = request;
@@ -31,13 +31,13 @@ static struct inquiry *inquiry_new(struct orders *orders, struct request *reques
 }
 
 /* Asks for the finished command of that id. */
-static void look_up(struct inquiry *inquiry, struct bytes id, errand_fn *done) {
+void inquiry_look_up(struct inquiry *inquiry, struct bytes id, errand_fn *done) {
   struct orders *orders = inquiry->owner;
   struct store_read read = {.what = STORE_READ_TABLE, .table = STORE_COMMANDS, .key = id, .max_bytes = 1};
   inquiry->reading = orders->hooks.read(orders->hooks.ctx, ERRAND_URGENT, &read, done, inquiry, NULL);
 }
 
-static bool looked_up_entry(const struct store_done *done, struct bytes id, struct ledger_entry *entry) {
+bool inquiry_found(const struct store_done *done, struct bytes id, struct ledger_entry *entry) {
   return done->kind == STORE_DONE_READ && done->keyed_count && bytes_equal(done->keyed[0].key, id) &&
          ledger_read(entry, done->keyed[0].value) == 0;
 }
@@ -52,61 +52,80 @@ static bool check_province(const struct orders *orders, const struct command *co
   return false;
 }
 
+/* What the broker makes of the point, before it hands the command to who knows better. */
+struct target {
+  struct order_station station;
+  struct control control;
+  bool approval; /* by a second person, before it is handed over */
+};
+
+/* A stop is for the station to judge: what this broker knows of the point may be old. */
 static bool check_point(
-    struct orders *orders, const struct command *command, int64_t *confirm_us, struct refusal *refusal) {
+    struct orders *orders, const struct command *command, struct target *target, struct refusal *refusal) {
   const struct catalogue_point *point = orders->hooks.point(orders->hooks.ctx, command->address);
   bool known = point && point->descriptor;
-  struct control control;
-  control_init(&control, VALUE_NONE, BYTES_NULL);
-  bool writable = known && control_from_descriptor(&control, bytes_text(point->descriptor)) == 0;
-  *confirm_us = writable ? control.confirm_timeout_us : 0;
-  return check_value(command, known, writable ? &control : NULL, refusal);
+  control_init(&target->control, VALUE_NONE, BYTES_NULL);
+  bool writable = known && control_from_descriptor(&target->control, bytes_text(point->descriptor)) == 0;
+  target->approval = command->verb == COMMAND_SET && target->control.approval;
+  return command->verb == COMMAND_STOP || check_value(command, known, writable ? &target->control : NULL, refusal);
 }
 
-static void order_fill(
-    struct order *order, const struct inquiry *inquiry, const struct order_station *station, int64_t confirm_us) {
+/* A stop is not refused because a clock is slow. */
+static bool check_when(const struct orders *orders, const struct command *command, struct refusal *refusal) {
+  int64_t now = world_now(orders->world).wall;
+  struct command when = *command;
+  if (command->verb == COMMAND_STOP && when.issued > now) when.issued = now;
+  return check_deadline(&when, now, orders->ahead_us, refusal);
+}
+
+static bool check_room(const struct orders *orders, const struct command *command, struct refusal *refusal) {
+  size_t limit = ORDERS_MAX + (command->verb == COMMAND_STOP ? ORDERS_STOPS_MAX : 0);
+  if (orders->open_count < limit) return true;
+  refusal_set(refusal, CODE_FULL, NULL, "%zu commands are open, the limit is %zu", orders->open_count, limit);
+  return false;
+}
+
+static void order_fill(struct order *order, const struct inquiry *inquiry, const struct target *target) {
   struct ledger_entry *entry = &order->ledger.entry;
+  const struct command_item *batch = command_item(&inquiry->command, COMMAND_ITEM_BATCH);
   entry->id = inquiry->command.id;
   entry->command = inquiry->command.bytes;
-  entry->station = station->node;
+  entry->station = target->station.node;
   entry->by = bytes_text(inquiry->by);
   entry->from = bytes_text("operator");
-  entry->settle_by = inquiry->command.deadline + confirm_us + ORDERS_GRACE_US;
-  order->deadline = inquiry->command.deadline;
+  if (batch) entry->batch = batch->value;
+  entry->settle_by = inquiry->command.deadline + target->control.confirm_timeout_us + ORDERS_GRACE_US;
 }
 
-/* All checks are passed: accepted, and sent at once where the station is there; one commit for both. */
-static void accept(struct inquiry *inquiry, const struct order_station *station, int64_t confirm_us) {
+/* All checks are passed. */
+static void accept(struct inquiry *inquiry, const struct target *target) {
   struct orders *orders = inquiry->owner;
   int64_t now = world_now(orders->world).wall;
-  struct order *order = order_new(orders, inquiry->command.id);
-  order_fill(order, inquiry, station, confirm_us);
-  ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_ACCEPTED, now);
-  order_say(order);
-  if (station->up && ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_SENT, now) == 0) {
-    order->ledger.entry.epoch = station->epoch;
-    order_say(order);
-  }
+  struct order *order = order_new(orders, &inquiry->command);
+  order_fill(order, inquiry, target);
   orders->stats.taken++;
   order_join(order, inquiry);
+  if (!target->approval) {
+    order_enter(order);
+    return;
+  }
+  ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_ACCEPTED, now);
+  order_say(order);
+  ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_APPROVAL, now);
+  order_say(order);
   order_commit(order);
 }
 
-static bool check_here(
-    struct inquiry *inquiry, struct order_station *station, int64_t *confirm_us, struct refusal *refusal) {
+static bool check_here(struct inquiry *inquiry, struct target *target, struct refusal *refusal) {
   struct orders *orders = inquiry->owner;
   const struct command *command = &inquiry->command;
-  if (!check_deadline(command, world_now(orders->world).wall, orders->ahead_us, refusal) ||
-      !check_point(orders, command, confirm_us, refusal))
-    return false;
-  if (!orders->hooks.station(orders->hooks.ctx, command->address, station)) {
-    refusal_set(refusal, CODE_UNKNOWN_POINT, NULL, "no station of this broker owns the address " BYTES_FMT,
-        BYTES_ARG(command->address));
+  if (!check_when(orders, command, refusal) || !check_point(orders, command, target, refusal)) return false;
+  if (!orders->hooks.station(orders->hooks.ctx, command->address, &target->station)) {
+    refusal_set(refusal, command->verb == COMMAND_STOP ? CODE_NO_STOP : CODE_UNKNOWN_POINT, NULL,
+        "no station of this broker owns the address " BYTES_FMT, BYTES_ARG(command->address));
     return false;
   }
-  if (orders->open_count < ORDERS_MAX) return true;
-  refusal_set(refusal, CODE_FULL, NULL, "%zu commands are open, the limit is %d", orders->open_count, ORDERS_MAX);
-  return false;
+  return check_room(orders, command, refusal);
 }
 
 static bool check_rights(const struct inquiry *inquiry, struct refusal *refusal) {
@@ -120,13 +139,13 @@ static bool check_rights(const struct inquiry *inquiry, struct refusal *refusal)
   return passed;
 }
 
-static void decide(struct inquiry *inquiry) {
+static void judge(struct inquiry *inquiry) {
   struct refusal refusal;
-  struct order_station station;
-  int64_t confirm_us = 0;
-  if (check_understood(&inquiry->command, 0, &refusal) && check_province(inquiry->owner, &inquiry->command, &refusal) &&
-      check_rights(inquiry, &refusal) && check_here(inquiry, &station, &confirm_us, &refusal))
-    accept(inquiry, &station, confirm_us);
+  struct target target;
+  if (check_understood(&inquiry->command, CHECK_ALL, &refusal) &&
+      check_province(inquiry->owner, &inquiry->command, &refusal) && check_rights(inquiry, &refusal) &&
+      check_here(inquiry, &target, &refusal))
+    accept(inquiry, &target);
   else
     orders_refuse_for_good(inquiry, &refusal);
 }
@@ -159,10 +178,10 @@ static void take_looked_up(void *ctx, void *cookie, const struct store_done *don
   struct order *order = table_get(&inquiry->owner->open, inquiry->command.id); /* it may have come twice */
   if (order)
     answer_open(inquiry, order);
-  else if (looked_up_entry(done, inquiry->command.id, &entry))
+  else if (inquiry_found(done, inquiry->command.id, &entry))
     answer_known(inquiry, &entry);
   else
-    decide(inquiry);
+    judge(inquiry);
 }
 
 static void take_start(struct orders *orders, struct request *request, const char *by) {
@@ -174,7 +193,7 @@ static void take_start(struct orders *orders, struct request *request, const cha
   if (order)
     answer_open(inquiry, order);
   else
-    look_up(inquiry, inquiry->command.id, take_looked_up);
+    inquiry_look_up(inquiry, inquiry->command.id, take_looked_up);
 }
 
 /* Whose key signed it, whatever they may command; NULL: nobody's here. */
@@ -206,13 +225,13 @@ void orders_take(struct orders *orders, struct request *request) {
 
 /* ---- following ---- */
 
-static bool may_read(const struct request *request, const struct ledger_entry *entry) {
+bool inquiry_may_read(const struct request *request, const struct ledger_entry *entry) {
   struct command command;
   return command_read(&command, entry->command) == 0 &&
          patterns_match(request_requester(request)->read, command.address);
 }
 
-static void no_such(struct request *request) {
+void inquiry_no_such(struct request *request) {
   request_refuse(request, "not-found", "no command of that id is known here", "List them with: riverbus commands");
 }
 
@@ -222,8 +241,8 @@ static void follow_looked_up(void *ctx, void *cookie, const struct store_done *d
   struct buffer text = BUFFER_NULL;
   (void)cookie;
   inquiry->reading = NULL;
-  if (!looked_up_entry(done, buffer_bytes(&inquiry->bytes), &entry) || !may_read(inquiry->request, &entry)) {
-    no_such(inquiry->request);
+  if (!inquiry_found(done, buffer_bytes(&inquiry->bytes), &entry) || !inquiry_may_read(inquiry->request, &entry)) {
+    inquiry_no_such(inquiry->request);
     return;
   }
   ledger_put_json(&text, &entry);
@@ -235,8 +254,8 @@ void orders_follow(struct orders *orders, struct request *request, const json_t 
   const char *text = json_string_value(json_object_get(body, "id"));
   struct bytes id = bytes_text(text);
   struct order *order = text ? table_get(&orders->open, id) : NULL;
-  if (!text || !command_id_is_good(id) || (order && !may_read(request, &order->ledger.entry))) {
-    no_such(request);
+  if (!text || !command_id_is_good(id) || (order && !inquiry_may_read(request, &order->ledger.entry))) {
+    inquiry_no_such(request);
     return;
   }
   struct inquiry *inquiry = inquiry_new(orders, request);
@@ -245,7 +264,7 @@ void orders_follow(struct orders *orders, struct request *request, const json_t 
     return;
   }
   buffer_append(&inquiry->bytes, id);
-  look_up(inquiry, buffer_bytes(&inquiry->bytes), follow_looked_up);
+  inquiry_look_up(inquiry, buffer_bytes(&inquiry->bytes), follow_looked_up);
 }
 
 /* ---- listing: the open ones out of memory, then the finished or only the unknown ones page by page ---- */

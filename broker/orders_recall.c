@@ -33,7 +33,7 @@ void orders_recall_end(struct orders *orders) {
   while (orders->recalls) recall_drop_first(orders);
 }
 
-static struct order *read_back(struct orders *orders, struct bytes value) {
+struct order *orders_bring_back(struct orders *orders, struct bytes value) {
   struct ledger ledger = {0};
   struct command command;
   if (ledger_load(&ledger, value) || command_read(&command, ledger.entry.command) ||
@@ -41,16 +41,9 @@ static struct order *read_back(struct orders *orders, struct bytes value) {
     ledger_deinit(&ledger);
     return NULL;
   }
-  struct buffer text = BUFFER_NULL;
-  struct order *order = order_new(orders, ledger.entry.id);
-  order->ledger = ledger; /* consumes ledger */
-  order->deadline = command.deadline;
-  order->accepted = order->said_final = true;
-  ledger_put_json(&text, &order->ledger.entry);
-  order->said = mem_text(text.data, text.len);
+  struct order *order = order_read_back(orders, &ledger, &command); /* consumes ledger */
   order->recalled_until = world_now(orders->world).wall + RECALLED_US;
   orders->recalled++;
-  buffer_deinit(&text);
   return order;
 }
 
@@ -72,7 +65,7 @@ static bool take_page(struct orders *orders, struct recall *recall, const struct
     buffer_append(&recall->key, row->key);
     more = more || orders->recalled >= RECALLED_MAX;
     if (orders->recalled >= RECALLED_MAX) break; /* from this one on, when others have gone */
-    struct order *order = read_back(orders, row->value);
+    struct order *order = orders_bring_back(orders, row->value);
     if (order) asking_add(&asking, order);
     buffer_append(&recall->key, bytes_of("", 1)); /* the least key after it */
   }

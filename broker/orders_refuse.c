@@ -56,7 +56,7 @@ void orders_refuse_for_good(struct inquiry *inquiry, const struct refusal *refus
     orders_refuse(orders, inquiry->request, &inquiry->command, refusal);
     return;
   }
-  struct order *order = order_new(orders, inquiry->command.id);
+  struct order *order = order_new(orders, &inquiry->command);
   struct ledger_entry *entry = &order->ledger.entry;
   ledger_move(entry, ACTOR_BROKER, state_of(refusal), world_now(orders->world).wall);
   fill_refusal(entry, &inquiry->command, refusal);

@@ -25,8 +25,8 @@ static void add_operator(struct principals *principals, const struct config_oper
   size_t count = principals->operator_count + from->keys.count;
   principals->operators = mem_resize(principals->operators, count + 1, sizeof *principals->operators);
   for (size_t i = 0; i < from->keys.count; i++)
-    principals->operators[principals->operator_count++] =
-        (struct check_operator){.name = from->name, .key = from->keys.items[i], .command = &from->command};
+    principals->operators[principals->operator_count++] = (struct check_operator){
+        .name = from->name, .key = from->keys.items[i], .command = &from->command, .approve = &from->approve};
 }
 
 void principals_init(struct principals *principals, const struct broker_config *config) {

@@ -1,0 +1,182 @@
+/* What the store holds of an order, and the one place where a transition gets into a batch; and what gives way to it.
+ */
+#include "broker/order.h"
+#include "common/base/mem.h"
+#include <stdlib.h>
+
+static struct bytes open_key(const struct order *order, char key[COMMAND_ID_MAX + 2]) {
+  struct bytes id = order->ledger.entry.id;
+  key[0] = '!';
+  memcpy(key + 1, id.data, id.len);
+  return bytes_of(key, id.len + 1);
+}
+
+void order_unknown_key(struct buffer *out, struct bytes station, struct bytes id) {
+  buffer_append(out, bytes_text("+"));
+  buffer_append(out, station);
+  buffer_append(out, bytes_of("", 1));
+  buffer_append(out, id);
+}
+
+static void put_final(const struct order *order, struct store_batch *batch, struct bytes value) {
+  const struct ledger_entry *entry = &order->ledger.entry;
+  struct buffer key = BUFFER_NULL;
+  order_unknown_key(&key, entry->station, entry->id);
+  if (entry->state == STATE_UNKNOWN)
+    store_batch_put(batch, STORE_COMMANDS, buffer_bytes(&key), value);
+  else if (entry->times[STATE_UNKNOWN])
+    store_batch_delete(batch, STORE_COMMANDS, buffer_bytes(&key));
+  store_batch_put(batch, STORE_COMMANDS, entry->id, value);
+  buffer_deinit(&key);
+}
+
+void order_put(struct order *order, struct store_batch *batch) {
+  char text[COMMAND_ID_MAX + 2];
+  struct bytes key = open_key(order, text), value = buffer_bytes(&order->ledger.storage);
+  bool final = state_is_final(order->ledger.entry.state);
+  if (final) put_final(order, batch, value);
+  if (!final || order_decision_pending(order))
+    store_batch_put(batch, STORE_COMMANDS, key, value);
+  else
+    store_batch_delete(batch, STORE_COMMANDS, key);
+  store_batch_urgent(batch);
+  order_count(order);
+}
+
+/* Not even its acceptance could be stored: it never was. A refusal is said as it is, and leaves no entry. */
+static void refuse_full(struct order *order) {
+  struct ledger_entry entry = order->ledger.entry;
+  struct buffer text = BUFFER_NULL;
+  if (!state_is_final(entry.state)) {
+    entry.state = STATE_REJECTED;
+    entry.code = CODE_FULL;
+    entry.message = bytes_text("the store of the broker is full");
+  }
+  ledger_put_json(&text, &entry);
+  while (order->followers) {
+    struct request *request = order->followers->request;
+    order_leave(order->followers);
+    request_reply_text(request, buffer_bytes(&text), true);
+  }
+  buffer_deinit(&text);
+  order_free(order);
+}
+
+static void commit_done_one(struct order *order, bool refused) {
+  order->committed++;
+  if (refused && !order->accepted) {
+    refuse_full(order);
+    return;
+  }
+  if (refused)
+    order->again = true;
+  else
+    order->accepted = true;
+  order_hand_over(order);
+  order_tell_decision(order, world_now(order->owner->world).wall);
+  order_release_own(order);
+}
+
+/* The cookie is the ids, each with its NUL and one more at the end, since an order may be gone when the answer comes.
+ */
+static void commit_done(void *ctx, void *cookie, const struct store_done *done) {
+  struct orders *orders = ctx;
+  for (const char *id = cookie; *id; id += strlen(id) + 1) {
+    struct order *order = table_get(&orders->open, bytes_text(id));
+    if (order) commit_done_one(order, done->kind == STORE_DONE_REFUSED);
+  }
+  free(cookie);
+}
+
+/* One batch with the transitions of several orders. */
+struct committing {
+  struct store_batch *batch;
+  struct buffer ids;
+  size_t count;
+};
+
+static void committing_add(struct committing *committing, struct order *order) {
+  if (!committing->batch) committing->batch = store_batch_new();
+  order_put(order, committing->batch);
+  order->again = false;
+  order->commits++;
+  buffer_append(&committing->ids, order->ledger.entry.id);
+  buffer_append(&committing->ids, bytes_of("", 1));
+  committing->count++;
+}
+
+static void committing_submit(struct committing *committing, struct orders *orders) {
+  if (!committing->batch) return;
+  buffer_append(&committing->ids, bytes_of("", 1));
+  orders->hooks.commit(orders->hooks.ctx, committing->batch, commit_done, orders, committing->ids.data);
+  *committing = (struct committing){0}; /* consumed */
+}
+
+void order_commit(struct order *order) {
+  struct committing committing = {0};
+  struct orders *orders = order->owner;
+  committing_add(&committing, order);
+  committing_submit(&committing, orders);
+}
+
+/* ---- one takes the place of others ---- */
+
+enum { COMMIT_ORDERS = 32 }; /* in one batch: their entries are large */
+
+static int64_t taken_at(const struct order *order) {
+  const int64_t *times = order->ledger.entry.times;
+  return times[STATE_APPROVAL] ? times[STATE_APPROVAL] : times[STATE_ACCEPTED];
+}
+
+static bool waits_here(const struct order *order) {
+  const struct ledger_entry *entry = &order->ledger.entry;
+  return entry->custody == LEDGER_HERE && (entry->state == STATE_ACCEPTED || entry->state == STATE_APPROVAL);
+}
+
+static bool gives_way(const struct order *older, const struct order *newer) {
+  if (older == newer || !waits_here(older) || strcmp(older->point, newer->point) != 0) return false;
+  if (newer->verb == COMMAND_STOP) return older->verb != COMMAND_STOP;
+  return newer->verb == COMMAND_SET && older->verb == COMMAND_SET && taken_at(older) <= taken_at(newer);
+}
+
+static void supersede(struct order *older, const struct order *newer) {
+  struct ledger_entry *entry = &older->ledger.entry;
+  char message[COMMAND_ID_MAX + 64];
+  if (ledger_move(entry, ACTOR_BROKER, STATE_SUPERSEDED, world_now(older->owner->world).wall)) return;
+  entry->code = CODE_SUPERSEDED;
+  snprintf(message, sizeof message, "the %s " BYTES_FMT " for the same point took its place",
+      newer->verb == COMMAND_STOP ? "stop" : "command", BYTES_ARG(newer->ledger.entry.id));
+  entry->message = bytes_text(message);
+  order_say(older);
+}
+
+static void commit_with_what_gives_way(struct order *order) {
+  struct committing committing = {0};
+  struct orders *orders = order->owner;
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *other;
+  committing_add(&committing, order);
+  while (table_next(&orders->open, &cursor, NULL, &other)) {
+    if (!gives_way(other, order)) continue;
+    supersede(other, order);
+    committing_add(&committing, other);
+    if (committing.count >= COMMIT_ORDERS) committing_submit(&committing, orders);
+  }
+  committing_submit(&committing, orders);
+}
+
+void order_enter(struct order *order) {
+  struct orders *orders = order->owner;
+  struct ledger_entry *entry = &order->ledger.entry;
+  struct order_station station;
+  int64_t now = world_now(orders->world).wall;
+  bool up = orders->hooks.station(orders->hooks.ctx, entry->station, &station) && station.up;
+  if ((!up || entry->state == STATE_NONE) && ledger_move(entry, ACTOR_BROKER, STATE_ACCEPTED, now) == 0)
+    order_say(order);
+  if (up && ledger_move(entry, ACTOR_BROKER, STATE_SENT, now) == 0) {
+    entry->epoch = station.epoch;
+    order->told = 0;
+    order_say(order);
+  }
+  commit_with_what_gives_way(order);
+}

@@ -1,0 +1,288 @@
+/* What persons decide about commands: approve, cancel, resolve; and the verbatim command, which they look at before. */
+#include "broker/order.h"
+#include "common/base/log.h"
+#include <sodium.h>
+#include <stdlib.h>
+
+/* ---- what the station has still to hear ---- */
+
+bool order_decision_pending(const struct order *order) { return order->ledger.entry.decision.len > 0; }
+
+int64_t order_tell_decision(struct order *order, int64_t now) {
+  struct orders *orders = order->owner;
+  const struct ledger_entry *entry = &order->ledger.entry;
+  struct order_station station;
+  bool durable = order->committed == order->commits && !order->again;
+  if (!order_decision_pending(order)) return now + 60 * SECOND_US;
+  if (!durable) return now + SECOND_US;
+  if (order->decision_told && now < order->decision_told + ORDERS_ASK_US) return order->decision_told + ORDERS_ASK_US;
+  if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return now + SECOND_US;
+  if (orders->hooks.send(orders->hooks.ctx, station.node, SETTLE_DECISION, entry->decision)) order->decision_told = now;
+  return now + SECOND_US;
+}
+
+static void note_contradiction(struct order *order, enum state said) {
+  struct buffer text = BUFFER_NULL;
+  const struct ledger_entry *entry = &order->ledger.entry;
+  struct orders *orders = order->owner;
+  buffer_printf(&text, "command " BYTES_FMT " was resolved as %s, and its station says that it is %s",
+      BYTES_ARG(entry->id), state_name(entry->state), state_name(said));
+  log_warning("commands", NULL, "%s", buffer_text(&text));
+  orders->hooks.event(orders->hooks.ctx, "contradiction", buffer_bytes(&text));
+  buffer_deinit(&text);
+}
+
+void order_hear(struct order *order, enum state said) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  struct decision decision;
+  bool settled = state_is_final(said) && said != STATE_UNKNOWN;
+  if (!order_decision_pending(order)) return;
+  bool resolved = decision_read(&decision, entry->decision) == 0 && decision_is_resolve(decision.verb);
+  if (!settled && (resolved || !state_may_have_moved(said))) return;
+  entry->decision = BYTES_NULL;
+  if (resolved && said != entry->state) note_contradiction(order, said);
+}
+
+/* ---- deciding ---- */
+
+static void refuse(struct inquiry *inquiry, const struct refusal *refusal) {
+  log_info("commands", request_requester(inquiry->request)->name, "a decision was refused: %s", refusal->message);
+  request_refuse(inquiry->request, code_name(refusal->code), refusal->message, refusal->hint);
+}
+
+struct wrong_state {
+  const char *what, *hint; /* the id follows the hint */
+};
+
+static struct wrong_state wrong_state_of(uint8_t verb, enum state state) {
+  if (verb == DECISION_APPROVE) return (struct wrong_state){"it waits for no approval", "look at it: riverbus follow "};
+  if (verb == DECISION_CANCEL && state == STATE_UNKNOWN)
+    return (struct wrong_state){"there is nothing left to cancel", "look at the device, then: riverbus resolve "};
+  if (verb == DECISION_CANCEL)
+    return (struct wrong_state){"there is nothing left to cancel", "look at it: riverbus follow "};
+  return (struct wrong_state){"only an unknown outcome can be resolved", "look at it: riverbus follow "};
+}
+
+static void refuse_by_state(struct inquiry *inquiry, enum state state) {
+  struct wrong_state wrong = wrong_state_of(inquiry->decision.verb, state);
+  struct refusal refusal;
+  refusal_set(&refusal, state_is_final(state) ? CODE_TOO_LATE : CODE_BUSY, NULL, "the command " BYTES_FMT " is %s: %s",
+      BYTES_ARG(inquiry->decision.id), state_name(state), wrong.what);
+  snprintf(refusal.hint, sizeof refusal.hint, "%s" BYTES_FMT, wrong.hint, BYTES_ARG(inquiry->decision.id));
+  refuse(inquiry, &refusal);
+}
+
+static void approve(struct inquiry *inquiry, struct order *order, const struct command *command) {
+  struct orders *orders = inquiry->owner;
+  struct ledger_entry *entry = &order->ledger.entry;
+  struct refusal refusal;
+  const struct check_operator *row;
+  char name[sizeof inquiry->by];
+  if (bytes_equal(entry->approval, inquiry->decision.bytes)) { /* said twice is said once */
+    order_join(order, inquiry);
+    return;
+  }
+  if (entry->state != STATE_APPROVAL || entry->custody != LEDGER_HERE) {
+    refuse_by_state(inquiry, entry->state);
+    return;
+  }
+  snprintf(name, sizeof name, BYTES_FMT, BYTES_ARG(entry->by));
+  struct check_operator giver = {.name = name, .key = command->key};
+  if (!check_approval(command, inquiry->decision.bytes, orders->hooks.operators(orders->hooks.ctx), &giver,
+          world_now(orders->world).wall, &row, &refusal)) {
+    refuse(inquiry, &refusal);
+    return;
+  }
+  entry->approval = inquiry->decision.bytes;
+  entry->approved_by = bytes_text(row->name);
+  ledger_keep(&order->ledger);
+  order_join(order, inquiry);
+  order_enter(order);
+}
+
+static void put_reason(struct buffer *message, const char *what, const char *by, struct bytes basis) {
+  buffer_printf(message, "%s by %s", what, by);
+  if (basis.len) buffer_printf(message, ": " BYTES_FMT, BYTES_ARG(basis));
+}
+
+static void cancel_here(struct inquiry *inquiry, struct order *order, const char *by) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  struct buffer message = BUFFER_NULL;
+  if (ledger_move(entry, ACTOR_BROKER, STATE_CANCELLED, world_now(inquiry->owner->world).wall) == 0) {
+    put_reason(&message, "cancelled", by, inquiry->decision.basis);
+    entry->code = CODE_CANCELLED;
+    entry->message = buffer_bytes(&message);
+    order_say(order);
+  }
+  order_join(order, inquiry);
+  order_commit(order);
+  buffer_deinit(&message);
+}
+
+/* The station decides: it is told when that is durable. */
+static void cancel_there(struct inquiry *inquiry, struct order *order) {
+  order->ledger.entry.decision = inquiry->decision.bytes;
+  order->decision_told = 0;
+  ledger_keep(&order->ledger);
+  inquiry->cancels = true;
+  order_join(order, inquiry);
+  order_commit(order);
+}
+
+static void cancel(struct inquiry *inquiry, struct order *order, const char *by) {
+  enum state state = order->ledger.entry.state;
+  if (state_is_final(state))
+    refuse_by_state(inquiry, state);
+  else if (order->ledger.entry.custody == LEDGER_HERE)
+    cancel_here(inquiry, order, by);
+  else if (state_may_have_moved(state))
+    request_refuse(inquiry->request, code_name(CODE_TOO_LATE), "the device was told already", code_hint(CODE_TOO_LATE));
+  else
+    cancel_there(inquiry, order);
+}
+
+static void resolve(struct inquiry *inquiry, struct order *order, const char *by) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  struct buffer message = BUFFER_NULL;
+  bool moved = inquiry->decision.verb == DECISION_RESOLVE_MOVED;
+  enum state to = moved ? STATE_EXECUTED : STATE_FAILED;
+  if (ledger_move(entry, ACTOR_RESOLVE, to, world_now(inquiry->owner->world).wall)) {
+    refuse_by_state(inquiry, entry->state);
+    return;
+  }
+  put_reason(&message, moved ? "resolved as moved" : "resolved as not moved", by, inquiry->decision.basis);
+  entry->code = CODE_RESOLVED;
+  entry->message = buffer_bytes(&message);
+  entry->decision = inquiry->decision.bytes;
+  order->decision_told = 0;
+  order_not_recalled(order);
+  order_say(order);
+  free(order->said); /* it was final and is not any more: what is said next is */
+  order->said = NULL;
+  order_join(order, inquiry);
+  order_commit(order);
+  buffer_deinit(&message);
+}
+
+static void decide_on(struct inquiry *inquiry, struct order *order) {
+  struct orders *orders = inquiry->owner;
+  const struct check_operator *row;
+  struct refusal refusal;
+  struct command command;
+  struct buffer where = BUFFER_NULL;
+  if (command_read(&command, order->ledger.entry.command)) {
+    inquiry_no_such(inquiry->request);
+    return;
+  }
+  if (inquiry->decision.verb == DECISION_APPROVE) {
+    approve(inquiry, order, &command);
+    return;
+  }
+  buffer_printf(&where, "the broker %s", orders->node);
+  bool may = check_decision(&inquiry->decision, &command, orders->hooks.operators(orders->hooks.ctx),
+      world_now(orders->world).wall, buffer_text(&where), &row, &refusal);
+  if (!may)
+    refuse(inquiry, &refusal);
+  else if (inquiry->decision.verb == DECISION_CANCEL)
+    cancel(inquiry, order, row->name);
+  else
+    resolve(inquiry, order, row->name);
+  buffer_deinit(&where);
+}
+
+static void decide_looked_up(void *ctx, void *cookie, const struct store_done *done) {
+  struct inquiry *inquiry = ctx;
+  struct ledger_entry entry;
+  (void)cookie;
+  inquiry->reading = NULL;
+  struct order *order = table_get(&inquiry->owner->open, inquiry->decision.id);
+  bool found = !order && inquiry_found(done, inquiry->decision.id, &entry);
+  if (found && entry.state == STATE_UNKNOWN) order = orders_bring_back(inquiry->owner, done->keyed[0].value);
+  if (order)
+    decide_on(inquiry, order);
+  else if (found)
+    refuse_by_state(inquiry, entry.state);
+  else
+    inquiry_no_such(inquiry->request);
+}
+
+/* ---- the verbs ---- */
+
+static bool decode(const char *text, struct buffer *out) {
+  size_t len = text ? strlen(text) : 0, got = 0;
+  if (!len || len > 2 * DECISION_MAX) return false;
+  buffer_reserve(out, len);
+  if (sodium_base642bin(out->data, len, text, len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL)) return false;
+  out->len = got;
+  return true;
+}
+
+static bool check_signed(struct inquiry *inquiry, const char *text, struct refusal *refusal) {
+  int outcome = decode(text, &inquiry->bytes) ? decision_open(&inquiry->decision, buffer_bytes(&inquiry->bytes))
+                                              : DECISION_MALFORMED;
+  if (outcome == 0) return true;
+  if (outcome == DECISION_FORGED)
+    refusal_set(refusal, CODE_SIGNATURE, NULL, "the signature does not fit the bytes of the decision");
+  else if (outcome == DECISION_VERSION)
+    refusal_set(refusal, CODE_UNSUPPORTED, NULL, "the decision is of another version; version 1 is understood here");
+  else
+    refusal_set(refusal, CODE_MALFORMED, NULL, "the decision cannot be read");
+  return false;
+}
+
+void orders_decide(struct orders *orders, struct request *request, const json_t *body) {
+  struct inquiry *inquiry = inquiry_new(orders, request);
+  struct refusal refusal;
+  if (!check_signed(inquiry, json_string_value(json_object_get(body, "decision")), &refusal)) {
+    refuse(inquiry, &refusal);
+    return;
+  }
+  struct order *order = table_get(&orders->open, inquiry->decision.id);
+  if (order)
+    decide_on(inquiry, order);
+  else
+    inquiry_look_up(inquiry, inquiry->decision.id, decide_looked_up);
+}
+
+static void show(struct request *request, struct bytes command, struct bytes state) {
+  struct buffer text = BUFFER_NULL;
+  const struct value value = {.type = VALUE_BYTES, .bytes = command};
+  buffer_printf(&text, "{\"command\":");
+  value_put_json(&text, &value);
+  buffer_printf(&text, ",\"state\":" BYTES_FMT "}", BYTES_ARG(state));
+  request_reply_text(request, buffer_bytes(&text), true);
+  buffer_deinit(&text);
+}
+
+static void show_looked_up(void *ctx, void *cookie, const struct store_done *done) {
+  struct inquiry *inquiry = ctx;
+  struct ledger_entry entry;
+  struct buffer state = BUFFER_NULL;
+  (void)cookie;
+  inquiry->reading = NULL;
+  if (!inquiry_found(done, buffer_bytes(&inquiry->bytes), &entry) || !inquiry_may_read(inquiry->request, &entry)) {
+    inquiry_no_such(inquiry->request);
+    return;
+  }
+  ledger_put_json(&state, &entry);
+  show(inquiry->request, entry.command, buffer_bytes(&state));
+  buffer_deinit(&state);
+}
+
+void orders_show(struct orders *orders, struct request *request, const json_t *body) {
+  const char *text = json_string_value(json_object_get(body, "id"));
+  struct bytes id = bytes_text(text);
+  struct order *order = text ? table_get(&orders->open, id) : NULL;
+  if (!text || !command_id_is_good(id) ||
+      (order && (!order->said || !inquiry_may_read(request, &order->ledger.entry)))) {
+    inquiry_no_such(request);
+    return;
+  }
+  if (order) {
+    show(request, order->ledger.entry.command, bytes_text(order->said));
+    return;
+  }
+  struct inquiry *inquiry = inquiry_new(orders, request);
+  buffer_append(&inquiry->bytes, id);
+  inquiry_look_up(inquiry, buffer_bytes(&inquiry->bytes), show_looked_up);
+}
