@@ -1,6 +1,5 @@
 #include "gateway/dispatch.h"
 #include "common/base/mem.h"
-#include "gateway/descriptor.h"
 #include "gateway/dispatch_internal.h"
 #include <stdlib.h>
 
@@ -18,6 +17,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *options) {
   d->station = dispatch_text(options->station, "");
   d->broker = dispatch_text(options->broker, "");
   d->elsewhere = dispatch_text(options->station, "/riverbus/command");
+  d->where = dispatch_text("the station ", options->station);
   d->builder = block_builder_new();
   d->forged_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 3};
   return d;
@@ -26,8 +26,10 @@ struct dispatch *dispatch_new(const struct dispatch_options *options) {
 static void dispatch_free_order(void *order) { order_free(order); }
 
 static void dispatch_free_waiting(void *value) {
-  struct buffer *waiting = value;
-  buffer_deinit(waiting);
+  struct waiting *waiting = value;
+  buffer_deinit(&waiting->command);
+  buffer_deinit(&waiting->approval);
+  buffer_deinit(&waiting->decision);
   free(waiting);
 }
 
@@ -35,10 +37,13 @@ struct dispatch *dispatch_free(struct dispatch *d) {
   if (!d) return NULL;
   table_deinit(&d->orders, dispatch_free_order);
   table_deinit(&d->waiting, dispatch_free_waiting);
-  table_deinit(&d->fences, free);
+  table_deinit(&d->places, dispatch_free_place);
   table_deinit(&d->unreadable, free);
   block_builder_free(d->builder);
   free(d->operators);
+  roster_free(d->roster);
+  buffer_deinit(&d->signed_roster);
+  free(d->where);
   free(d->station);
   free(d->broker);
   free(d->elsewhere);
@@ -46,25 +51,13 @@ struct dispatch *dispatch_free(struct dispatch *d) {
   return NULL;
 }
 
-/* One row for each key of each operator. */
 void dispatch_configure(struct dispatch *d, const struct gateway_config *config, const struct points *points) {
-  size_t count = 0;
-  for (size_t i = 0; i < config->operator_count; i++) count += config->operators[i].keys.count;
-  free(d->operators);
-  d->operators = mem_alloc((count + 1) * sizeof *d->operators);
-  d->operator_count = 0;
-  for (size_t i = 0; i < config->operator_count; i++) {
-    const struct config_operator *from = &config->operators[i];
-    for (size_t k = 0; k < from->keys.count; k++)
-      d->operators[d->operator_count++] =
-          (struct check_operator){.name = from->name, .key = from->keys.items[k], .command = &from->command};
-  }
   d->config = config;
   d->points = points;
+  dispatch_make_operators(d);
 }
 
-/* All orders, in a list of their own: steps change the table. */
-static struct order **dispatch_all(const struct dispatch *d, size_t *count) {
+struct order **dispatch_all(const struct dispatch *d, size_t *count) {
   struct order **all = mem_alloc((d->orders.count + 1) * sizeof *all);
   struct table_cursor cursor = TABLE_CURSOR_NULL;
   struct bytes id;
@@ -74,78 +67,71 @@ static struct order **dispatch_all(const struct dispatch *d, size_t *count) {
   return all;
 }
 
+static int dispatch_by_receipt(const void *a, const void *b) {
+  int64_t x = (*(struct order *const *)a)->ledger.entry.times[STATE_RECEIVED];
+  int64_t y = (*(struct order *const *)b)->ledger.entry.times[STATE_RECEIVED];
+  return (x > y) - (x < y);
+}
+
+/* From here on movements are compared with what the points were worth when the gateway ended. */
+static void dispatch_start_places(struct dispatch *d, struct instant now) {
+  struct value from;
+  for (size_t i = 0; i < d->points->count; i++) {
+    const struct point *point = &d->points->items[i];
+    if (point->control && point->has_last && point->last.quality == QUALITY_GOOD)
+      (void)movement_hear(&dispatch_place(d, bytes_text(point->config->address))->movement, 0, &point->last.value, true,
+          now.mono, &from);
+  }
+}
+
 void dispatch_start(struct dispatch *d, struct instant now) {
   size_t count;
   struct order **all = dispatch_all(d, &count);
+  qsort(all, count, sizeof *all, dispatch_by_receipt);
+  for (size_t i = 0; i < count; i++) all[i]->number = ++d->numbers;
+  for (size_t i = 0; i < count; i++)
+    if (order_state(all[i]) == STATE_RECEIVED) dispatch_supersede(d, all[i], now);
   for (size_t i = 0; i < count; i++) {
-    if (all[i]->unlisted)
+    if (all[i]->unlisted && !all[i]->pending)
       dispatch_commit(d, all[i]);
     else
       dispatch_step(d, all[i], now);
   }
   free(all);
+  dispatch_start_places(d, now);
   dispatch_mark(d);
 }
 
 /* ---- commands ---- */
 
-static struct order *dispatch_running(const struct dispatch *d, const struct order *order) {
-  struct table_cursor cursor = TABLE_CURSOR_NULL;
-  struct bytes id;
-  void *other;
-  while (table_next(&d->orders, &cursor, &id, &other))
-    if (other != order && order_is_open(other) && bytes_equal(order_device(other), order_device(order))) return other;
-  return NULL;
-}
-
 enum clock_verdict dispatch_clock(const struct dispatch *d, struct refusal *refusal) {
   return d->options.hooks.clock(d->options.hooks.ctx, refusal);
 }
 
-static bool dispatch_value_is_good(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
-  const struct point *point = dispatch_point(d, order);
-  struct control control;
-  bool writable = point && point->control;
-  if (writable) descriptor_control(&control, point);
-  return check_value(&order->command, point != NULL, writable ? &control : NULL, refusal);
+static bool dispatch_has_room(const struct dispatch *d, uint8_t verb) {
+  return d->orders.count < DISPATCH_ORDERS_MAX + (verb == COMMAND_STOP ? DISPATCH_STOPS_MORE : 0);
 }
 
-static bool dispatch_device_is_free(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
-  const struct order *running = dispatch_running(d, order);
-  return check_busy(
-      &order->command, running ? order_id(running) : BYTES_NULL, running ? order_state(running) : STATE_NONE, refusal);
-}
-
-/* The order of the checks is the order in which a person would want to hear of them. */
-static bool dispatch_is_allowed(struct dispatch *d, const struct order *order, const struct check_operator **by,
-    struct instant now, struct refusal *refusal) {
-  const struct check_operators operators = {d->operators, d->operator_count};
-  struct buffer where = BUFFER_NULL;
-  buffer_printf(&where, "the station %s", d->station);
-  bool authorised = check_authority(&order->command, &operators, now.wall, buffer_text(&where), by, refusal);
-  buffer_deinit(&where);
-  return authorised && check_understood(&order->command, 0, refusal) &&
-         check_created(&order->command, d->options.store_created, refusal) && dispatch_clock(d, refusal) != CLOCK_BAD &&
-         check_deadline(&order->command, now.wall, d->config->max_deadline_us, refusal) &&
-         check_life_left(&order->command, order_life(order, now), refusal) &&
-         dispatch_value_is_good(d, order, refusal) && dispatch_device_is_free(d, order, refusal);
-}
-
-static void dispatch_take(struct dispatch *d, const struct command *command, struct instant now) {
-  const struct check_operator *by = NULL;
+/* What is not taken for want of room the broker sends again, or settles by asking. */
+static void dispatch_take(
+    struct dispatch *d, const struct command *command, struct bytes approval, struct instant now) {
   struct refusal refusal = {.code = CODE_NONE};
-  if (d->orders.count >= DISPATCH_ORDERS_MAX) return; /* the broker sends it again, or settles it by asking */
+  if (!dispatch_has_room(d, command->verb)) return;
   struct order *order = order_new();
-  order_begin(order, command, d->station, NULL, d->broker, now);
+  order_begin(order, command, approval, d->station, d->broker, now);
+  order->number = ++d->numbers;
   table_put(&d->orders, order_id(order), order);
   d->stats.commands++;
-  bool allowed = dispatch_is_allowed(d, order, &by, now, &refusal);
-  order->ledger.entry.by = bytes_text(by ? by->name : NULL);
+  enum dispatch_verdict verdict = dispatch_check(d, order, now, &refusal);
   if (!order_move(order, STATE_RECEIVED, CODE_NONE, NULL, NULL, now.wall)) return;
-  if (allowed)
+  if (verdict == DISPATCH_REFUSED) {
+    dispatch_refuse(d, order, &refusal, now);
+  } else if (command->verb == COMMAND_SELECT || command->verb == COMMAND_TRY) {
+    dispatch_answer(d, order, verdict, now);
+  } else {
+    dispatch_supersede(d, order, now);
     dispatch_commit(d, order);
-  else
-    dispatch_end(d, order, refusal.code == CODE_EXPIRED ? STATE_EXPIRED : STATE_REJECTED, &refusal, now);
+  }
 }
 
 static void dispatch_again(struct dispatch *d, const struct command *command, const struct ledger_entry *known) {
@@ -159,12 +145,15 @@ static void dispatch_again(struct dispatch *d, const struct command *command, co
 
 /* ---- ids that are not in memory ---- */
 
-static void dispatch_lookup(struct dispatch *d, struct bytes id, struct bytes command) {
-  struct buffer *waiting = table_get(&d->waiting, id);
+void dispatch_lookup(
+    struct dispatch *d, struct bytes id, struct bytes command, struct bytes approval, struct bytes decision) {
+  struct waiting *waiting = table_get(&d->waiting, id);
   if (waiting || table_get(&d->unreadable, id)) return;
   if (d->waiting.count >= DISPATCH_WAITING_MAX) return; /* the broker repeats */
   waiting = mem_alloc(sizeof *waiting);
-  buffer_append(waiting, command);
+  buffer_append(&waiting->command, command);
+  buffer_append(&waiting->approval, approval);
+  buffer_append(&waiting->decision, decision);
   table_put(&d->waiting, id, waiting);
   d->options.hooks.lookup(d->options.hooks.ctx, id);
 }
@@ -181,72 +170,84 @@ static void dispatch_never(struct dispatch *d, struct bytes id, struct instant n
     return;
   }
   table_put(&d->orders, order_id(order), order);
-  dispatch_commit_never(d, order);
+  dispatch_commit(d, order);
 }
 
-static void dispatch_say_never(struct dispatch *d, const struct order *order) {
+void dispatch_say_never(struct dispatch *d, const struct ledger_entry *entry) {
   struct buffer body = BUFFER_NULL;
-  struct settle_ids ids = {.count = 1, .ids = {order_id(order)}};
+  struct settle_ids ids = {.count = 1, .ids = {entry->id}};
   settle_put_never(&body, d->options.hooks.epoch(d->options.hooks.ctx), &ids);
   d->options.hooks.send(d->options.hooks.ctx, SETTLE_NEVER, buffer_bytes(&body));
   buffer_deinit(&body);
 }
 
 static void dispatch_found_command(
-    struct dispatch *d, struct bytes bytes, const struct ledger_entry *known, struct instant now) {
+    struct dispatch *d, const struct waiting *waiting, const struct ledger_entry *known, struct instant now) {
   struct command command;
-  if (command_read(&command, bytes) != 0) return; /* it was opened before it was put to wait */
+  if (command_read(&command, buffer_bytes(&waiting->command)) != 0)
+    return; /* it was opened before it was put to wait */
   if (known)
     dispatch_again(d, &command, known);
   else
-    dispatch_take(d, &command, now);
+    dispatch_take(d, &command, buffer_bytes(&waiting->approval), now);
+}
+
+static void dispatch_found_asked(struct dispatch *d, const struct ledger_entry *known) {
+  struct report report;
+  if (known->command.len > 0 && report_read(&report, known->report) == 0)
+    dispatch_issue_again(d, report.address, known->report, known->time);
+  else
+    dispatch_say_never(d, known);
 }
 
 void dispatch_found(struct dispatch *d, struct bytes id, bool found, struct bytes value, struct instant now) {
-  struct buffer *waiting = table_remove(&d->waiting, id);
+  struct waiting *waiting = table_remove(&d->waiting, id);
   struct ledger_entry entry;
-  struct report report;
-  bool known = found && ledger_read(&entry, value) == 0;
   if (!waiting) return;
-  if (table_get(&d->orders, id) ||
-      (found && !known)) { /* it came into memory meanwhile, or cannot be read: the broker asks again */
-    dispatch_free_waiting(waiting);
-    return;
-  }
-  if (waiting->len > 0)
-    dispatch_found_command(d, buffer_bytes(waiting), known ? &entry : NULL, now);
+  const struct ledger_entry *known = found && ledger_read(&entry, value) == 0 ? &entry : NULL;
+  if (table_get(&d->orders, id) || (found && !known))
+    (void)0; /* it came into memory meanwhile, or cannot be read: the broker asks again */
+  else if (waiting->command.len > 0)
+    dispatch_found_command(d, waiting, known, now);
   else if (!known)
     dispatch_never(d, id, now);
-  else if (entry.command.len > 0 && report_read(&report, entry.report) == 0)
-    dispatch_issue_again(d, report.address, entry.report, entry.time);
+  else if (waiting->decision.len > 0)
+    dispatch_found_decision(d, buffer_bytes(&waiting->decision), known, value, now);
   else
-    dispatch_say_never(d, &(struct order){.ledger.entry = entry});
+    dispatch_found_asked(d, known);
   dispatch_free_waiting(waiting);
 }
 
 /* ---- messages ---- */
 
-static void dispatch_command(struct dispatch *d, struct bytes body, struct instant now) {
+void dispatch_refuse_message(struct dispatch *d, bool forged, const char *why, struct instant now) {
   uint64_t suppressed = 0;
+  if (forged)
+    d->stats.forged++;
+  else
+    d->stats.malformed++;
+  if (log_allow(&d->forged_limit, now.mono, &suppressed)) log_warning("command", d->broker, "refused: %s", why);
+}
+
+static void dispatch_command(struct dispatch *d, struct bytes body, struct instant now) {
   struct refusal refusal;
   struct command command;
-  struct bytes bytes, approval; /* no control needs one yet */
+  struct bytes bytes, approval;
   if (settle_get_command(body, &bytes, &approval) != 0) {
-    d->stats.malformed++;
+    dispatch_refuse_message(d, false, "a command: it cannot be read", now);
     return;
   }
-  if (!check_open(&command, bytes,
-          &refusal)) { /* nothing in it can be believed, not even the id: there is nobody to report to */
-    d->stats.forged++;
-    if (log_allow(&d->forged_limit, now.mono, &suppressed))
-      log_warning("command", d->broker, "a command was refused: %s", refusal.message);
+  if (!check_open(&command, bytes, &refusal)) {
+    /* nothing in it can be believed, not even the id: there is nobody to report to */
+    dispatch_refuse_message(d, true, refusal.message, now);
     return;
   }
   const struct order *known = table_get(&d->orders, command.id);
-  /* what its deadline means here is not known before the first ping of the session; the broker repeats it */
-  if (!known && dispatch_clock(d, &refusal) == CLOCK_UNKNOWN) return;
+  /* what its deadline means here is not known before the first ping of the session; the broker repeats it. A stop does
+   * not wait for that */
+  if (!known && command.verb != COMMAND_STOP && dispatch_clock(d, &refusal) == CLOCK_UNKNOWN) return;
   if (!known)
-    dispatch_lookup(d, command.id, bytes);
+    dispatch_lookup(d, command.id, bytes, approval, BYTES_NULL);
   else if (!known->pending)
     dispatch_again(d, &command, &known->ledger.entry);
 }
@@ -260,7 +261,7 @@ static void dispatch_ask(struct dispatch *d, struct bytes body) {
   for (uint32_t i = 0; i < ids.count; i++) {
     const struct order *order = table_get(&d->orders, ids.ids[i]);
     if (!order)
-      dispatch_lookup(d, ids.ids[i], BYTES_NULL);
+      dispatch_lookup(d, ids.ids[i], BYTES_NULL, BYTES_NULL, BYTES_NULL);
     else if (!order->pending && !order->never)
       dispatch_issue_again(d, order->command.address, order->ledger.entry.report, order->ledger.entry.time);
   }
@@ -271,6 +272,10 @@ void dispatch_message(struct dispatch *d, uint8_t type, struct bytes body, struc
     dispatch_command(d, body, now);
   else if (type == SETTLE_ASK)
     dispatch_ask(d, body);
+  else if (type == SETTLE_DECISION)
+    dispatch_decision(d, body, now);
+  else if (type == SETTLE_ROSTER)
+    dispatch_roster(d, body, now);
   else
     d->stats.malformed++;
 }
@@ -295,19 +300,21 @@ void dispatch_committed(struct dispatch *d, void *cookie, bool durable, struct i
     d->unlisted--;
     dispatch_mark(d);
   }
-  if (order->never) dispatch_say_never(d, order);
+  if (order->never) dispatch_say_never(d, &order->ledger.entry);
   if (order->never || (order->leaving && !order->has_reply)) {
     dispatch_forget(d, order);
     return;
   }
   order->leaving = false; /* the answer came after all */
   dispatch_step(d, order, now);
+  if (order->command.verb == COMMAND_SET) dispatch_step_stops(d, order, now);
 }
 
 void dispatch_published(struct dispatch *d, struct bytes id, enum order_publish outcome, struct instant now) {
   struct order *order = table_get(&d->orders, id);
   if (!order || order->publish != ORDER_PUBLISHED) return;
   order->publish = outcome;
+  order->acked = now.wall;
   dispatch_step(d, order, now);
 }
 
@@ -319,13 +326,59 @@ void dispatch_reply(
   dispatch_step(d, order, now);
 }
 
+/* Whether commands explain a movement of the point: one is under way, has just ended, or may still be carried out. */
+static bool dispatch_is_ordered(const struct dispatch *d, struct bytes address, struct instant now) {
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  struct bytes id;
+  void *value;
+  while (table_next(&d->orders, &cursor, &id, &value)) {
+    const struct order *order = value;
+    if (order->ledger.entry.times[STATE_DISPATCHED] == 0 || !bytes_equal(order->command.address, address)) continue;
+    if (order_awaits(order) || now.wall - order->ledger.entry.time <= DISPATCH_REST_US ||
+        (order_locks(order) && now.mono <= order->expires_mono))
+      return true;
+  }
+  return false;
+}
+
+static double dispatch_beyond(const struct gateway_control *control) {
+  if (control->uncommanded.set) return control->uncommanded.beyond;
+  return control->confirm.set ? control->confirm.within : 0;
+}
+
+static void dispatch_tell_movement(
+    struct dispatch *d, struct bytes address, const struct value *from, const struct value *to) {
+  struct buffer text = BUFFER_NULL;
+  d->stats.movements++;
+  buffer_printf(&text, "{\"point\":");
+  json_put_text(&text, address);
+  buffer_printf(&text, ",\"from\":");
+  value_put_json(&text, from);
+  buffer_printf(&text, ",\"to\":");
+  value_put_json(&text, to);
+  buffer_printf(&text, "}");
+  d->options.hooks.event(d->options.hooks.ctx, "uncommanded-movement", buffer_bytes(&text));
+  buffer_deinit(&text);
+}
+
+static void dispatch_watch(
+    struct dispatch *d, const struct gateway_control *control, const struct record *record, struct instant now) {
+  struct value from;
+  if (record->quality != QUALITY_GOOD) return;
+  if (movement_hear(&dispatch_place(d, record->address)->movement, dispatch_beyond(control), &record->value,
+          dispatch_is_ordered(d, record->address, now), now.mono, &from))
+    dispatch_tell_movement(d, record->address, &from, &record->value);
+}
+
 void dispatch_measured(
     struct dispatch *d, const struct point *point, const struct record *record, bool retained, struct instant now) {
-  if (!point->control || d->orders.count == 0) return;
+  if (!point->control) return;
+  dispatch_watch(d, point->control, record, now);
+  if (d->orders.count == 0) return;
   size_t count;
   struct order **all = dispatch_all(d, &count);
   for (size_t i = 0; i < count; i++) {
-    if (!order_awaits(all[i]) || !bytes_equal(all[i]->command.address, record->address)) continue;
+    if (!bytes_equal(all[i]->command.address, record->address)) continue;
     order_hear_measurement(all[i], point->control, record, retained);
     dispatch_step(d, all[i], now);
   }
@@ -343,6 +396,7 @@ static int64_t dispatch_tick_order(struct dispatch *d, struct order *order, stru
   if (order->pending) return INT64_MAX;
   if (order_state(order) == STATE_RECEIVED) return now.mono + DISPATCH_CLOCK_US;
   if (order_awaits(order)) return order->settle_mono;
+  if (order_locks(order)) return INT64_MAX;
   int64_t until = order->expires_mono + DISPATCH_MARGIN_US;
   if (order_is_open(order) || now.mono < until) return until;
   order->leaving = order_state(order) == STATE_UNKNOWN;

@@ -10,9 +10,10 @@
  *   - an id is taken once: an id that is not in memory is looked up in the store first. In memory are the open ones and
  *     those whose deadline has not long passed;
  *   - every transition is one batch: the ledger entry and a signed report on the urgent stream;
- *   - one command is under way at a device at a time;
+ *   - one command is under way at a device at a time; a stop waits for none, and ends the one that runs;
+ *   - everything that may forbid a command is looked at twice: when it comes, and just before `dispatched`;
  *   - a command that was found dispatched at the start is never published again: reply or measurement settle it, else
- *     it is `unknown`.
+ *     it is `unknown`, and locks the point until the device, a measurement or a person says what became of it.
  */
 #include "common/command/check.h"
 #include "common/command/settle.h"
@@ -40,6 +41,7 @@ struct dispatch_hooks {
   void (*lookup)(void *ctx, struct bytes id); /* in STORE_COMMANDS; answered by dispatch_found */
   void (*publish)(void *ctx, const struct dispatch_publish *publish); /* answered by dispatch_published */
   void (*send)(void *ctx, uint8_t type, struct bytes body);           /* to the broker */
+  void (*event)(void *ctx, const char *name, struct bytes text);      /* of the station, on the urgent lane */
   enum clock_verdict (*clock)(void *ctx, struct refusal *refusal);    /* of this moment */
   int64_t (*received)(void *ctx);                                     /* for records of the urgent stream */
   struct epoch (*epoch)(void *ctx);                                   /* of the urgent stream */
@@ -56,6 +58,8 @@ struct dispatch_options {
 
 struct dispatch_stats {
   uint64_t commands, forged, malformed, replays, reports, ended[STATE_STATES];
+  uint64_t decisions, decisions_refused, rosters_refused, movements; /* movements: that nobody ordered */
+  uint64_t roster_version;                                           /* of the one that is held; 0: none */
   size_t in_memory;
 };
 
@@ -64,9 +68,10 @@ struct dispatch *dispatch_new(const struct dispatch_options *options);
 struct dispatch *dispatch_free(struct dispatch *dispatch);
 /* Configuration and points, at the start and after a reload; both outlive the dispatch or the next call. */
 void dispatch_configure(struct dispatch *dispatch, const struct gateway_config *config, const struct points *points);
-/* At the start, before dispatch_start: all of STORE_META (other keys are passed over), then STORE_COMMANDS from its
- * first key until dispatch_load returns false: the rest may not change any more. */
+/* At the start, before dispatch_start: all of STORE_META (other keys are passed over) and of STORE_ROSTER, then
+ * STORE_COMMANDS from its first key until dispatch_load returns false: the rest may not change any more. */
 void dispatch_load_meta(struct dispatch *dispatch, struct bytes key, struct bytes value);
+void dispatch_load_roster(struct dispatch *dispatch, struct bytes key, struct bytes value);
 bool dispatch_load(struct dispatch *dispatch, struct bytes key, struct bytes value, struct instant now);
 void dispatch_start(struct dispatch *dispatch, struct instant now);
 

@@ -1,7 +1,5 @@
-#include "common/base/mem.h"
 #include "gateway/dispatch_internal.h"
 #include <stdio.h>
-#include <stdlib.h>
 
 /* A draft of one report record. Views of the report are copied by the builder. */
 static void dispatch_put_report(
@@ -30,44 +28,18 @@ static struct store_batch *dispatch_batch(struct dispatch *d, struct order *orde
   order_seal(order, d->options.identity);
   store_batch_urgent(batch);
   dispatch_put_entry(batch, order);
+  if (order_state(order) == STATE_DISPATCHED)
+    dispatch_place_put(batch, order->command.address, dispatch_place(d, order->command.address));
   if (!order->never && !order->leaving)
     dispatch_put_report(d, batch, order->command.address, entry->report, entry->time);
   return batch;
 }
 
-static void dispatch_submit(struct dispatch *d, struct order *order, struct store_batch *batch) {
+void dispatch_commit(struct dispatch *d, struct order *order) {
+  struct store_batch *batch = dispatch_batch(d, order);
   order->pending = true;
   order->retry_mono = 0;
   d->options.hooks.submit(d->options.hooks.ctx, batch, order);
-}
-
-void dispatch_commit(struct dispatch *d, struct order *order) { dispatch_submit(d, order, dispatch_batch(d, order)); }
-void dispatch_commit_never(struct dispatch *d, struct order *order) {
-  dispatch_submit(d, order, dispatch_batch(d, order));
-}
-
-/* Rising per point for good: above the last one, and above any that a store which is gone may have given. */
-static uint64_t dispatch_next_fence(struct dispatch *d, struct bytes address, int64_t wall) {
-  uint64_t *fence = table_get(&d->fences, address);
-  uint64_t least = wall > 0 ? (uint64_t)wall : 1;
-  if (!fence) {
-    fence = mem_alloc(sizeof *fence);
-    table_put(&d->fences, address, fence);
-  }
-  *fence = *fence + 1 > least ? *fence + 1 : least;
-  return *fence;
-}
-
-void dispatch_commit_fence(struct dispatch *d, struct order *order, struct instant now) {
-  struct buffer key = BUFFER_NULL;
-  struct bytes address = order->command.address;
-  uint64_t fence = dispatch_next_fence(d, address, now.wall);
-  order->ledger.entry.fence = fence;
-  buffer_printf(&key, "fence/" BYTES_FMT, BYTES_ARG(address));
-  struct store_batch *batch = dispatch_batch(d, order);
-  store_batch_put(batch, STORE_META, buffer_bytes(&key), bytes_of(&fence, sizeof fence));
-  buffer_deinit(&key);
-  dispatch_submit(d, order, batch);
 }
 
 void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time) {

@@ -1,9 +1,13 @@
 #ifndef RIVERBUS_GATEWAY_DISPATCH_INTERNAL_H
 #define RIVERBUS_GATEWAY_DISPATCH_INTERNAL_H
-/* Shared by dispatch.c (messages in), dispatch_run.c (from received to the outcome), dispatch_batch.c (what is
- * committed) and dispatch_ledger.c (under which keys, and what a start reads). */
+/* Shared by dispatch.c (what comes in and goes back), dispatch_check.c (may it be done), dispatch_run.c (from received
+ * to the outcome), dispatch_stop.c, dispatch_decide.c (cancel and resolve), dispatch_roster.c (whom it obeys),
+ * dispatch_place.c (what is known of a point beside its value), dispatch_batch.c (what is committed) and
+ * dispatch_ledger.c (under which keys, and what a start reads). */
 #include "common/base/log.h"
+#include "common/command/roster.h"
 #include "gateway/dispatch.h"
+#include "gateway/movement.h"
 
 /* an ended order stays in memory so long after its deadline, for late replies and repeated commands */
 #define DISPATCH_MARGIN_US (5 * 60 * SECOND_US)
@@ -12,18 +16,47 @@
 #define DISPATCH_CLOCK_US (100 * MILLISECOND_US)
 /* after a start a dispatched order waits at least so long for word from the device */
 #define DISPATCH_RESTART_US (5 * SECOND_US)
+/* a device that has done what it was told may still come to rest so long */
+#define DISPATCH_REST_US (10 * SECOND_US)
+enum { DISPATCH_STOPS_MORE = 64 }; /* orders that only stops may have beside DISPATCH_ORDERS_MAX */
+
+/* What is armed at a point: in memory only, so that a crash disarms. */
+struct selection {
+  struct buffer id; /* empty: nothing */
+  struct public_key key;
+  struct value value;
+  struct buffer text; /* of the value */
+  int64_t until;      /* mono */
+};
+
+/* What is known of a controlled point beside its value. */
+struct place {
+  uint64_t fence; /* the last one given */
+  int64_t moved;  /* wall time of the last dispatch of a set; 0: never */
+  struct selection selection;
+  struct movement movement;
+};
+
+/* What waits for the look-up of an id. */
+struct waiting {
+  struct buffer command, approval, decision; /* all empty: only asked for */
+};
 
 struct dispatch {
   struct dispatch_options options;
   char *station, *broker, *elsewhere; /* elsewhere: address of reports about points that are not this station's */
+  char *where;                        /* who refuses, for messages */
   const struct gateway_config *config;
   const struct points *points;
   struct check_operator *operators;
   size_t operator_count;
+  struct roster *roster; /* the one that is held, NULL: none; obeyed where its signer is an authority */
+  struct buffer signed_roster;
   struct table orders;     /* id -> struct order */
-  struct table waiting;    /* id -> struct buffer: the command that waits for its look-up; empty: only asked for */
-  struct table fences;     /* address -> uint64_t */
+  struct table waiting;    /* id -> struct waiting */
+  struct table places;     /* address -> struct place */
   struct table unreadable; /* ids of entries that this version cannot read */
+  uint64_t numbers;        /* the last one given to an order */
   size_t unlisted;         /* orders that are */
   bool marked;             /* nothing that may change stands under its id alone */
   struct block_builder *builder;
@@ -31,21 +64,81 @@ struct dispatch {
   struct dispatch_stats stats;
 };
 
-/* dispatch_batch.c */
-void dispatch_commit(struct dispatch *d, struct order *order); /* the entry as it is, with a new report */
-/* the same, with a new fence for the point */
-void dispatch_commit_fence(struct dispatch *d, struct order *order, struct instant now);
-void dispatch_commit_never(struct dispatch *d, struct order *order);
-void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
-/* dispatch_ledger.c */
-void dispatch_put_entry(struct store_batch *batch, const struct order *order);
-void dispatch_mark(struct dispatch *d);
 /* dispatch.c */
 enum clock_verdict dispatch_clock(const struct dispatch *d, struct refusal *refusal);
+/* All orders, in a list of their own: steps change the table. free() it. */
+struct order **dispatch_all(const struct dispatch *d, size_t *count);
+void dispatch_say_never(struct dispatch *d, const struct ledger_entry *entry);
+/* Asks the store for an id that is not in memory; what waits for it is copied. */
+void dispatch_lookup(
+    struct dispatch *d, struct bytes id, struct bytes command, struct bytes approval, struct bytes decision);
+void dispatch_refuse_message(struct dispatch *d, bool forged, const char *why, struct instant now);
+
+/* dispatch_check.c */
+enum dispatch_verdict {
+  DISPATCH_REFUSED, /* *refusal says why */
+  DISPATCH_GOES,
+  DISPATCH_IS_THERE /* the point is known to be there; noted as the order's actual value */
+};
+/* Everything that may forbid the order, in the order in which a person would want to hear of it; notes who gave and who
+ * approved it, so that the order must be moved next. Twice in an order's life: when it comes, and just before the
+ * device is told. */
+enum dispatch_verdict dispatch_check(
+    struct dispatch *d, struct order *order, struct instant now, struct refusal *refusal);
+
 /* dispatch_run.c */
 struct point *dispatch_point(const struct dispatch *d, const struct order *order);
+const struct gateway_control *dispatch_control(const struct dispatch *d, const struct order *order);
+void dispatch_log(const struct order *order);
 /* whatever can be done now, if nothing is pending */
 void dispatch_step(struct dispatch *d, struct order *order, struct instant now);
 void dispatch_end(
     struct dispatch *d, struct order *order, enum state state, const struct refusal *refusal, struct instant now);
+void dispatch_refuse(struct dispatch *d, struct order *order, const struct refusal *refusal, struct instant now);
+/* A select or try that nothing forbids. */
+void dispatch_answer(struct dispatch *d, struct order *order, enum dispatch_verdict verdict, struct instant now);
+/* Commits `dispatched`. */
+void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant now);
+void dispatch_publish(struct dispatch *d, struct order *order, const char *topic, int qos,
+    const struct gateway_template *payload, struct bytes running, struct instant now);
+int64_t dispatch_since(const struct order *order, struct instant now); /* mono: when it was dispatched */
+void dispatch_undelivered(struct dispatch *d, struct order *order, struct instant now);
+bool dispatch_is_undelivered(const struct order *order);
+void dispatch_device_failed(struct dispatch *d, struct order *order, struct instant now);
+
+/* dispatch_stop.c */
+void dispatch_step_stop(struct dispatch *d, struct order *order, struct instant now);
+/* The newest stop for the same point that came after the order and is not refused; told: only where the device may have
+ * heard of it. NULL: none. */
+const struct order *dispatch_later_stop(const struct dispatch *d, const struct order *order, bool told);
+/* A new order for a point takes the place of those that still wait for the same point. */
+void dispatch_supersede(struct dispatch *d, const struct order *by, struct instant now);
+void dispatch_step_stops(struct dispatch *d, const struct order *of, struct instant now); /* for the point of `of` */
+
+/* dispatch_decide.c */
+void dispatch_decision(struct dispatch *d, struct bytes body, struct instant now);
+void dispatch_found_decision(
+    struct dispatch *d, struct bytes body, const struct ledger_entry *known, struct bytes value, struct instant now);
+/* Does what an order's wish says, or answers that it is too late. Returns whether it moved. */
+bool dispatch_fulfil(struct dispatch *d, struct order *order, struct instant now);
+
+/* dispatch_roster.c */
+void dispatch_make_operators(struct dispatch *d);
+void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now);
+
+/* dispatch_place.c */
+struct place *dispatch_place(struct dispatch *d, struct bytes address); /* made where there is none */
+void dispatch_free_place(void *place);
+void dispatch_place_load(struct dispatch *d, struct bytes key, struct bytes value); /* of STORE_META; or passed over */
+void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place);
+void dispatch_select(struct dispatch *d, const struct command *command, int64_t until);
+void dispatch_unselect(struct dispatch *d, struct bytes address);
+struct check_selection dispatch_selection(const struct place *place);
+
+/* dispatch_batch.c */
+void dispatch_commit(struct dispatch *d, struct order *order); /* the entry as it is, with a new report */
+void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
+/* dispatch_ledger.c */
+void dispatch_put_entry(struct store_batch *batch, const struct order *order);
+void dispatch_mark(struct dispatch *d);
 #endif

@@ -9,10 +9,9 @@
 #include <stdlib.h>
 
 static const char mark_key[] = "commands/open";
-static const char fence_prefix[] = "fence/";
-enum { FENCE_PREFIX = sizeof fence_prefix - 1 };
 
-/* An `unknown` may still become what the device says of it, as long as the order is in memory. */
+/* An `unknown` may still become what the device, a measurement or a person says of it, as long as the order is in
+ * memory; a set stays there and locks its point. */
 static bool dispatch_may_change(const struct order *order) {
   return order_is_open(order) || (order_state(order) == STATE_UNKNOWN && !order->leaving);
 }
@@ -57,17 +56,9 @@ bool dispatch_load(struct dispatch *d, struct bytes key, struct bytes value, str
   return true;
 }
 
-static void dispatch_load_fence(struct dispatch *d, struct bytes key, struct bytes value) {
-  uint64_t fence;
-  if (key.len <= FENCE_PREFIX || memcmp(key.data, fence_prefix, FENCE_PREFIX) != 0 || value.len != sizeof fence) return;
-  memcpy(&fence, value.data, sizeof fence);
-  free(
-      table_put(&d->fences, bytes_of(key.data + FENCE_PREFIX, key.len - FENCE_PREFIX), mem_copy(&fence, sizeof fence)));
-}
-
 void dispatch_load_meta(struct dispatch *d, struct bytes key, struct bytes value) {
   if (bytes_equal(key, bytes_text(mark_key))) d->marked = true;
-  dispatch_load_fence(d, key, value);
+  dispatch_place_load(d, key, value);
 }
 
 /* Once nothing that may change stands under its id alone. Where the store has no room for it, the next start reads all

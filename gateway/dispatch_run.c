@@ -1,17 +1,18 @@
 /* From `received` to the outcome: what is done with an order once nothing of it waits for the store. */
+#include "common/base/units.h"
 #include "gateway/dispatch_internal.h"
 
 struct point *dispatch_point(const struct dispatch *d, const struct order *order) {
   return points_of_address(d->points, order->command.address);
 }
 
-/* NULL after a reload that took the control away. */
-static const struct gateway_control *dispatch_control(const struct dispatch *d, const struct order *order) {
+/* NULL where there is none, or none any more after a reload. */
+const struct gateway_control *dispatch_control(const struct dispatch *d, const struct order *order) {
   const struct point *point = dispatch_point(d, order);
   return point ? point->control : NULL;
 }
 
-static void dispatch_log(const struct order *order) {
+void dispatch_log(const struct order *order) {
   const struct ledger_entry *entry = &order->ledger.entry;
   const char *code = code_name(entry->code);
   log_info("command", NULL, BYTES_FMT " " BYTES_FMT ": %s%s%s%s" BYTES_FMT, BYTES_ARG(entry->id),
@@ -31,82 +32,124 @@ void dispatch_end(
   dispatch_commit(d, order);
 }
 
-/* Whether the point is known to be there: then nothing is published. */
-static bool dispatch_is_there(
-    const struct dispatch *d, struct order *order, const struct gateway_control *control, struct instant now) {
-  const struct point *point = dispatch_point(d, order);
-  int64_t span = point->config->stale_after_us;
-  if (span > 0 && now.mono - point->heard >= span) return false; /* silent for too long, whether that was said or not */
-  if (!control->confirm.set || !point->has_last || point->stale || point->last.quality != QUALITY_GOOD) return false;
-  if (!order_value_reached(control, &order->command.value, &point->last.value)) return false;
-  order->measured = true;
-  order->actual = point->last.value;
-  return true;
+void dispatch_refuse(struct dispatch *d, struct order *order, const struct refusal *refusal, struct instant now) {
+  dispatch_end(d, order, refusal->code == CODE_EXPIRED ? STATE_EXPIRED : STATE_REJECTED, refusal, now);
 }
 
-/* `received` is durable: the device is next. */
+static void dispatch_already(struct dispatch *d, struct order *order, struct instant now) {
+  struct refusal refusal;
+  dispatch_unselect(d, order->command.address);
+  refusal_set(&refusal, CODE_ALREADY, NULL, "the point has that value already; nothing was sent to the device");
+  dispatch_end(d, order, STATE_EXECUTED, &refusal, now);
+}
+
+void dispatch_answer(struct dispatch *d, struct order *order, enum dispatch_verdict verdict, struct instant now) {
+  const struct point *point = dispatch_point(d, order);
+  const struct gateway_control *control = point->control;
+  struct buffer span = BUFFER_NULL;
+  struct refusal refusal;
+  units_put_duration(&span, control->select_us);
+  if (point_is_good(point, now)) order_keep_actual(order, &point->last.value);
+  if (order->command.verb == COMMAND_SELECT) {
+    dispatch_select(d, &order->command, now.mono + control->select_us);
+    refusal_set(
+        &refusal, CODE_SELECTED, NULL, "the point is armed for this value and this key for %s", buffer_text(&span));
+  } else {
+    refusal_set(&refusal, CODE_DRY_RUN, NULL, "every check passed; nothing was moved, as asked%s%s%s",
+        verdict == DISPATCH_IS_THERE ? "; the point has that value already" : "",
+        control->approval ? "; a set needs the approval of a second person" : "",
+        control->select_us ? "; a set needs a selection first" : "");
+  }
+  buffer_deinit(&span);
+  dispatch_end(d, order, STATE_EXECUTED, &refusal, now);
+}
+
+/* Rising for good: above the last one, and above any that a store which is gone may have given. */
+static uint64_t dispatch_fence(struct place *place, int64_t wall) {
+  uint64_t least = wall > 0 ? (uint64_t)wall : 1;
+  return place->fence = place->fence + 1 > least ? place->fence + 1 : least;
+}
+
+void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant now) {
+  struct place *place = dispatch_place(d, order->command.address);
+  dispatch_unselect(d, order->command.address);
+  order->measured = order->reached = false;
+  if (!order_move(order, STATE_DISPATCHED, CODE_NONE, NULL, NULL, now.wall)) return;
+  order->ledger.entry.fence = dispatch_fence(place, now.wall);
+  if (order->command.verb == COMMAND_SET) place->moved = now.wall;
+  dispatch_log(order);
+  dispatch_commit(d, order);
+}
+
+/* `received` is durable: the device is next. Until the clock was compared with the broker's after a start nothing is
+ * done, as one that a power cut has set back must not bring a dead command to life; dispatch_tick looks again. */
 static void dispatch_next(struct dispatch *d, struct order *order, struct instant now) {
-  const struct gateway_control *control = dispatch_control(d, order);
   struct refusal refusal = {.code = CODE_NONE}, bad;
-  enum clock_verdict clock = dispatch_clock(d, &bad);
   if (!check_life_left(&order->command, order_life(order, now), &refusal)) {
     dispatch_end(d, order, STATE_EXPIRED, &refusal, now);
-  } else if (!control) {
-    refusal_set(&refusal, CODE_NOT_WRITABLE, NULL,
-        "the point has no control any more: the configuration was changed while the command was under way");
-    dispatch_end(d, order, STATE_REJECTED, &refusal, now);
-  } else if (clock == CLOCK_UNKNOWN) {
-    return; /* found after a start: a clock that a power cut has set back must not bring a dead command to life;
-               dispatch_tick looks again */
-  } else if (clock == CLOCK_BAD) {
-    dispatch_end(d, order, STATE_REJECTED, &bad, now);
-  } else if (dispatch_is_there(d, order, control, now)) {
-    refusal_set(&refusal, CODE_ALREADY, NULL, "the point has that value already; nothing was sent to the device");
-    dispatch_end(d, order, STATE_EXECUTED, &refusal, now);
-  } else if (order_move(order, STATE_DISPATCHED, CODE_NONE, NULL, NULL, now.wall)) {
-    dispatch_log(order);
-    dispatch_commit_fence(d, order, now);
+    return;
   }
+  if (dispatch_clock(d, &bad) == CLOCK_UNKNOWN) return;
+  enum dispatch_verdict verdict = dispatch_check(d, order, now, &refusal);
+  if (verdict == DISPATCH_REFUSED)
+    dispatch_refuse(d, order, &refusal, now);
+  else if (order->command.verb != COMMAND_SET)
+    dispatch_answer(d, order, verdict, now);
+  else if (verdict == DISPATCH_IS_THERE)
+    dispatch_already(d, order, now);
+  else
+    dispatch_dispatch(d, order, now);
 }
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
+
+int64_t dispatch_since(const struct order *order, struct instant now) {
+  return now.mono - (now.wall - order->ledger.entry.times[STATE_DISPATCHED]);
+}
 
 /* How long the outcome is awaited. With a measurement to look at never shorter than the deadline: until then the device
  * may rightly begin. */
 static int64_t dispatch_settle_at(
     const struct order *order, const struct gateway_control *control, struct instant now) {
-  /* when it was dispatched, by the boot clock */
-  int64_t since = now.mono - (now.wall - order->ledger.entry.times[STATE_DISPATCHED]);
-  int64_t at = since;
+  int64_t since = dispatch_since(order, now), at = since;
   if (control && control->reply.topic) at = later(at, since + control->reply.timeout_us);
   if (control && control->confirm.set) at = later(later(at, since + control->confirm.timeout_us), order->expires_mono);
   return order->restarted ? later(at, now.mono + DISPATCH_RESTART_US) : at;
 }
 
-/* `dispatched` is durable: the last look at the clock, then the publish. */
-static void dispatch_send(struct dispatch *d, struct order *order, struct instant now) {
-  const struct gateway_control *control = dispatch_control(d, order);
-  int64_t life = order_life(order, now);
-  struct refusal refusal = {.code = CODE_NONE};
-  order->settle_mono = dispatch_settle_at(order, control, now);
-  if (!control)
-    refusal_set(&refusal, CODE_NOT_WRITABLE, NULL, "the point has no control any more; nothing was published");
-  if (!control || !check_life_left(&order->command, life,
-                      &refusal)) { /* the commit took long: `dispatched` stands, and it is proven that nobody heard */
-    dispatch_end(d, order, STATE_UNDELIVERED, &refusal, now);
-    return;
-  }
-  struct buffer payload = BUFFER_NULL;
+void dispatch_publish(struct dispatch *d, struct order *order, const char *topic, int qos,
+    const struct gateway_template *payload, struct bytes running, struct instant now) {
+  struct buffer text = BUFFER_NULL;
   const struct template_values values = {order_id(order), order->command.address, &order->command.value,
-      order->command.deadline, order->ledger.entry.fence, BYTES_NULL};
-  template_put(&payload, &control->payload, &values);
-  const struct dispatch_publish publish = {order_id(order), control->topic, control->qos, buffer_bytes(&payload), life};
+      order->command.deadline, order->ledger.entry.fence, running};
+  template_put(&text, payload, &values);
+  const struct dispatch_publish publish = {order_id(order), topic, qos, buffer_bytes(&text), order_life(order, now)};
   order->publish = ORDER_PUBLISHED;
   d->options.hooks.publish(d->options.hooks.ctx, &publish);
-  buffer_deinit(&payload);
+  buffer_deinit(&text);
 }
 
-static void dispatch_undelivered(struct dispatch *d, struct order *order, struct instant now) {
+/* `dispatched` is durable: the last look at the clock and for a stop, then the publish. */
+static void dispatch_send(struct dispatch *d, struct order *order, struct instant now) {
+  const struct gateway_control *control = dispatch_control(d, order);
+  const struct order *stop = dispatch_later_stop(d, order, false);
+  struct refusal refusal = {.code = CODE_NONE};
+  order->settle_mono = dispatch_settle_at(order, control, now);
+  if (stop) {
+    refusal_set(&refusal, CODE_STOPPED, NULL, "the stop " BYTES_FMT " came first; nothing was published",
+        BYTES_ARG(order_id(stop)));
+    dispatch_end(d, order, STATE_STOPPED, &refusal, now);
+    return;
+  }
+  if (!control)
+    refusal_set(&refusal, CODE_NOT_WRITABLE, NULL, "the point has no control any more; nothing was published");
+  if (control && check_life_left(&order->command, order_life(order, now), &refusal))
+    dispatch_publish(d, order, control->topic, control->qos, &control->payload, BYTES_NULL, now);
+  else /* the commit took long: `dispatched` stands, and it is proven that nobody heard */
+    dispatch_end(d, order, STATE_UNDELIVERED, &refusal, now);
+}
+
+void dispatch_undelivered(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal;
   const char *message = order->publish == ORDER_NO_LISTENER     ? "nobody subscribed to the topic of the device"
                         : order->publish == ORDER_NOT_CONNECTED ? "the MQTT broker of the station is not connected"
@@ -133,15 +176,27 @@ static void dispatch_timed_out(struct dispatch *d, struct order *order, struct i
   }
 }
 
-static void dispatch_device_failed(struct dispatch *d, struct order *order, struct instant now) {
+void dispatch_device_failed(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal;
   refusal_set(&refusal, CODE_DEVICE, NULL, "the device answered that it did not do it");
   dispatch_end(d, order, STATE_FAILED, &refusal, now);
 }
 
-static bool dispatch_is_undelivered(const struct order *order) {
+bool dispatch_is_undelivered(const struct order *order) {
   return order->publish == ORDER_NO_LISTENER || order->publish == ORDER_NOT_CONNECTED ||
          order->publish == ORDER_PUBLISH_REFUSED;
+}
+
+/* The device's no: after a stop it means that the movement was halted. */
+static void dispatch_refused_there(struct dispatch *d, struct order *order, struct instant now) {
+  const struct order *stop = dispatch_later_stop(d, order, true);
+  struct refusal refusal;
+  if (!stop) {
+    dispatch_device_failed(d, order, now);
+    return;
+  }
+  refusal_set(&refusal, CODE_STOPPED, NULL, "the stop " BYTES_FMT " halted it", BYTES_ARG(order_id(stop)));
+  dispatch_end(d, order, STATE_STOPPED, &refusal, now);
 }
 
 /* What is known of an order at the device. Proof that nobody got it comes first, then the device's no, then the
@@ -153,7 +208,7 @@ static void dispatch_judge(struct dispatch *d, struct order *order, struct insta
   if (dispatch_is_undelivered(order)) {
     dispatch_undelivered(d, order, now);
   } else if (order->has_reply && !order->reply_ok) {
-    dispatch_device_failed(d, order, now);
+    dispatch_refused_there(d, order, now);
   } else if (order->reached || (order->has_reply && !measures)) {
     dispatch_end(d, order, STATE_EXECUTED, &none, now);
   } else if (order->has_reply && order_state(order) == STATE_DISPATCHED) {
@@ -165,19 +220,16 @@ static void dispatch_judge(struct dispatch *d, struct order *order, struct insta
   }
 }
 
-/* Only `unknown` may still change: the device's own answer came late. */
+/* Only `unknown` may still change: the device's own answer came late, or the point was measured at the target. */
 static void dispatch_late(struct dispatch *d, struct order *order, struct instant now) {
   const struct refusal none = {.code = CODE_NONE};
-  if (!order->has_reply || !state_allows(ACTOR_GATEWAY, STATE_UNKNOWN, order->reply_ok ? STATE_EXECUTED : STATE_FAILED))
-    return;
-  if (order->reply_ok)
+  if (order->has_reply && !order->reply_ok)
+    dispatch_refused_there(d, order, now);
+  else if (order->has_reply || order->reached)
     dispatch_end(d, order, STATE_EXECUTED, &none, now);
-  else
-    dispatch_device_failed(d, order, now);
 }
 
-void dispatch_step(struct dispatch *d, struct order *order, struct instant now) {
-  if (order->pending || order->never) return;
+static void dispatch_step_set(struct dispatch *d, struct order *order, struct instant now) {
   switch (order_state(order)) {
     case STATE_RECEIVED: dispatch_next(d, order, now); break;
     case STATE_DISPATCHED:
@@ -192,4 +244,13 @@ void dispatch_step(struct dispatch *d, struct order *order, struct instant now) 
     case STATE_UNKNOWN: dispatch_late(d, order, now); break;
     default: break;
   }
+}
+
+void dispatch_step(struct dispatch *d, struct order *order, struct instant now) {
+  if (order->pending || order->never) return;
+  if (order->wish.state != STATE_NONE && dispatch_fulfil(d, order, now)) return;
+  if (order->command.verb == COMMAND_STOP)
+    dispatch_step_stop(d, order, now);
+  else
+    dispatch_step_set(d, order, now);
 }

@@ -91,6 +91,7 @@ static void dispatch_send_hook(void *ctx, uint8_t type, struct bytes body) {
   struct gateway *gateway = ctx;
   (void)node_message(gateway->node, gateway->uplink.peer, type, body); /* the broker asks again */
 }
+static void dispatch_event_hook(void *ctx, const char *name, struct bytes text) { gateway_event(ctx, name, text); }
 static int64_t dispatch_received_hook(void *ctx) { return node_received(((struct gateway *)ctx)->node); }
 
 struct clock_reading gateway_clock_reading(struct gateway *gateway) {
@@ -185,6 +186,7 @@ static void make_dispatch(struct gateway *gateway) {
           .lookup = dispatch_lookup_hook,
           .publish = dispatch_publish_hook,
           .send = dispatch_send_hook,
+          .event = dispatch_event_hook,
           .clock = dispatch_clock_hook,
           .received = dispatch_received_hook,
           .epoch = dispatch_epoch_hook}};
@@ -203,6 +205,10 @@ static bool load_order(void *ctx, struct bytes key, struct bytes value) {
   struct gateway *gateway = ctx;
   return dispatch_load(gateway->dispatch, key, value, now_of(gateway));
 }
+static bool load_roster(void *ctx, struct bytes key, struct bytes value) {
+  dispatch_load_roster(((struct gateway *)ctx)->dispatch, key, value);
+  return true;
+}
 static bool load_inbox(void *ctx, struct bytes key, struct bytes value) {
   inbox_load(&((struct gateway *)ctx)->inbox, key, value);
   return true;
@@ -211,6 +217,7 @@ static bool load_inbox(void *ctx, struct bytes key, struct bytes value) {
 /* What must be read before the store takes its first batch. */
 static int load(struct gateway *gateway) {
   int outcome = store_scan(gateway->daemon.store, STORE_META, load_meta, gateway);
+  if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_ROSTER, load_roster, gateway);
   if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_COMMANDS, load_order, gateway);
   if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_INBOX, load_inbox, gateway);
   if (outcome == 0) outcome = last_load(&gateway->points, gateway->daemon.store, now_of(gateway));

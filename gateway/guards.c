@@ -31,6 +31,7 @@ static const char *unreliable(const struct guard_input *input, int64_t max_age_u
   if (!input->exists) return "is no point of this station";
   if (!input->known) return "was not measured yet";
   if (!input->good) return "has no good, fresh measurement";
+  if (max_age_us > 0 && input->undated) return "was measured at an unknown time";
   if (max_age_us > 0 && input->age_us > max_age_us) return "was measured too long ago";
   return NULL;
 }

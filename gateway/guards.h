@@ -21,9 +21,10 @@ struct guard {
 
 /* What a point is known to be. */
 struct guard_input {
-  bool exists; /* the station has such a point */
-  bool known;  /* there is a value */
-  bool good;   /* of good quality, and not stale */
+  bool exists;  /* the station has such a point */
+  bool known;   /* there is a value */
+  bool good;    /* of good quality, and not stale */
+  bool undated; /* kept by the MQTT broker from an unknown time: good only where any age is */
   int64_t age_us;
   struct value value;
   const char *unit; /* "" for none */

@@ -8,7 +8,10 @@ static void intake_record(void *ctx, struct point *point, const struct record *m
   struct record record = *mapped;
   record.received = node_received(gateway->node);
   pack_add(&gateway->pack, &record);
-  if (!is_clock_bad(&record)) point_keep(point, &record);
+  if (!is_clock_bad(&record)) {
+    point_keep(point, &record);
+    point->undated = gateway->intake.retained && !point->config->time.given;
+  }
   dispatch_measured(gateway->dispatch, point, &record, gateway->intake.retained, world_now(gateway->daemon.world));
 }
 

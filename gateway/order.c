@@ -12,6 +12,7 @@ struct order *order_free(struct order *order) {
   ledger_deinit(&order->ledger);
   buffer_deinit(&order->reply_reason);
   buffer_deinit(&order->actual_text);
+  buffer_deinit(&order->wish.message);
   free(order);
   return NULL;
 }
@@ -21,14 +22,14 @@ static void order_read_command(struct order *order) {
   if (order->ledger.entry.command.len > 0) (void)command_read(&order->command, order->ledger.entry.command);
 }
 
-void order_begin(struct order *order, const struct command *command, const char *station, const char *by,
+void order_begin(struct order *order, const struct command *command, struct bytes approval, const char *station,
     const char *from, struct instant now) {
   struct ledger_entry *entry = &order->ledger.entry;
   *entry = LEDGER_ENTRY_NULL;
   entry->id = command->id;
   entry->command = command->bytes;
+  entry->approval = approval;
   entry->station = bytes_text(station);
-  entry->by = bytes_text(by);
   entry->from = bytes_text(from);
   ledger_keep(&order->ledger);
   order_read_command(order);
@@ -51,6 +52,13 @@ enum state order_state(const struct order *order) { return order->ledger.entry.s
 bool order_is_open(const struct order *order) { return state_is_open(order_state(order)); }
 bool order_awaits(const struct order *order) {
   return order_state(order) == STATE_DISPATCHED || order_state(order) == STATE_ACTING;
+}
+
+bool order_locks(const struct order *order) {
+  return order_state(order) == STATE_UNKNOWN && order->command.verb == COMMAND_SET;
+}
+bool order_is_at(const struct order *order, struct bytes address, uint8_t verb) {
+  return order->command.verb == verb && bytes_equal(order->command.address, address);
 }
 
 struct bytes order_device(const struct order *order) {
@@ -106,7 +114,16 @@ bool order_value_reached(
   return value_equal(target, actual);
 }
 
-static void order_keep_actual(struct order *order, const struct value *value) {
+void order_want(struct order *order, enum state state, enum code code, const char *message) {
+  if (order->wish.state != STATE_NONE) return;
+  order->wish.state = state;
+  order->wish.code = code;
+  buffer_clear(&order->wish.message);
+  buffer_append(&order->wish.message, bytes_text(message));
+}
+
+void order_keep_actual(struct order *order, const struct value *value) {
+  order->measured = true;
   order->actual = *value;
   if (value->type != VALUE_TEXT && value->type != VALUE_BYTES) return;
   struct bytes text = value->bytes;
@@ -117,12 +134,23 @@ static void order_keep_actual(struct order *order, const struct value *value) {
   order->actual.bytes = buffer_bytes(&order->actual_text);
 }
 
+/* From when on measurements count; INT64_MAX: not yet. */
+static int64_t order_counts_from(const struct order *order) {
+  int64_t dispatched = order->ledger.entry.times[STATE_DISPATCHED];
+  if (order->command.verb != COMMAND_STOP || order->restarted) return dispatched;
+  return order->publish == ORDER_PUBLISH_ACKED ? order->acked : INT64_MAX;
+}
+
 void order_hear_measurement(
     struct order *order, const struct gateway_control *control, const struct record *record, bool retained) {
-  int64_t dispatched = order->ledger.entry.times[STATE_DISPATCHED];
-  if (!control->confirm.set || retained || record->quality != QUALITY_GOOD || !order_awaits(order)) return;
-  if (record->time <= dispatched || record->received <= dispatched || order->reached) return;
-  order->measured = true;
-  order->reached = order_value_reached(control, &order->command.value, &record->value);
+  int64_t from = order_counts_from(order);
+  bool stop = order->command.verb == COMMAND_STOP;
+  if (!control->confirm.set || retained || record->quality != QUALITY_GOOD) return;
+  if (!order_awaits(order) && !order_locks(order)) return;
+  if (record->time <= from || record->received <= from || order->reached) return;
+  if (!stop)
+    order->reached = order_value_reached(control, &order->command.value, &record->value);
+  else
+    order->reached = order->measured && order_value_reached(control, &order->actual, &record->value);
   order_keep_actual(order, &record->value);
 }

@@ -5,7 +5,7 @@
  *
  * A transition is made in memory, encoded together with a signed report, and committed; `pending` is set until the
  * store says that it is durable. Nothing outside happens before that, and no further transition: what is heard
- * meanwhile waits in the order.
+ * meanwhile waits in the order, and so does what another command or a person wants of it (its wish).
  */
 #include "common/command/ledger.h"
 #include "gateway/points.h"
@@ -19,18 +19,28 @@ enum order_publish {
   ORDER_PUBLISH_REFUSED
 };
 
+/* What is to become of an order once nothing of it is pending: cancelled, superseded, resolved. */
+struct order_wish {
+  enum state state; /* STATE_NONE: nothing */
+  enum code code;
+  struct buffer message;
+};
+
 struct order {
   struct ledger ledger;
   struct command command; /* views into the ledger's storage; zero where the command was never received */
-  bool pending;           /* a batch is under way */
-  bool never;             /* "never received": the answer goes out when that is durable */
-  bool restarted;         /* was found dispatched at the start of this process */
-  bool unlisted;          /* was found under its id alone, as earlier programs kept it */
-  bool leaving;           /* `unknown`, and no answer is awaited any more: leaves the memory when that is durable */
-  int64_t expires_mono;   /* the deadline by the boot clock */
-  int64_t settle_mono;    /* until then the outcome is awaited; 0: not dispatched */
-  int64_t retry_mono;     /* the store refused the batch: try again then; 0: no */
+  uint64_t number;        /* rises with each order that is taken: which came later */
+  struct order_wish wish;
+  bool pending;         /* a batch is under way */
+  bool never;           /* "never received": the answer goes out when that is durable */
+  bool restarted;       /* was found dispatched at the start of this process */
+  bool unlisted;        /* was found under its id alone, as earlier programs kept it */
+  bool leaving;         /* `unknown`, and no answer is awaited any more: leaves the memory when that is durable */
+  int64_t expires_mono; /* the deadline by the boot clock */
+  int64_t settle_mono;  /* until then the outcome is awaited; 0: not dispatched */
+  int64_t retry_mono;   /* the store refused the batch: try again then; 0: no */
   enum order_publish publish;
+  int64_t acked; /* wall time of the PUBACK */
   bool has_reply, reply_ok;
   struct buffer reply_reason;
   bool measured, reached; /* a good measurement after dispatch; and it is at the target */
@@ -40,15 +50,18 @@ struct order {
 
 struct order *order_new(void);
 struct order *order_free(struct order *order);
-/* A new order around the bytes of a command that was opened (entry: id, command, station, by, from; state none). */
-void order_begin(struct order *order, const struct command *command, const char *station, const char *by,
+/* A new order around the bytes of a command that was opened (entry: id, command, approval, station, from; state none).
+ */
+void order_begin(struct order *order, const struct command *command, struct bytes approval, const char *station,
     const char *from, struct instant now);
 /* From the store. LEDGER_MALFORMED: not one of ours. */
 int order_load(struct order *order, struct bytes bytes, struct instant now);
 struct bytes order_id(const struct order *order);
 enum state order_state(const struct order *order);
 bool order_is_open(const struct order *order);
-bool order_awaits(const struct order *order);         /* dispatched or acting */
+bool order_awaits(const struct order *order); /* dispatched or acting */
+bool order_locks(const struct order *order);  /* a set whose outcome is unknown */
+bool order_is_at(const struct order *order, struct bytes address, uint8_t verb);
 struct bytes order_device(const struct order *order); /* address of the device: province/station/device */
 /* What is left of its life, µs: by wall clock or boot clock, whichever ends first. */
 int64_t order_life(const struct order *order, struct instant now);
@@ -59,9 +72,15 @@ bool order_move(struct order *order, enum state to, enum code code, const char *
 void order_seal(struct order *order, const struct identity *identity);
 
 void order_hear_reply(struct order *order, bool ok, struct bytes reason);
-/* Whether the record says something about the outcome: good, taken after dispatch. retained: the MQTT broker kept it
- * from an unknown time. */
+/* Takes a measurement that says something about the outcome: good, taken after the dispatch; of a stop, after the
+ * PUBACK (a stop has reached its aim when two in a row do not differ). retained: the MQTT broker kept it from an
+ * unknown time.
+ */
 void order_hear_measurement(
     struct order *order, const struct gateway_control *control, const struct record *record, bool retained);
+/* The first wish counts. message is copied. */
+void order_want(struct order *order, enum state state, enum code code, const char *message);
+/* What was measured last, to be reported with the next move (copied). */
+void order_keep_actual(struct order *order, const struct value *value);
 bool order_value_reached(const struct gateway_control *control, const struct value *target, const struct value *actual);
 #endif

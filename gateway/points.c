@@ -77,7 +77,21 @@ void points_inherit(struct points *points, const struct points *old) {
     if (before->has_last && before->config->type == point->config->type) point_keep(point, &before->last);
     point->heard = before->heard;
     point->stale = before->stale;
+    point->undated = before->undated;
   }
+}
+
+int64_t point_age(const struct point *point, struct instant now) {
+  int64_t measured = point->last.time < point->last.received ? point->last.time : point->last.received;
+  int64_t by_wall = now.wall - measured, by_boot = point->heard ? now.mono - point->heard : 0;
+  int64_t age = by_wall > by_boot ? by_wall : by_boot;
+  return age > 0 ? age : 0;
+}
+
+bool point_is_good(const struct point *point, struct instant now) {
+  int64_t span = point->config->stale_after_us;
+  if (!point->has_last || point->stale || point->last.quality != QUALITY_GOOD) return false;
+  return span == 0 || now.mono - point->heard < span;
 }
 
 void point_keep(struct point *point, const struct record *record) {

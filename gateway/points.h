@@ -5,6 +5,7 @@
  * Found by MQTT topic and by address. Pure; time is passed in.
  */
 #include "common/base/table.h"
+#include "common/base/world.h"
 #include "common/record/record.h"
 #include "gateway/config.h"
 
@@ -37,6 +38,7 @@ struct point {
   struct buffer last_text;
   int64_t heard; /* mono µs of the newest payload; 0: none in this run */
   bool stale;    /* silence was said */
+  bool undated;  /* the last one was kept by the MQTT broker, and carries no time of its own */
 };
 
 struct points {
@@ -54,6 +56,11 @@ struct point *points_of_address(const struct points *points, struct bytes addres
 bool points_topic_is_urgent(const struct points *points, struct bytes topic);
 /* After a reload: last values and counters of points with the same address. */
 void points_inherit(struct points *points, const struct points *old);
+/* How old the last value is, µs: by its own time and by when it came, whichever is longer. */
+int64_t point_age(const struct point *point, struct instant now);
+/* Whether the last value can be relied on: good, and the point was not silent for too long, whether that was said or
+ * not. */
+bool point_is_good(const struct point *point, struct instant now);
 /* Notes a record as the newest of its point (copied). */
 void point_keep(struct point *point, const struct record *record);
 #endif

@@ -42,7 +42,8 @@ struct scene {
   struct points live;
   struct buffer states;    /* of all reports, in order: "received dispatched executed/already" */
   struct buffer published; /* payloads and expiries */
-  struct buffer nevers;    /* ids said to be never received */
+  struct buffer events;
+  struct buffer nevers; /* ids said to be never received */
   int64_t offset;
   bool offset_known, unsynchronised;
   size_t read; /* entries of the ledger that starts have read */
@@ -72,6 +73,10 @@ static void hook_send(void *ctx, uint8_t type, struct bytes body) {
   assert_int_equal(type, SETTLE_NEVER);
   assert_int_equal(settle_get_never(body, &epoch, &ids), 0);
   for (uint32_t i = 0; i < ids.count; i++) buffer_printf(&scene.nevers, BYTES_FMT " ", BYTES_ARG(ids.ids[i]));
+}
+static void hook_event(void *ctx, const char *name, struct bytes text) {
+  (void)ctx;
+  buffer_printf(&scene.events, "%s%s " BYTES_FMT, scene.events.len ? "; " : "", name, BYTES_ARG(text));
 }
 static enum clock_verdict hook_clock(void *ctx, struct refusal *refusal) {
   static const struct gateway_clock config = {.require_synchronised = true, .max_offset_us = 2 * SECOND_US};
@@ -151,7 +156,8 @@ static void open_station(void) {
       .identity = scene.station,
       .store_created = store_created(scene.store),
       .run = store_run(scene.store),
-      .hooks = {NULL, hook_submit, hook_lookup, hook_publish, hook_send, hook_clock, hook_received, hook_epoch}};
+      .hooks = {
+          NULL, hook_submit, hook_lookup, hook_publish, hook_send, hook_event, hook_clock, hook_received, hook_epoch}};
   scene.dispatch = dispatch_new(&options);
   points_init(&scene.live, &scene.config);
   dispatch_configure(scene.dispatch, &scene.config, &scene.live);
@@ -249,6 +255,7 @@ static int tear_down(void **state) {
   patterns_deinit(&scene.operators[0].command);
   buffer_deinit(&scene.states);
   buffer_deinit(&scene.published);
+  buffer_deinit(&scene.events);
   buffer_deinit(&scene.nevers);
   return 0;
 }
@@ -449,7 +456,7 @@ static const struct refused {
         "rejected/deadline"},
     {"too little life", {.id = "r6", .address = GATE, .value = NUMBER(1), .life_us = 1999 * MILLISECOND_US},
         "expired/expired"},
-    {"verb", {.id = "r7", .address = GATE, .value = NUMBER(1), .verb = COMMAND_STOP}, "rejected/unsupported"},
+    {"verb", {.id = "r7", .address = GATE, .value = NUMBER(1), .verb = 9}, "rejected/unsupported"},
     {"before the store was", {.id = "r8", .address = GATE, .value = NUMBER(1), .ago_us = 3600 * SECOND_US},
         "rejected/replay"},
 };
@@ -704,8 +711,8 @@ static void test_start_reads_what_is_open(void **state) {
   buffer_clear(&scene.published);
 }
 
-/* What nobody answered for leaves the list of what a start reads, and is still known. */
-static void test_unknown_leaves_the_list(void **state) {
+/* What nobody answered for stays in memory and on the list of what a start reads: it locks the point. */
+static void test_unknown_stays(void **state) {
   struct buffer bytes = BUFFER_NULL;
   (void)state;
   crash();
@@ -722,6 +729,13 @@ static void test_unknown_leaves_the_list(void **state) {
   deliver(buffer_bytes(&bytes));
   settle();
   expect("unknown/no-answer");
+  order((struct ask){.id = "p2", .address = PUMP, .value = YES});
+  settle();
+  expect("rejected/locked");
+  answer(PUMP, "u", true, ""); /* the late truth opens it */
+  order((struct ask){.id = "p3", .address = PUMP, .value = YES});
+  settle();
+  expect("executed received dispatched");
   buffer_clear(&scene.published);
   buffer_deinit(&bytes);
 }
@@ -815,7 +829,7 @@ int main(void) {
       STORY(test_forged), STORY(test_busy), STORY(test_repeated), STORY(test_crashes),
       STORY(test_expires_while_the_gateway_was_down), STORY(test_clock_jumps), STORY(test_clock_unknown),
       STORY(test_slow_commit_of_dispatched), STORY(test_fence), STORY(test_ask), STORY(test_start_reads_what_is_open),
-      STORY(test_unknown_leaves_the_list), STORY(test_store_of_an_earlier_program), STORY(test_unreadable_entry),
+      STORY(test_unknown_stays), STORY(test_store_of_an_earlier_program), STORY(test_unreadable_entry),
       STORY(test_store_refuses), STORY(test_malformed)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,107 @@
+/* What a person decides about a command that was given: to cancel it while it waits, or, where nobody knows, what
+ * became of it. */
+#include "gateway/dispatch_internal.h"
+
+static bool dispatch_may_decide(struct dispatch *d, const struct decision *decision, const struct command *command,
+    const struct check_operator **by, struct instant now) {
+  const struct check_operators operators = {d->operators, d->operator_count};
+  struct refusal refusal;
+  if (check_decision(decision, command, &operators, now.wall, d->where, by, &refusal)) {
+    d->stats.decisions++;
+    return true;
+  }
+  d->stats.decisions_refused++;
+  log_warning("command", d->broker, "%s " BYTES_FMT " was refused: %s", decision_verb_name(decision->verb),
+      BYTES_ARG(decision->id), refusal.message);
+  return false;
+}
+
+/* Resolve needs no authority but that to command the address: it moves nothing. */
+static void dispatch_want(struct order *order, const struct decision *decision, const char *by) {
+  struct buffer message = BUFFER_NULL;
+  bool cancel = decision->verb == DECISION_CANCEL, moved = decision->verb == DECISION_RESOLVE_MOVED;
+  buffer_printf(&message, "%s %s%s" BYTES_FMT, by,
+      cancel  ? "cancelled it"
+      : moved ? "has looked: the device did it"
+              : "has looked: the device did not do it",
+      decision->basis.len ? "; " : "", BYTES_ARG(decision->basis));
+  order_want(order,
+      cancel  ? STATE_CANCELLED
+      : moved ? STATE_EXECUTED
+              : STATE_FAILED,
+      cancel ? CODE_CANCELLED : CODE_RESOLVED, buffer_text(&message));
+  buffer_deinit(&message);
+}
+
+static bool dispatch_fits(const struct order *order) {
+  bool resolve = order->wish.code == CODE_RESOLVED;
+  return order_state(order) == (resolve ? STATE_UNKNOWN : STATE_RECEIVED);
+}
+
+static void dispatch_tell(struct dispatch *d, const struct order *order) {
+  dispatch_issue_again(d, order->command.address, order->ledger.entry.report, order->ledger.entry.time);
+}
+
+bool dispatch_fulfil(struct dispatch *d, struct order *order, struct instant now) {
+  struct order_wish *wish = &order->wish;
+  bool moved =
+      dispatch_fits(order) && order_move(order, wish->state, wish->code, buffer_text(&wish->message), NULL, now.wall);
+  wish->state = STATE_NONE;
+  if (moved) {
+    d->stats.ended[order_state(order)]++;
+    dispatch_log(order);
+    dispatch_commit(d, order);
+  } else {
+    dispatch_tell(d, order); /* too late: the asker learns how it stands */
+  }
+  return moved;
+}
+
+static void dispatch_decide(
+    struct dispatch *d, struct order *order, const struct decision *decision, struct instant now) {
+  const struct check_operator *by = NULL;
+  if (order->never) return; /* that is said once it is durable */
+  if (dispatch_may_decide(d, decision, &order->command, &by, now)) {
+    dispatch_want(order, decision, by->name);
+    dispatch_step(d, order, now);
+  } else if (!order->pending) {
+    dispatch_tell(d, order);
+  }
+}
+
+/* Of an entry that had left the memory: only an `unknown` comes back into it. */
+void dispatch_found_decision(
+    struct dispatch *d, struct bytes body, const struct ledger_entry *known, struct bytes value, struct instant now) {
+  struct decision decision;
+  struct report report;
+  if (decision_read(&decision, body) != 0) return; /* it was opened before it was put to wait */
+  if (known->command.len == 0) {
+    dispatch_say_never(d, known);
+  } else if (known->state != STATE_UNKNOWN) {
+    if (report_read(&report, known->report) == 0) dispatch_issue_again(d, report.address, known->report, known->time);
+  } else {
+    struct order *order = order_new();
+    if (order_load(order, value, now) != 0) {
+      order_free(order);
+      return;
+    }
+    order->number = ++d->numbers;
+    table_put(&d->orders, order_id(order), order);
+    dispatch_decide(d, order, &decision, now);
+  }
+}
+
+void dispatch_decision(struct dispatch *d, struct bytes body, struct instant now) {
+  struct decision decision;
+  int outcome = decision_open(&decision, body);
+  if (outcome != 0 || decision.verb == DECISION_APPROVE) {
+    dispatch_refuse_message(
+        d, outcome == DECISION_FORGED, "a decision: it cannot be read, or its signature does not fit", now);
+    return;
+  }
+  struct order *order = table_get(&d->orders, decision.id);
+  if (order)
+    dispatch_decide(d, order, &decision, now);
+  else
+    dispatch_lookup(d, decision.id, BYTES_NULL, BYTES_NULL, body);
+}

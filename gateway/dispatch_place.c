@@ -1,0 +1,72 @@
+/*
+ * What is known of a controlled point beside its value. In the store, table STORE_META: "fence/ADDRESS" u64, the fence
+ * that was given last, and "moved/ADDRESS" i64, when a set was dispatched last (µs UTC), both in the machine's order of
+ * bytes; they are written with each dispatch.
+ */
+#include "common/base/mem.h"
+#include "gateway/dispatch_internal.h"
+#include <stdlib.h>
+
+static const char fence_prefix[] = "fence/", moved_prefix[] = "moved/";
+enum { PLACE_PREFIX = sizeof fence_prefix - 1 };
+
+struct place *dispatch_place(struct dispatch *d, struct bytes address) {
+  struct place *place = table_get(&d->places, address);
+  if (place) return place;
+  place = mem_alloc(sizeof *place);
+  table_put(&d->places, address, place);
+  return place;
+}
+
+void dispatch_free_place(void *value) {
+  struct place *place = value;
+  buffer_deinit(&place->selection.id);
+  buffer_deinit(&place->selection.text);
+  movement_deinit(&place->movement);
+  free(place);
+}
+
+void dispatch_place_load(struct dispatch *d, struct bytes key, struct bytes value) {
+  if (key.len <= PLACE_PREFIX || value.len != sizeof(uint64_t)) return;
+  struct bytes address = bytes_of(key.data + PLACE_PREFIX, key.len - PLACE_PREFIX);
+  if (memcmp(key.data, fence_prefix, PLACE_PREFIX) == 0)
+    memcpy(&dispatch_place(d, address)->fence, value.data, sizeof(uint64_t));
+  else if (memcmp(key.data, moved_prefix, PLACE_PREFIX) == 0)
+    memcpy(&dispatch_place(d, address)->moved, value.data, sizeof(int64_t));
+}
+
+static void place_put(struct store_batch *batch, const char *prefix, struct bytes address, struct bytes value) {
+  struct buffer key = BUFFER_NULL;
+  buffer_printf(&key, "%s" BYTES_FMT, prefix, BYTES_ARG(address));
+  store_batch_put(batch, STORE_META, buffer_bytes(&key), value);
+  buffer_deinit(&key);
+}
+
+void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place) {
+  place_put(batch, fence_prefix, address, bytes_of(&place->fence, sizeof place->fence));
+  if (place->moved) place_put(batch, moved_prefix, address, bytes_of(&place->moved, sizeof place->moved));
+}
+
+/* ---- selections ---- */
+
+void dispatch_select(struct dispatch *d, const struct command *command, int64_t until) {
+  struct selection *selection = &dispatch_place(d, command->address)->selection;
+  buffer_clear(&selection->id);
+  buffer_append(&selection->id, command->id);
+  selection->key = command->key;
+  selection->until = until;
+  selection->value = command->value;
+  if (command->value.type != VALUE_TEXT && command->value.type != VALUE_BYTES) return;
+  buffer_clear(&selection->text);
+  buffer_append(&selection->text, command->value.bytes);
+  selection->value.bytes = buffer_bytes(&selection->text);
+}
+
+void dispatch_unselect(struct dispatch *d, struct bytes address) {
+  buffer_clear(&dispatch_place(d, address)->selection.id);
+}
+
+struct check_selection dispatch_selection(const struct place *place) {
+  const struct selection *s = &place->selection;
+  return (struct check_selection){buffer_bytes(&s->id), &s->key, &s->value, s->until};
+}

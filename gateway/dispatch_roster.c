@@ -1,0 +1,95 @@
+/*
+ * Whom this station obeys: the list of its own file, and beside it the operators of the roster that the province's
+ * authority signed. In the store: table STORE_ROSTER, key "roster", the verbatim bytes. A roster whose signer is no
+ * authority any more after a reload is kept and not obeyed.
+ */
+#include "common/base/mem.h"
+#include "gateway/dispatch_internal.h"
+#include <stdlib.h>
+
+static const char roster_key[] = "roster";
+
+static void dispatch_add_operator(struct dispatch *d, const char *name, const struct public_key *key,
+    const struct patterns *command, const struct patterns *approve, bool local, int64_t until) {
+  d->operators = mem_resize(d->operators, d->operator_count + 1, sizeof *d->operators);
+  d->operators[d->operator_count++] = (struct check_operator){
+      .name = name, .key = *key, .command = command, .approve = approve, .local = local, .until = until};
+}
+
+static bool dispatch_obeys(const struct dispatch *d, const struct roster *roster) {
+  return config_keys_contain(&d->config->authority, &roster->authority) &&
+         strcmp(roster->province, d->config->province) == 0;
+}
+
+/* One row for each key of each operator; those of the own file are found first. */
+void dispatch_make_operators(struct dispatch *d) {
+  const struct gateway_config *config = d->config;
+  const struct roster *roster = d->roster && dispatch_obeys(d, d->roster) ? d->roster : NULL;
+  d->operator_count = 0;
+  for (size_t i = 0; i < config->operator_count; i++) {
+    const struct config_operator *from = &config->operators[i];
+    for (size_t k = 0; k < from->keys.count; k++)
+      dispatch_add_operator(d, from->name, &from->keys.items[k], &from->command, &from->approve, from->local, 0);
+  }
+  for (size_t i = 0; roster && i < roster->operator_count; i++) {
+    const struct roster_operator *from = &roster->operators[i];
+    for (uint32_t k = 0; k < from->key_count; k++)
+      dispatch_add_operator(
+          d, from->name, &from->keys[k], &from->command, &from->approve, from->local, roster->valid_until);
+  }
+}
+
+static void dispatch_hold_roster(struct dispatch *d, struct roster *roster, struct bytes bytes) {
+  struct roster *before = d->roster;
+  d->roster = roster;
+  d->stats.roster_version = roster->version;
+  buffer_clear(&d->signed_roster);
+  buffer_append(&d->signed_roster, bytes);
+  dispatch_make_operators(d);
+  roster_free(before);
+}
+
+void dispatch_load_roster(struct dispatch *d, struct bytes key, struct bytes value) {
+  struct roster *roster = NULL;
+  if (!bytes_equal(key, bytes_text(roster_key))) return;
+  if (roster_open(&roster, value) != 0) {
+    log_error("roster", NULL, "the roster in the store cannot be read; the broker gives it again");
+    return;
+  }
+  if (!dispatch_obeys(d, roster))
+    log_warning("roster", NULL, "the roster in the store is not signed by an authority that the configuration names");
+  dispatch_hold_roster(d, roster, value);
+}
+
+/* NULL: it is taken. */
+static const char *dispatch_why_not(const struct dispatch *d, const struct roster *roster, struct bytes bytes) {
+  if (!config_keys_contain(&d->config->authority, &roster->authority))
+    return "its signer is no authority that this station's configuration names";
+  if (strcmp(roster->province, d->config->province) != 0) return "it is for another province";
+  if (!d->roster || !dispatch_obeys(d, d->roster) || roster->version > d->roster->version) return NULL;
+  if (roster->version < d->roster->version) return "a later version is held";
+  return bytes_equal(bytes, buffer_bytes(&d->signed_roster)) ? NULL : "another one of the same version is held";
+}
+
+void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now) {
+  struct roster *roster = NULL;
+  int outcome = roster_open(&roster, body);
+  const char *why =
+      outcome != 0 ? "it cannot be read, or its signature does not fit" : dispatch_why_not(d, roster, body);
+  if (why) {
+    uint64_t suppressed = 0;
+    d->stats.rosters_refused++;
+    if (log_allow(&d->forged_limit, now.mono, &suppressed))
+      log_warning("roster", d->broker, "a roster was refused: %s", why);
+    roster_free(roster);
+    return;
+  }
+  struct store_batch *batch = store_batch_new();
+  store_batch_urgent(batch);
+  store_batch_put(batch, STORE_ROSTER, bytes_text(roster_key), body);
+  if (!d->roster || roster->version != d->roster->version)
+    log_notice("roster", d->broker, "version %llu with %zu operators is obeyed", (unsigned long long)roster->version,
+        roster->operator_count);
+  dispatch_hold_roster(d, roster, body);
+  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
+}
