@@ -1,0 +1,250 @@
+#include "broker/operator/script.h"
+#include "broker/operator/view.h"
+#include "common/base/mem.h"
+#include "common/base/table.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WORDS_MAX = 64 };
+static const struct option_spec no_options[] = {{0}};
+static const struct option_spec line_options[] = {
+    WISH_OPTION_DEADLINE, WISH_OPTION_BASIS, WISH_OPTION_IF, WISH_OPTION_ID, {0}};
+
+struct reading {
+  struct script *script;
+  struct buffer *problems;
+  unsigned number;
+  bool wrong;
+};
+
+__attribute__((format(printf, 2, 3))) static void problem(struct reading *reading, const char *format, ...) {
+  char text[WISH_PROBLEM];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  buffer_printf(reading->problems, "%s:%u: %s\n", reading->script->name, reading->number, text);
+  reading->wrong = true;
+}
+
+static void add_word(struct script_line *line, struct bytes text) {
+  line->words = mem_resize(line->words, line->word_count + 1, sizeof *line->words);
+  line->words[line->word_count++] = mem_text(text.data, text.len);
+}
+
+/* ---- words, as a shell splits them ---- */
+
+static bool is_space(uint8_t c) { return c == ' ' || c == '\t'; }
+
+/* From behind the opening quote to behind the closing one. False: there is none. */
+static bool take_quoted(struct bytes text, size_t *at, struct buffer *word) {
+  uint8_t quote = text.data[*at - 1];
+  for (; *at < text.len; (*at)++) {
+    uint8_t c = text.data[*at];
+    if (c == quote) {
+      (*at)++;
+      return true;
+    }
+    bool escapes =
+        quote == '"' && c == '\\' && *at + 1 < text.len && (text.data[*at + 1] == '"' || text.data[*at + 1] == '\\');
+    if (escapes) (*at)++;
+    buffer_append(word, bytes_of(&text.data[*at], 1));
+  }
+  return false;
+}
+
+static const char *take_word(struct bytes text, size_t *at, struct buffer *word) {
+  while (*at < text.len && !is_space(text.data[*at])) {
+    uint8_t c = text.data[(*at)++];
+    if (c == '\'' || c == '"') {
+      if (!take_quoted(text, at, word)) return "a quote is not closed";
+      continue;
+    }
+    if (c == '\\' && *at == text.len) return "nothing follows the \\ at the end";
+    if (c == '\\') c = text.data[(*at)++];
+    buffer_append(word, bytes_of(&c, 1));
+  }
+  return NULL;
+}
+
+/* A static sentence where the line cannot be split. */
+static const char *split(struct script_line *line, struct bytes text) {
+  struct buffer word = BUFFER_NULL;
+  const char *wrong = NULL;
+  size_t at = 0;
+  while (!wrong) {
+    while (at < text.len && is_space(text.data[at])) at++;
+    if (at == text.len || text.data[at] == '#') break;
+    buffer_clear(&word);
+    wrong = take_word(text, &at, &word);
+    if (!wrong && line->word_count == WORDS_MAX) wrong = "it has too many words";
+    if (!wrong) add_word(line, buffer_bytes(&word));
+  }
+  buffer_deinit(&word);
+  return wrong;
+}
+
+/* ---- a JSON object, as the same words ---- */
+
+static bool is_scalar(const json_t *value) {
+  return json_is_string(value) || json_is_number(value) || json_is_boolean(value);
+}
+
+static void put_scalar(struct buffer *out, const json_t *value) {
+  if (json_is_string(value))
+    buffer_append(out, bytes_of(json_string_value(value), json_string_length(value)));
+  else
+    view_put_json(out, value);
+}
+
+static void add_option(struct script_line *line, const char *name, const json_t *value) {
+  struct buffer word = BUFFER_NULL;
+  buffer_printf(&word, "--%s=", name);
+  put_scalar(&word, value);
+  add_word(line, buffer_bytes(&word));
+  buffer_deinit(&word);
+}
+
+static const char *add_member(struct script_line *line, const char *name, const json_t *value) {
+  bool list = json_is_array(value) && strcmp(name, "if") == 0;
+  bool known = false;
+  if (strcmp(name, "address") == 0 || strcmp(name, "value") == 0) return NULL;
+  for (const struct option_spec *spec = line_options; spec->name; spec++)
+    known = known || strcmp(name, spec->name) == 0;
+  if (!known) return "it has a member that is none of address, value, basis, deadline, if, id";
+  if (!list && !json_is_string(value)) return "a member is no text";
+  if (!list) add_option(line, name, value);
+  for (size_t i = 0; list && i < json_array_size(value); i++) {
+    if (!json_is_string(json_array_get(value, i))) return "a condition of \"if\" is no text";
+    if (line->word_count >= WORDS_MAX) return "it has too many conditions";
+    add_option(line, name, json_array_get(value, i));
+  }
+  return NULL;
+}
+
+static const char *read_members(struct script_line *line, json_t *object) {
+  const json_t *address = json_object_get(object, "address"), *value = json_object_get(object, "value");
+  struct buffer text = BUFFER_NULL;
+  const char *name, *wrong = NULL;
+  json_t *member;
+  json_object_foreach(object, name, member) {
+    if (!wrong) wrong = add_member(line, name, member);
+  }
+  if (wrong) return wrong;
+  if (!json_is_string(address) || !is_scalar(value))
+    return "it needs \"address\", a text, and \"value\", no list or object";
+  add_word(line, bytes_text("--"));
+  add_word(line, bytes_text(json_string_value(address)));
+  put_scalar(&text, value);
+  add_word(line, buffer_bytes(&text));
+  buffer_deinit(&text);
+  return NULL;
+}
+
+static const char *read_json(struct script_line *line, struct bytes text) {
+  json_t *object = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+  const char *wrong = json_is_object(object) ? read_members(line, object) : "it is no JSON object";
+  json_decref(object);
+  return wrong;
+}
+
+/* ---- lines ---- */
+
+static void read_words(struct reading *reading, struct script_line *line, uint8_t verb) {
+  static struct arguments arguments;
+  char *argv[2 + WORDS_MAX + 8] = {(char *)(uintptr_t) "riverbus", (char *)(uintptr_t) "apply"};
+  char text[WISH_PROBLEM];
+  arguments = (struct arguments){0};
+  for (size_t i = 0; i < line->word_count; i++) argv[2 + i] = line->words[i];
+  if (arguments_parse(&arguments, 2 + (int)line->word_count, argv, no_options, line_options))
+    problem(reading, "%s", arguments.problem);
+  else if (wish_read(&line->wish, verb, &arguments, text))
+    problem(reading, "%s", text);
+}
+
+static struct script_line *add_line(struct reading *reading) {
+  struct script *script = reading->script;
+  if (script->count == script->cap) {
+    script->cap = script->cap ? 2 * script->cap : 64;
+    script->lines = mem_resize(script->lines, script->cap, sizeof *script->lines);
+  }
+  struct script_line *line = &script->lines[script->count++];
+  memset(line, 0, sizeof *line);
+  line->number = reading->number;
+  return line;
+}
+
+static void drop_line(struct script *script) {
+  struct script_line *line = &script->lines[--script->count];
+  for (size_t i = 0; i < line->word_count; i++) free(line->words[i]);
+  free(line->words);
+}
+
+static void read_line(struct reading *reading, struct bytes text, uint8_t verb) {
+  struct script_line *line = add_line(reading);
+  size_t at = 0;
+  while (at < text.len && is_space(text.data[at])) at++;
+  bool json = at < text.len && text.data[at] == '{';
+  const char *wrong = !bytes_is_utf8(text) || memchr(text.data, 0, text.len) ? "it is no UTF-8 text"
+                      : json                                                 ? read_json(line, text)
+                                                                             : split(line, text);
+  if (wrong)
+    problem(reading, "%s", wrong);
+  else if (line->word_count)
+    read_words(reading, line, verb);
+  if (wrong || !line->word_count) drop_line(reading->script);
+}
+
+static void check_ids(struct reading *reading) {
+  struct table ids = TABLE_NULL;
+  for (size_t i = 0; i < reading->script->count; i++) {
+    struct script_line *line = &reading->script->lines[i];
+    const struct script_line *before = table_put(&ids, bytes_text(line->wish.id), line);
+    reading->number = line->number;
+    if (before && *line->wish.id)
+      problem(reading, "the id %s stands in line %u already", line->wish.id, before->number);
+  }
+  table_deinit(&ids, NULL);
+}
+
+int script_read(struct script *script, const char *name, struct bytes text, uint8_t verb, struct buffer *problems) {
+  struct reading reading = {script, problems, 0, false};
+  *script = (struct script){.name = name};
+  if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) text = bytes_of(text.data + 3, text.len - 3);
+  while (text.len && script->count <= SCRIPT_LINES_MAX) {
+    const uint8_t *end = memchr(text.data, '\n', text.len);
+    size_t len = end ? (size_t)(end - text.data) : text.len, skip = end ? len + 1 : len;
+    if (len && text.data[len - 1] == '\r') len--;
+    reading.number++;
+    if (len) read_line(&reading, bytes_of(text.data, len), verb);
+    text = bytes_of(text.data + skip, text.len - skip);
+  }
+  if (script->count > SCRIPT_LINES_MAX) problem(&reading, "more than %d commands", SCRIPT_LINES_MAX);
+  if (!reading.wrong) check_ids(&reading);
+  return reading.wrong ? SCRIPT_WRONG : 0;
+}
+
+void script_deinit(struct script *script) {
+  while (script->count) drop_line(script);
+  free(script->lines);
+  *script = (struct script){.name = script->name};
+}
+
+/* ---- by what is known of the points ---- */
+
+int script_check(const struct script *script, const struct described *described, int64_t now, struct buffer *problems) {
+  struct reading reading = {(struct script *)(uintptr_t)script, problems, 0, false};
+  for (size_t i = 0; i < script->count; i++) {
+    const struct described *point = &described[i];
+    struct command command;
+    struct refusal refusal;
+    char text[WISH_PROBLEM];
+    reading.number = script->lines[i].number;
+    if (wish_command(&script->lines[i].wish, point->type, now, &command, text))
+      problem(&reading, "%s", text);
+    else if (!check_value(&command, point->known, point->writable ? &point->control : NULL, &refusal))
+      problem(&reading, "%s: %s", code_name(refusal.code), refusal.message);
+  }
+  return reading.wrong ? SCRIPT_WRONG : 0;
+}

@@ -1,0 +1,231 @@
+/* riverbus apply FILE */
+#include "broker/operator/giving.h"
+#include "broker/operator/script.h"
+#include "common/base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PARALLEL_MAX = 60 }; /* a node answers so many requests of a session at a time, and some of other kinds */
+
+enum sent { NOT_SENT, UNDER_WAY, ENDED };
+struct sending {
+  enum sent sent;
+  bool heard;
+  uint64_t request;
+  enum exit_code code;
+};
+struct applying {
+  const struct call *call;
+  struct client *client;
+  struct script script;
+  struct described *described;
+  struct sending *sendings;
+  char batch[COMMAND_ID_MAX + 1];
+  size_t most, next, under_way, done; /* most: under way at a time */
+  bool dry, ends_at_first, stopped;
+  enum exit_code worst;
+};
+
+/* ---- what comes ---- */
+
+static void end_one(struct applying *applying, struct sending *sending, enum exit_code code) {
+  sending->sent = ENDED;
+  sending->code = code;
+  applying->under_way--;
+  applying->done += code == EXIT_CODE_DONE;
+  applying->worst = exit_code_worst(applying->worst, code);
+  if (code != EXIT_CODE_DONE && applying->ends_at_first) applying->stopped = true;
+}
+
+static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last) {
+  struct applying *applying = ctx;
+  size_t i = 0;
+  (void)text;
+  while (i < applying->next && (applying->sendings[i].sent != UNDER_WAY || applying->sendings[i].request != id)) i++;
+  if (i == applying->next) return;
+  struct sending *sending = &applying->sendings[i];
+  bool error = json_object_get(body, "error") != NULL;
+  if (!applying->call->json && applying->most > 1) printf("line %u: ", applying->script.lines[i].number);
+  if (!error) state_print(applying->call, body);
+  sending->heard = true;
+  if (last || error) end_one(applying, sending, error ? complain_of_refusal(body) : state_exit_of(body));
+}
+
+/* ---- what goes ---- */
+
+static bool send_next(struct applying *applying) {
+  size_t i = applying->next;
+  struct sending *sending = &applying->sendings[i];
+  const struct script_line *line = &applying->script.lines[i];
+  char problem[WISH_PROBLEM];
+  if (!applying->call->json) printf("line %u: ", line->number);
+  if (giving_send(
+          applying->call, applying->client, &line->wish, applying->described[i].type, &sending->request, problem)) {
+    complain("malformed", NULL, "line %u cannot be signed: %s", line->number, problem);
+    applying->worst = EXIT_CODE_ERROR;
+    applying->stopped = true;
+    return false;
+  }
+  applying->next++;
+  applying->under_way++;
+  sending->sent = UNDER_WAY;
+  return true;
+}
+
+static void fill(struct applying *applying) {
+  while (applying->under_way < applying->most && applying->next < applying->script.count && !applying->stopped &&
+         send_next(applying)) {}
+}
+
+static bool is_over(const struct applying *applying) {
+  return applying->under_way == 0 && (applying->stopped || applying->next == applying->script.count);
+}
+
+/* ---- the end ---- */
+
+static void say_not_sent(const struct applying *applying) {
+  const struct script *script = &applying->script;
+  if (applying->next == script->count) return;
+  unsigned first = script->lines[applying->next].number, last = script->lines[script->count - 1].number;
+  if (first == last)
+    notice("line %u of %s was not sent", first, script->name);
+  else
+    notice("lines %u to %u of %s were not sent", first, last, script->name);
+}
+
+/* Interrupted, or the connection broke: what is under way goes on. */
+static void say_under_way(struct applying *applying, bool there) {
+  if (!there)
+    complain("no-answer", "Commands under way go on; nobody is told here what becomes of them.", "%s",
+        client_lost(applying->client));
+  for (size_t i = 0; i < applying->next; i++) {
+    struct sending *sending = &applying->sendings[i];
+    if (sending->sent != UNDER_WAY) continue;
+    state_say_open(applying->script.lines[i].wish.id, sending->heard);
+    end_one(applying, sending, there && sending->heard ? EXIT_CODE_OPEN : EXIT_CODE_UNKNOWN);
+  }
+  enum exit_code rest = there ? EXIT_CODE_OPEN : EXIT_CODE_NOT_REACHABLE;
+  if (applying->next < applying->script.count) applying->worst = exit_code_worst(applying->worst, rest);
+}
+
+static enum exit_code send_all(struct applying *applying) {
+  bool there = true;
+  state_catch_signals();
+  client_set_events(applying->client, &(struct client_events){.ctx = applying, .reply = take});
+  fill(applying);
+  while (there && !is_over(applying) && !state_interrupted()) {
+    there = client_turn(applying->client, NULL, 0, SECOND_US);
+    if (there && !state_interrupted()) fill(applying);
+  }
+  client_set_events(applying->client, &(struct client_events){0});
+  if (!is_over(applying)) say_under_way(applying, there);
+  if (!applying->call->json)
+    printf("batch %s: %zu of %zu %s\n", applying->batch, applying->done, applying->script.count,
+        applying->dry ? "would pass" : "executed");
+  fflush(stdout);
+  say_not_sent(applying);
+  return applying->worst;
+}
+
+/* ---- checking all before the first is sent ---- */
+
+static enum exit_code say_problems(struct buffer *problems) {
+  fputs(buffer_text(problems), stderr);
+  notice("nothing was sent");
+  return EXIT_CODE_USAGE;
+}
+
+static enum exit_code check_points(struct applying *applying, struct buffer *problems) {
+  const struct script *script = &applying->script;
+  const char **addresses = mem_alloc((script->count + 1) * sizeof *addresses);
+  applying->described = mem_alloc((script->count + 1) * sizeof *applying->described);
+  for (size_t i = 0; i < script->count; i++) addresses[i] = script->lines[i].wish.address;
+  enum exit_code code = giving_describe(applying->client, addresses, script->count, applying->described);
+  free((void *)addresses);
+  if (code != EXIT_CODE_DONE) return code;
+  return script_check(script, applying->described, world_now(&world_system).wall, problems) ? say_problems(problems)
+                                                                                            : EXIT_CODE_DONE;
+}
+
+static enum exit_code apply(struct applying *applying, struct buffer *problems) {
+  struct script *script = &applying->script;
+  enum exit_code code = client_open(&applying->client, applying->call->config);
+  if (code == EXIT_CODE_DONE) code = giving_check_clock(applying->client);
+  if (code == EXIT_CODE_DONE) code = check_points(applying, problems);
+  if (code != EXIT_CODE_DONE) return code;
+  command_id_new(&world_system, applying->batch);
+  for (size_t i = 0; i < script->count; i++) script->lines[i].wish.batch = applying->batch;
+  applying->sendings = mem_alloc((script->count + 1) * sizeof *applying->sendings);
+  if (!applying->call->json)
+    printf("batch %s: %zu commands of %s%s\n", applying->batch, script->count, script->name,
+        applying->dry ? ", as dry runs" : "");
+  return send_all(applying);
+}
+
+/* ---- the file ---- */
+
+static bool read_all(int fd, struct buffer *text) {
+  ssize_t n = 1;
+  while (n > 0 && text->len <= SCRIPT_BYTES_MAX) {
+    buffer_reserve(text, 64 * 1024);
+    n = read(fd, text->data + text->len, 64 * 1024);
+    if (n > 0) text->len += (size_t)n;
+    if (n < 0 && errno == EINTR) n = 1;
+  }
+  return n >= 0;
+}
+
+static enum exit_code read_file(const char *path, struct buffer *text) {
+  bool in = strcmp(path, "-") == 0;
+  int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+  bool good = fd >= 0 && read_all(fd, text);
+  int error = errno;
+  if (!in && fd >= 0) close(fd);
+  if (!good) complain("file", NULL, "%s cannot be read: %s", path, strerror(error));
+  if (!good) return EXIT_CODE_ERROR;
+  if (text->len <= SCRIPT_BYTES_MAX) return EXIT_CODE_DONE;
+  complain("too-large", "Apply it in parts.", "%s is larger than %d MiB", path, SCRIPT_BYTES_MAX / 1024 / 1024);
+  return EXIT_CODE_ERROR;
+}
+
+static enum exit_code run(const struct call *call) {
+  const struct arguments *a = call->arguments;
+  const char *path = a->operands[0];
+  int64_t parallel = arguments_number(a, "parallel", 1);
+  struct applying applying = {.call = call, .most = (size_t)parallel, .dry = arguments_has(a, "dry-run")};
+  struct buffer text = BUFFER_NULL, problems = BUFFER_NULL;
+  if (arguments_has(a, "in-order") && arguments_has(a, "parallel"))
+    return verb_misused(call, "--in-order and --parallel exclude each other");
+  if (parallel > PARALLEL_MAX) return verb_misused(call, "--parallel is at most %d", PARALLEL_MAX);
+  applying.ends_at_first = !arguments_has(a, "parallel") && !applying.dry;
+  enum exit_code code = read_file(path, &text);
+  if (code == EXIT_CODE_DONE && script_read(&applying.script, strcmp(path, "-") == 0 ? "standard input" : path,
+                                    buffer_bytes(&text), applying.dry ? COMMAND_TRY : COMMAND_SET, &problems))
+    code = say_problems(&problems);
+  if (code == EXIT_CODE_DONE) code = apply(&applying, &problems);
+  client_close(applying.client);
+  script_deinit(&applying.script);
+  free(applying.described);
+  free(applying.sendings);
+  buffer_deinit(&text);
+  buffer_deinit(&problems);
+  return verb_written(code);
+}
+
+static const struct option_spec options[] = {
+    {"in-order", OPTION_FLAG, NULL, "the next after `executed`, ending at the first that is not (default)"},
+    {"parallel", OPTION_COUNT, "N", "so many under way at a time; all are sent"},
+    {"dry-run", OPTION_FLAG, NULL, "every check for every line, also the station's, and nothing moves"}, {0}};
+const struct verb verb_apply = {"apply", "FILE|- [--in-order|--parallel N] [--dry-run]",
+    "several commands, all checked before the first is sent",
+    "A line is ADDRESS VALUE [--deadline D] [--basis TEXT] [--if CONDITION]... [--id ID], quoted as for a shell, or a "
+    "JSON\n"
+    "object with address, value, basis, deadline, if, id. # begins a comment. Where any line is wrong all problems "
+    "are\n"
+    "said with their line numbers, nothing is sent, and the exit code is 2. Else it is the worst of the commands', in "
+    "the\n"
+    "order 8 7 11 5 4 6 10 9 3 0.",
+    options, 1, 1, run};

@@ -1,0 +1,99 @@
+"""Commands of the command line against real daemons: several at once, decisions, selections, waiting."""
+import json
+import re
+import signal
+import subprocess
+
+import pytest
+from harness import judge
+from harness.river import now_ms, number, sensor, sluice
+from onebox.process import Process, wait_until
+
+STATION = "chongqing/caijiagang"
+GATE = STATION + "/gate-1/opening"
+OTHER = STATION + "/gate-2/opening"
+
+
+def reservoir(t, operators=None, **control):
+    """Two gates that move, and the operator on duty."""
+    province = t.province("chongqing")
+    province.operators.update(operators or {})
+    station = t.station(STATION, [sluice("gate-1", "gates/1", **control), sluice("gate-2", "gates/2")])
+    t.start()
+    return province, station
+
+
+def devices(t, province, station):
+    t.simulator(station, "reservoir", "--speed", "200")
+    wait_until(lambda: len(province.duty.run("--json", "last", GATE, OTHER).rows) == 2, "both gates measured", every=0.1)
+
+
+def ends(answer):
+    """The last state of each command, in the order they were given."""
+    return {row["id"]: row["state"] for row in answer.rows}
+
+
+# -- apply --------------------------------------------------------------------------------------------------------------
+
+def test_apply_in_order_with_a_batch(t):
+    province, station = reservoir(t)
+    devices(t, province, station)
+    path = t.write("orders", f"# order 12\n{GATE} 30 --basis 'flood order 12' --id one\n" + json.dumps({"address": OTHER, "value": 25, "id": "two"}) + f"\n{GATE} 20\n")
+    answer = province.duty.run("--json", "apply", path)
+    assert answer.exit == 0, str(answer)
+    assert list(ends(answer).values()) == ["executed"] * 3, str(answer)
+    batches = {row["batch"] for row in answer.rows if row["state"] == "none"}
+    assert len(batches) == 1 and None not in batches
+    begun = [row["id"] for row in answer.rows if row["state"] == "none"]
+    assert begun[:2] == ["one", "two"]
+    done = [row["id"] for row in answer.rows if row["state"] == "executed"]
+    assert done == begun, "the next begins when the one before is executed"
+    again = province.duty.run("apply", path)    # the same ids: not moved again; the third has a new one
+    assert again.exit == 0 and re.search(r"batch \S+: 3 of 3 executed", again.out), str(again)
+    assert sum(entry["id"] == "one" for entry in [e for e in station_ledger(t, station) if e.get("id")]) <= 3
+
+
+def station_ledger(t, station):
+    return next(p for p in t.processes if p.name == f"devices-{station.plain}").ledger()
+
+
+def test_apply_ends_at_the_first_that_is_not_executed(t):
+    province, station = reservoir(t)
+    answer = province.duty.run("apply", t.write("orders", f"{GATE} 30\n\n{OTHER} 25\n{GATE} 20\n"))
+    assert answer.exit == 11, str(answer)   # no device listens
+    assert "lines 3 to 4 of" in answer.err and "were not sent" in answer.err, str(answer)
+    assert len(province.duty.run("--json", "commands").rows) == 1
+
+
+def test_apply_checks_everything_before_anything_is_sent(t):
+    province, station = reservoir(t)
+    wait_until(lambda: GATE in province.duty.run("points").out, "the gate in the catalogue", every=0.1)
+    text = f"{GATE} 30\n{GATE} 130\n{GATE} high\n{STATION}/gate-9/opening 3\n{OTHER} 5\n"
+    answer = province.duty.run("apply", t.write("orders", text))
+    assert answer.exit == 2, str(answer)
+    for line, says in ((2, "range"), (3, "is no number"), (4, "unknown-point")):
+        assert re.search(rf"orders:{line}: .*{says}", answer.err), str(answer)
+    assert "nothing was sent" in answer.err
+    assert province.duty.run("--json", "commands").rows == []
+
+
+def test_apply_in_parallel_from_standard_input(t):
+    province, station = reservoir(t)
+    devices(t, province, station)
+    done = subprocess.run(province.duty.argv("--json", "apply", "-", "--parallel", "2"), input=f"{GATE} 30\n{OTHER} 25\n", text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["state"] for row in rows[:2]] == ["none", "none"], "both are under way"
+    assert [row["state"] for row in rows if row["state"] == "executed"] == ["executed"] * 2
+
+
+def test_apply_interrupted_says_what_goes_on(t):
+    province, station = reservoir(t)
+    station.gateway.stop()
+    path = t.write("orders", f"{GATE} 30 --id one\n{OTHER} 25\n")
+    run = t._keep(Process("apply", province.duty.argv("--json", "apply", path), t.folder)).start()
+    run.wait_line('"state":"accepted"', lines=run.out)
+    run.signal(signal.SIGINT)
+    assert run.wait() == 9
+    assert any("riverbus follow one" in line for line in run.err) and any("riverbus cancel one" in line for line in run.err)
+    assert any("line 2 of" in line and "was not sent" in line for line in run.err)
