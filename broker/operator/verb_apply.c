@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { PARALLEL_MAX = 60 }; /* a node answers so many requests of a session at a time, and some of other kinds */
+enum {
+  PARALLEL_MAX = 60, /* a node answers so many requests of a session at a time, and some of other kinds */
+  BATCH_ID_MAX = COMMAND_ID_MAX - 11 /* room for a line's number */
+};
 
 enum sent { NOT_SENT, UNDER_WAY, ENDED };
 struct sending {
@@ -150,14 +153,28 @@ static enum exit_code check_points(struct applying *applying, struct buffer *pro
                                                                                             : EXIT_CODE_DONE;
 }
 
+/* Lines without an id get the batch's and their number: the same file under the same id is the same commands. */
+static void name_batch(struct applying *applying) {
+  const char *id = arguments_text(applying->call->arguments, "id");
+  if (id)
+    snprintf(applying->batch, sizeof applying->batch, "%s", id);
+  else
+    command_id_new(&world_system, applying->batch);
+  for (size_t i = 0; i < applying->script.count; i++) {
+    struct script_line *line = &applying->script.lines[i];
+    line->wish.batch = applying->batch;
+    if (!line->wish.named)
+      snprintf(line->wish.id, sizeof line->wish.id, "%.*s-%u", BATCH_ID_MAX, applying->batch, line->number);
+  }
+}
+
 static enum exit_code apply(struct applying *applying, struct buffer *problems) {
   struct script *script = &applying->script;
   enum exit_code code = client_open(&applying->client, applying->call->config);
   if (code == EXIT_CODE_DONE) code = giving_check_clock(applying->client);
   if (code == EXIT_CODE_DONE) code = check_points(applying, problems);
   if (code != EXIT_CODE_DONE) return code;
-  command_id_new(&world_system, applying->batch);
-  for (size_t i = 0; i < script->count; i++) script->lines[i].wish.batch = applying->batch;
+  name_batch(applying);
   applying->sendings = mem_alloc((script->count + 1) * sizeof *applying->sendings);
   if (!applying->call->json)
     printf("batch %s: %zu commands of %s%s\n", applying->batch, script->count, script->name,
@@ -193,13 +210,15 @@ static enum exit_code read_file(const char *path, struct buffer *text) {
 
 static enum exit_code run(const struct call *call) {
   const struct arguments *a = call->arguments;
-  const char *path = a->operands[0];
+  const char *path = a->operands[0], *id = arguments_text(a, "id");
   int64_t parallel = arguments_number(a, "parallel", 1);
   struct applying applying = {.call = call, .most = (size_t)parallel, .dry = arguments_has(a, "dry-run")};
   struct buffer text = BUFFER_NULL, problems = BUFFER_NULL;
   if (arguments_has(a, "in-order") && arguments_has(a, "parallel"))
     return verb_misused(call, "--in-order and --parallel exclude each other");
   if (parallel > PARALLEL_MAX) return verb_misused(call, "--parallel is at most %d", PARALLEL_MAX);
+  if (id && (!command_id_is_good(bytes_text(id)) || strlen(id) > BATCH_ID_MAX))
+    return verb_misused(call, "\"%s\" is no id of a batch: 1 to %d of A-Z a-z 0-9 . _ -", id, BATCH_ID_MAX);
   applying.ends_at_first = !arguments_has(a, "parallel") && !applying.dry;
   enum exit_code code = read_file(path, &text);
   if (code == EXIT_CODE_DONE && script_read(&applying.script, strcmp(path, "-") == 0 ? "standard input" : path,
@@ -218,8 +237,9 @@ static enum exit_code run(const struct call *call) {
 static const struct option_spec options[] = {
     {"in-order", OPTION_FLAG, NULL, "the next after `executed`, ending at the first that is not (default)"},
     {"parallel", OPTION_COUNT, "N", "so many under way at a time; all are sent"},
+    {"id", OPTION_TEXT, "ID", "the batch's id; the same file under the same id is the same commands, however often"},
     {"dry-run", OPTION_FLAG, NULL, "every check for every line, also the station's, and nothing moves"}, {0}};
-const struct verb verb_apply = {"apply", "FILE|- [--in-order|--parallel N] [--dry-run]",
+const struct verb verb_apply = {"apply", "FILE|- [--in-order|--parallel N] [--id ID] [--dry-run]",
     "several commands, all checked before the first is sent",
     "A line is ADDRESS VALUE [--deadline D] [--basis TEXT] [--if CONDITION]... [--id ID], quoted as for a shell, or a "
     "JSON\n"

@@ -42,6 +42,7 @@ static int read_id(struct wish *wish, const char *id, char problem[WISH_PROBLEM]
   if (!command_id_is_good(bytes_text(id)))
     return wrong(problem, "\"%s\" is no id of a command: 1 to 64 of A-Z a-z 0-9 . _ -", id);
   snprintf(wish->id, sizeof wish->id, "%s", id);
+  wish->named = true;
   return 0;
 }
 

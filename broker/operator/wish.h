@@ -16,6 +16,7 @@ enum { WISH_WRONG = 1, WISH_PROBLEM = 512 };
 struct wish {
   uint8_t verb; /* enum command_verb */
   char id[COMMAND_ID_MAX + 1];
+  bool named; /* the id was given, not made */
   const char *address;
   const char *text; /* the value as it was written; NULL for a stop */
   const char *basis;

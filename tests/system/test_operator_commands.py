@@ -20,12 +20,14 @@ def reservoir(t, operators=None, **control):
     province.operators.update(operators or {})
     station = t.station(STATION, [sluice("gate-1", "gates/1", **control), sluice("gate-2", "gates/2")])
     t.start()
+    wait_until(lambda: {GATE, OTHER} <= {row["address"] for row in province.duty.run("--json", "points").rows}, "the gates in the catalogue", every=0.1)
     return province, station
 
 
 def devices(t, province, station):
-    t.simulator(station, "reservoir", "--speed", "200")
+    simulator = t.simulator(station, "reservoir", "--interval", "0.2", "--gate-speed", "100")
     wait_until(lambda: len(province.duty.run("--json", "last", GATE, OTHER).rows) == 2, "both gates measured", every=0.1)
+    return simulator
 
 
 def ends(answer):
@@ -48,13 +50,19 @@ def test_apply_in_order_with_a_batch(t):
     assert begun[:2] == ["one", "two"]
     done = [row["id"] for row in answer.rows if row["state"] == "executed"]
     assert done == begun, "the next begins when the one before is executed"
-    again = province.duty.run("apply", path)    # the same ids: not moved again; the third has a new one
-    assert again.exit == 0 and re.search(r"batch \S+: 3 of 3 executed", again.out), str(again)
-    assert sum(entry["id"] == "one" for entry in [e for e in station_ledger(t, station) if e.get("id")]) <= 3
 
 
-def station_ledger(t, station):
-    return next(p for p in t.processes if p.name == f"devices-{station.plain}").ledger()
+def test_apply_again_under_the_same_id_moves_nothing_again(t):
+    province, station = reservoir(t)
+    moved = devices(t, province, station)
+    path = t.write("orders", f"{GATE} 30\n{OTHER} 25 --id two\n{GATE} 20\n")
+    for _ in range(2):
+        answer = province.duty.run("apply", path, "--id", "flood-12")
+        assert answer.exit == 0 and "batch flood-12: 3 of 3 executed" in answer.out, str(answer)
+    ids = [entry["id"] for entry in moved.ledger("received")]
+    assert ids == ["flood-12-1", "two", "flood-12-3"]
+    other = province.duty.run("apply", t.write("orders", f"{GATE} 31\n"), "--id", "flood-12")
+    assert other.exit == 5 and "replay" in other.out, str(other)
 
 
 def test_apply_ends_at_the_first_that_is_not_executed(t):
@@ -67,7 +75,6 @@ def test_apply_ends_at_the_first_that_is_not_executed(t):
 
 def test_apply_checks_everything_before_anything_is_sent(t):
     province, station = reservoir(t)
-    wait_until(lambda: GATE in province.duty.run("points").out, "the gate in the catalogue", every=0.1)
     text = f"{GATE} 30\n{GATE} 130\n{GATE} high\n{STATION}/gate-9/opening 3\n{OTHER} 5\n"
     answer = province.duty.run("apply", t.write("orders", text))
     assert answer.exit == 2, str(answer)
