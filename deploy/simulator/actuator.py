@@ -182,6 +182,9 @@ class Gate(Actuator):
     def at(self):
         return round(self.opening, 2)
 
+    def stand_at(self, value):
+        self.opening = self.target = value
+
     def begin(self, value):
         self.target = float(value)
 
@@ -215,6 +218,10 @@ class Pump(Actuator):
 
     def at(self):
         return self.speed == 1.0 if self.wanted else self.speed > 0.0
+
+    def stand_at(self, value):
+        self.wanted = value
+        self.speed = 1.0 if value else 0.0
 
     def begin(self, value):
         self.wanted = value

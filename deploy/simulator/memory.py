@@ -1,4 +1,4 @@
-"""What a device that remembers keeps over a restart: the fence and the answers of the last ids (a small file, replaced whole and synced)."""
+"""What a device that remembers keeps over a restart: where it stands, the fence and the answers of the last ids (a small file, replaced whole and synced)."""
 import json
 import os
 
@@ -13,6 +13,7 @@ class Memory:
                 kept = json.load(file)
         except FileNotFoundError:
             return
+        actuator.stand_at(kept["at"])
         actuator.fence = kept["fence"]
         actuator.last_id = kept["last"]
         actuator.answers.update((answer["id"], answer) for answer in kept["answers"])
@@ -20,7 +21,7 @@ class Memory:
             actuator.answers[kept["running"]] = {"id": kept["running"], "ok": False, "reason": "interrupted", "at": None}
 
     def save(self, actuator):
-        kept = {"fence": actuator.fence, "last": actuator.last_id, "answers": list(actuator.answers.values()),
+        kept = {"at": actuator.at(), "fence": actuator.fence, "last": actuator.last_id, "answers": list(actuator.answers.values()),
                 "running": actuator.running["id"] if actuator.running else None}
         fresh = self.path + ".new"
         with open(fresh, "w", encoding="utf-8") as file:

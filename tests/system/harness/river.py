@@ -114,9 +114,9 @@ class River:
         self.stations[address] = station
         return station
 
-    def relay(self, target, mqtt=False):
+    def relay(self, target, mqtt=False, port=None):
         from .relay import Relay
-        relay = Relay(self.ports.take(), target, mqtt)
+        relay = Relay(port or self.ports.take(), target, mqtt)
         self.relays.append(relay)
         return relay
 
