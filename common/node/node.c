@@ -325,7 +325,7 @@ static void owner_done(struct node *node, struct work *work, const struct store_
 
 static void backfill_done(struct node *node, struct work *work, const struct store_done *done) {
   struct node_peer *peer = node_peer_of_id(node, work->peer_id);
-  if (peer && peer->session == work->session && peer->state == SESSION_UP) sender_read_done(peer, work, done);
+  if (peer && peer->session == work->session && peer->state == SESSION_UP) missed_read_done(peer, work, done);
 }
 
 static void work_done(struct node *node, struct work *work, const struct store_done *done) {
@@ -345,7 +345,7 @@ void node_discards(struct node *node, const struct store_discard *discards, size
   if (count > 0 && hooks->discarded) hooks->discarded(hooks->ctx, discards, count);
   for (size_t i = 0; i < node->taker_count; i++)
     for (size_t k = 0; k < count && node->takers[i]->state == SESSION_UP; k++)
-      sender_gone(node->takers[i], &discards[k]);
+      missed_gone(node->takers[i], &discards[k]);
 }
 
 static void take_done(struct node *node, const struct store_done *done) {

@@ -2,19 +2,25 @@
 #define RIVERBUS_COMMON_NODE_PARTS_H
 /*
  * The inside of a node, for the files of this folder alone. Who does what:
- *   node.c      life, peers, time, completions of the store, what the owner submits and reads
- *   session.c   greeting, held and attach, ping, clone, the end of a session
- *   sender.c    what goes to a peer: live queue, missed ranges, backfill, window, acknowledgements
- *   names.c     which streams and epochs a peer may bring
- *   receiver.c  what comes from a peer: checks, batches, acknowledgements after the commit
- *   origin.c    own streams: heads, a new epoch where a peer's past is another
- *   ring.c      the blocks committed last
+ *   node.c        life, peers, time, completions of the store, what the owner submits and reads
+ *   session.c     greeting, held and attach, ping, clone, the end of a session
+ *   sender.c      what goes to a peer: offers, the two queues of a channel, window, acknowledgements
+ *   out_stream.c  a stream as it concerns one peer
+ *   missed.c      what a peer misses: in which order and lane, read back from the store
+ *   outgoing.c    what is on its way to a peer: made ready, queued, sent and not answered
+ *   claims.c      what is told to a peer in place of records: claims and discards
+ *   names.c       which streams and epochs a peer may bring
+ *   receiver.c    what comes from a peer: checks, batches, acknowledgements after the commit
+ *   origin.c      own streams: heads, a new epoch where a peer's past is another
+ *   ring.c        the blocks committed last
  */
 #include "common/base/table.h"
 #include "common/link/fork.h"
 #include "common/link/message.h"
 #include "common/link/window.h"
 #include "common/node/node.h"
+#include "common/node/out_stream.h"
+#include "common/node/outgoing.h"
 #include "common/node/ring.h"
 #include "common/base/log.h"
 
@@ -39,54 +45,6 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define RECEIVER_GROUP_SHARE 32            /* or at this part of the store's size, where that is less */
 #define RECEIVER_MESSAGE_BYTES 256         /* what a message is charged beside its block: receipt, names, claim */
 #define NODE_SCAN_US (50 * MILLISECOND_US)
-
-/* A (stream, epoch) as it concerns one peer. */
-struct out_stream {
-  struct bytes stream; /* owned */
-  struct epoch epoch;
-  bool urgent, shared;
-  bool as_live; /* what is missed is made good in the live lane: new blocks wait behind it */
-  bool listed;  /* stands in peer->missing */
-  bool reading, reading_live;
-  uint64_t top;                 /* the peer has, or was sent live, nothing above this */
-  size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
-  struct intervals covered;     /* the peer's word, between its HELLO and HELD_END */
-  struct intervals missed;
-  uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
-  int64_t claim_since;
-  uint64_t peer_last; /* HELD about our own streams */
-  struct link_run peer_runs[LINK_RUNS_MAX];
-  uint32_t peer_run_count;
-};
-
-struct outgoing {
-  struct outgoing *next;
-  struct out_stream *stream;
-  struct blob *block;  /* as it goes out */
-  struct blob *source; /* as it is stored, where it has holes; else NULL */
-  enum lane lane;
-  uint64_t from, to; /* covers */
-  uint32_t records;
-  bool from_read;
-};
-struct outgoing_queue {
-  struct outgoing *first, *last;
-  size_t bytes;
-};
-
-struct flight {
-  uint64_t number;
-  struct out_stream *stream;
-  uint64_t from, to;
-  size_t bytes;
-  uint32_t records;
-  bool live;
-  int64_t sent;
-};
-struct flights {
-  struct flight *items;
-  size_t head, count, cap;
-}; /* in order of number; items [head, head + count) */
 
 struct out_channel {
   struct outgoing_queue live, backfill;
@@ -221,21 +179,35 @@ void session_resumed(struct node_peer *peer);       /* the last new epoch is dur
 void session_deinit(struct node_peer *peer);
 
 /* sender.c */
-struct out_stream *sender_stream(struct node_peer *peer, struct bytes stream, struct epoch epoch);
 void sender_reset(struct node_peer *peer); /* forgets all that was queued, read, in flight or known of the peer */
-void sender_start(struct node_peer *peer, bool short_outage); /* computes what the peer misses */
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block);
-void sender_gone(struct node_peer *peer, const struct store_discard *discard); /* named while the session lasts */
 void sender_pump(struct node_peer *peer);
 void sender_tick(struct node_peer *peer);
-void sender_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done);
 void sender_ack(struct node_peer *peer, enum channel channel, uint64_t from, uint64_t to);
 void sender_later(struct node_peer *peer, enum channel channel, uint64_t from, uint64_t to);
 void sender_refused(
     struct node_peer *peer, enum channel channel, uint64_t number, enum link_refused code, struct bytes why);
-/* Whether anything of this stream can go to the peer. */
-bool sender_shares(const struct node_peer *peer, struct bytes stream);
 uint64_t sender_backlog(const struct node_peer *peer);
+
+/* missed.c */
+void missed_start(struct node_peer *peer, bool short_outage);                  /* computes what the peer misses */
+void missed_gone(struct node_peer *peer, const struct store_discard *discard); /* named while the session lasts */
+/* Reads what is to go next, unless a read is under way or something that was read waits still. */
+void missed_read(struct node_peer *peer, enum channel channel);
+void missed_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done);
+/* The first sequence that may still come here from elsewhere; UINT64_MAX: none, the stream is our own. */
+uint64_t missed_hole(const struct node_peer *peer, const struct out_stream *stream);
+/* While something older of the stream is still to come in the same lane, newer blocks wait behind it. */
+bool missed_is_catching_up(const struct node_peer *peer, const struct out_stream *stream);
+
+/* claims.c: each takes a number of the channel, and is answered, like a block */
+bool claims_send(struct node_peer *peer, struct out_stream *stream); /* what is claimed and not told yet */
+void claims_add_block(struct node_peer *peer, struct out_stream *stream, const struct block *block);
+/* Each run of sequences that the block holds: what of it was for the peer went before. */
+void claims_add_runs(struct node_peer *peer, struct out_stream *stream, const struct block *block);
+/* The peer misses [from, to] and a read gave nothing of it: stored and damaged, discarded, or not held. */
+void claims_name_gone(
+    struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const struct store_done *done);
 
 /* names.c */
 void names_begin(struct node_peer *peer, uint64_t known); /* forgets the streams; so many names were told in HELD */

@@ -200,11 +200,11 @@ static void on_held(struct node_peer *peer, const struct link_message *m) {
     return;
   }
   peer->told++;
-  if (m->stream.len == 0 || m->stream.len > STREAM_MAX || !sender_shares(peer, m->stream)) {
+  if (m->stream.len == 0 || m->stream.len > STREAM_MAX || !out_stream_shared(peer, m->stream)) {
     receiver_count_refusal(peer, "it tells of a stream that is not sent to it", m->stream);
     return;
   }
-  struct out_stream *stream = sender_stream(peer, m->stream, m->epoch);
+  struct out_stream *stream = out_stream_of(peer, m->stream, m->epoch);
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
   stream->peer_last = m->last;
   stream->peer_run_count = m->run_count;
@@ -218,7 +218,7 @@ void session_resumed(struct node_peer *peer) {
   peer->refused[0] = '\0';
   enter(peer, SESSION_UP);
   peer->pinged = now - peer->node->options.ping_us; /* at the next tick: commands wait for the clock to be compared */
-  sender_start(peer, short_outage);
+  missed_start(peer, short_outage);
 }
 
 static void on_held_end(struct node_peer *peer, const struct link_message *m) {

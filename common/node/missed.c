@@ -1,0 +1,211 @@
+/*
+ * What a peer misses: computed when its session begins, and read back from the store in an order that steps back in
+ * neither lane.
+ */
+#include "common/base/mem.h"
+#include "common/node/parts.h"
+#include <stdlib.h>
+
+/* ---- order at a relay ----
+ * What a link misses goes by backfill, in order. A relay may also miss itself what lies below (its own source's
+ * backfill is still under way); that will follow by backfill as well and would then step back behind what went before
+ * it. So backfill only takes what lies below the relay's first hole, and what was missed above it is made good in the
+ * live lane, with newer blocks of that stream waiting behind it. What lies between the hole and newer blocks that the
+ * peer has already would break the order in either lane: it waits until the hole is filled, or for a while only, where
+ * its source does not fill it. */
+
+struct named {
+  struct epoch epoch;
+  struct intervals *ranges;
+};
+
+static void add_discard(void *ctx, const struct store_discard *discard) {
+  struct named *named = ctx;
+  if (epoch_compare(discard->epoch, named->epoch) == 0) intervals_add(named->ranges, discard->from, discard->to);
+}
+
+/* Adds what is named as gone, by whomever. */
+static void add_named(const struct node *node, const struct out_stream *stream, struct intervals *ranges) {
+  struct named named = {stream->epoch, ranges};
+  store_discards(node->options.store, stream->stream, add_discard, &named);
+}
+
+static void add_claims(
+    const struct node *node, const struct node_peer *source, const struct out_stream *stream, struct intervals *have) {
+  if (source)
+    store_claimed(
+        node->options.store, stream->stream, stream->epoch, bytes_text(source->principal), source->peer_scope, have);
+}
+
+uint64_t missed_hole(const struct node_peer *peer, const struct out_stream *stream) {
+  const struct node *node = peer->node;
+  struct intervals have = INTERVALS_NULL;
+  struct bytes origin = stream_node(stream->stream);
+  if (bytes_equal(origin, bytes_text(node->name))) return UINT64_MAX;
+  store_held(node->options.store, stream->stream, stream->epoch, &have);
+  add_named(node, stream, &have);
+  add_claims(node, table_get(&node->by_name, origin), stream, &have);
+  for (size_t i = 0; i < node->taker_count; i++) add_claims(node, node->takers[i], stream, &have);
+  uint64_t hole = intervals_first_missing(&have, 1);
+  intervals_deinit(&have);
+  return hole;
+}
+
+static bool misses_above(const struct out_stream *stream, uint64_t hole) {
+  return stream->missed.count > 0 && stream->missed.items[stream->missed.count - 1].to >= hole;
+}
+
+bool missed_is_catching_up(const struct node_peer *peer, const struct out_stream *stream) {
+  if (stream->reading_live || stream->waiting_live > 0) return true;
+  if (stream->urgent || stream->as_live) return stream->missed.count > 0 || stream->reading || stream->waiting > 0;
+  return stream->missed.count > 0 && misses_above(stream, missed_hole(peer, stream));
+}
+
+/* ---- what the peer misses ---- */
+
+struct starter {
+  struct node_peer *peer;
+  bool short_outage;
+};
+
+static void start_stream(void *ctx, const struct store_stream *held) {
+  struct starter *starter = ctx;
+  struct node_peer *peer = starter->peer;
+  struct out_stream *stream = out_stream_of(peer, held->stream, held->epoch);
+  if (!stream->shared) return;
+  uint64_t newest = stream->peer_last;
+  if (stream->covered.count > 0 && stream->covered.items[stream->covered.count - 1].to > newest)
+    newest = stream->covered.items[stream->covered.count - 1].to;
+  stream->top = newest;
+  store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
+  add_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
+  intervals_remove_all(&stream->missed, &stream->covered);
+  intervals_clear(&stream->covered);
+  if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
+  /* Only where all that is missed is newer than all that the peer has: else the live lane would step back. */
+  stream->as_live = starter->short_outage && stream->missed.count == 1 && stream->missed.items[0].from > newest &&
+                    intervals_size(&stream->missed) <= BLOCK_RECORDS_MAX;
+  out_stream_list(peer, stream);
+}
+
+void missed_start(struct node_peer *peer, bool short_outage) {
+  struct starter starter = {peer, short_outage};
+  if (peer->config.role == NODE_PEER_STATION) return;
+  store_streams(peer->node->options.store, start_stream, &starter);
+  peer_mark(peer);
+}
+
+void missed_gone(struct node_peer *peer, const struct store_discard *discard) {
+  struct out_stream *stream = out_stream_of(peer, discard->stream, discard->epoch);
+  if (stream->shared) out_stream_miss(peer, stream, discard->from, discard->to);
+}
+
+/* ---- what to read next ---- */
+
+/* The peer was sent, or will be before anything that is read now, live blocks up to here. */
+static uint64_t live_top(struct node_peer *peer, const struct out_stream *stream) {
+  uint64_t top = stream->top;
+  for (const struct outgoing *out = out_stream_channel(peer, stream)->live.first; out; out = out->next)
+    if (out->stream == stream && out->to > top) top = out->to;
+  return top;
+}
+
+/* Whether what the node misses itself is likely to come: its source is here, or was a while ago. */
+static bool source_may_fill(const struct node_peer *peer, const struct out_stream *stream) {
+  struct node *node = peer->node;
+  const struct node_peer *source = table_get(&node->by_name, stream_node(stream->stream));
+  if (!source) return false;
+  return node_now(node).wall - source->since < (source->state == SESSION_UP ? SENDER_FILL_US : SENDER_RETURN_US);
+}
+
+/* What to read next, and the lane for it: above the hole first, for that is live data. What lies above the hole and
+ * below newer blocks that the peer has fits neither lane before the hole is filled. false: all that is left is such. */
+static bool choose_missed(struct node_peer *peer, const struct out_stream *stream, struct work *work) {
+  const struct intervals *missed = &stream->missed;
+  const struct interval *next = &missed->items[NODE_HAS_DEFECT(NODE_DEFECT_OVERTAKE) ? missed->count - 1 : 0];
+  uint64_t top = live_top(peer, stream);
+  work->from = next->from;
+  work->to = next->to;
+  work->lane = stream->urgent ? LANE_URGENT : stream->as_live && work->from > top ? LANE_LIVE : LANE_BACKFILL;
+  if (work->lane != LANE_BACKFILL) return true;
+  uint64_t hole = missed_hole(peer, stream);
+  uint64_t least = hole > top ? hole : top + 1;
+  for (size_t i = 0; i < missed->count; i++) {
+    if (missed->items[i].to < hole || missed->items[i].to < least) continue;
+    work->from = missed->items[i].from > least ? missed->items[i].from : least;
+    work->to = missed->items[i].to;
+    work->lane = LANE_LIVE;
+    return true;
+  }
+  if (work->from >= hole) return !source_may_fill(peer, stream);
+  if (work->from < hole && work->to >= hole) work->to = hole - 1;
+  return true;
+}
+
+/* In turn; NULL: nothing can go now. */
+static struct out_stream *choose_stream(struct node_peer *peer, struct out_channel *channel, struct work *work) {
+  struct out_stream *stream;
+  for (size_t tries = channel->missing_count; tries > 0 && (stream = out_stream_next(channel)); tries--)
+    if (choose_missed(peer, stream, work)) return stream;
+  return NULL;
+}
+
+/* ---- reading ---- */
+
+void missed_read(struct node_peer *peer, enum channel c) {
+  struct out_channel *channel = &peer->channels[c];
+  struct work chosen;
+  if (channel->read_under_way || channel->backfill.first || node_now(peer->node).mono < channel->retry_at) return;
+  struct out_stream *stream = choose_stream(peer, channel, &chosen);
+  if (!stream) return;
+  struct work *work = work_new(peer->node, WORK_BACKFILL);
+  work->peer_id = peer->id;
+  work->session = peer->session;
+  work->channel = c;
+  work->stream = stream;
+  work->from = chosen.from;
+  work->to = chosen.to;
+  work->lane = chosen.lane;
+  struct store_read read = {.what = STORE_READ_STREAM,
+      .from = work->from,
+      .to = work->to,
+      .stream = stream->stream,
+      .epoch = stream->epoch,
+      .max_bytes = SENDER_READ_BYTES};
+  if (store_read(peer->node->options.store, &read, work) != 0) {
+    work_free(peer->node, work); /* the reader is busy: the next tick asks again */
+    return;
+  }
+  channel->read_under_way = true;
+  stream->reading = true;
+  stream->reading_live = work->lane == LANE_LIVE;
+}
+
+void missed_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {
+  struct out_channel *channel = &peer->channels[work->channel];
+  struct out_stream *stream = work->stream;
+  uint64_t at = work->from, end = done->kind == STORE_DONE_READ && done->next > 0 && done->next - 1 < work->to
+                                      ? done->next - 1
+                                      : work->to;
+  channel->read_under_way = false;
+  stream->reading = stream->reading_live = false;
+  peer_mark(peer);
+  if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) return;
+  for (size_t i = 0; i < done->entry_count; i++) {
+    struct block block;
+    if (!done->entries[i].block || block_open(&block, blob_bytes(done->entries[i].block)) != 0) continue;
+    if (block.first > at) claims_name_gone(peer, stream, at, block.first - 1, done);
+    struct outgoing *out = outgoing_new(peer, stream, done->entries[i].block, &block, work->lane);
+    if (out) {
+      out->from_read = true;
+      stream->waiting++;
+      if (out->lane == LANE_LIVE) stream->waiting_live++;
+      outgoing_push(&channel->backfill, out);
+    } else
+      claims_add_block(peer, stream, &block);
+    if (block.last >= at) at = block.last + 1;
+  }
+  if (at <= end) claims_name_gone(peer, stream, at, end, done);
+  if (at > end + 1) end = at - 1;
+  intervals_remove(&stream->missed, work->from, end);
+}

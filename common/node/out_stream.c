@@ -1,0 +1,86 @@
+#include "common/base/mem.h"
+#include "common/node/parts.h"
+#include <stdlib.h>
+
+struct stream_key {
+  uint8_t bytes[STREAM_MAX + 16];
+  size_t len;
+};
+static struct bytes stream_key(struct stream_key *key, struct bytes stream, struct epoch epoch) {
+  memcpy(key->bytes, &epoch, 16);
+  memcpy(key->bytes + 16, stream.data, stream.len);
+  key->len = 16 + stream.len;
+  return bytes_of(key->bytes, key->len);
+}
+
+bool out_stream_shared(const struct node_peer *peer, struct bytes stream) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  struct bytes origin = stream_node(stream);
+  if (peer->config.role == NODE_PEER_STATION || bytes_equal(origin, bytes_text(peer->name))) return false;
+  if (hooks->share_stream) return hooks->share_stream(hooks->ctx, (struct node_peer *)(uintptr_t)peer, stream);
+  return bytes_equal(origin, bytes_text(peer->node->name));
+}
+
+struct out_stream *out_stream_of(struct node_peer *peer, struct bytes name, struct epoch epoch) {
+  struct stream_key key;
+  if (name.len > STREAM_MAX) name.len = STREAM_MAX;
+  struct out_stream *stream = table_get(&peer->by_stream, stream_key(&key, name, epoch));
+  if (stream) return stream;
+  stream = mem_alloc(sizeof *stream);
+  stream->stream = bytes_of(mem_copy(name.data, name.len), name.len);
+  stream->epoch = epoch;
+  stream->urgent = stream_is_urgent(name);
+  stream->shared = out_stream_shared(peer, name);
+  stream->claim_from = 1;
+  table_put(&peer->by_stream, bytes_of(key.bytes, key.len), stream);
+  if (peer->stream_count == peer->stream_cap) {
+    peer->stream_cap = peer->stream_cap ? peer->stream_cap * 2 : 8;
+    peer->streams = mem_resize(peer->streams, peer->stream_cap, sizeof(struct out_stream *));
+  }
+  peer->streams[peer->stream_count++] = stream;
+  return stream;
+}
+
+struct out_channel *out_stream_channel(struct node_peer *peer, const struct out_stream *stream) {
+  return &peer->channels[stream->urgent ? CHANNEL_URGENT : CHANNEL_TELEMETRY];
+}
+
+void out_stream_list(struct node_peer *peer, struct out_stream *stream) {
+  struct out_channel *channel = out_stream_channel(peer, stream);
+  peer_mark(peer);
+  if (stream->listed || stream->missed.count == 0) return;
+  stream->listed = true;
+  if (channel->missing_count == channel->missing_cap) {
+    channel->missing_cap = channel->missing_cap ? channel->missing_cap * 2 : 8;
+    channel->missing = mem_resize(channel->missing, channel->missing_cap, sizeof(struct out_stream *));
+  }
+  channel->missing[channel->missing_count++] = stream;
+}
+
+void out_stream_miss(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
+  if (!stream->shared) return;
+  intervals_add(&stream->missed, from, to);
+  if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
+  out_stream_list(peer, stream);
+}
+
+void out_stream_free(struct out_stream *stream) {
+  intervals_deinit(&stream->covered);
+  intervals_deinit(&stream->missed);
+  free((void *)(uintptr_t)stream->stream.data);
+  free(stream);
+}
+
+struct out_stream *out_stream_next(struct out_channel *channel) {
+  while (channel->missing_count > 0) {
+    if (channel->missing_next >= channel->missing_count) channel->missing_next = 0;
+    struct out_stream *stream = channel->missing[channel->missing_next];
+    if (stream->missed.count > 0) {
+      channel->missing_next++;
+      return stream;
+    }
+    stream->listed = false;
+    channel->missing[channel->missing_next] = channel->missing[--channel->missing_count];
+  }
+  return NULL;
+}

@@ -1,0 +1,42 @@
+#ifndef RIVERBUS_COMMON_NODE_OUT_STREAM_H
+#define RIVERBUS_COMMON_NODE_OUT_STREAM_H
+/*
+ * A (stream, epoch) as it concerns one peer: what the peer said of it, and what it misses. Kept while a session lasts.
+ */
+#include "common/base/interval.h"
+#include "common/link/message.h"
+
+struct node_peer;
+struct out_channel;
+
+struct out_stream {
+  struct bytes stream; /* owned */
+  struct epoch epoch;
+  bool urgent, shared;
+  bool as_live; /* what is missed is made good in the live lane: new blocks wait behind it */
+  bool listed;  /* stands in peer->missing */
+  bool reading, reading_live;
+  uint64_t top;                 /* the peer has, or was sent live, nothing above this */
+  size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
+  struct intervals covered;     /* the peer's word, between its HELLO and HELD_END */
+  struct intervals missed;
+  uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
+  int64_t claim_since;
+  uint64_t peer_last; /* HELD about our own streams */
+  struct link_run peer_runs[LINK_RUNS_MAX];
+  uint32_t peer_run_count;
+};
+
+/* Whether anything of this stream can go to the peer. */
+bool out_stream_shared(const struct node_peer *peer, struct bytes name);
+/* Made where it is not known yet; lives until sender_reset. */
+struct out_stream *out_stream_of(struct node_peer *peer, struct bytes name, struct epoch epoch);
+void out_stream_free(struct out_stream *stream);
+struct out_channel *out_stream_channel(struct node_peer *peer, const struct out_stream *stream);
+/* The peer misses [from, to]; nothing where the stream is not for it. */
+void out_stream_miss(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to);
+/* After `missed` was changed directly. */
+void out_stream_list(struct node_peer *peer, struct out_stream *stream);
+/* Of those that miss something, in turn; NULL: none does. */
+struct out_stream *out_stream_next(struct out_channel *channel);
+#endif

@@ -1,0 +1,114 @@
+#include "common/base/mem.h"
+#include "common/node/parts.h"
+#include <stdlib.h>
+
+/* ---- what is to go out ---- */
+
+static struct blob *prepare(struct node_peer *peer, struct blob *from, const struct block *block) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  struct blob *shared = hooks->share ? hooks->share(hooks->ctx, peer, from, block) : blob_ref(from), *hopped = NULL;
+  struct block opened;
+  if (!shared || block_open(&opened, blob_bytes(shared)) != 0) return blob_unref(shared);
+  if (peer->config.role == NODE_PEER_NEIGHBOUR) {
+    if (block_with_hop(&hopped, &opened, bytes_text(peer->node->name), node_now(peer->node).wall) != 0)
+      return blob_unref(shared); /* a path of 16: a loop */
+    blob_unref(shared);
+    shared = hopped;
+    block_open(&opened, blob_bytes(shared));
+  }
+  if (!peer->config.compress) return shared;
+  struct blob *packed = block_compress(shared, &opened);
+  blob_unref(shared);
+  return packed;
+}
+
+/* A block out of which duplicates were taken has holes that stand elsewhere: it may claim only what is in it. */
+static bool has_holes(const struct block *block) { return block->last - block->first + 1 != block->count; }
+
+struct outgoing *outgoing_new(
+    struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane) {
+  if (block_visited(block, bytes_text(peer->name))) return NULL;
+  struct blob *ready = prepare(peer, from, block);
+  struct block opened;
+  if (!ready) return NULL;
+  block_open(&opened, blob_bytes(ready));
+  struct outgoing *out = mem_alloc(sizeof *out);
+  *out = (struct outgoing){.stream = stream,
+      .block = ready,
+      .lane = lane,
+      .from = block->first,
+      .to = block->last,
+      .records = opened.count,
+      .source = has_holes(block) ? blob_ref(from) : NULL};
+  return out;
+}
+
+/* ---- queues ---- */
+
+struct outgoing *outgoing_free(struct outgoing *out) {
+  if (out->from_read) out->stream->waiting--;
+  if (out->from_read && out->lane == LANE_LIVE) out->stream->waiting_live--;
+  blob_unref(out->block);
+  blob_unref(out->source);
+  free(out);
+  return NULL;
+}
+
+void outgoing_push(struct outgoing_queue *queue, struct outgoing *out) {
+  if (queue->last)
+    queue->last->next = out;
+  else
+    queue->first = out;
+  queue->last = out;
+  queue->bytes += out->block->len;
+}
+
+struct outgoing *outgoing_pop(struct outgoing_queue *queue) {
+  struct outgoing *out = queue->first;
+  if (!out) return NULL;
+  queue->first = out->next;
+  if (!queue->first) queue->last = NULL;
+  queue->bytes -= out->block->len;
+  return out;
+}
+
+void outgoing_clear(struct outgoing_queue *queue) {
+  struct outgoing *out;
+  while ((out = outgoing_pop(queue))) outgoing_free(out);
+}
+
+/* ---- sent, not answered yet ---- */
+
+void flights_add(struct node_peer *peer, struct flights *flights, struct flight flight) {
+  flight.sent = node_now(peer->node).mono;
+  if (flights->head > 0 && flights->head + flights->count == flights->cap) {
+    memmove(flights->items, flights->items + flights->head, flights->count * sizeof *flights->items);
+    flights->head = 0;
+  }
+  if (flights->head + flights->count == flights->cap) {
+    flights->cap = flights->cap ? flights->cap * 2 : 64;
+    flights->items = mem_resize(flights->items, flights->cap, sizeof *flights->items);
+  }
+  flights->items[flights->head + flights->count++] = flight;
+}
+
+/* Finds by number: rising, though acknowledged ones may have been taken out of the middle. */
+struct flight *flights_from(struct flights *flights, uint64_t number) {
+  size_t low = flights->head, high = flights->head + flights->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (flights->items[middle].number < number)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return flights->items + low;
+}
+
+void flights_drop_front(struct flights *flights) {
+  while (flights->count > 0 && !flights->items[flights->head].stream) {
+    flights->head++;
+    flights->count--;
+  }
+  if (flights->count == 0) flights->head = 0;
+}

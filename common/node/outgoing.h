@@ -1,0 +1,53 @@
+#ifndef RIVERBUS_COMMON_NODE_OUTGOING_H
+#define RIVERBUS_COMMON_NODE_OUTGOING_H
+/*
+ * What is on its way to a peer: blocks made ready and queued, and messages that were sent and are not answered yet. Of
+ * the latter only ranges are kept.
+ */
+#include "common/node/node.h"
+
+struct out_stream;
+
+struct outgoing {
+  struct outgoing *next;
+  struct out_stream *stream;
+  struct blob *block;  /* as it goes out */
+  struct blob *source; /* as it is stored, where it has holes; else NULL */
+  enum lane lane;
+  uint64_t from, to; /* covers */
+  uint32_t records;
+  bool from_read;
+};
+struct outgoing_queue {
+  struct outgoing *first, *last;
+  size_t bytes;
+};
+
+struct flight {
+  uint64_t number;
+  struct out_stream *stream;
+  uint64_t from, to;
+  size_t bytes;
+  uint32_t records;
+  bool live;
+  int64_t sent;
+};
+struct flights {
+  struct flight *items;
+  size_t head, count, cap;
+}; /* in order of number; items [head, head + count) */
+
+/* What of the stored block `from` (opened as `block`) goes to the peer; NULL: nothing. */
+struct outgoing *outgoing_new(
+    struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane);
+struct outgoing *outgoing_free(struct outgoing *out);
+
+void outgoing_push(struct outgoing_queue *queue, struct outgoing *out);
+struct outgoing *outgoing_pop(struct outgoing_queue *queue); /* NULL: empty */
+void outgoing_clear(struct outgoing_queue *queue);
+
+void flights_add(struct node_peer *peer, struct flights *flights, struct flight flight); /* sets `sent` */
+/* The first whose number is not below this; the end of the items where there is none. */
+struct flight *flights_from(struct flights *flights, uint64_t number);
+void flights_drop_front(struct flights *flights); /* those whose stream is NULL: answered */
+#endif
