@@ -149,5 +149,6 @@ const struct request_verb broker_verbs[] = {
     {.name = "commands", .start = start_commands, .more = more_commands, .end = end_orders},
     {.name = "command", .start = start_show, .end = end_orders},
     {.name = "decide", .start = start_decide, .end = end_orders},
+    {.name = "roster", .start = broker_roster_start, .end = broker_roster_end},
     {0},
 };

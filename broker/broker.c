@@ -32,6 +32,8 @@ static int load(struct broker *broker) {
   int outcome = checkpoint_load(&broker->checkpoint, broker->daemon.store);
   if (outcome == 0) outcome = readers_load(&broker->readers, broker->daemon.store);
   if (outcome == 0) outcome = orders_load(broker->orders, broker->daemon.store);
+  if (outcome == 0) outcome = rosters_load(&broker->rosters, broker->daemon.store);
+  if (outcome == 0) broker_principals_renew(broker);
   if (outcome)
     log_error("store", NULL, "%s: %s", broker->config->store.path, strerror(-outcome));
   else
@@ -64,7 +66,7 @@ int broker_init(
   *broker = (struct broker){.config_path = mem_text(config_path, strlen(config_path)), .config = config};
   broker->refused_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   catalogue_init(&broker->catalogue);
-  principals_init(&broker->principals, config);
+  principals_init(&broker->principals, config, NULL);
   int outcome = open_node(broker, world);
   if (outcome) return outcome;
   const struct net_events events = broker_net_events(broker);
@@ -99,6 +101,7 @@ void broker_deinit(struct broker *broker) {
   readers_deinit(&broker->readers);
   catalogue_deinit(&broker->catalogue);
   principals_deinit(&broker->principals);
+  rosters_deinit(&broker->rosters);
   broker->config = broker_config_free(broker->config);
   free(broker->config_path);
   broker->config_path = NULL;
@@ -136,13 +139,11 @@ void broker_reload(struct broker *broker) {
     return;
   }
   struct broker_config *old = broker->config;
-  struct principals stale = broker->principals;
   broker->config = fresh;
-  principals_init(&broker->principals, fresh);
   orders_set_deadline(broker->orders, fresh->max_deadline_us);
-  requests_recheck(broker->requests); /* before the connections are cut: they are told why */
+  broker_principals_renew(broker); /* before the connections are cut: they are told why */
+  broker->rosters.untold = true;   /* an authority may be new */
   links_configure(&broker->links, fresh);
-  principals_deinit(&stale);
   broker_config_free(old);
   log_notice("broker", NULL, "configuration reloaded: %zu stations, %zu operators, %zu peers", fresh->station_count,
       fresh->operator_count, fresh->peer_count);
@@ -160,6 +161,7 @@ static int64_t tick(struct broker *broker) {
     broker->orders_at = now + orders_tick(broker->orders) - world_now(broker->daemon.world).wall;
   broker->checkpoint_at = checkpoint_tick(&broker->checkpoint, now);
   if (now >= broker->links_at) broker->links_at = links_tick(&broker->links, now);
+  broker_rosters_tick(broker);
   if (now >= broker->snapshots_at) broker->snapshots_at = broker_snapshots_tick(broker, now);
   broker->requests_at = requests_tick(broker->requests);
   next = earlier(

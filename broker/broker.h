@@ -8,6 +8,7 @@
 #include "broker/checkpoint.h"
 #include "broker/links.h"
 #include "broker/orders.h"
+#include "broker/rosters.h"
 #include "common/door/answers.h"
 #include "common/door/subscribers.h"
 #include "common/base/log.h"
@@ -18,6 +19,7 @@ struct broker {
   struct broker_config *config;
   struct daemon daemon;
   struct node *node;
+  struct rosters rosters;
   struct principals principals;
   struct links links;
   struct errands errands;
@@ -47,6 +49,13 @@ void broker_reload(struct broker *broker);
 int64_t broker_snapshots_tick(struct broker *broker, int64_t now);
 void broker_snapshot_session(struct broker *broker, struct link *link, bool up);
 void broker_snapshot_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
+/* broker_rosters.c: the verb roster, and who is told of a new one */
+void broker_roster_start(void *ctx, struct request *request, const json_t *body);
+void broker_roster_end(void *ctx, struct request *request);
+void broker_rosters_session(struct broker *broker, struct link *link);
+void broker_rosters_tick(struct broker *broker);
+/* Makes the principals anew from the configuration and the roster; sessions see their new rights. */
+void broker_principals_renew(struct broker *broker);
 /* broker_hooks.c: the parts with their hooks */
 void broker_make_node(struct broker *broker);
 void broker_make_orders(struct broker *broker);

@@ -87,6 +87,7 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   log_info("links", link->principal, "session %s", up ? "up" : "down");
   if (link->is_peer) broker_snapshot_session(broker, link, up);
   if (!up || link->is_peer) return;
+  broker_rosters_session(broker, link);
   order_station_of(broker, link, &station);
   orders_session(broker->orders, &station);
   hostile_session(broker, link);

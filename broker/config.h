@@ -40,6 +40,7 @@ struct broker_config {
   size_t station_count;
   struct config_operator *operators;
   size_t operator_count;
+  struct config_keys authority; /* whose roster is obeyed; none: of nobody */
   struct broker_peer *peers;
   size_t peer_count;
 };

@@ -29,6 +29,7 @@ struct link {
   bool asks;                  /* for one of theirs: what we accept has changed */
   size_t key;                 /* of its keys: what we connect to; the next when that one fails */
   struct public_key used_key; /* the same, also while a reload changes the list */
+  uint64_t roster;            /* version that the station was told in this session; 0: none */
   char refused[256];          /* why the last handshake failed; empty: it did not */
   struct log_limit limit;
   char *endpoints[CHANNELS]; /* of the connections that stand; NULL: we do not connect */

@@ -9,7 +9,9 @@
 #include "common/command/command.h"
 
 enum {
-  ROSTER_MAX = 256 * 1024, /* bytes in all: bounds a message and a table's value */
+  /* bytes in all, some 500 operators: a push of it, in base64, is one request of the operators' protocol, and it fits
+   * one message of a link and one value of the store */
+  ROSTER_MAX = 64 * 1024,
   ROSTER_OPERATORS_MAX = 1000,
   ROSTER_KEYS_MAX = 8,
   ROSTER_PATTERNS_MAX = 64,
