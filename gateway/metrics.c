@@ -37,6 +37,11 @@ static void put_commands(const struct gateway *gateway, struct buffer *out) {
           d.malformed},
       {"riverbus_commands_replays_total", "counter", "Ids that came again with other content.", d.replays},
       {"riverbus_reports_total", "counter", "Reports issued.", d.reports},
+      {"riverbus_decisions_total", "counter", "Cancels and resolves taken.", d.decisions},
+      {"riverbus_decisions_refused_total", "counter", "Cancels and resolves refused.", d.decisions_refused},
+      {"riverbus_rosters_refused_total", "counter", "Rosters refused.", d.rosters_refused},
+      {"riverbus_roster_version", "gauge", "Version of the roster that is held; 0: none.", d.roster_version},
+      {"riverbus_uncommanded_movements_total", "counter", "Movements that nobody ordered.", d.movements},
   };
   figures_put(out, figures, sizeof figures / sizeof figures[0]);
   figures_head(out, "riverbus_commands_ended_total", "counter", "Commands by final state.");

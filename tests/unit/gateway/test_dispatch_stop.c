@@ -1,0 +1,220 @@
+/* Stops: what refuses them, what they end, and what becomes of them. See scene.h. */
+#include "tests/unit/gateway/scene.h"
+
+static void stop(const char *id) { give((struct ask){.id = id, .address = GATE, .verb = COMMAND_STOP}); }
+static void run(const char *id) {
+  give((struct ask){.id = id, .address = GATE, .value = NUMBER(40)});
+  puback(id, ORDER_PUBLISH_ACKED);
+  pass(SECOND_US);
+}
+static void without_reply(void) { scene.controls[0].reply.topic = NULL; }
+
+static void test_by_the_device(void **state) {
+  (void)state;
+  run("c1");
+  measure(12);
+  expect("received dispatched");
+  expect_published("gates/1/set {\"id\":\"c1\",\"pos\":40} for 60s");
+  stop("s1");
+  expect("received dispatched");
+  expect_published("gates/1/stop halt s1 of c1 for 60s");
+  puback("s1", ORDER_PUBLISH_ACKED);
+  pass(SECOND_US);
+  measure(14);
+  measure(14);
+  expect(""); /* the control has a reply: that decides */
+  answer(GATE, "s1", true, "");
+  expect("stopped/stopped executed"); /* first what ran, then the stop */
+  answer(GATE, "c1", false, "stopped");
+  wait_for(120 * SECOND_US);
+  expect("");
+}
+
+static void test_what_is_measured_when_it_stands(void **state) {
+  (void)state;
+  run("c1");
+  measure(12);
+  stop("s1");
+  measure(17.5);
+  buffer_clear(&scene.states);
+  dispatch_reply(scene.dispatch, bytes_text(GATE), bytes_text("s1"), true, BYTES_NULL, now);
+  commit(1); /* of the command that ran */
+  expect("stopped/stopped");
+  assert_string_equal(buffer_text(&scene.actual), "17.5");
+  settle();
+  expect("executed");
+  buffer_clear(&scene.published);
+}
+
+/* The device says of the command itself that it was stopped, before it answers the stop. */
+static void test_the_device_says_no(void **state) {
+  (void)state;
+  run("c1");
+  stop("s1");
+  buffer_clear(&scene.states);
+  answer(GATE, "c1", false, "stopped");
+  expect("stopped/stopped");
+  answer(GATE, "s1", true, "");
+  expect("executed");
+  run("c2");
+  answer(GATE, "c2", false, "jammed"); /* an old stop explains nothing */
+  expect("received dispatched failed/device");
+  buffer_clear(&scene.published);
+}
+
+static void test_by_standstill(void **state) {
+  (void)state;
+  without_reply();
+  run("c1");
+  stop("s1");
+  pass(SECOND_US);
+  measure(12);
+  measure(12); /* before the PUBACK: it may not have been heard */
+  expect("received dispatched received dispatched");
+  pass(SECOND_US);
+  puback("s1", ORDER_PUBLISH_ACKED);
+  pass(SECOND_US);
+  measure(14);
+  pass(SECOND_US);
+  measure(16); /* still moving */
+  expect("");
+  pass(SECOND_US);
+  measure(16.5);
+  expect("stopped/stopped executed");
+  buffer_clear(&scene.published);
+}
+
+static void test_nobody_answers(void **state) {
+  (void)state;
+  run("c1");
+  stop("s1");
+  puback("s1", ORDER_PUBLISH_ACKED);
+  buffer_clear(&scene.states);
+  wait_for(11 * SECOND_US);
+  expect("unknown/no-answer");
+  stop("s2"); /* and again */
+  puback("s2", ORDER_NO_LISTENER);
+  expect("received dispatched undelivered/no-listener");
+  measure(40);
+  expect("executed");                                                   /* the command ran on */
+  give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(50)}); /* an unknown stop locks nothing */
+  expect("received dispatched");
+  buffer_clear(&scene.published);
+}
+
+/* Nothing that refuses a set refuses a stop. */
+static void test_never_refused(void **state) {
+  static struct guard guard;
+  (void)state;
+  run("c1");
+  guard = (struct guard){.address = scene.points[3].address, .op = CONDITION_EQUALS, .code = CODE_LOCAL};
+  scene.controls[0].guards = &guard;
+  scene.controls[0].guard_count = 1;
+  scene.controls[0].approval = 1;
+  scene.controls[0].select_us = SECOND_US;
+  scene.controls[0].max_step = 1;
+  scene.controls[0].min_interval_us = 3600 * SECOND_US;
+  scene.offset = 3600 * SECOND_US;
+  scene.unsynchronised = true;
+  buffer_clear(&scene.states);
+  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .ago_us = 3600 * SECOND_US});
+  expect("received dispatched");
+  scene.offset_known = false; /* not even compared */
+  stop("s2");
+  expect("received dispatched");
+  buffer_clear(&scene.published);
+}
+
+static void test_refused(void **state) {
+  (void)state;
+  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .by = scene.stranger});
+  expect("rejected/authority");
+  give((struct ask){.id = "s2", .address = GATE, .verb = COMMAND_STOP, .life_us = SECOND_US});
+  expect("expired/expired");
+  give((struct ask){.id = "s3", .address = PUMP, .verb = COMMAND_STOP});
+  expect("rejected/no-stop");
+  give((struct ask){.id = "s4", .address = "chongqing/caijiagang/gate-9/opening", .verb = COMMAND_STOP});
+  expect("rejected/no-stop");
+  stop("s5");
+  give((struct ask){.id = "s5", .address = PUMP, .verb = COMMAND_STOP}); /* an id that means something else */
+  expect("received dispatched dispatched");
+  expect_published("gates/1/stop halt s5 of  for 60s");
+}
+
+/* The stop comes while the command waits for its commits: it must not come out behind the stop. */
+static void test_overtakes(void **state) {
+  (void)state;
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  commit(1000);
+  order((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP});
+  commit(0); /* looked up, before anything else is durable */
+  settle();
+  assert_null(strstr(buffer_text(&scene.published), "gates/1/set"));
+  assert_non_null(strstr(buffer_text(&scene.states), "superseded/superseded"));
+  buffer_clear(&scene.states);
+  buffer_clear(&scene.published);
+  answer(GATE, "s1", true, "");
+  expect("executed");
+
+  order((struct ask){.id = "c2", .address = GATE, .value = NUMBER(40)});
+  commit(1000);
+  commit(1); /* received; dispatched is being committed */
+  order((struct ask){.id = "s2", .address = GATE, .verb = COMMAND_STOP});
+  commit(0); /* looked up, before anything else is durable */
+  settle();
+  assert_null(strstr(buffer_text(&scene.published), "gates/1/set"));
+  assert_non_null(strstr(buffer_text(&scene.states), "stopped/stopped"));
+  buffer_clear(&scene.published);
+}
+
+static void test_one_that_runs_keeps_others_out(void **state) {
+  (void)state;
+  stop("s1");
+  give((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  expect("received dispatched rejected/busy");
+  answer(GATE, "s1", true, "");
+  give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(40)});
+  expect("executed received dispatched");
+  buffer_clear(&scene.published);
+}
+
+/* Killed between the end of what ran and the end of the stop: both are told in the end, nothing is published again. */
+static void test_crash(void **state) {
+  (void)state;
+  without_reply();
+  run("c1");
+  stop("s1");
+  puback("s1", ORDER_PUBLISH_ACKED);
+  buffer_clear(&scene.states);
+  buffer_clear(&scene.published);
+  pass(SECOND_US);
+  measure(14);
+  crash();
+  expect("");
+  pass(SECOND_US);
+  measure(16);
+  pass(SECOND_US);
+  const struct record record = {.quality = QUALITY_GOOD,
+      .address = bytes_text(GATE),
+      .time = now.wall,
+      .received = now.wall,
+      .value = NUMBER(16)};
+  dispatch_measured(scene.dispatch, &scene.live.items[0], &record, false, now);
+  commit(1);
+  expect("stopped/stopped");
+  crash(); /* before the stop's own end */
+  pass(SECOND_US);
+  measure(16);
+  pass(SECOND_US);
+  measure(16);
+  expect("executed");
+  expect_published("");
+}
+
+int main(void) {
+  log_set_level(LOG_LEVEL_ERROR);
+  const struct CMUnitTest tests[] = {STORY(test_by_the_device), STORY(test_what_is_measured_when_it_stands),
+      STORY(test_the_device_says_no), STORY(test_by_standstill), STORY(test_nobody_answers), STORY(test_never_refused),
+      STORY(test_refused), STORY(test_overtakes), STORY(test_one_that_runs_keeps_others_out), STORY(test_crash)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
