@@ -6,22 +6,9 @@ static int64_t mono(const struct broker *broker) { return world_now(broker->daem
 
 /* ---- composition ---- */
 
-/* Bound to all families ZeroMQ names an IPv4 address in its IPv6 form: shown as people write it. */
-static void plain_endpoint(char *endpoint) {
-  static const char mapped[] = "[::ffff:";
-  char *at = strstr(endpoint, mapped), *end = at ? strchr(at, ']') : NULL;
-  if (!end) return;
-  size_t len = (size_t)(end - at) - (sizeof mapped - 1);
-  memmove(at, at + sizeof mapped - 1, len);
-  memmove(at + len, end + 1, strlen(end + 1) + 1);
-}
-
 static int listen_on(struct broker *broker, enum channel channel, const char *endpoint) {
   const char *why = "";
-  if (net_listen(broker->daemon.net, endpoint, (int)channel, broker->endpoints[channel], &why) == 0) {
-    plain_endpoint(broker->endpoints[channel]);
-    return 0;
-  }
+  if (net_listen(broker->daemon.net, endpoint, (int)channel, broker->endpoints[channel], &why) == 0) return 0;
   log_error("net", NULL, "cannot listen on %s: %s", endpoint, why);
   return DAEMON_FAILED;
 }

@@ -356,6 +356,15 @@ static void finish_operators(struct document *d, yaml_node_t *list, struct gatew
   key_book_deinit(&book);
 }
 
+/* At the station's own door an operator reads all of the station, unless `read` says less. */
+static void finish_read(struct gateway_config *config) {
+  struct buffer all = BUFFER_NULL;
+  buffer_printf(&all, "%s/#", config->station);
+  for (size_t i = 0; i < config->operator_count; i++)
+    if (config->operators[i].read.count == 0) (void)patterns_add(&config->operators[i].read, buffer_bytes(&all), NULL);
+  buffer_deinit(&all);
+}
+
 static void finish(struct document *d, yaml_node_t *node, void *object) {
   struct gateway_config *config = object;
   yaml_node_t *station = schema_find(d, node, "station"), *store = schema_find(d, node, "store"),
@@ -371,6 +380,7 @@ static void finish(struct document *d, yaml_node_t *node, void *object) {
   if (devices) finish_devices(d, devices, config);
   if (devices) controls_finish_lines(d, devices, config);
   if (operators) finish_operators(d, operators, config);
+  if (operators && config->station) finish_read(config);
 }
 
 static void deinit(void *object) { free(((struct gateway_config *)object)->province); }
@@ -399,7 +409,11 @@ static const struct field fields[] = {
         .required = true,
         .redo = CONFIG_REDO_LINKS,
         .help = "the province's broker"},
-    {.key = "local", .type = FIELD_LATER},
+    {.key = "local",
+        .type = FIELD_ENDPOINT,
+        .offset = offsetof(struct gateway_config, local),
+        .listens = true,
+        .help = "the station's own door for its operators; omit for none"},
     {.key = "store",
         .type = FIELD_SECTION,
         .offset = offsetof(struct gateway_config, store),

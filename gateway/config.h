@@ -204,6 +204,7 @@ struct gateway_config {
   char *identity; /* path of the secret key file, loaded once to check it */
   int32_t zone_s; /* time-zone, seconds east of UTC */
   struct gateway_broker broker;
+  struct config_endpoint local; /* the station's own door; urgent NULL: none. Its other endpoint is not used */
   struct config_store store;
   struct config_http http;
   struct gateway_mqtt mqtt;

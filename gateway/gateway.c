@@ -39,8 +39,14 @@ static void node_discarded(void *ctx, const struct store_discard *discards, size
   }
 }
 
+static void node_committed(void *ctx, const struct store_item *item, struct node_peer *from) {
+  (void)from;
+  door_committed(&((struct gateway *)ctx)->door, item);
+}
+
 static void node_submitted(void *ctx, void *cookie, const struct store_done *done) {
   struct gateway *gateway = ctx;
+  if (door_finish(&gateway->door, cookie, done)) return;
   struct task *task = cookie;
   bool durable = done->kind == STORE_DONE_BATCH;
   if (task->kind == TASK_INTAKE)
@@ -54,6 +60,7 @@ static void node_submitted(void *ctx, void *cookie, const struct store_done *don
 
 static void node_read_done(void *ctx, void *cookie, const struct store_done *done) {
   struct gateway *gateway = ctx;
+  if (door_finish(&gateway->door, cookie, done)) return;
   struct task *task = cookie;
   struct bytes id = buffer_bytes(&task->id);
   bool found = done->keyed_count > 0 && bytes_equal(done->keyed[0].key, id);
@@ -122,15 +129,22 @@ static struct epoch dispatch_epoch_hook(void *ctx) {
 /* ---- events of the network ---- */
 
 static const char *net_principal(void *ctx, const uint8_t transport_key[32]) {
-  (void)ctx, (void)transport_key;
-  return NULL; /* nobody connects to a gateway */
+  return door_principal(&((struct gateway *)ctx)->door, transport_key);
 }
 
 static void net_message(void *ctx, uint64_t conn, int channel, const char *principal, struct bytes message) {
-  node_receive(((struct gateway *)ctx)->node, principal, conn, (enum channel)channel, message);
+  struct gateway *gateway = ctx;
+  if (strcmp(principal, gateway->uplink.principal) == 0)
+    node_receive(gateway->node, principal, conn, (enum channel)channel, message);
+  else
+    door_message(&gateway->door, principal, conn, message);
 }
 static void net_opened(void *ctx, uint64_t conn) { uplink_opened(&((struct gateway *)ctx)->uplink, conn); }
-static void net_closed(void *ctx, uint64_t conn) { uplink_closed(&((struct gateway *)ctx)->uplink, conn); }
+static void net_closed(void *ctx, uint64_t conn) {
+  struct gateway *gateway = ctx;
+  door_closed(&gateway->door, conn);
+  uplink_closed(&gateway->uplink, conn);
+}
 
 static void net_failed(void *ctx, uint64_t conn, bool unknown) {
   uplink_failed(&((struct gateway *)ctx)->uplink, conn, unknown);
@@ -153,6 +167,7 @@ static void make_node(struct gateway *gateway) {
       .hooks = {.ctx = gateway,
           .send = node_send,
           .close = node_close,
+          .committed = node_committed,
           .discarded = node_discarded,
           .session = node_session,
           .message = node_message_in,
@@ -220,7 +235,10 @@ static int load(struct gateway *gateway) {
   if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_ROSTER, load_roster, gateway);
   if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_COMMANDS, load_order, gateway);
   if (outcome == 0) outcome = store_scan(gateway->daemon.store, STORE_INBOX, load_inbox, gateway);
-  if (outcome == 0) outcome = last_load(&gateway->points, gateway->daemon.store, now_of(gateway));
+  if (outcome == 0) outcome = door_load(&gateway->door);
+  if (outcome == 0)
+    outcome = last_load(&gateway->points, gateway->door.is_wanted ? &gateway->door.catalogue : NULL,
+        gateway->daemon.store, now_of(gateway));
   silence_deinit(&gateway->silence);
   silence_init(&gateway->silence, &gateway->points, now_of(gateway).mono);
   if (outcome) log_error("store", NULL, "%s: %s", gateway->config->store.path, strerror(-outcome));
@@ -265,7 +283,8 @@ static int open_all(struct gateway *gateway) {
   tasks_init(&gateway->tasks, gateway->node);
   uplink_init(&gateway->uplink, gateway->config->province, gateway->daemon.world, gateway->daemon.net, gateway->node,
       &gateway->config->broker);
-  outcome = daemon_open_http(daemon, &gateway->config->http);
+  outcome = door_open(&gateway->door);
+  if (outcome == 0) outcome = daemon_open_http(daemon, &gateway->config->http);
   return outcome ? outcome : open_mqtt(gateway);
 }
 
@@ -275,6 +294,7 @@ int gateway_init(
   const struct daemon_hooks hooks = {gateway, reload, metrics_page, health_page};
   int outcome = daemon_init(&gateway->daemon, "gateway", world, &hooks);
   init_plain(gateway);
+  door_init(&gateway->door, gateway);
   if (outcome == 0) outcome = open_all(gateway);
   if (outcome) return outcome;
   gateway_issue_descriptors(gateway);
@@ -286,6 +306,7 @@ void gateway_deinit(struct gateway *gateway) {
   struct daemon *daemon = &gateway->daemon;
   gateway->mqtt = mqtt_free(gateway->mqtt);
   daemon->http = http_free(daemon->http);
+  door_close(&gateway->door);
   if (gateway->node) uplink_deinit(&gateway->uplink);
   daemon->net = net_free(daemon->net);
   if (gateway->node) tasks_deinit(&gateway->tasks);
@@ -293,6 +314,7 @@ void gateway_deinit(struct gateway *gateway) {
   if (daemon->store) daemon->store = store_close(daemon->store); /* finishes what was submitted */
   gateway->intake.batch = mqtt_batch_free(gateway->intake.batch);
   gateway->intake.next = mqtt_batch_free(gateway->intake.next);
+  door_deinit(&gateway->door);
   gateway->dispatch = dispatch_free(gateway->dispatch);
   pack_deinit(&gateway->pack);
   silence_deinit(&gateway->silence);
@@ -325,6 +347,7 @@ static void issue_descriptor(struct gateway *gateway, const struct point *point)
   struct bytes address = bytes_text(point->config->address);
   descriptor_put(&text, point);
   uint64_t hash = descriptor_hash(buffer_bytes(&text));
+  door_describe(&gateway->door, address, buffer_bytes(&text), now_of(gateway).wall);
   const uint64_t *issued = table_get(&gateway->descriptors, address);
   if (!issued || *issued != hash) {
     struct record record = {
@@ -419,6 +442,7 @@ static int64_t tick(struct gateway *gateway) {
   next = earlier(next, note_clock(gateway, now));
   next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
   next = earlier(next, node_tick(gateway->node));
+  next = earlier(next, door_tick(&gateway->door));
   if (!gateway->is_ready) next = earlier(next, say_ready(gateway, now));
   return next;
 }

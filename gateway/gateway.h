@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/daemon/daemon.h"
 #include "gateway/dispatch.h"
+#include "gateway/door.h"
 #include "gateway/inbox.h"
 #include "gateway/mapping.h"
 #include "gateway/mqtt.h"
@@ -51,6 +52,7 @@ struct gateway {
   struct tasks tasks;
   struct uplink uplink;
   struct intake intake;
+  struct door door;
   struct table descriptors; /* address -> uint64_t, hash of the descriptor that was issued last */
   uint64_t discarded;
   bool is_ready; /* that was said */

@@ -2,6 +2,7 @@
 
 struct loading {
   struct points *points;
+  struct catalogue *catalogue;
   struct instant now;
 };
 
@@ -31,15 +32,16 @@ static bool last_entry(void *ctx, const struct store_entry *entry) {
   struct block block;
   struct record record;
   if (!entry->block || block_open(&block, blob_bytes(entry->block)) != 0) return true;
+  if (loading->catalogue) catalogue_apply(loading->catalogue, &block, entry->lane);
   if (block_reader_new(&reader, &block) != 0) return true;
   while (block_reader_next(reader, &record) == 0) last_apply(loading->points, &record, loading->now);
   block_reader_free(reader);
   return true;
 }
 
-int last_load(struct points *points, struct store *store, struct instant now) {
+int last_load(struct points *points, struct catalogue *catalogue, struct store *store, struct instant now) {
   static const enum lane lanes[] = {LANE_LIVE, LANE_URGENT};
-  struct loading loading = {points, now};
+  struct loading loading = {points, catalogue, now};
   struct store_stats stats;
   int outcome = 0;
   store_stats(store, &stats);

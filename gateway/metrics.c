@@ -51,6 +51,19 @@ static void put_commands(const struct gateway *gateway, struct buffer *out) {
           d.ended[state]);
 }
 
+static void put_door(const struct gateway *gateway, struct buffer *out) {
+  const struct door *door = &gateway->door;
+  if (!door->requests) return;
+  const struct figure figures[] = {
+      {"riverbus_sessions", "gauge", "Operators' sessions at the station's own door.",
+          requests_sessions(door->requests)},
+      {"riverbus_subscribers", "gauge", "Requests there that follow records.", subscribers_count(door->subscribers)},
+      {"riverbus_malformed_requests_total", "counter", "Malformed messages of operators.",
+          requests_malformed(door->requests)},
+  };
+  figures_put(out, figures, sizeof figures / sizeof figures[0]);
+}
+
 static void put_link(const struct gateway *gateway, struct buffer *out) {
   struct node_peer_status p;
   node_peer_status(gateway->node, gateway->uplink.peer, &p);
@@ -107,6 +120,7 @@ void gateway_metrics(struct gateway *gateway, struct buffer *out) {
   put_mqtt(gateway, out);
   put_commands(gateway, out);
   put_link(gateway, out);
+  put_door(gateway, out);
   put_clock(gateway, out);
   figures_head(out, "riverbus_point_readings_total", "counter", "Records made of a point.");
   for (size_t i = 0; i < gateway->points.count; i++) put_point(out, &gateway->points.items[i]);

@@ -84,12 +84,13 @@ void gateway_reload(struct gateway *gateway) {
   if (!fresh) return;
   unsigned redo = gateway_config_changed(old, fresh);
   if (redo & CONFIG_REDO_RESTART)
-    log_warning("gateway", NULL, "what changed in identity, store or http takes effect at the next start");
+    log_warning("gateway", NULL, "what changed in identity, local, store or http takes effect at the next start");
   gateway->config = fresh;
   clock_configure(&gateway->clock, &fresh->clock);
   reload_points(gateway, fresh);
   uplink_configure(&gateway->uplink, &fresh->broker, broker_differs(&old->broker, &fresh->broker));
   if ((redo & CONFIG_REDO_MQTT) || reload_hears_differently(old, fresh)) reload_mqtt(gateway);
+  door_configure(&gateway->door, fresh, NULL);
   gateway_config_free(old);
   if (!gateway->daemon.ends) gateway_issue_descriptors(gateway);
   log_notice("gateway", NULL, "configuration reloaded: %zu points, %zu operators", gateway->points.count,

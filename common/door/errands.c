@@ -129,6 +129,12 @@ void errand_forget(struct errand *errand) {
   errand_free(errand);
 }
 
+bool errands_has(const struct errands *errands, const void *cookie) {
+  const struct errand *errand = errands->under_way.first;
+  while (errand && errand != cookie) errand = errand->next;
+  return errand != NULL;
+}
+
 void errands_finish(struct errands *errands, void *cookie, const struct store_done *done) {
   struct errand *errand = cookie;
   if (errand->rank == ERRAND_PATIENT) errands->patient_under_way--;

@@ -41,6 +41,9 @@ struct errand *errands_read(struct errands *errands, enum errand_rank rank, cons
 void errand_forget(struct errand *errand);
 /* For the node's hooks `submitted` and `read`: `errand` is the cookie. */
 void errands_finish(struct errands *errands, void *errand, const struct store_done *done);
+/* Whether a cookie of the node is one of these errands, for an owner whose node serves others too. Looks through what
+ * is under way: the patient ones, and as many urgent ones as the owner has. */
+bool errands_has(const struct errands *errands, const void *cookie);
 /* Tries again what waited. */
 void errands_retry(struct errands *errands);
 #endif

@@ -26,6 +26,7 @@ struct requests {
   char *node;
   const struct world *world;
   struct requests_hooks hooks;
+  size_t sessions_max;
   struct table sessions; /* conn (8 bytes) -> session */
   struct buffer frame;   /* reused for what is sent */
   struct bytes command;  /* during start of a COMMAND */
@@ -39,12 +40,14 @@ struct requests *requests_new(const char *node, const struct world *world, const
   requests->node = mem_text(node, strlen(node));
   requests->world = world;
   requests->hooks = *hooks;
+  requests->sessions_max = SESSIONS_MAX;
   requests->limit = (struct log_limit){.interval_us = SECOND_US, .burst = 5};
   return requests;
 }
 
 static struct bytes conn_key(const uint64_t *conn) { return bytes_of(conn, sizeof *conn); }
 
+void requests_set_sessions(struct requests *requests, size_t most) { requests->sessions_max = most; }
 size_t requests_sessions(const struct requests *requests) { return requests->sessions.count; }
 uint64_t requests_malformed(const struct requests *requests) { return requests->malformed; }
 
@@ -348,7 +351,7 @@ static struct session *session_get(struct requests *requests, const char *princi
   struct session *session = table_get(&requests->sessions, conn_key(&conn));
   if (session) return session;
   const struct requester *who = requests->hooks.requester(requests->hooks.ctx, principal);
-  if (!who || requests->sessions.count >= SESSIONS_MAX) {
+  if (!who || requests->sessions.count >= requests->sessions_max) {
     requests->hooks.close(requests->hooks.ctx, conn);
     return NULL;
   }
@@ -411,7 +414,8 @@ void requests_recheck(struct requests *requests) {
     struct session *session = value;
     session->who = requests->hooks.requester(requests->hooks.ctx, session->principal);
     if (session->who) continue;
-    refuse_session(session, "authority", "this key is no longer an operator's here", "Ask the broker's administrator.");
+    refuse_session(
+        session, "authority", "this key is no longer an operator's here", "Ask the administrator of the node.");
     session_drop(session, true);
   }
 }

@@ -61,6 +61,7 @@ struct requests_hooks {
 
 struct requests *requests_new(const char *node, const struct world *world, const struct requests_hooks *hooks);
 struct requests *requests_free(struct requests *requests);
+void requests_set_sessions(struct requests *requests, size_t most); /* SESSIONS_MAX unless said otherwise */
 void requests_receive(struct requests *requests, const char *principal, uint64_t conn, struct bytes message);
 void requests_closed(struct requests *requests, uint64_t conn);
 /* Drops silent clients, sends what waited. Returns when to call again at the latest, µs mono. */

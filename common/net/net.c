@@ -75,13 +75,25 @@ static void socket_remove(struct net *net, struct net_socket *socket) {
 
 /* ---- doors ---- */
 
+/* Bound to all families ZeroMQ names an IPv4 address in its IPv6 form: shown as people write it. */
+static void plain_endpoint(char *endpoint) {
+  static const char mapped[] = "[::ffff:";
+  char *at = strstr(endpoint, mapped), *end = at ? strchr(at, ']') : NULL;
+  if (!end) return;
+  size_t len = (size_t)(end - at) - (sizeof mapped - 1);
+  memmove(at, at + sizeof mapped - 1, len);
+  memmove(at + len, end + 1, strlen(end + 1) + 1);
+}
+
 int net_listen(struct net *net, const char *endpoint, int channel, char bound[256], const char **why) {
   struct net_socket_setup setup = {.side = NET_LISTENS, .channel = channel, .options = &net->options};
   struct net_socket *socket = socket_add(net, &setup);
   size_t len = 256;
   if (!socket) return -errno;
-  if (zmq_bind(socket->zmq, endpoint) == 0 && zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, bound, &len) == 0)
+  if (zmq_bind(socket->zmq, endpoint) == 0 && zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, bound, &len) == 0) {
+    plain_endpoint(bound);
     return 0;
+  }
   if (why) *why = zmq_strerror(errno);
   socket_remove(net, socket);
   return NET_REFUSED;

@@ -1,0 +1,96 @@
+"""The station's own door: what its operators read and command at the dam, with the province's broker out of reach."""
+import signal
+
+from harness.hostile import Hostile
+from harness.river import number, sensor, sluice
+from onebox.process import wait_until
+from onebox.programs import Operator
+
+STATION = "chongqing/caijiagang"
+GATE = STATION + "/gate-1/opening"
+LEVEL = STATION + "/gauge-1/level"
+
+
+def river(t, **control):
+    """A station with a door; `duty` may command at it, `watch` may not."""
+    province = t.province("chongqing")
+    province.operators["watch"] = {"read": ["#"], "command": ["#"]}
+    station = t.station(STATION, [sluice("gate-1", "gates/1", **control), sensor("gauge-1", number("level", "hydro/level"))])
+    station.door = t.ports.take()
+    t.make_keys()
+    station.more = {"local": f"tcp://127.0.0.1:{station.door}",
+                    "operators": [{"name": name, "key": province.operators[name]["key"], "command": [STATION + "/#"], "local": name == "duty"}
+                                  for name in ("duty", "watch")]}
+    t.start()
+    return province, station
+
+
+def at_door(t, province, station, name="duty"):
+    """The same command line, with the station as the broker."""
+    config = t.write(f"door-{name}.yaml", {"broker": {"endpoint": f"tcp://127.0.0.1:{station.door}", "key": station.key},
+                                           "identity": t.path(f"{province.plain}-{name}.key")})
+    operator = Operator(f"door-{name}", t.build, config, t.folder)
+    start = operator.tail
+    operator.tail = lambda *words: t._keep(start(*words))
+    return operator
+
+
+def test_reading_with_the_broker_away(t):
+    """status, last, points and tail say what they say at the broker; the start reads the last values out of the log."""
+    province, station = river(t)
+    mouth = t.publisher(station)
+    mouth.publish("hydro/level", {"v": 171.5, "t": 1_700_000_000_000})
+    wait_until(lambda: province.duty.run("--json", "last", LEVEL).rows, "the level at the broker", every=0.1)
+    duty = at_door(t, province, station)
+    there = [province.duty.run("--json", *words).rows for words in (("last", LEVEL), ("points", GATE))]
+    assert [duty.run("--json", *words).rows for words in (("last", LEVEL), ("points", GATE))] == there
+    province.broker.stop()
+    station.gateway.kill()
+    station.gateway.start_ready()
+    assert [duty.run("--json", *words).rows for words in (("last", LEVEL), ("points", GATE))] == there
+    node, link = duty.run("--json", "status").rows
+    assert (node["node"], node["points"] >= 2, link["name"], link["up"]) == (STATION, True, "chongqing", False)
+    tail = duty.tail("--from-start", "--durable", "book", STATION + "/#")
+    tail.wait_record(lambda r: r["address"] == LEVEL and r["value"] == 171.5, "the level of before")
+    mouth.publish("hydro/level", {"v": 172.5, "t": 1_700_000_001_000})
+    tail.wait_record(lambda r: r["address"] == LEVEL and r["value"] == 172.5, "a level with the broker away")
+    assert [r["name"] for r in duty.run("--json", "readers").rows] == ["book"]
+    tail.signal(signal.SIGINT)
+    tail.wait()
+    mouth.publish("hydro/level", {"v": 173.5, "t": 1_700_000_002_000})
+    tail = duty.tail("--durable", "book", STATION + "/#")
+    record = tail.wait_record(lambda r: r["address"] == LEVEL, "the level after the last one that was read")
+    assert record["value"] == 173.5
+
+
+def test_strangers_stay_outside(t):
+    """A key that is no operator's here is refused; one that a reload takes away is told so."""
+    province, station = river(t)
+    t.build.new_key(t.folder, f"{province.plain}-nobody")
+    answer = at_door(t, province, station, "nobody").run("status")
+    assert answer.exit != 0 and "key" in answer.err, str(answer)
+    tail = at_door(t, province, station, "watch").tail(STATION + "/#")
+    t.wait_metric(station, lambda m: m["riverbus_subscribers"] == 1, "the subscriber")
+    station.more["operators"] = station.more["operators"][:1]
+    t.write(station.plain + ".yaml", t.gateway_config(station))
+    station.gateway.signal(signal.SIGHUP)
+    tail.wait()
+    assert "no longer" in "\n".join(tail.err), tail.tail()
+
+
+def test_a_hostile_client_harms_nobody(t, seed):
+    """Garbage and a flood by one who holds a good key: readings pass, and another operator is answered."""
+    import random
+    chance = random.Random(seed)
+    province, station = river(t)
+    hostile = Hostile(station.door, station.key, t.path(f"{province.plain}-watch.key"))
+    tail = province.duty.tail(LEVEL)
+    duty, mouth = at_door(t, province, station), t.publisher(station)
+    for value in range(40):
+        for _ in range(100):
+            hostile.send(bytes([chance.choice((128, 132, 133, 136, 137, 200, 0, 1))]) + chance.randbytes(chance.randrange(200)))
+        mouth.publish("hydro/level", {"v": value, "t": 1_700_000_000_000 + value})
+    tail.wait_record(lambda r: r["value"] == 39, "the last reading at the province")
+    assert duty.run("--json", "last", LEVEL).rows[0]["value"] == 39
+    assert t.metrics(station)["riverbus_malformed_requests_total"] > 0
+    hostile.close()
