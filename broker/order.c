@@ -54,6 +54,7 @@ void order_free(struct order *order) {
     order->sayings = next;
   }
   while (order->followers) order_leave(order->followers);
+  errand_forget(order->looking);
   free(order->said);
   free(order->point);
   ledger_deinit(&order->ledger);
@@ -71,7 +72,7 @@ void order_leave(struct inquiry *inquiry) {
 /* Final and durable, so that memory need not hold it. An unknown one that was read back waits for its answer. */
 static bool is_done(const struct order *order) {
   enum state state = order->ledger.entry.state;
-  bool waits = (state == STATE_UNKNOWN && order->recalled_until) || order_decision_pending(order);
+  bool waits = (state == STATE_UNKNOWN && order->recalled_until) || order_decision_pending(order) || order->provisional;
   return state_is_final(state) && !waits && !order->sayings && !order->again && order->committed >= order->commits;
 }
 

@@ -60,7 +60,10 @@ struct order {
   bool again;             /* a commit was refused: try it again at the next tick */
   bool counted;           /* as open */
   int64_t recalled_until; /* wall: read back as unknown, and kept so long for the station's answer; 0: it is not */
-  int64_t told; /* wall: when the station was last sent the command or asked for it; 0: never in this session */
+  int64_t told;     /* wall: when the station was last sent the command or asked for it; 0: never in this session */
+  bool provisional; /* from a station's door: the store is still to be asked whether its id was used before */
+  bool asked;       /* that was begun */
+  struct errand *looking;
   int64_t decision_told; /* the same of the decision that it shall hear of */
 };
 
@@ -97,6 +100,20 @@ void order_commit(struct order *order);
 void order_enter(struct order *order);
 /* Memory need not keep it for its station's answer any more. */
 void order_not_recalled(struct order *order);
+/* It never was: out of the store, and freed. */
+void order_withdraw(struct order *order);
+/* A command that was given at the station's own door, made from its first report (verified already); NULL: it is not
+ * what it says, or there is no room. */
+struct order *orders_from_door(struct orders *orders, const struct order_station *station, const struct report *report);
+bool order_is_of_door(const struct order *order);
+/* Asks the store whether the id was used before; until then it stands beside such an entry. */
+void order_look_up(struct order *order);
+/* The name of the operator whose key it is, whatever they may command; NULL: nobody's here. */
+const char *orders_signer(const struct orders *orders, const struct public_key *key);
+/* How long the device may take, as the point's descriptor says; 0: not known. */
+int64_t orders_confirm_us(const struct orders *orders, struct bytes address);
+/* Whether one more entry that this operator or node could cause without end may fill the ledger. */
+bool orders_may_record(struct orders *orders, const char *by);
 /* Whether a person's cancel or resolve is still to be heard by the station. */
 bool order_decision_pending(const struct order *order);
 /* Tells the station of it, where that is due; returns when to look again, wall. */

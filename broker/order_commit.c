@@ -33,7 +33,7 @@ static void put_final(const struct order *order, struct store_batch *batch, stru
 void order_put(struct order *order, struct store_batch *batch) {
   char text[COMMAND_ID_MAX + 2];
   struct bytes key = open_key(order, text), value = buffer_bytes(&order->ledger.storage);
-  bool final = state_is_final(order->ledger.entry.state);
+  bool final = state_is_final(order->ledger.entry.state) && !order->provisional;
   if (final) put_final(order, batch, value);
   if (!final || order_decision_pending(order))
     store_batch_put(batch, STORE_COMMANDS, key, value);
@@ -41,6 +41,18 @@ void order_put(struct order *order, struct store_batch *batch) {
     store_batch_delete(batch, STORE_COMMANDS, key);
   store_batch_urgent(batch);
   order_count(order);
+}
+
+static void withdrawn(void *ctx, void *cookie, const struct store_done *done) { (void)ctx, (void)cookie, (void)done; }
+
+void order_withdraw(struct order *order) {
+  struct orders *orders = order->owner;
+  char text[COMMAND_ID_MAX + 2];
+  struct store_batch *batch = store_batch_new();
+  store_batch_delete(batch, STORE_COMMANDS, open_key(order, text));
+  store_batch_urgent(batch);
+  orders->hooks.commit(orders->hooks.ctx, batch, withdrawn, orders, NULL);
+  order_free(order);
 }
 
 /* Not even its acceptance could be stored: it never was. A refusal is said as it is, and leaves no entry. */

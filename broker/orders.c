@@ -53,7 +53,8 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   }
   struct order *order = order_read_back(orders, &ledger, &command); /* consumes ledger */
   /* unknown, as older versions kept it among the open ones: moves where it belongs */
-  order->again = order->said_final && !order_decision_pending(order);
+  order->provisional = order_is_of_door(order);
+  order->again = order->said_final && !order_decision_pending(order) && !order->provisional;
   return true;
 }
 
@@ -169,6 +170,7 @@ static void admit_report(struct orders *orders, const struct order_station *stat
     return;
   }
   struct order *order = table_get(&orders->open, report.id);
+  if (!order && report.command.len) order = orders_from_door(orders, station, &report);
   if (!order) orders_recall(orders, station->node); /* it may be an unknown one that memory does not hold: asked anew */
   if (!order || !order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) return;
   if (!report_is_of(&report, order)) {
@@ -304,6 +306,7 @@ static int64_t tick_there(struct order *order, int64_t now) {
 static int64_t order_tick(struct order *order, int64_t now) {
   const struct ledger_entry *entry = &order->ledger.entry;
   if (order->again) order_commit(order);
+  if (order->provisional && !order->asked) order_look_up(order);
   if (order->committed < order->commits) return now + SECOND_US;
   if (entry->custody == LEDGER_HERE && state_is_open(entry->state)) {
     if (now < order->deadline) return order->deadline;

@@ -89,6 +89,7 @@ void orders_decide(struct orders *orders, struct request *request, const json_t 
 void orders_request_end(struct request *request);
 
 struct orders_stats {
+  uint64_t door; /* taken note of: given at a station's own door */
   uint64_t taken, reports, forged, ended[STATE_STATES];
   uint64_t refused;    /* all */
   uint64_t unrecorded; /* of these, those without an entry in the ledger */

@@ -59,6 +59,13 @@ struct target {
   bool approval; /* by a second person, before it is handed over */
 };
 
+int64_t orders_confirm_us(const struct orders *orders, struct bytes address) {
+  const struct catalogue_point *point = orders->hooks.point(orders->hooks.ctx, address);
+  struct control control;
+  bool known = point && point->descriptor && control_from_descriptor(&control, bytes_text(point->descriptor)) == 0;
+  return known ? control.confirm_timeout_us : 0;
+}
+
 /* A stop is for the station to judge: what this broker knows of the point may be old. */
 static bool check_point(
     struct orders *orders, const struct command *command, struct target *target, struct refusal *refusal) {
@@ -196,12 +203,10 @@ static void take_start(struct orders *orders, struct request *request, const cha
     inquiry_look_up(inquiry, inquiry->command.id, take_looked_up);
 }
 
-/* Whose key signed it, whatever they may command; NULL: nobody's here. */
-static const char *signer_of(const struct orders *orders, const struct command *command) {
+const char *orders_signer(const struct orders *orders, const struct public_key *key) {
   const struct check_operators *operators = orders->hooks.operators(orders->hooks.ctx);
   for (size_t i = 0; i < operators->count; i++)
-    if (memcmp(operators->rows[i].key.bytes, command->key.bytes, sizeof command->key.bytes) == 0)
-      return operators->rows[i].name;
+    if (memcmp(operators->rows[i].key.bytes, key->bytes, sizeof key->bytes) == 0) return operators->rows[i].name;
   return NULL;
 }
 
@@ -212,7 +217,7 @@ void orders_take(struct orders *orders, struct request *request) {
     orders_refuse(orders, request, &command, &refusal);
     return;
   }
-  const char *by = signer_of(orders, &command);
+  const char *by = orders_signer(orders, &command.key);
   if (by) {
     take_start(orders, request, by);
     return;

@@ -12,8 +12,11 @@ int64_t order_tell_decision(struct order *order, int64_t now) {
   struct orders *orders = order->owner;
   const struct ledger_entry *entry = &order->ledger.entry;
   struct order_station station;
+  struct decision decision;
   bool durable = order->committed == order->commits && !order->again;
   if (!order_decision_pending(order)) return now + 60 * SECOND_US;
+  /* past its deadline the station refuses it: a person may resolve once more */
+  if (decision_read(&decision, entry->decision) || decision.deadline < now) return now + 60 * SECOND_US;
   if (!durable) return now + SECOND_US;
   if (order->decision_told && now < order->decision_told + ORDERS_ASK_US) return order->decision_told + ORDERS_ASK_US;
   if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return now + SECOND_US;
@@ -141,11 +144,24 @@ static void cancel(struct inquiry *inquiry, struct order *order, const char *by)
     cancel_there(inquiry, order);
 }
 
+/* The same once more: the station has not heard of it, maybe since it was away until the deadline of the first. */
+static void tell_again(struct inquiry *inquiry, struct order *order) {
+  order->ledger.entry.decision = inquiry->decision.bytes;
+  order->decision_told = 0;
+  ledger_keep(&order->ledger);
+  order_commit(order);
+  order_join(order, inquiry);
+}
+
 static void resolve(struct inquiry *inquiry, struct order *order, const char *by) {
   struct ledger_entry *entry = &order->ledger.entry;
   struct buffer message = BUFFER_NULL;
   bool moved = inquiry->decision.verb == DECISION_RESOLVE_MOVED;
   enum state to = moved ? STATE_EXECUTED : STATE_FAILED;
+  if (entry->code == CODE_RESOLVED && entry->state == to && order_decision_pending(order)) {
+    tell_again(inquiry, order);
+    return;
+  }
   if (ledger_move(entry, ACTOR_RESOLVE, to, world_now(inquiry->owner->world).wall)) {
     refuse_by_state(inquiry, entry->state);
     return;

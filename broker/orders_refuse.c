@@ -38,8 +38,7 @@ void orders_refuse(
   buffer_deinit(&text);
 }
 
-/* Whether one more refusal of this operator may fill the ledger. */
-static bool may_record(struct orders *orders, const char *by) {
+bool orders_may_record(struct orders *orders, const char *by) {
   uint64_t suppressed;
   struct log_limit *limit = table_get(&orders->refusals, bytes_text(by));
   if (!limit) {
@@ -52,7 +51,7 @@ static bool may_record(struct orders *orders, const char *by) {
 
 void orders_refuse_for_good(struct inquiry *inquiry, const struct refusal *refusal) {
   struct orders *orders = inquiry->owner;
-  if (!may_record(orders, inquiry->by)) {
+  if (!orders_may_record(orders, inquiry->by)) {
     orders_refuse(orders, inquiry->request, &inquiry->command, refusal);
     return;
   }

@@ -360,8 +360,22 @@ static void do_down(const char *arguments) {
   scene.up = false;
 }
 
-/* "report STATE": admitted with the record's block, which is then committed; "forged" in front: signed by somebody
- * else. */
+/* A command that an operator ("stranger": nobody known here) gave at the station's door: only made. */
+static void do_door(const char *arguments) {
+  struct command command = {.verb = COMMAND_SET,
+      .id = bytes_text(scene.id),
+      .address = bytes_text(strstr(arguments, "elsewhere") ? "chongqing/other/a/b" : POINT),
+      .issued = scene.now.wall,
+      .deadline = scene.now.wall + 60 * SECOND_US,
+      .value = {.type = VALUE_INTEGER, .integer = 30}};
+  buffer_clear(&scene.command_bytes);
+  const struct identity *key = strstr(arguments, "stranger") ? scene.stranger : scene.operator_key;
+  assert_int_equal(command_sign(&scene.command_bytes, &command, key, NULL), 0);
+  if (strstr(arguments, "altered")) scene.command_bytes.data[scene.command_bytes.len - 1] ^= 1;
+}
+
+/* "report STATE": "door" behind: with the verbatim command; "report STATE": admitted with the record's block, which is
+ * then committed; "forged" in front: signed by somebody else. */
 static void do_report(const char *arguments) {
   char name[32], how[32] = "";
   sscanf(arguments, "%31s %31s", name, how);
@@ -370,6 +384,8 @@ static void do_report(const char *arguments) {
       .state = state_parse(bytes_text(name)),
       .time = scene.now.wall};
   command_digest(buffer_bytes(&scene.command_bytes), report.digest);
+  if (strcmp(how, "door") == 0) report.command = buffer_bytes(&scene.command_bytes);
+  if (strcmp(how, "door") == 0) report.by = bytes_text("keeper");
   struct buffer bytes = BUFFER_NULL;
   assert_int_equal(report_sign(&bytes, &report, strcmp(how, "forged") == 0 ? scene.stranger : scene.station_key), 0);
   struct block_builder *builder = block_builder_new();
@@ -459,7 +475,7 @@ static const struct {
 } actions[] = {{"take", do_take}, {"again", do_again}, {"follow", do_follow}, {"commit", do_commit}, {"up", do_up},
     {"down", do_down}, {"report", do_report}, {"never", do_never}, {"wait", do_wait}, {"crash", do_crash},
     {"count", do_count}, {"list", do_list}, {"flood", do_flood}, {"id", do_id}, {"decide", do_decide},
-    {"show", do_show}};
+    {"show", do_show}, {"door", do_door}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -635,6 +651,33 @@ static const struct story stories[] = {
             {"decide not-moved", "", ""}, {"commit", "failed:resolved. ", ""}, {"up", "", "decision "},
             {"report unknown", "", ""}, {"count 0 1", "", ""}, {"report executed", "", "!contradiction "},
             {"count 0 0", "", ""}, {"follow", "failed:resolved. ", ""}, {"up", "", ""}}},
+    {"resolve: the station was away until the deadline of the person's word, who says it once more",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"decide moved", "", ""},
+            {"commit", "executed:resolved. ", ""}, {"wait 61", "", ""}, {"up", "", ""},
+            {"decide not-moved", "error:too-late. ", ""}, {"decide moved", "executed:resolved. ", ""},
+            {"commit", "", "decision "}, {"report executed", "", ""}, {"count 0 0", "", ""}}},
+    {"at the station's door: the first report makes the entry, followed like any other",
+        {{"up", "", ""}, {"door", "", ""}, {"report received door", "", ""}, {"follow", "received ", ""},
+            {"report dispatched", "dispatched ", ""}, {"show c1", "verbatim dispatched. ", ""}, {"crash", "", ""},
+            {"wait 1", "", ""}, {"up", "", "ask "}, {"report executed", "", ""}, {"follow", "executed. ", ""},
+            {"count 0 0", "", ""}, {"list", "executed end. ", ""}, {"crash", "", ""}, {"list", "executed end. ", ""}}},
+    {"at the station's door: refused there at once",
+        {{"up", "", ""}, {"door", "", ""}, {"report rejected door", "", ""}, {"follow", "rejected. ", ""},
+            {"count 0 0", "", ""}, {"list", "rejected end. ", ""}}},
+    {"at the station's door: silent after it, unknown in the end; late truth",
+        {{"up", "", ""}, {"door", "", ""}, {"report received door", "", ""}, {"down", "", ""}, {"wait 61", "", ""},
+            {"wait 30", "", ""}, {"follow", "unknown:no-answer. ", ""}, {"up", "", "ask "}, {"report executed", "", ""},
+            {"follow", "executed. ", ""}}},
+    {"at the station's door: an id that was used before changes nothing",
+        {{"take 140", "", ""}, {"commit", "rejected:range. ", ""}, {"up", "", ""}, {"door", "", ""},
+            {"report executed door", "", ""}, {"follow", "rejected:range. ", ""}, {"count 0 0", "", ""},
+            {"crash", "", ""}, {"count 0 0", "", ""}, {"list", "rejected:range end. ", ""}}},
+    {"at the station's door: what it says is signed by nobody, or is not about its own point",
+        {{"up", "", ""}, {"door altered", "", ""}, {"report received door", "", ""},
+            {"follow", "error:not-found. ", ""}, {"door elsewhere", "", ""}, {"report received door", "", ""},
+            {"follow", "error:not-found. ", ""}, {"door stranger", "", ""}, {"report received door", "", ""},
+            {"follow", "received ", ""}}},
     {"a flood of refusals: the ledger takes so many, and then one now and then",
         {{"flood 203", "3 ", ""}, {"count 0 0", "", ""}, {"wait 10", "", ""}, {"flood 205", "7 ", ""}}},
 };
