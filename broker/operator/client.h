@@ -58,7 +58,8 @@ const char *client_endpoint(const struct client *client);
 /* Asks and takes all replies: row is called for each but the last. The exit code: 0, or of the error, which has been
  * said. */
 enum exit_code client_ask(struct client *client, json_t *body, void (*row)(void *ctx, const json_t *reply), void *ctx);
-/* Asks and takes the last reply: *reply, json_decref it; NULL where the code is not 0. */
+/* Asks and takes the last reply: *reply, json_decref it; NULL where the code is not 0. An error's code is that of
+ * complain_of_refusal. */
 enum exit_code client_fetch(struct client *client, json_t *body, json_t **reply);
 
 /* ---- errors on standard error: "riverbus: message", code, hint ---- */

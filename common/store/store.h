@@ -277,6 +277,11 @@ void store_audit_head(const struct store *store, struct store_audit *head);
 bool store_audit_row(struct bytes key, struct bytes value, struct store_audit *at, struct bytes *entry);
 /* The key of an entry, to read the table from there on. */
 void store_audit_key(uint64_t number, uint8_t key[8]);
+/* Reads the log of a store that nobody has open, without opening it for use: nothing is written. Calls visit for each
+ * row in order until it returns false; a row whose bytes are damaged on disk has entry.data NULL. *head: the end as the
+ * store notes it apart from the rows. 0, STORE_IN_USE, STORE_DAMAGED, <0: *problem says what. Blocks. */
+int store_audit_scan(const char *path, bool (*visit)(void *ctx, const struct store_audit *at, struct bytes entry),
+    void *ctx, struct store_audit *head, struct store_problem *problem);
 
 /* ---- figures, for status and metrics; in memory ---- */
 struct store_stats {

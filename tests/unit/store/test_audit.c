@@ -1,6 +1,7 @@
 /* The audit log of the store, on both backends: numbered and chained inside the transaction, and nobody else writes it.
  */
 #include "harness.h"
+#include <errno.h>
 
 static void commit_entry(struct fixture *f, const char *text) {
   struct store_batch *batch = store_batch_new();
@@ -94,11 +95,41 @@ static void nobody_writes_rows_by_hand(void **state) {
   assert_log(f, "one ");
 }
 
+static bool read_at_rest(void *ctx, const struct store_audit *at, struct bytes entry) {
+  uint8_t row[8 + CHAIN_HASH + 64];
+  assert_non_null(entry.data);
+  store_audit_key(at->number, row);
+  memcpy(row + 8, at->link, CHAIN_HASH);
+  memcpy(row + 8 + CHAIN_HASH, entry.data, entry.len);
+  return read_row(ctx, bytes_of(row, 8), bytes_of(row + 8, CHAIN_HASH + entry.len));
+}
+
+static void a_store_at_rest_is_read_without_opening_it(void **state) {
+  struct fixture *f = *state;
+  struct reading reading = {.text = ""};
+  struct store_audit head, noted;
+  struct store_problem problem;
+  assert_int_equal(store_audit_scan("/nowhere/store", read_at_rest, &reading, &head, &problem), -ENOENT);
+  commit_entry(f, "one");
+  commit_entry(f, "two");
+  store_audit_head(f->store, &noted);
+  assert_int_equal(store_audit_scan(f->folder, read_at_rest, &reading, &head, &problem), STORE_IN_USE);
+  assert_non_null(strstr(problem.text, "in use"));
+  f->store = store_close(f->store);
+  assert_int_equal(store_audit_scan(f->folder, read_at_rest, &reading, &head, &problem), 0);
+  assert_string_equal(reading.text, "one two ");
+  assert_int_equal(head.number, 2);
+  assert_memory_equal(head.link, noted.link, CHAIN_HASH);
+  assert_int_equal(fixture_open(f), 0);
+}
+
+#define ON_LMDB(test) cmocka_unit_test_setup_teardown(test, setup_lmdb, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
       BOTH(entries_are_chained_in_the_order_of_commits),
       BOTH(a_refused_batch_adds_no_link),
       BOTH(nobody_writes_rows_by_hand),
+      ON_LMDB(a_store_at_rest_is_read_without_opening_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,278 @@
+/* A log is whole, or the first entry that is not is named: altered, left out, put in, cut off, written anew. */
+#include "broker/operator/auditor.h"
+#include "common/base/mem.h"
+#include "common/command/decision.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { ENTRIES = 6 };
+static struct identity *operator_identity, *node_identity;
+static struct public_key operator_key, node_key;
+static struct buffer entries[ENTRIES], command_bytes, checkpoint_bytes;
+static uint8_t links[ENTRIES][CHAIN_HASH];
+
+static void write_entry(int i, const struct audit_entry *entry) {
+  static const uint8_t zeros[CHAIN_HASH];
+  buffer_clear(&entries[i]);
+  audit_write(&entries[i], entry);
+  chain_next(i ? links[i - 1] : zeros, (uint64_t)i + 1, buffer_bytes(&entries[i]), links[i]);
+}
+
+static struct audit_entry command_entry(const struct command *command) {
+  return (struct audit_entry){.kind = AUDIT_COMMAND,
+      .time = 2000000,
+      .node = bytes_text("chongqing"),
+      .id = command->id,
+      .address = command->address,
+      .verb = command->verb,
+      .state = STATE_ACCEPTED,
+      .basis = command->basis,
+      .value = command->value,
+      .before = VALUE_EMPTY,
+      .actual = VALUE_EMPTY,
+      .issued = command->issued,
+      .deadline = command->deadline,
+      .by = bytes_text("duty")};
+}
+
+static void make_checkpoint(uint64_t number, const uint8_t link[CHAIN_HASH]) {
+  struct audit_checkpoint checkpoint = {.node = bytes_text("chongqing/cuntan"), .number = number, .time = 3000000};
+  memcpy(checkpoint.link, link, CHAIN_HASH);
+  buffer_clear(&checkpoint_bytes);
+  audit_checkpoint_sign(&checkpoint_bytes, &checkpoint, node_identity);
+}
+
+static int setup(void **state) {
+  (void)state;
+  struct command command = {.verb = COMMAND_SET,
+      .id = bytes_text("one"),
+      .address = bytes_text("chongqing/cuntan/gate-1/opening"),
+      .value = {.type = VALUE_NUMBER, .number = 40},
+      .issued = 1000000,
+      .deadline = 61000000,
+      .basis = bytes_text("flood order 12")};
+  identity_generate(&operator_identity);
+  identity_generate(&node_identity);
+  identity_public(operator_identity, &operator_key);
+  identity_public(node_identity, &node_key);
+  command_sign(&command_bytes, &command, operator_identity, NULL);
+  struct audit_entry entry = {
+      .kind = AUDIT_START, .time = 1, .node = bytes_text("chongqing"), .message = bytes_text("0.1")};
+  write_entry(0, &entry);
+  entry = command_entry(&command);
+  entry.proof = buffer_bytes(&command_bytes);
+  write_entry(1, &entry);
+  entry.proof = BYTES_NULL;
+  entry.state = STATE_SENT;
+  write_entry(2, &entry);
+  make_checkpoint(3, links[0]);
+  entry = (struct audit_entry){
+      .kind = AUDIT_CHECKPOINT, .time = 3, .node = bytes_text("chongqing"), .proof = buffer_bytes(&checkpoint_bytes)};
+  write_entry(3, &entry);
+  entry = (struct audit_entry){.kind = AUDIT_DECISION,
+      .time = 4,
+      .node = bytes_text("chongqing"),
+      .id = bytes_text("one"),
+      .code = CODE_SIGNATURE,
+      .proof = bytes_text("riverbus decision v1 forged")};
+  write_entry(4, &entry);
+  entry = command_entry(&command);
+  entry.state = STATE_EXECUTED;
+  entry.actual = (struct value){.type = VALUE_NUMBER, .number = 40.2};
+  write_entry(5, &entry);
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  for (int i = 0; i < ENTRIES; i++) buffer_deinit(&entries[i]);
+  buffer_deinit(&command_bytes);
+  buffer_deinit(&checkpoint_bytes);
+  identity_free(operator_identity);
+  identity_free(node_identity);
+  return 0;
+}
+
+static void take_all(struct auditor *auditor, int from) {
+  for (int i = from; i < ENTRIES; i++) auditor_take(auditor, (uint64_t)i + 1, links[i], buffer_bytes(&entries[i]));
+}
+
+static void assert_broken(const struct auditor *auditor, uint64_t number, const char *says) {
+  assert_true(auditor->wrong);
+  assert_int_equal(auditor->broken, number);
+  if (!strstr(auditor->why, says)) print_error("%s\n", auditor->why);
+  assert_non_null(strstr(auditor->why, says));
+}
+
+static void test_whole(void **state) {
+  (void)state;
+  struct auditor auditor;
+  for (int from = 0; from < 2; from++) {
+    auditor_init(&auditor, NULL);
+    take_all(&auditor, from);
+    assert_false(auditor.wrong);
+    assert_int_equal(auditor.first, from + 1);
+    assert_int_equal(auditor.last, ENTRIES);
+    assert_int_equal(auditor.proofs, 2);
+    assert_int_equal(auditor.refused, 1);
+    assert_int_equal(auditor.other_count, 1);
+    auditor_deinit(&auditor);
+  }
+}
+
+static void test_keys(void **state) {
+  (void)state;
+  struct auditor auditor;
+  struct public_key both[] = {operator_key, node_key};
+  struct config_keys keys = {both, 2};
+  auditor_init(&auditor, &keys);
+  take_all(&auditor, 0);
+  assert_false(auditor.wrong);
+  auditor_deinit(&auditor);
+  keys.count = 1;
+  auditor_init(&auditor, &keys);
+  take_all(&auditor, 0);
+  assert_broken(&auditor, 4, "none of the keys given");
+  auditor_deinit(&auditor);
+}
+
+/* Whatever byte of whatever entry or link is altered, that entry is named. */
+static void test_any_byte(void **state) {
+  (void)state;
+  for (int i = 0; i < ENTRIES; i++)
+    for (size_t at = 0; at < entries[i].len + CHAIN_HASH; at++) {
+      struct auditor auditor;
+      uint8_t *byte = at < entries[i].len ? &entries[i].data[at] : &links[i][at - entries[i].len];
+      *byte ^= 1;
+      auditor_init(&auditor, NULL);
+      take_all(&auditor, 0);
+      assert_broken(&auditor, (uint64_t)i + 1, "does not fit the chain");
+      auditor_deinit(&auditor);
+      *byte ^= 1;
+    }
+}
+
+static void test_left_out_and_put_in(void **state) {
+  (void)state;
+  struct auditor auditor;
+  auditor_init(&auditor, NULL);
+  auditor_take(&auditor, 1, links[0], buffer_bytes(&entries[0]));
+  assert_false(auditor_take(&auditor, 3, links[2], buffer_bytes(&entries[2])));
+  assert_broken(&auditor, 3, "left out");
+  auditor_deinit(&auditor);
+  auditor_init(&auditor, NULL);
+  auditor_take(&auditor, 1, links[0], buffer_bytes(&entries[0]));
+  assert_false(auditor_take(&auditor, 1, links[0], buffer_bytes(&entries[0])));
+  assert_broken(&auditor, 1, "order was changed");
+  auditor_deinit(&auditor);
+}
+
+/* The node itself lies: the chain fits, the operator's signature tells. */
+static void test_entry_against_its_proof(void **state) {
+  (void)state;
+  struct auditor auditor;
+  struct command command;
+  uint8_t link[CHAIN_HASH];
+  struct buffer bytes = BUFFER_NULL;
+  command_open(&command, buffer_bytes(&command_bytes));
+  struct audit_entry entry = command_entry(&command);
+  entry.proof = buffer_bytes(&command_bytes);
+  entry.value.number = 80;
+  audit_write(&bytes, &entry);
+  chain_next(links[0], 2, buffer_bytes(&bytes), link);
+  auditor_init(&auditor, NULL);
+  auditor_take(&auditor, 1, links[0], buffer_bytes(&entries[0]));
+  assert_false(auditor_take(&auditor, 2, link, buffer_bytes(&bytes)));
+  assert_broken(&auditor, 2, "something else than the signed command");
+  auditor_deinit(&auditor);
+  buffer_clear(&bytes);
+  command_bytes.data[command_bytes.len - 1] ^= 1;
+  entry.value.number = 40;
+  audit_write(&bytes, &entry);
+  command_bytes.data[command_bytes.len - 1] ^= 1;
+  chain_next(links[0], 2, buffer_bytes(&bytes), link);
+  auditor_init(&auditor, NULL);
+  auditor_take(&auditor, 1, links[0], buffer_bytes(&entries[0]));
+  assert_false(auditor_take(&auditor, 2, link, buffer_bytes(&bytes)));
+  assert_broken(&auditor, 2, "signature of the command does not fit");
+  auditor_deinit(&auditor);
+  buffer_deinit(&bytes);
+}
+
+static json_t *exported(int i) {
+  struct buffer text = BUFFER_NULL;
+  struct audit_entry entry;
+  assert_int_equal(audit_read(&entry, buffer_bytes(&entries[i])), 0);
+  audit_put_json(&text, (uint64_t)i + 1, &entry, buffer_bytes(&entries[i]), links[i]);
+  json_t *object = json_loadb((const char *)text.data, text.len, 0, NULL);
+  buffer_deinit(&text);
+  return object;
+}
+
+static void test_export(void **state) {
+  (void)state;
+  struct auditor auditor;
+  auditor_init(&auditor, NULL);
+  for (int i = 0; i < ENTRIES; i++) {
+    json_t *object = exported(i);
+    assert_true(auditor_take_json(&auditor, object));
+    json_decref(object);
+  }
+  auditor_deinit(&auditor);
+  static const struct {
+    const char *member;
+    const char *value;
+  } changed[] = {{"value", "41"}, {"basis", "\"order 13\""}, {"by", "\"chief\""}, {"state", "\"executed\""},
+      {"link", "\"00\""}, {"entry", "\"AA=\""}, {"number", "7"}, {"proof", "null"}};
+  for (size_t i = 0; i < sizeof changed / sizeof changed[0]; i++) {
+    json_t *first = exported(0), *object = exported(1);
+    json_object_set_new(object, changed[i].member, json_loads(changed[i].value, JSON_DECODE_ANY, NULL));
+    auditor_init(&auditor, NULL);
+    assert_true(auditor_take_json(&auditor, first));
+    assert_false(auditor_take_json(&auditor, object));
+    assert_int_equal(auditor.broken, strcmp(changed[i].member, "number") == 0 ? 7 : 2);
+    auditor_deinit(&auditor);
+    json_decref(first);
+    json_decref(object);
+  }
+}
+
+static void test_checkpoints(void **state) {
+  (void)state;
+  struct auditor auditor;
+  struct auditor_checkpoint other = {.node = (char *)(uintptr_t) "hubei", .number = 99};
+  struct auditor_checkpoint own = {.node = (char *)(uintptr_t) "chongqing", .number = 4};
+  memcpy(own.link, links[3], CHAIN_HASH);
+  auditor_init(&auditor, NULL);
+  take_all(&auditor, 2);
+  assert_true(auditor_hold(&auditor, &other));
+  assert_true(auditor_hold(&auditor, &own));
+  own.number = 2; /* before the first */
+  assert_true(auditor_hold(&auditor, &own));
+  own.number = 5;
+  assert_false(auditor_hold(&auditor, &own));
+  assert_broken(&auditor, 5, "written anew");
+  auditor_deinit(&auditor);
+  auditor_init(&auditor, NULL);
+  take_all(&auditor, 2);
+  own.number = ENTRIES + 1;
+  assert_false(auditor_hold(&auditor, &own));
+  assert_broken(&auditor, ENTRIES + 1, "the end was cut off");
+  auditor_deinit(&auditor);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_whole),
+      cmocka_unit_test(test_keys),
+      cmocka_unit_test(test_any_byte),
+      cmocka_unit_test(test_left_out_and_put_in),
+      cmocka_unit_test(test_entry_against_its_proof),
+      cmocka_unit_test(test_export),
+      cmocka_unit_test(test_checkpoints),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
