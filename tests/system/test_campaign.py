@@ -16,7 +16,7 @@ from onebox.process import Process, wait_until
 
 ROUNDS = 300 if os.environ.get("RIVERBUS_LONG") else 20
 GATES = ["chongqing/caijiagang/gate-1/opening", "chongqing/caijiagang/gate-2/opening"]
-DEADLINE_S, REPLY_S, GRACE_S = 3, 2, 10
+DEADLINE_S, REPLY_S, GRACE_S = 4, 2, 10
 WITHIN = 0.5
 VICTIMS = ["gateway", "broker", "mosquitto", "devices", "operator", "link"]
 
@@ -102,7 +102,19 @@ class Campaign:
             daemon.start_ready()
         self.faults.append((begun, time.time() + 2))    # until connections stand again
 
+    def heal(self):
+        """Until the station's links stand and the devices hear: else most commands would only wait for them."""
+        def whole():
+            try:
+                figures = self.t.metrics(self.station)
+            except OSError:
+                return False
+            return all(figures[name] == 1 for name in ("riverbus_link_up", "riverbus_mqtt_up", "riverbus_mqtt_commands_up"))
+        wait_until(whole, "the station's links", every=0.1)
+
     def round(self):
+        if self.dice.random() < 0.7:
+            self.heal()
         for _ in range(self.dice.randrange(1, 4)):
             self.give()
         self.lapse(self.dice.random() * self.dice.choice((0.05, 0.4, 1.2)))
