@@ -62,7 +62,7 @@ class Gauge(Station):
 
 
 class Reservoir(Station):
-    """A small reservoir behind a weir with two sluice gates of 12 m by 8 m and 10 km2 of water."""
+    """A small reservoir behind a weir with four sluice gates of 12 m by 8 m and 10 km2 of water."""
 
     AREA_M2 = 10e6
     GATE_WIDTH_M, GATE_LIFT_M, DISCHARGE = 12.0, 8.0, 0.6
@@ -72,7 +72,7 @@ class Reservoir(Station):
         super().__init__(options, ledger, memory_of)
         self.level = 176.4
         self.gates = [Gate(f"gate-{n}", self.topic(f"gates/{n}"), ledger, options.gate_speed, opening, memory_of(f"gate-{n}"))
-                      for n, opening in ((1, 20.0), (2, 0.0))]
+                      for n, opening in ((1, 20.0), (2, 0.0), (3, 0.0), (4, 0.0))]
         self.actuators = self.gates
         self.limits = {}
 

@@ -18,7 +18,11 @@ class Dam:
         self.t = t
         self.province = t.province("chongqing")
         self.province.env["RIVERBUS_HOSTILE"] = how
+        rights = {"read": ["#"], "command": ["#"], "approve": ["#"]}
+        self.province.operators = {"duty": rights, "second": {**rights}}
         self.stations = [t.station(name, [sluice("gate-1", "gates/1", **control)]) for name in stations]
+        for station in self.stations:
+            station.operators = {name: {"approve": ["#"]} for name in self.province.operators}
         t.start()
         self.devices = [t.simulator(s, "reservoir", "--interval", "0.2", "--gate-speed", "100", "--careless", *options) for s in self.stations]
         tail = self.province.duty.tail("chongqing/#")
@@ -149,3 +153,41 @@ def test_invented_reports_are_not_believed(t):
     assert "executed" not in states and (answer.exit, states[-1]) == (8, "unknown"), str(answer)
     assert dam.t.metrics(dam.province)["riverbus_reports_forged_total"] > 0
     dam.province.broker.wait_line("is not believed")
+
+
+# -- approvals ---------------------------------------------------------------------------------------------------------------
+
+def approved(dam, command_id, value, *words):
+    """Gives a command that a second person approves."""
+    given = dam.set(GATE, value, "--id", command_id, "--no-wait", "--deadline", "20s")
+    assert given.exit == 9, str(given)
+    second = dam.t.operator(dam.province, "second")
+    wait_until(lambda: dam.province.duty.run("commands", "--json", command_id).rows[-1]["state"] == "approval", "the wait for approval")
+    done = second.run("approve", command_id, *words)
+    assert done.exit == 0, str(done)
+
+
+def test_an_approval_that_is_left_out(t):
+    dam = Dam(t, "strip-approval", approval="required", **SOON)
+    approved(dam, "stripped", "45")
+    end = dam.end_of("stripped")
+    assert (end["state"], end["code"]) == ("rejected", "approval") and end["hint"], end
+    assert dam.heard() == []
+
+
+def test_an_approval_of_another_command(t):
+    dam = Dam(t, "swap-approval", approval="required", **SOON)
+    approved(dam, "first", "45")
+    assert dam.end_of("first")["state"] == "executed", "its own approval"
+    approved(dam, "second", "70")
+    end = dam.end_of("second")
+    assert (end["state"], end["code"]) == ("rejected", "approval") and "another command" in end["message"], end
+    assert dam.moved() == [("first", 45)]
+
+
+def test_an_approval_past_its_own_deadline(t):
+    dam = Dam(t, "delay:3", approval="required", **SOON)
+    approved(dam, "stale", "45", "--for", "2s")
+    end = dam.end_of("stale")
+    assert (end["state"], end["code"]) == ("rejected", "approval") and "good until" in end["message"], end
+    assert dam.heard() == []

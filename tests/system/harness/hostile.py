@@ -2,7 +2,9 @@
 import base64
 import ctypes
 import ctypes.util
+import json
 import threading
+import time
 
 import zmq
 from zmq.utils import z85
@@ -49,6 +51,41 @@ class Hostile:
     def close(self):
         self.socket.close()
         self.context.term()
+
+
+class Speaker(Hostile):
+    """Speaks the operators' protocol (common/link/request.h) with somebody's key, and may say in it what the command line never would."""
+
+    def __init__(self, port, server_key, key_path):
+        super().__init__(port, server_key, key_path)
+        self.requests = 0
+        self.send(b"\x80" + _varint(1) + _varint(time.time_ns() // 1000 << 1) + _sized(b"test"))
+        assert self._next()[:1] == b"\x81", "no WELCOME"
+
+    def _next(self):
+        assert self.socket.poll(30000), "the node does not answer"
+        return self.socket.recv()
+
+    def _ask(self, kind, body):
+        """All replies to one message, up to the last."""
+        self.requests += 1
+        self.send(bytes([kind]) + _varint(self.requests) + _varint(1 << 20) + _sized(body))
+        replies = []
+        while True:
+            frame = self._next()
+            head = b"\x86" + _varint(self.requests)
+            if not frame.startswith(head):
+                continue
+            last, rest = frame[len(head)], frame[len(head) + 1:]
+            replies.append(json.loads(rest[rest.index(b"{"):]))
+            if last:
+                return replies
+
+    def request(self, verb, **body):
+        return self._ask(132, json.dumps({"verb": verb, **body}).encode())
+
+    def command(self, signed):
+        return self._ask(133, signed)
 
 
 def _varint(number):

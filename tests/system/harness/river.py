@@ -86,7 +86,7 @@ class Station:
         self.broker_ports = None                    # likewise on the way to the broker
         self.key = None
         self.devices, self.more, self.env = [], {}, {}
-        self.operators = ["duty"]
+        self.operators = {"duty": {}}       # {name: rights beside that to command everything here}
         self.mosquitto = self.gateway = None
 
 
@@ -165,8 +165,8 @@ class River:
     def gateway_config(self, station):
         province = self.provinces[station.province]
         port = station.broker_ports or province.port
-        operators = [{"name": name, "key": province.operators[name]["key"], "command": [station.address + "/#"]}
-                     for name in station.operators]
+        operators = [{"name": name, "key": province.operators[name]["key"], "command": [station.address + "/#"], **rights}
+                     for name, rights in station.operators.items()]
         return {
             "station": station.address, "identity": self.path(station.plain + ".key"), "time-zone": "+08:00",
             "broker": {"endpoints": [f"tcp://127.0.0.1:{port}"], "key": province.key},

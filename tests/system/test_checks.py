@@ -1,0 +1,339 @@
+"""Every check of a command and its code: one command that passes and one that is refused. Of the refused the device's own ledger shows nothing at all.
+
+The words of a refusal are golden texts (golden/*.txt): rule, actual, limit, next step. RIVERBUS_GOLDEN=write writes them anew, to be read before they are kept.
+"""
+import base64
+import os
+import re
+import shutil
+import tempfile
+
+import pytest
+from harness import ROOT
+from harness.checks import APPROVAL, ENDLESS, GUARDED, HOME, INTERLOCK_M, INTERVAL, LEVEL, MUTE, PLAIN, SELECT, SLOW, STEP, Dam, gate
+from harness.hostile import Speaker
+from onebox.process import wait_until
+
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
+
+
+@pytest.fixture(scope="module")
+def dam():
+    """One river for the whole table: rows leave it as they found it, but for where the gates stand."""
+    folder = tempfile.mkdtemp(prefix="riverbus-test-")
+    dam = Dam(folder, os.environ.get("RIVERBUS_BUILD", os.path.join(ROOT, "build")))
+    missing = dam.t.build.missing()
+    if missing:
+        pytest.fail(f"not built: {missing}")
+    try:
+        yield dam.start()
+    finally:
+        problems = dam.t.end()
+        print(dam.t.logs())
+    assert not problems, "\n".join(problems)
+    shutil.rmtree(folder)
+
+
+class Steps:
+    """Targets that differ, so that nothing is there already."""
+
+    def __init__(self):
+        self.at = {}
+
+    def next(self, address, step=5):
+        self.at[address] = (self.at.get(address, 20) + step) % 60
+        return str(self.at[address])
+
+
+steps = Steps()
+
+
+def passes(dam, answer, state="executed", code=None, moved=True, exit_code=0):
+    last = answer.rows[-1]
+    assert (answer.exit, last["state"], last["code"]) == (exit_code, state, code), str(answer)
+    assert dam.movements().count[last["id"]] == (1 if moved else 0), "the device's own ledger"
+    return last
+
+
+def refused(dam, answer, code, exit_code=5, state="rejected"):
+    """Told, with reason and next step; in the ledger as it was told; and nothing reached a device."""
+    last = answer.rows[-1]
+    assert (answer.exit, last["state"], last["code"]) == (exit_code, state, code), str(answer)
+    assert last["message"] and last["hint"], f"a refusal without reason or next step: {last}"
+    assert not dam.movements().heard(last["id"]), "a device heard of a refused command"
+    assert dam.state(last["id"]) == last, "the ledger says something else than the operator was told"
+    return last
+
+
+# -- who -------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("who", ["stranger", "reader"])     # refused by the station, and by the broker
+def test_authority(dam, who):
+    passes(dam, dam.set(PLAIN, steps.next(PLAIN)))
+    refused(dam, dam.set(PLAIN, steps.next(PLAIN), by=who), "authority", exit_code=4)
+
+
+def test_signature(dam):
+    """The very bytes of a command that was taken, with one byte altered, from its own author: the broker takes none of them."""
+    order = passes(dam, dam.set(PLAIN, steps.next(PLAIN)))["id"]
+    speaker = Speaker(dam.province.port, dam.province.key, dam.t.path(dam.province.plain + "-duty.key"))
+    signed = base64.b64decode(speaker.request("command", id=order)[-1]["command"])
+    assert speaker.command(signed)[-1]["id"] == order, "unaltered it is the same command"
+    codes = set()
+    for at in range(len(signed)):
+        altered = signed[:at] + bytes([signed[at] ^ 0x10]) + signed[at + 1:]
+        answer = speaker.command(altered)[-1]
+        codes.add(answer.get("error", answer)["code"])
+    speaker.close()
+    assert "signature" in codes and codes <= {"signature", "malformed", "unsupported", "too-large"}, codes
+    assert dam.movements().count[order] == 1 and len(dam.movements().starts) == len({e["id"] for e in dam.movements().starts})
+
+
+def test_approval(dam):
+    """Missing, and by the person who gave the command; then by a second one."""
+    target = steps.next(APPROVAL)
+    refused(dam, dam.set(APPROVAL, target, "--deadline", "2s"), "approval", 6, "expired")
+    given = dam.set(APPROVAL, target, "--no-wait", "--id", dam.fresh("two"))
+    waits = given.rows[-1]["id"]
+    dam.wait_state(waits, "approval")
+    own = dam.run("approve", waits)
+    assert own.exit == 5 and "code: approval" in own.err and "hint:" in own.err, str(own)
+    stranger = dam.run("approve", waits, by="stranger")
+    assert stranger.exit in (4, 5) and dam.state(waits)["state"] == "approval", str(stranger)
+    assert not dam.movements().heard(waits)
+    approved = dam.run("approve", waits, by="second")
+    assert approved.exit == 0, str(approved)
+    last = dam.wait_state(waits, "executed")
+    assert last["approved_by"] == "second" and dam.movements().count[waits] == 1
+
+
+def test_approval_of_a_command_that_is_through(dam):
+    answer = dam.set(PLAIN, steps.next(PLAIN))
+    late = dam.run("approve", answer.rows[-1]["id"], by="second")
+    assert late.exit == 5 and "hint:" in late.err, str(late)
+
+
+# -- what ------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("value", ["100.5", "-1"])
+def test_range(dam, value):
+    passes(dam, dam.set(PLAIN, steps.next(PLAIN)))
+    refused(dam, dam.set(PLAIN, value), "range")
+
+
+def test_type(dam):
+    """Refused by the command line already: nothing was given."""
+    before = len(dam.movements().entries)
+    answer = dam.run("set", PLAIN, "open", "--id", dam.fresh("type"))
+    assert answer.exit == 2 and "number" in answer.err, str(answer)
+    heard = [e for e in dam.movements().entries[before:] if e["event"] == "received"]
+    assert not heard
+
+
+def test_unknown_point(dam):
+    refused(dam, dam.set(f"{HOME}/gate-9/opening", "5"), "unknown-point")
+
+
+def test_not_writable(dam):
+    refused(dam, dam.set(LEVEL, "5"), "not-writable")
+
+
+def test_max_step(dam):
+    at = dam.duty.run("last", "--json", STEP).rows[0]["value"]
+    passes(dam, dam.set(STEP, str(at + 20)))
+    refused(dam, dam.set(STEP, str(at + 40.5)), "max-step")
+
+
+# -- when ------------------------------------------------------------------------------------------------------------------
+
+def test_deadline(dam):
+    passes(dam, dam.set(PLAIN, steps.next(PLAIN), "--deadline", "4m"))
+    refused(dam, dam.set(PLAIN, steps.next(PLAIN), "--deadline", "6m"), "deadline")
+
+
+def test_expired(dam):
+    passes(dam, dam.set(PLAIN, steps.next(PLAIN), "--deadline", "4s"))
+    refused(dam, dam.set(PLAIN, steps.next(PLAIN), "--deadline", "1500ms"), "expired", 6, "expired")
+
+
+def test_replay(dam):
+    given = dam.fresh("again")
+    target = steps.next(PLAIN)
+    first = passes(dam, dam.set(PLAIN, target, "--id", given))
+    assert dam.set(PLAIN, target, "--id", given).rows[-1] == first, "the same content is the same command"
+    other = dam.set(PLAIN, steps.next(PLAIN), "--id", given)
+    assert (other.exit, other.rows[-1]["code"]) == (5, "replay"), str(other)
+    assert dam.movements().count[given] == 1
+
+
+def test_min_interval(dam):
+    at = int(dam.duty.run("last", "--json", INTERVAL).rows[0]["value"])
+    wait_until(lambda: dam.set(INTERVAL, str(at + 1), "--dry-run").exit == 0, "the interval since an earlier row", every=0.2)
+    passes(dam, dam.set(INTERVAL, str(at + 5)))
+    refused(dam, dam.set(INTERVAL, str(at)), "min-interval")
+
+
+# -- the point and its device ----------------------------------------------------------------------------------------------
+
+def test_busy(dam):
+    running = dam.set(ENDLESS, "90", "--no-wait", "--id", dam.fresh("long")).rows[-1]["id"]
+    dam.wait_state(running, "dispatched", "acting")
+    refused(dam, dam.set(ENDLESS, "10"), "busy")
+    late = dam.run("cancel", running)
+    assert late.exit == 5 and "too-late" in late.err and "hint:" in late.err, str(late)
+    last = dam.wait_state(running, "executed")
+    assert dam.movements().count[running] == 1 and abs(last["actual"] - 90) <= 0.5
+    passes(dam, dam.set(ENDLESS, "80"))
+
+
+def test_local(dam):
+    dam.measure(mode=0)
+    refused(dam, dam.set(GUARDED, steps.next(GUARDED)), "local")
+    dam.measure(level=176, mode=1)
+    passes(dam, dam.set(GUARDED, steps.next(GUARDED)))
+
+
+def test_interlock_only_that_way(dam):
+    at = dam.duty.run("last", "--json", GUARDED).rows[0]["value"]
+    dam.measure(level=176)
+    passes(dam, dam.set(GUARDED, str(at + 2)))
+    dam.measure(level=INTERLOCK_M)
+    refused(dam, dam.set(GUARDED, str(at + 4)), "interlock")
+    passes(dam, dam.set(GUARDED, str(at + 1)))
+
+
+def test_precondition(dam):
+    dam.measure(level=176)
+    passes(dam, dam.set(GUARDED, steps.next(GUARDED), "--if", f"{LEVEL} < 177", "--if", f"{SLOW}/gauge-1/mode == remote"))
+    refused(dam, dam.set(GUARDED, steps.next(GUARDED), "--if", f"{LEVEL} < 175"), "precondition")
+    refused(dam, dam.set(PLAIN, steps.next(PLAIN), "--if", f"{LEVEL} < 177"), "precondition")     # another station's point
+
+
+def test_select(dam):
+    target = steps.next(SELECT)
+    refused(dam, dam.set(SELECT, target), "select")
+    answer = dam.set(SELECT, target, "--select", "--id", dam.fresh("sel"))
+    passes(dam, answer)
+    assert any(row.get("code") == "selected" for row in answer.rows), str(answer)
+    refused(dam, dam.set(PLAIN, steps.next(PLAIN), "--select"), "select")
+
+
+def test_no_stop(dam):
+    refused(dam, dam.hands["duty"].run("stop", "--json", ENDLESS), "no-stop")
+    passes(dam, dam.hands["duty"].run("stop", "--json", PLAIN), moved=False)
+
+
+def test_locked_until_resolved(dam):
+    dam.fault("gate-4", "mute")
+    lost = dam.set(MUTE, steps.next(MUTE))
+    assert (lost.exit, lost.rows[-1]["state"], lost.rows[-1]["code"]) == (8, "unknown", "no-answer"), str(lost)
+    refused(dam, dam.set(MUTE, steps.next(MUTE)), "locked")
+    dam.fault("gate-4", None)
+    refused(dam, dam.set(MUTE, steps.next(MUTE)), "locked")
+    resolved = dam.run("resolve", lost.rows[-1]["id"], "--moved", "--basis", "seen by the keeper")
+    assert resolved.exit == 0, str(resolved)
+    last = dam.wait_state(lost.rows[-1]["id"], "executed")
+    assert last["code"] == "resolved" and "seen by the keeper" in last["message"]
+    wait_until(lambda: dam.set(MUTE, steps.next(MUTE)).exit == 0, "the point without its lock", every=0.2)
+
+
+def test_failed_in_the_devices_words(dam):
+    dam.fault("gate-3", "refuse")
+    answer = dam.set(ENDLESS, steps.next(ENDLESS))
+    last = answer.rows[-1]
+    assert (answer.exit, last["state"], last["code"], last["device_message"]) == (7, "failed", "device", "fault"), str(answer)
+    assert dam.movements().count[last["id"]] == 0
+    dam.fault("gate-3", None)
+
+
+def test_already(dam):
+    target = steps.next(PLAIN)
+    passes(dam, dam.set(PLAIN, target))
+    again = passes(dam, dam.set(PLAIN, target), code="already", moved=False)
+    assert not dam.movements().heard(again["id"]), "nothing is published"
+
+
+def test_dry_run_asks_and_moves_nothing(dam):
+    dam.measure(level=176)
+    last = passes(dam, dam.set(GUARDED, steps.next(GUARDED), "--dry-run"), code="dry-run", moved=False)
+    assert not dam.movements().heard(last["id"])
+    dam.measure(level=INTERLOCK_M)
+    at = dam.duty.run("last", "--json", GUARDED).rows[0]["value"]
+    refused(dam, dam.set(GUARDED, str(at + 1), "--dry-run"), "interlock")
+    dam.measure(level=176)
+
+
+# -- the clock ---------------------------------------------------------------------------------------------------------------
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+
+
+@pytest.mark.parametrize("ahead", ["+10", "-10"])
+def test_clock(t, ahead):
+    """A station whose clock is ten seconds off takes no command, and goes on measuring."""
+    if not os.path.exists(FAKETIME):
+        pytest.skip("LOUD SKIP: libfaketime is missing, so the clock of a station cannot be put wrong")
+    t.province("chongqing")
+    station = t.station(HOME, [gate(1)])
+    t.start()
+    gateway = station.gateway       # its store was made while the clock was right
+    gateway.stop()
+    gateway.env |= {"LD_PRELOAD": FAKETIME, "FAKETIME": f"{ahead}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
+    mark = gateway.mark()
+    gateway.start_ready()
+    gateway.wait_line("session up", since=mark)
+    devices = t.simulator(station, "reservoir", "--interval", "0.2")
+    duty = t.provinces["chongqing"].duty
+    duty.tail("chongqing/#").wait_record(lambda r: r["address"] == PLAIN, "the gate's opening")
+    last = duty.run("set", "--json", PLAIN, "50").rows[-1]
+    assert (last["state"], last["code"]) == ("rejected", "clock"), last
+    assert last["message"] and last["hint"] and devices.ledger("received") == []
+
+
+# -- the words ---------------------------------------------------------------------------------------------------------------
+
+def plain_words(answer):
+    """Without what differs from run to run."""
+    text = answer.out + answer.err + f"[exit {answer.exit}]\n"
+    for pattern, instead in ((r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"), (r"ed25519:[\w-]{43}", "KEY"), (r"\b\d+(\.\d+)?(ms|s|us) (ago|of life)", r"SOME \3"),
+                             (r"(\d+)\.\d\d\d m\b", r"\1.xxx m")):
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+def worded(dam, name, *words, by="duty"):
+    text = plain_words(dam.run(*words, "--id", f"order-{name}", by=by))
+    path = os.path.join(GOLDEN, f"refused-{name}.txt")
+    if os.environ.get("RIVERBUS_GOLDEN") == "write":
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    with open(path, encoding="utf-8") as file:
+        assert text == file.read(), f"the words of {path} have changed"
+    assert "why:" in text and "hint:" in text, text
+
+
+def test_ten_refusals_in_words(dam):
+    dam.measure(level=176, mode=1)
+    passes(dam, dam.set(PLAIN, steps.next(PLAIN)))
+    at = dam.duty.run("last", "--json", STEP).rows[0]["value"]
+    if at != 40:    # where the row of the step left it
+        for target in (20, 40):
+            dam.set(STEP, str(target))
+    worded(dam, "range", "set", PLAIN, "101")
+    worded(dam, "max-step", "set", STEP, "75")
+    worded(dam, "authority", "set", PLAIN, "50", by="stranger")
+    worded(dam, "expired", "set", PLAIN, "50", "--deadline", "1s")
+    worded(dam, "approval", "set", APPROVAL, "59", "--deadline", "1s")
+    worded(dam, "select", "set", SELECT, "59")
+    worded(dam, "no-stop", "stop", ENDLESS)
+    worded(dam, "precondition", "set", GUARDED, "59", "--if", f"{LEVEL} > 178")
+    dam.measure(level=INTERLOCK_M)
+    worded(dam, "interlock", "set", GUARDED, "80")
+    dam.measure(level=176, mode=0)
+    worded(dam, "local", "set", GUARDED, "80")
+    dam.measure(mode=1)
+    dam.fault("gate-4", "mute")
+    assert dam.set(MUTE, steps.next(MUTE), "--id", "order-lost").exit == 8
+    worded(dam, "locked", "set", MUTE, steps.next(MUTE))
+    dam.fault("gate-4", None)
+    dam.run("resolve", "order-lost", "--not-moved", "--basis", "end of the test")
