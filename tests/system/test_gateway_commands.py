@@ -124,3 +124,135 @@ def test_kills_with_commands_under_way(t, seed):
     print("ends:", ends)
     for one, end in zip(sent, ends):
         assert end in ("executed", "unknown") if one in heard else end not in ("failed",), (one, end)
+
+
+# -- what refuses, halts and settles ------------------------------------------------------------------------------------
+
+STOP = {"topic": "gates/1/stop", "payload": '{"stop":"${id}","of":"${running}"}'}
+
+
+def guarded(lines):
+    """A gate whose state has the local switch too."""
+    gate = sluice("gate-1", "gates/1", stop=STOP, **{"refuse-when": lines})
+    gate["points"].append({"name": "mode", "type": "text", "topic": "gates/1/mode"})
+    return gate
+
+
+def begin(t, gate):
+    province = t.province("chongqing")
+    station = t.station("chongqing/caijiagang", [gate])
+    return province, station
+
+
+def known(province):
+    wait_until(lambda: GATE in province.duty.run("--json", "points").out, "the gate in the catalogue of the broker", every=0.1)
+
+
+def test_a_stop_halts_what_runs(t):
+    province, station = begin(t, guarded([]))
+    t.start()
+    known(province)
+    device = t.listener(station, "gates/1/set", "gates/1/stop", client_id="gate")
+    mouth = t.publisher(station)
+    one = command(province, 40)
+    device.wait(lambda topic, value: value.get("id") == one, "the command")
+    mouth.publish("gates/1/state", {"pos": 17.5})
+    answer = province.duty.run("--json", "stop", GATE, "--no-wait")
+    assert answer.exit in (0, 9), str(answer)
+    stop = answer.rows[0]["id"]
+    _, heard = device.wait(lambda topic, value: value.get("stop") == stop, "the stop")
+    assert heard["of"] == one
+    mouth.publish("gates/1/reply", {"id": one, "ok": False, "reason": "stopped"})
+    mouth.publish("gates/1/reply", {"id": stop, "ok": True})
+    assert wait_state(t, province, stop, "executed", "unknown", "failed") == "executed"
+    assert wait_state(t, province, one, "stopped", "failed", "executed", "unknown") == "stopped"
+    last = province.duty.run("--json", "commands", one).rows[-1]
+    assert (last["code"], last["actual"], last["device_message"]) == ("stopped", 17.5, "stopped"), last
+
+
+def test_the_local_switch_refuses(t):
+    """Not known is as good as local; and the device hears nothing."""
+    lines = [{"point": "gate-1/mode", "equals": "local", "code": "local", "say": "the switch is in local"}]
+    province, station = begin(t, guarded(lines))
+    t.start()
+    known(province)
+    device = t.listener(station, "gates/1/set", "gates/1/stop", client_id="gate")
+    mouth = t.publisher(station)
+    answer = province.duty.run("--json", "set", GATE, "40")
+    assert (answer.exit, answer.rows[-1]["code"]) == (5, "local"), str(answer)
+    tail = province.duty.tail("chongqing/#")
+    mode = GATE.replace("opening", "mode")
+    for text, code in (("local", 5), ("remote", 9)):
+        mouth.publish("gates/1/mode", text)
+        tail.wait_record(lambda r: r["address"] == mode and r["value"] == text, f"the switch in {text}")
+        answer = province.duty.run("--json", "set", GATE, "40", *(["--no-wait"] if code == 9 else []))
+        assert answer.exit == code, str(answer)
+    device.wait(lambda topic, value: value["id"] == answer.rows[0]["id"], "the command that was let through")
+    assert len(ids(device)) == 1
+
+
+def test_the_station_decides_who_may_approve(t):
+    """The broker takes the chief's approval; the station's own list has nobody who may approve, and that decides."""
+    province, station = begin(t, sluice("gate-1", "gates/1", approval="required"))
+    for operator in ("duty", "chief"):
+        province.operators[operator] = {"read": ["#"], "command": ["#"], "approve": ["#"]}
+    station.operators = ["duty", "chief"]
+    t.start()
+    known(province)
+    device = t.listener(station, "gates/1/set", client_id="gate")
+    chief = t.operator(province, "chief")
+    one = command(province, 40)
+    assert wait_state(t, province, one, "approval", "rejected") == "approval"
+    chief.run("--json", "approve", one)
+    assert wait_state(t, province, one, "rejected", "dispatched", "executed") == "rejected"
+    assert province.duty.run("--json", "commands", one).rows[-1]["code"] == "approval"
+    config = t.gateway_config(station)
+    config["operators"][1]["approve"] = [station.address + "/#"]
+    t.write(station.plain + ".yaml", config)
+    station.gateway.signal(signal.SIGHUP)
+    station.gateway.wait_line("configuration reloaded")
+    two = command(province, 40)
+    assert wait_state(t, province, two, "approval", "rejected") == "approval"
+    chief.run("--json", "approve", two)
+    device.wait(lambda topic, value: value["id"] == two, "the approved command")
+    assert ids(device) == [two]
+
+
+def test_truth_comes_late(t):
+    """Cut off while the gate moves, killed while it is cut off: the broker says unknown, and learns the truth when the link is back."""
+    province, station = begin(t, sluice("gate-1", "gates/1", reply={"topic": "gates/1/reply", "id": "/id", "ok": "/ok", "timeout": "2s"},
+                                        confirm={"within": 0.5, "timeout": "2s"}))
+    station.broker_ports = t.ports.take(2)
+    relays = [t.relay(province.port + n, port=station.broker_ports + n) for n in (0, 1)]
+    t.start()
+    known(province)
+    device = t.listener(station, "gates/1/set", client_id="gate")
+    mouth = t.publisher(station)
+    one = command(province, 40, "--deadline", "4s")
+    device.wait(lambda topic, value: value["id"] == one, "the command")
+    for relay in relays:
+        relay.cut(refuse=True)
+    assert wait_state(t, province, one, "unknown", "expired", "failed") == "unknown"
+    station.gateway.kill()
+    station.gateway.start_ready()
+    mouth.publish("gates/1/state", {"pos": 40})
+    mouth.settle()
+    for relay in relays:
+        relay.restore()
+    assert wait_state(t, province, one, "executed", "failed") == "executed"
+    assert ids(device) == [one]
+
+
+def test_a_movement_that_nobody_ordered(t):
+    province, station = begin(t, sluice("gate-1", "gates/1"))
+    t.start()
+    mouth = t.publisher(station)
+    tail = province.duty.tail("chongqing/#")
+    mouth.publish("gates/1/state", {"pos": 12})
+    tail.wait_record(lambda r: r["address"] == GATE and r["value"] == 12, "the opening")
+    station.gateway.kill()
+    station.gateway.start_ready()
+    mouth.publish("gates/1/state", {"pos": 60})
+    record = tail.wait_record(lambda r: r["address"] == "chongqing/caijiagang/riverbus/uncommanded-movement", "the event")
+    assert record["lane"] == "urgent"
+    assert json.loads(record["value"]) == {"point": GATE, "from": 12, "to": 60}
