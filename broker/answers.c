@@ -136,6 +136,10 @@ static void end_orders(void *ctx, struct request *request) {
   orders_request_end(request);
 }
 
+static void start_audit(void *ctx, struct request *request, const json_t *body) {
+  audit_rows_start(&((struct broker *)ctx)->errands, request, body);
+}
+
 const struct request_verb broker_command_verb = {.name = "command", .start = start_command, .end = end_orders};
 const struct request_verb broker_verbs[] = {
     {.name = "tail", .start = start_tail, .more = more_tail, .ack = ack_tail, .cancel = cancel_tail, .end = end_tail},
@@ -147,6 +151,7 @@ const struct request_verb broker_verbs[] = {
     {.name = "readers-remove", .start = start_readers_remove},
     {.name = "follow", .start = start_follow, .end = end_orders},
     {.name = "commands", .start = start_commands, .more = more_commands, .end = end_orders},
+    {.name = "audit", .start = start_audit, .more = audit_rows_more, .end = audit_rows_end},
     {.name = "command", .start = start_show, .end = end_orders},
     {.name = "decide", .start = start_decide, .end = end_orders},
     {.name = "roster", .start = broker_roster_start, .end = broker_roster_end},

@@ -21,6 +21,7 @@ static int load(struct broker *broker) {
   if (outcome == 0) outcome = orders_load(broker->orders, broker->daemon.store);
   if (outcome == 0) outcome = rosters_load(&broker->rosters, broker->daemon.store);
   if (outcome == 0) broker_principals_renew(broker);
+  if (outcome == 0) outcome = broker_audit_load(broker);
   if (outcome)
     log_error("store", NULL, "%s: %s", broker->config->store.path, strerror(-outcome));
   else
@@ -66,6 +67,7 @@ int broker_init(
   if (outcome) return outcome;
   broker_make_node(broker);
   broker->errands.node = broker->node;
+  broker_audit_start(broker);
   links_init(&broker->links, config->node, world, broker->node, broker->daemon.net);
   broker_make_requests(broker);
   outcome = listen_all(broker);
@@ -86,6 +88,7 @@ void broker_deinit(struct broker *broker) {
   if (broker->errands.under_way.last) errands_deinit(&broker->errands);
   broker->orders = orders_free(broker->orders);
   readers_deinit(&broker->readers);
+  book_deinit(&broker->book);
   catalogue_deinit(&broker->catalogue);
   principals_deinit(&broker->principals);
   rosters_deinit(&broker->rosters);
@@ -132,6 +135,7 @@ void broker_reload(struct broker *broker) {
   broker->rosters.untold = true;   /* an authority may be new */
   links_configure(&broker->links, fresh);
   broker_config_free(old);
+  broker_audit_reload(broker);
   log_notice("broker", NULL, "configuration reloaded: %zu stations, %zu operators, %zu peers", fresh->station_count,
       fresh->operator_count, fresh->peer_count);
 }
@@ -153,6 +157,7 @@ static int64_t tick(struct broker *broker) {
   broker->requests_at = requests_tick(broker->requests);
   next = earlier(
       earlier(next, broker->orders_at), earlier(earlier(broker->links_at, broker->snapshots_at), broker->requests_at));
+  next = earlier(next, broker_audit_tick(broker, now));
   return earlier(next, broker->checkpoint_at);
 }
 
@@ -171,5 +176,6 @@ int broker_run(struct broker *broker) {
       broker->endpoints[1], broker->daemon.http ? ", " : "", broker->daemon.http_endpoint);
   while (!broker->daemon.ends && outcome == 0) outcome = turn(broker);
   daemon_stopping();
+  if (outcome == 0) broker_audit_stop(broker);
   return outcome;
 }

@@ -5,12 +5,15 @@
  * does all of it; the store has its own. Nothing here decides: see links, orders, subscribers, catalogue.
  */
 #include "common/door/catalogue.h"
+#include "broker/audit_rows.h"
 #include "broker/checkpoint.h"
 #include "broker/links.h"
 #include "broker/orders.h"
 #include "broker/rosters.h"
 #include "common/door/answers.h"
 #include "common/door/subscribers.h"
+#include "common/audit/book.h"
+#include "common/audit/pace.h"
 #include "common/base/log.h"
 #include "common/daemon/daemon.h"
 
@@ -29,6 +32,8 @@ struct broker {
   struct answers answers;
   struct subscribers *subscribers;
   struct orders *orders;
+  struct book book; /* what stations and neighbours signed about their audit logs */
+  struct pace pace; /* of our own checkpoints */
   struct requests *requests;
   char endpoints[CHANNELS][256];
   int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at; /* mono: when to tick them again */
@@ -56,7 +61,22 @@ void broker_rosters_session(struct broker *broker, struct link *link);
 void broker_rosters_tick(struct broker *broker);
 /* Makes the principals anew from the configuration and the roster; sessions see their new rights. */
 void broker_principals_renew(struct broker *broker);
+/* audit.c. load and start: in this order, before anything else is committed. */
+int broker_audit_load(struct broker *broker); /* <0: disk */
+void broker_audit_start(struct broker *broker);
+void broker_audit_reload(struct broker *broker); /* another configuration is in force */
+/* Signs a checkpoint where one is due; mono: when to call again. */
+int64_t broker_audit_tick(struct broker *broker, int64_t now);
+void broker_audit_stop(struct broker *broker); /* a clean stop: the network is closed next */
+void broker_audit_session(struct broker *broker, const struct link *link); /* a neighbour's came up */
+/* Checkpoints among the records of a station's block: into the batch that stores it; and when that is durable. */
+void broker_audit_admit(
+    struct broker *broker, const struct link *link, const struct block *block, struct store_batch *batch);
+void broker_audit_committed(struct broker *broker, const struct link *link, const struct block *block);
+void broker_audit_message(struct broker *broker, const struct link *link, struct bytes body); /* a neighbour's */
 /* broker_hooks.c: the parts with their hooks */
+/* An event of this node itself, on its urgent stream: PROVINCE/riverbus/NAME. */
+void broker_event(struct broker *broker, const char *name, struct bytes text);
 void broker_make_node(struct broker *broker);
 void broker_make_orders(struct broker *broker);
 void broker_make_requests(struct broker *broker);

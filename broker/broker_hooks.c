@@ -41,6 +41,7 @@ static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane l
     order_station_of(broker, link, &station);
     block = hostile_block(broker, block);
     if (block) orders_admit(broker->orders, &station, block, batch);
+    if (block) broker_audit_admit(broker, link, block, batch);
   }
   return NODE_ADMIT;
 }
@@ -71,8 +72,9 @@ static void node_committed(void *ctx, const struct store_item *item, struct node
   if (!item->block || block_open(&block, blob_bytes(item->block))) return;
   catalogue_apply(&broker->catalogue, &block, item->lane);
   struct link *link = from ? node_peer_owner(from) : NULL;
-  if (link && !link->is_peer && stream_owner(block.stream).len != block.stream.len)
-    orders_committed(broker->orders, &block);
+  if (!link || link->is_peer || stream_owner(block.stream).len == block.stream.len) return;
+  orders_committed(broker->orders, &block);
+  broker_audit_committed(broker, link, &block);
 }
 
 static void node_discarded(void *ctx, const struct store_discard *discards, size_t count) {
@@ -86,6 +88,7 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   struct order_station station;
   log_info("links", link->principal, "session %s", up ? "up" : "down");
   if (link->is_peer) broker_snapshot_session(broker, link, up);
+  if (link->is_peer && up) broker_audit_session(broker, link);
   if (!up || link->is_peer) return;
   broker_rosters_session(broker, link);
   order_station_of(broker, link, &station);
@@ -99,7 +102,10 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
   struct link *link = node_peer_owner(peer);
   struct order_station station;
   if (link->is_peer) { /* neighbours have nothing to say about our commands */
-    broker_snapshot_message(broker, link, type, body);
+    if (type == SETTLE_CHECKPOINT)
+      broker_audit_message(broker, link, body);
+    else
+      broker_snapshot_message(broker, link, type, body);
     return;
   }
   order_station_of(broker, link, &station);
@@ -117,9 +123,7 @@ static void event_done(void *ctx, void *cookie, const struct store_done *done) {
     log_warning("broker", NULL, "the store is full: an event of this node was not recorded");
 }
 
-/* An event of this node itself, on its urgent stream: chongqing/riverbus/NAME. */
-static void node_event(void *ctx, const char *name, struct bytes text) {
-  struct broker *broker = ctx;
+void broker_event(struct broker *broker, const char *name, struct bytes text) {
   struct buffer address = BUFFER_NULL, stream = BUFFER_NULL;
   struct block_builder *builder = block_builder_new();
   buffer_printf(&address, "%s/riverbus/%s", broker->config->node, name);
@@ -140,6 +144,8 @@ static void node_event(void *ctx, const char *name, struct bytes text) {
   buffer_deinit(&address);
   buffer_deinit(&stream);
 }
+
+static void node_event(void *ctx, const char *name, struct bytes text) { broker_event(ctx, name, text); }
 
 /* ---- hooks of the orders ---- */
 

@@ -1,7 +1,9 @@
 /* The verb roster, and how the roster gets to those who obey it. */
 #include "broker/broker.h"
+#include "common/audit/note.h"
 #include "common/base/mem.h"
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- to the stations ---- */
@@ -107,6 +109,28 @@ static bool decode(const char *text, struct buffer *out) {
   return true;
 }
 
+static void noted(void *ctx, void *cookie, const struct store_done *done) { (void)ctx, (void)cookie, (void)done; }
+
+/* Evidence too; bounded like refused commands. */
+static void note_refused(
+    struct broker *broker, const struct request *request, struct bytes roster, const struct refusal *refusal) {
+  const char *by = request_requester(request)->name;
+  if (!roster.len || !orders_may_record(broker->orders, by)) return;
+  struct store_batch *batch = store_batch_new();
+  note_roster(batch, bytes_text(broker->config->node), roster, by, refusal->message, refusal->code,
+      world_now(broker->daemon.world).wall);
+  errands_submit(&broker->errands, ERRAND_URGENT, batch, noted, NULL, NULL);
+}
+
+static void note_taken(struct push *push, struct store_batch *batch) {
+  char text[128];
+  struct broker *broker = push->broker;
+  snprintf(text, sizeof text, "version %llu with %zu operators is obeyed", (unsigned long long)push->roster->version,
+      push->roster->operator_count);
+  note_roster(batch, bytes_text(broker->config->node), buffer_bytes(&push->bytes),
+      request_requester(push->request)->name, text, CODE_NONE, world_now(broker->daemon.world).wall);
+}
+
 static void start_push(struct broker *broker, struct request *request, const char *text) {
   struct push *push = mem_alloc(sizeof *push);
   struct refusal refusal;
@@ -114,6 +138,7 @@ static void start_push(struct broker *broker, struct request *request, const cha
   refusal_set(&refusal, CODE_MALFORMED, NULL, "the roster is not in base64, or too large");
   if (!decode(text, &push->bytes) || !rosters_check(&broker->rosters, broker->config, buffer_bytes(&push->bytes),
                                          world_now(broker->daemon.world).wall, &push->roster, &refusal)) {
+    note_refused(broker, request, buffer_bytes(&push->bytes), &refusal);
     push_free(push);
     answer(request, &refusal);
     return;
@@ -122,6 +147,7 @@ static void start_push(struct broker *broker, struct request *request, const cha
   push->request = request;
   request->state = push;
   rosters_put(&broker->rosters, push->roster, buffer_bytes(&push->bytes), batch);
+  note_taken(push, batch);
   errands_submit(&broker->errands, ERRAND_URGENT, batch, stored, push, NULL);
 }
 

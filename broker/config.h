@@ -35,6 +35,7 @@ struct broker_config {
   struct config_endpoint listen;
   struct config_http http;
   struct config_store store;
+  struct config_audit audit;
   int64_t max_deadline_us; /* a command whose deadline is further away is rejected; default 5m */
   struct broker_station *stations;
   size_t station_count;

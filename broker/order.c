@@ -1,4 +1,5 @@
 #include "broker/order.h"
+#include "common/audit/note.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@ struct order *order_read_back(struct orders *orders, const struct ledger *ledger
   struct order *order = order_new(orders, command);
   order->ledger = *ledger; /* the views point into its storage */
   order->accepted = true;
+  order->noted = note_states(&order->ledger.entry);
   ledger_put_json(&text, &order->ledger.entry);
   order->said = mem_text(text.data, text.len);
   order->said_final = state_is_final(order->ledger.entry.state);
@@ -57,6 +59,7 @@ void order_free(struct order *order) {
   errand_forget(order->looking);
   free(order->said);
   free(order->point);
+  buffer_deinit(&order->decided);
   ledger_deinit(&order->ledger);
   free(order);
 }

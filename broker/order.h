@@ -59,6 +59,10 @@ struct order {
   bool accepted;          /* the first commit is durable */
   bool again;             /* a commit was refused: try it again at the next tick */
   bool counted;           /* as open */
+  uint32_t noted;         /* the states that the audit log tells of, see note.h */
+  uint32_t noting;        /* those that commits under way will tell of */
+  struct buffer decided;  /* an entry of the audit log about a decision, for the next commit; empty: none */
+  bool decided_goes;      /* that commit is under way */
   int64_t recalled_until; /* wall: read back as unknown, and kept so long for the station's answer; 0: it is not */
   int64_t told;     /* wall: when the station was last sent the command or asked for it; 0: never in this session */
   bool provisional; /* from a station's door: the store is still to be asked whether its id was used before */
@@ -95,6 +99,10 @@ void order_say(struct order *order); /* own transition */
 void order_say_by_report(struct order *order, struct epoch epoch, uint64_t sequence);
 void order_put(struct order *order, struct store_batch *batch); /* what the store shall hold of it now */
 void order_commit(struct order *order);
+/* The station's record of the report is durable, and with it what order_put put with it. */
+void order_noted(struct order *order, const struct report *report);
+/* A decision was taken: its entry of the audit log goes with the next commit of the order. */
+void order_decided(struct order *order, const struct decision *decision, const char *by);
 /* Taken, or approved: sent at once where the station is there, else accepted until it is; in one commit with what gives
  * way to it at the same point. */
 void order_enter(struct order *order);

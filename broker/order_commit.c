@@ -1,6 +1,7 @@
 /* What the store holds of an order, and the one place where a transition gets into a batch; and what gives way to it.
  */
 #include "broker/order.h"
+#include "common/audit/note.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
 
@@ -39,6 +40,7 @@ void order_put(struct order *order, struct store_batch *batch) {
     store_batch_put(batch, STORE_COMMANDS, key, value);
   else
     store_batch_delete(batch, STORE_COMMANDS, key);
+  note_command(batch, bytes_text(order->owner->node), &order->ledger.entry, order->noted | order->noting, true);
   store_batch_urgent(batch);
   order_count(order);
 }
@@ -53,6 +55,36 @@ void order_withdraw(struct order *order) {
   store_batch_urgent(batch);
   orders->hooks.commit(orders->hooks.ctx, batch, withdrawn, orders, NULL);
   order_free(order);
+}
+
+/* What a batch that is under way notes is noted once: here for own commits, in order_noted for reports. A commit that
+ * is refused makes the next one note all of it again. */
+static void note_done(struct order *order, bool refused) {
+  if (refused)
+    order->noting = 0;
+  else if (order->committed == order->commits)
+    order->noted |= order->noting;
+  if (order->committed == order->commits) order->noting = 0;
+  if (order->decided_goes && !refused) buffer_clear(&order->decided);
+  order->decided_goes = false;
+}
+
+static void note_goes(struct order *order, struct store_batch *batch) {
+  order->noting |= note_states(&order->ledger.entry);
+  if (!order->decided.len) return;
+  note_put(batch, buffer_bytes(&order->decided));
+  order->decided_goes = true;
+}
+
+void order_noted(struct order *order, const struct report *report) {
+  if (order->ledger.entry.times[report->state] == report->time) order->noted |= 1u << report->state;
+}
+
+void order_decided(struct order *order, const struct decision *decision, const char *by) {
+  buffer_clear(&order->decided);
+  note_decision(&order->decided, bytes_text(order->owner->node),
+      &(struct note_decision){
+          .decision = decision, .about = &order->ledger.entry, .by = by, .time = world_now(order->owner->world).wall});
 }
 
 /* Not even its acceptance could be stored: it never was. A refusal is said as it is, and leaves no entry. */
@@ -76,6 +108,7 @@ static void refuse_full(struct order *order) {
 
 static void commit_done_one(struct order *order, bool refused) {
   order->committed++;
+  note_done(order, refused);
   if (refused && !order->accepted) {
     refuse_full(order);
     return;
@@ -110,6 +143,7 @@ struct committing {
 static void committing_add(struct committing *committing, struct order *order) {
   if (!committing->batch) committing->batch = store_batch_new();
   order_put(order, committing->batch);
+  note_goes(order, committing->batch);
   order->again = false;
   order->commits++;
   buffer_append(&committing->ids, order->ledger.entry.id);

@@ -205,6 +205,7 @@ void orders_committed(struct orders *orders, const struct block *block) {
     if (record.kind != RECORD_REPORT || record.value.type != VALUE_BYTES || report_read(&report, record.value.bytes))
       continue;
     struct order *order = table_get(&orders->open, report.id);
+    if (order) order_noted(order, &report);
     if (order) order_release_reports(order, block->epoch, record.sequence);
   }
   block_reader_free(reader);

@@ -88,6 +88,9 @@ void orders_show(struct orders *orders, struct request *request, const json_t *b
 void orders_decide(struct orders *orders, struct request *request, const json_t *body);
 void orders_request_end(struct request *request);
 
+/* Whether one more refusal of this operator may fill ledger and audit log. */
+bool orders_may_record(struct orders *orders, const char *by);
+
 struct orders_stats {
   uint64_t door; /* taken note of: given at a station's own door */
   uint64_t taken, reports, forged, ended[STATE_STATES];

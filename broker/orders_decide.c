@@ -1,5 +1,6 @@
 /* What persons decide about commands: approve, cancel, resolve; and the verbatim command, which they look at before. */
 #include "broker/order.h"
+#include "common/audit/note.h"
 #include "common/base/log.h"
 #include <sodium.h>
 #include <stdlib.h>
@@ -48,7 +49,34 @@ void order_hear(struct order *order, enum state said) {
 
 /* ---- deciding ---- */
 
+static void noted(void *ctx, void *cookie, const struct store_done *done) {
+  (void)ctx, (void)cookie;
+  if (done->kind == STORE_DONE_REFUSED)
+    log_warning("commands", NULL, "the store is full: a refused decision was not recorded");
+}
+
+/* A person's word is evidence whether it was obeyed or not. */
+static void note_refused(struct inquiry *inquiry, const struct refusal *refusal) {
+  struct orders *orders = inquiry->owner;
+  const char *by = request_requester(inquiry->request)->name;
+  const struct order *order = table_get(&orders->open, inquiry->decision.id);
+  struct buffer entry = BUFFER_NULL;
+  if (!orders_may_record(orders, by)) return;
+  note_decision(&entry, bytes_text(orders->node),
+      &(struct note_decision){.decision = &inquiry->decision,
+          .about = order ? &order->ledger.entry : NULL,
+          .by = by,
+          .code = refusal->code,
+          .message = refusal->message,
+          .time = world_now(orders->world).wall});
+  struct store_batch *batch = store_batch_new();
+  note_put(batch, buffer_bytes(&entry));
+  orders->hooks.commit(orders->hooks.ctx, batch, noted, NULL, NULL);
+  buffer_deinit(&entry);
+}
+
 static void refuse(struct inquiry *inquiry, const struct refusal *refusal) {
+  note_refused(inquiry, refusal);
   log_info("commands", request_requester(inquiry->request)->name, "a decision was refused: %s", refusal->message);
   request_refuse(inquiry->request, code_name(refusal->code), refusal->message, refusal->hint);
 }
@@ -99,6 +127,7 @@ static void approve(struct inquiry *inquiry, struct order *order, const struct c
   entry->approval = inquiry->decision.bytes;
   entry->approved_by = bytes_text(row->name);
   ledger_keep(&order->ledger);
+  order_decided(order, &inquiry->decision, row->name);
   order_join(order, inquiry);
   order_enter(order);
 }
@@ -117,19 +146,27 @@ static void cancel_here(struct inquiry *inquiry, struct order *order, const char
     entry->message = buffer_bytes(&message);
     order_say(order);
   }
+  order_decided(order, &inquiry->decision, by);
   order_join(order, inquiry);
   order_commit(order);
   buffer_deinit(&message);
 }
 
 /* The station decides: it is told when that is durable. */
-static void cancel_there(struct inquiry *inquiry, struct order *order) {
+static void cancel_there(struct inquiry *inquiry, struct order *order, const char *by) {
   order->ledger.entry.decision = inquiry->decision.bytes;
   order->decision_told = 0;
   ledger_keep(&order->ledger);
+  order_decided(order, &inquiry->decision, by);
   inquiry->cancels = true;
   order_join(order, inquiry);
   order_commit(order);
+}
+
+static void cancel_too_late(struct inquiry *inquiry) {
+  struct refusal refusal;
+  refusal_set(&refusal, CODE_TOO_LATE, NULL, "the device was told already");
+  refuse(inquiry, &refusal);
 }
 
 static void cancel(struct inquiry *inquiry, struct order *order, const char *by) {
@@ -139,9 +176,9 @@ static void cancel(struct inquiry *inquiry, struct order *order, const char *by)
   else if (order->ledger.entry.custody == LEDGER_HERE)
     cancel_here(inquiry, order, by);
   else if (state_may_have_moved(state))
-    request_refuse(inquiry->request, code_name(CODE_TOO_LATE), "the device was told already", code_hint(CODE_TOO_LATE));
+    cancel_too_late(inquiry);
   else
-    cancel_there(inquiry, order);
+    cancel_there(inquiry, order, by);
 }
 
 /* The same once more: the station has not heard of it, maybe since it was away until the deadline of the first. */
@@ -175,6 +212,7 @@ static void resolve(struct inquiry *inquiry, struct order *order, const char *by
   order_say(order);
   free(order->said); /* it was final and is not any more: what is said next is */
   order->said = NULL;
+  order_decided(order, &inquiry->decision, by);
   order_join(order, inquiry);
   order_commit(order);
   buffer_deinit(&message);
@@ -250,7 +288,8 @@ void orders_decide(struct orders *orders, struct request *request, const json_t 
   struct inquiry *inquiry = inquiry_new(orders, request);
   struct refusal refusal;
   if (!check_signed(inquiry, json_string_value(json_object_get(body, "decision")), &refusal)) {
-    refuse(inquiry, &refusal);
+    request_refuse(
+        request, code_name(refusal.code), refusal.message, refusal.hint); /* nobody is known to have said it */
     return;
   }
   struct order *order = table_get(&orders->open, inquiry->decision.id);

@@ -206,6 +206,7 @@ struct gateway_config {
   struct gateway_broker broker;
   struct config_endpoint local; /* the station's own door; urgent NULL: none. Its other endpoint is not used */
   struct config_store store;
+  struct config_audit audit;
   struct config_http http;
   struct gateway_mqtt mqtt;
   struct gateway_clock clock;

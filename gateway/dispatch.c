@@ -1,4 +1,5 @@
 #include "gateway/dispatch.h"
+#include "common/audit/note.h"
 #include "common/base/mem.h"
 #include "gateway/dispatch_internal.h"
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *options) {
   d->elsewhere = dispatch_text(options->station, "/riverbus/command");
   d->where = dispatch_text("the station ", options->station);
   d->builder = block_builder_new();
+  d->refused_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 20};
   d->forged_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 3};
   return d;
 }
@@ -295,6 +297,7 @@ void dispatch_committed(struct dispatch *d, void *cookie, bool durable, struct i
     return;
   }
   order->pending = false;
+  dispatch_noted(order);
   if (order->unlisted) {
     order->unlisted = false;
     d->unlisted--;
@@ -347,7 +350,7 @@ static double dispatch_beyond(const struct gateway_control *control) {
 }
 
 static void dispatch_tell_movement(
-    struct dispatch *d, struct bytes address, const struct value *from, const struct value *to) {
+    struct dispatch *d, struct bytes address, const struct value *from, const struct value *to, struct instant now) {
   struct buffer text = BUFFER_NULL;
   d->stats.movements++;
   buffer_printf(&text, "{\"point\":");
@@ -358,6 +361,9 @@ static void dispatch_tell_movement(
   value_put_json(&text, to);
   buffer_printf(&text, "}");
   d->options.hooks.event(d->options.hooks.ctx, "uncommanded-movement", buffer_bytes(&text));
+  struct store_batch *batch = store_batch_new();
+  note_movement(batch, bytes_text(d->station), address, from, to, "nobody had ordered it", now.wall);
+  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
   buffer_deinit(&text);
 }
 
@@ -367,7 +373,7 @@ static void dispatch_watch(
   if (record->quality != QUALITY_GOOD) return;
   if (movement_hear(&dispatch_place(d, record->address)->movement, dispatch_beyond(control), &record->value,
           dispatch_is_ordered(d, record->address, now), now.mono, &from))
-    dispatch_tell_movement(d, record->address, &from, &record->value);
+    dispatch_tell_movement(d, record->address, &from, &record->value, now);
 }
 
 void dispatch_measured(

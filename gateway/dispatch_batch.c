@@ -1,3 +1,4 @@
+#include "common/audit/note.h"
 #include "gateway/dispatch_internal.h"
 #include <stdio.h>
 
@@ -22,14 +23,37 @@ static void dispatch_put_report(
   d->stats.reports++;
 }
 
+/* What is measured as the device is about to be told. */
+static void dispatch_keep_before(const struct dispatch *d, struct order *order) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  const struct point *point = dispatch_point(d, order);
+  bool fresh = order_state(order) == STATE_DISPATCHED && !(order->noted & 1u << STATE_DISPATCHED);
+  if (fresh && point && point->has_last && !point->stale && point->last.quality == QUALITY_GOOD)
+    entry->before = point->last.value;
+}
+
+static void dispatch_put_audit(const struct dispatch *d, struct store_batch *batch, struct order *order) {
+  note_command(batch, bytes_text(d->station), &order->ledger.entry, order->noted, false);
+  order->decided_goes = order->decided.len > 0;
+  if (order->decided_goes) note_put(batch, buffer_bytes(&order->decided));
+}
+
+void dispatch_noted(struct order *order) {
+  order->noted = note_states(&order->ledger.entry);
+  if (order->decided_goes) buffer_clear(&order->decided);
+  order->decided_goes = false;
+}
+
 static struct store_batch *dispatch_batch(struct dispatch *d, struct order *order) {
   struct store_batch *batch = store_batch_new();
   const struct ledger_entry *entry = &order->ledger.entry;
+  dispatch_keep_before(d, order);
   order_seal(order, d->options.identity);
   store_batch_urgent(batch);
   dispatch_put_entry(batch, order);
   if (order_state(order) == STATE_DISPATCHED)
     dispatch_place_put(batch, order->command.address, dispatch_place(d, order->command.address));
+  dispatch_put_audit(d, batch, order);
   if (!order->never && !order->leaving)
     dispatch_put_report(d, batch, order->command.address, entry->report, entry->time);
   return batch;
@@ -40,6 +64,12 @@ void dispatch_commit(struct dispatch *d, struct order *order) {
   order->pending = true;
   order->retry_mono = 0;
   d->options.hooks.submit(d->options.hooks.ctx, batch, order);
+}
+
+void dispatch_note(struct dispatch *d, struct bytes entry) {
+  struct store_batch *batch = store_batch_new();
+  note_put(batch, entry);
+  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
 }
 
 void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time) {

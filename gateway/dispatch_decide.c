@@ -1,19 +1,50 @@
 /* What a person decides about a command that was given: to cancel it while it waits, or, where nobody knows, what
  * became of it. */
+#include "common/audit/note.h"
 #include "gateway/dispatch_internal.h"
 
-static bool dispatch_may_decide(struct dispatch *d, const struct decision *decision, const struct command *command,
+/* A person's word is evidence whether it was obeyed or not; those that were not are bounded. */
+static void dispatch_note_refused(struct dispatch *d, const struct decision *decision, const struct order *order,
+    const struct refusal *refusal, struct instant now) {
+  uint64_t suppressed;
+  struct buffer entry = BUFFER_NULL;
+  if (!log_allow(&d->refused_limit, now.mono, &suppressed)) return;
+  note_decision(&entry, bytes_text(d->station),
+      &(struct note_decision){.decision = decision,
+          .about = &order->ledger.entry,
+          .code = refusal->code,
+          .message = refusal->message,
+          .time = now.wall});
+  dispatch_note(d, buffer_bytes(&entry));
+  buffer_deinit(&entry);
+}
+
+static bool dispatch_may_decide(struct dispatch *d, const struct decision *decision, const struct order *order,
     const struct check_operator **by, struct instant now) {
   const struct check_operators operators = {d->operators, d->operator_count};
   struct refusal refusal;
-  if (check_decision(decision, command, &operators, now.wall, d->where, by, &refusal)) {
+  if (check_decision(decision, &order->command, &operators, now.wall, d->where, by, &refusal)) {
     d->stats.decisions++;
     return true;
   }
   d->stats.decisions_refused++;
   log_warning("command", d->broker, "%s " BYTES_FMT " was refused: %s", decision_verb_name(decision->verb),
       BYTES_ARG(decision->id), refusal.message);
+  dispatch_note_refused(d, decision, order, &refusal, now);
   return false;
+}
+
+/* It goes with the batch of what comes of it. */
+static void dispatch_note_taken(
+    struct dispatch *d, struct order *order, const struct decision *decision, const char *by, struct instant now) {
+  struct buffer entry = BUFFER_NULL;
+  note_decision(&entry, bytes_text(d->station),
+      &(struct note_decision){.decision = decision, .about = &order->ledger.entry, .by = by, .time = now.wall});
+  if (order->decided.len)
+    dispatch_note(d, buffer_bytes(&entry)); /* another one waits already, and only the first counts */
+  else
+    buffer_append(&order->decided, buffer_bytes(&entry));
+  buffer_deinit(&entry);
 }
 
 /* Resolve needs no authority but that to command the address: it moves nothing. */
@@ -53,6 +84,8 @@ bool dispatch_fulfil(struct dispatch *d, struct order *order, struct instant now
     dispatch_commit(d, order);
   } else {
     dispatch_tell(d, order); /* too late: the asker learns how it stands */
+    if (order->decided.len) dispatch_note(d, buffer_bytes(&order->decided));
+    buffer_clear(&order->decided);
   }
   return moved;
 }
@@ -61,7 +94,8 @@ static void dispatch_decide(
     struct dispatch *d, struct order *order, const struct decision *decision, struct instant now) {
   const struct check_operator *by = NULL;
   if (order->never) return; /* that is said once it is durable */
-  if (dispatch_may_decide(d, decision, &order->command, &by, now)) {
+  if (dispatch_may_decide(d, decision, order, &by, now)) {
+    dispatch_note_taken(d, order, decision, by->name, now);
     dispatch_want(order, decision, by->name);
     dispatch_step(d, order, now);
   } else if (!order->pending) {

@@ -61,6 +61,7 @@ struct dispatch {
   bool marked;             /* nothing that may change stands under its id alone */
   struct block_builder *builder;
   struct log_limit forged_limit;
+  struct log_limit refused_limit; /* of refused decisions in the audit log */
   struct dispatch_stats stats;
 };
 
@@ -138,6 +139,8 @@ struct check_selection dispatch_selection(const struct place *place);
 /* dispatch_batch.c */
 void dispatch_commit(struct dispatch *d, struct order *order); /* the entry as it is, with a new report */
 void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
+void dispatch_noted(struct order *order); /* its batch is durable: the audit log tells of all its states */
+void dispatch_note(struct dispatch *d, struct bytes entry); /* an entry of the audit log by itself */
 /* dispatch_ledger.c */
 void dispatch_put_entry(struct store_batch *batch, const struct order *order);
 void dispatch_mark(struct dispatch *d);

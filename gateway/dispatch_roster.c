@@ -3,8 +3,10 @@
  * authority signed. In the store: table STORE_ROSTER, key "roster", the verbatim bytes. A roster whose signer is no
  * authority any more after a reload is kept and not obeyed.
  */
+#include "common/audit/note.h"
 #include "common/base/mem.h"
 #include "gateway/dispatch_internal.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char roster_key[] = "roster";
@@ -71,6 +73,22 @@ static const char *dispatch_why_not(const struct dispatch *d, const struct roste
   return bytes_equal(bytes, buffer_bytes(&d->signed_roster)) ? NULL : "another one of the same version is held";
 }
 
+static void dispatch_refuse_roster(
+    struct dispatch *d, struct bytes body, const char *why, bool forged, struct instant now) {
+  struct store_batch *batch = store_batch_new();
+  log_warning("roster", d->broker, "a roster was refused: %s", why);
+  note_roster(batch, bytes_text(d->station), body, NULL, why, forged ? CODE_SIGNATURE : CODE_AUTHORITY, now.wall);
+  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
+}
+
+static void dispatch_note_roster(const struct dispatch *d, struct store_batch *batch, const struct roster *roster,
+    struct bytes body, struct instant now) {
+  char text[128];
+  snprintf(text, sizeof text, "version %llu with %zu operators is obeyed", (unsigned long long)roster->version,
+      roster->operator_count);
+  note_roster(batch, bytes_text(d->station), body, NULL, text, CODE_NONE, now.wall);
+}
+
 void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now) {
   struct roster *roster = NULL;
   int outcome = roster_open(&roster, body);
@@ -79,17 +97,18 @@ void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now) 
   if (why) {
     uint64_t suppressed = 0;
     d->stats.rosters_refused++;
-    if (log_allow(&d->forged_limit, now.mono, &suppressed))
-      log_warning("roster", d->broker, "a roster was refused: %s", why);
+    if (log_allow(&d->forged_limit, now.mono, &suppressed)) dispatch_refuse_roster(d, body, why, outcome != 0, now);
     roster_free(roster);
     return;
   }
   struct store_batch *batch = store_batch_new();
   store_batch_urgent(batch);
   store_batch_put(batch, STORE_ROSTER, bytes_text(roster_key), body);
-  if (!d->roster || roster->version != d->roster->version)
+  bool other = !d->roster || roster->version != d->roster->version;
+  if (other)
     log_notice("roster", d->broker, "version %llu with %zu operators is obeyed", (unsigned long long)roster->version,
         roster->operator_count);
+  if (other) dispatch_note_roster(d, batch, roster, body, now);
   dispatch_hold_roster(d, roster, body);
   d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
 }

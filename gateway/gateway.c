@@ -281,6 +281,7 @@ static int open_all(struct gateway *gateway) {
   if (outcome) return outcome;
   make_node(gateway);
   tasks_init(&gateway->tasks, gateway->node);
+  gateway_audit_start(gateway);
   uplink_init(&gateway->uplink, gateway->config->province, gateway->daemon.world, gateway->daemon.net, gateway->node,
       &gateway->config->broker);
   outcome = door_open(&gateway->door);
@@ -440,6 +441,7 @@ static int64_t tick(struct gateway *gateway) {
   int64_t hears = gateway->daemon.started + GATEWAY_READY_US;
   next = earlier(next, now.mono >= hears ? intake_silence(gateway, now) : hears);
   next = earlier(next, note_clock(gateway, now));
+  next = earlier(next, gateway_audit_tick(gateway, now));
   next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
   next = earlier(next, node_tick(gateway->node));
   next = earlier(next, door_tick(&gateway->door));
@@ -460,5 +462,6 @@ int gateway_run(struct gateway *gateway) {
   int outcome = 0;
   while (!gateway->daemon.ends && outcome == 0) outcome = turn(gateway);
   daemon_stopping();
+  if (outcome == 0) gateway_audit_stop(gateway);
   return outcome;
 }

@@ -5,6 +5,7 @@
  * gateway_run, does all of it; the store and the MQTT clients have their own. Nothing here decides: see mapping, inbox,
  * silence, dispatch.
  */
+#include "common/audit/pace.h"
 #include "common/base/log.h"
 #include "common/daemon/daemon.h"
 #include "gateway/dispatch.h"
@@ -43,6 +44,7 @@ struct gateway {
   uint64_t mqtt_made; /* how often the clients were made */
   struct dispatch *dispatch;
   struct clock clock;
+  struct pace pace;             /* of the checkpoints of the audit log */
   int64_t clock_at;             /* mono: when to note it again */
   struct refusal clock_refusal; /* what gateway_health returned last */
   struct points points;
@@ -68,6 +70,12 @@ int gateway_run(struct gateway *gateway);
 void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value);
 void gateway_issue_descriptors(struct gateway *gateway); /* of points whose descriptor changed */
 void gateway_event(struct gateway *gateway, const char *name, struct bytes text); /* an event of the node itself */
+/* audit.c */
+void gateway_audit_start(struct gateway *gateway);  /* before anything else is committed */
+void gateway_audit_reload(struct gateway *gateway); /* another configuration is in force */
+/* Signs a checkpoint where one is due; mono: when to call again. */
+int64_t gateway_audit_tick(struct gateway *gateway, struct instant now);
+void gateway_audit_stop(struct gateway *gateway); /* a clean stop: the store is closed next */
 /* reload.c: reads the configuration again; a bad file keeps the old one and says so. */
 void gateway_reload(struct gateway *gateway);
 /* intake.c */

@@ -1,4 +1,5 @@
 #include "gateway/order.h"
+#include "common/audit/note.h"
 #include "common/base/mem.h"
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@ struct order *order_free(struct order *order) {
   if (!order) return NULL;
   ledger_deinit(&order->ledger);
   buffer_deinit(&order->reply_reason);
+  buffer_deinit(&order->decided);
   buffer_deinit(&order->actual_text);
   buffer_deinit(&order->wish.message);
   free(order);
@@ -42,6 +44,7 @@ int order_load(struct order *order, struct bytes bytes, struct instant now) {
   order_read_command(order);
   order->expires_mono = now.mono + (order->command.deadline - now.wall);
   order->restarted = order_awaits(order);
+  order->noted = note_states(&order->ledger.entry);
   return 0;
 }
 

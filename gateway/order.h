@@ -29,6 +29,9 @@ struct order_wish {
 struct order {
   struct ledger ledger;
   struct command command; /* views into the ledger's storage; zero where the command was never received */
+  uint32_t noted;         /* the states that the audit log tells of, see note.h */
+  struct buffer decided;  /* an entry of the audit log about a decision, for the next batch; empty: none */
+  bool decided_goes;      /* that batch is under way */
   uint64_t number;        /* rises with each order that is taken: which came later */
   struct order_wish wish;
   bool pending;         /* a batch is under way */

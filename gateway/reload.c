@@ -92,6 +92,7 @@ void gateway_reload(struct gateway *gateway) {
   if ((redo & CONFIG_REDO_MQTT) || reload_hears_differently(old, fresh)) reload_mqtt(gateway);
   door_configure(&gateway->door, fresh, NULL);
   gateway_config_free(old);
+  gateway_audit_reload(gateway);
   if (!gateway->daemon.ends) gateway_issue_descriptors(gateway);
   log_notice("gateway", NULL, "configuration reloaded: %zu points, %zu operators", gateway->points.count,
       fresh->operator_count);

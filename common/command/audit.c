@@ -155,8 +155,8 @@ int audit_read(struct audit_entry *entry, struct bytes bytes) {
   return r.failed || entry->kind == 0 ? AUDIT_MALFORMED : 0;
 }
 
-void audit_of_ledger(struct audit_entry *out, const struct ledger_entry *ledger, struct bytes node,
-    const struct value *before, struct bytes proof) {
+void audit_of_ledger(
+    struct audit_entry *out, const struct ledger_entry *ledger, struct bytes node, struct bytes proof) {
   struct command command;
   bool known = ledger->command.len > 0 && command_read(&command, ledger->command) == 0;
   *out = (struct audit_entry){.kind = AUDIT_COMMAND,
@@ -168,7 +168,7 @@ void audit_of_ledger(struct audit_entry *out, const struct ledger_entry *ledger,
       .message = ledger->message,
       .by = ledger->by,
       .approved_by = ledger->approved_by,
-      .before = before ? *before : VALUE_EMPTY,
+      .before = ledger->before,
       .actual = ledger->actual,
       .fence = ledger->fence,
       .device_message = ledger->device_message,

@@ -50,10 +50,9 @@ enum { AUDIT_MALFORMED = 1, AUDIT_NEWER = 2 };
 void audit_write(struct buffer *out, const struct audit_entry *entry); /* appends */
 int audit_read(struct audit_entry *entry, struct bytes bytes);         /* views into bytes */
 const char *audit_kind_name(enum audit_kind kind);                     /* "command", ...; "kind-?" */
-/* What a ledger entry that has just changed says, for the log of `node`. before: what was measured just before the
- * dispatch. proof: the verbatim command in the first entry of a command, the report in later ones of a broker. */
-void audit_of_ledger(struct audit_entry *out, const struct ledger_entry *ledger, struct bytes node,
-    const struct value *before, struct bytes proof);
+/* What a ledger entry that has just changed says, for the log of `node`. proof: the verbatim command in the first entry
+ * of a command, the report in later ones of a broker. */
+void audit_of_ledger(struct audit_entry *out, const struct ledger_entry *ledger, struct bytes node, struct bytes proof);
 /* One JSON object, no newline: number, time, node, kind, id, address, verb, state, code, message, by, approved_by,
  * basis, value, before, actual, issued, deadline, fence, device_message, proof (base64), link (hexadecimal), entry
  * (base64: the bytes that are chained, so that a copy of this output can be verified). link NULL: left out, with entry.

@@ -7,6 +7,7 @@
  *    9 u8 custody       10 station             11 by                12 approved by     13 batch
  *   14 from             15 value actual        16 device message    17 varint fence    18 epoch: u64, u64
  *   19 zigzag settle by 20 report, verbatim    21 approval, verbatim                   22 decision, verbatim
+ *   23 value before
  */
 #include "common/command/ledger.h"
 #include "common/base/units.h"
@@ -34,7 +35,8 @@ enum item {
   ITEM_REPORT,
   ITEM_APPROVAL,
   ITEM_DECISION,
-  ITEM_LAST = ITEM_DECISION
+  ITEM_BEFORE,
+  ITEM_LAST = ITEM_BEFORE
 };
 enum { LEDGER_VERSION = 1 };
 
@@ -87,6 +89,10 @@ static void put_composed(struct writer *w, const struct ledger_entry *e) {
     value_write(piece_begin(&piece), &e->actual);
     piece_end(&piece, w, ITEM_ACTUAL);
   }
+  if (e->before.type != VALUE_NONE) {
+    value_write(piece_begin(&piece), &e->before);
+    piece_end(&piece, w, ITEM_BEFORE);
+  }
   if (e->epoch.created || e->epoch.random) {
     p = piece_begin(&piece);
     writer_u64(p, e->epoch.created);
@@ -136,6 +142,7 @@ static void read_numbers(struct ledger_entry *e, uint64_t id, struct reader *r) 
     case ITEM_TIME: e->time = reader_zigzag(r); break;
     case ITEM_CUSTODY: e->custody = reader_u8(r) ? LEDGER_NEXT : LEDGER_HERE; break;
     case ITEM_ACTUAL: value_read(r, &e->actual); break;
+    case ITEM_BEFORE: value_read(r, &e->before); break;
     case ITEM_FENCE: e->fence = reader_varint(r); break;
     case ITEM_EPOCH:
       e->epoch.created = reader_u64(r);
@@ -239,6 +246,7 @@ int ledger_report(struct ledger_entry *entry, const struct report *report) {
   entry->message = report->message;
   entry->hint = report->hint;
   entry->device_message = report->device_message;
+  if (report->before.type != VALUE_NONE) entry->before = report->before;
   if (report->actual.type != VALUE_NONE) entry->actual = report->actual;
   if (report->fence) entry->fence = report->fence;
   entry->report = report->bytes;
@@ -251,6 +259,7 @@ int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said) {
   entry->message = said->message;
   entry->hint = said->hint;
   entry->device_message = said->device_message;
+  if (said->before.type != VALUE_NONE) entry->before = said->before;
   if (said->actual.type != VALUE_NONE) entry->actual = said->actual;
   if (said->fence) entry->fence = said->fence;
   if (said->approved_by.len) entry->approved_by = said->approved_by;
@@ -265,6 +274,7 @@ void ledger_to_report(const struct ledger_entry *entry, struct report *report) {
       .code = entry->code,
       .message = entry->message,
       .hint = entry->hint,
+      .before = entry->before,
       .actual = entry->actual,
       .device_message = entry->device_message,
       .time = entry->time,

@@ -35,6 +35,7 @@ struct ledger_entry {
   struct bytes approved_by;    /* may be empty */
   struct bytes batch;          /* may be empty */
   struct bytes from;           /* principal it came from: where states go back to; may be empty */
+  struct value before;         /* measured just before the dispatch; VALUE_NONE: not measured, or not dispatched */
   struct value actual;         /* VALUE_NONE: not measured */
   struct bytes device_message; /* may be empty */
   uint64_t fence;              /* 0: none */

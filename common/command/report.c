@@ -2,12 +2,12 @@
  * The fields of a report, inside the frame of common/identity/seal.h with the prefix "riverbus report v1": sized id,
  * sized address, 32 digest, u8 state, varint code, sized message, sized hint, value actual, sized device message,
  * zigzag time, varint fence, sized by, then items (varint id, sized value): 1 the verbatim command, where the station
- * took it at its own door. Items that are not known are passed over.
+ * took it at its own door; 2 value before. Items that are not known are passed over.
  */
 #include "common/command/report.h"
 
 static const struct seal seal = {"riverbus report v1", REPORT_MAX};
-enum { ITEM_COMMAND = 1 };
+enum { ITEM_COMMAND = 1, ITEM_BEFORE = 2 };
 
 /* At most REPORT_TEXT_MAX bytes, ending at a whole character. */
 static struct bytes cut(struct bytes text) {
@@ -23,7 +23,19 @@ static bool is_good(const struct report *r) {
          r->state < STATE_STATES;
 }
 
-static void write_body(struct writer *w, const struct report *r, const struct value *actual) {
+static void write_before(struct writer *w, const struct value *before) {
+  struct buffer piece = BUFFER_NULL;
+  struct writer p;
+  if (before->type == VALUE_NONE) return;
+  writer_init(&p, &piece, SIZE_MAX);
+  value_write(&p, before);
+  writer_varint(w, ITEM_BEFORE);
+  writer_sized(w, buffer_bytes(&piece));
+  buffer_deinit(&piece);
+}
+
+static void write_body(
+    struct writer *w, const struct report *r, const struct value *before, const struct value *actual) {
   writer_sized(w, r->id);
   writer_sized(w, r->address);
   writer_bytes(w, bytes_of(r->digest, COMMAND_DIGEST));
@@ -36,6 +48,7 @@ static void write_body(struct writer *w, const struct report *r, const struct va
   writer_zigzag(w, r->time);
   writer_varint(w, r->fence);
   writer_sized(w, cut(r->by));
+  write_before(w, before);
   if (r->command.len == 0) return;
   writer_varint(w, ITEM_COMMAND);
   writer_sized(w, r->command);
@@ -47,13 +60,24 @@ int report_sign(struct buffer *out, const struct report *report, const struct id
   static const struct value none = {.type = VALUE_NONE};
   if (!is_good(report)) return REPORT_MALFORMED;
   seal_begin(&seal, identity, &body, &w);
-  write_body(&w, report, &report->actual);
-  if (w.failed) { /* only the measured value can be that large */
+  write_body(&w, report, &report->before, &report->actual);
+  if (w.failed) { /* only measured values can be that large */
     buffer_clear(&body);
     seal_begin(&seal, identity, &body, &w);
-    write_body(&w, report, &none);
+    write_body(&w, report, &none, &none);
   }
   return seal_close(identity, &body, &w, out) ? REPORT_MALFORMED : 0;
+}
+
+static void read_item(struct reader *r, struct report *report) {
+  struct reader v;
+  uint64_t item = reader_varint(r);
+  struct bytes value = reader_sized(r);
+  if (item == ITEM_COMMAND) report->command = value;
+  if (item != ITEM_BEFORE) return;
+  reader_init(&v, value);
+  value_read(&v, &report->before);
+  if (v.failed) reader_fail(r);
 }
 
 static void read_body(struct reader *r, struct report *report) {
@@ -72,11 +96,7 @@ static void read_body(struct reader *r, struct report *report) {
   report->time = reader_zigzag(r);
   report->fence = reader_varint(r);
   report->by = reader_sized(r);
-  while (reader_left(r) > 0) {
-    uint64_t item = reader_varint(r);
-    struct bytes value = reader_sized(r);
-    if (item == ITEM_COMMAND) report->command = value;
-  }
+  while (reader_left(r) > 0) read_item(r, report);
 }
 
 static bool texts_are_good(const struct report *r) {

@@ -20,6 +20,7 @@ struct report {
   enum code code;              /* CODE_NONE: none */
   struct bytes message;        /* rule, actual, limit; may be empty */
   struct bytes hint;           /* what to do next; empty: the code's own */
+  struct value before;         /* measured just before the dispatch; VALUE_NONE: not measured, or not dispatched */
   struct value actual;         /* VALUE_NONE: not measured */
   struct bytes device_message; /* the device's own words */
   int64_t time;                /* of the transition, by the gateway's clock */
@@ -31,8 +32,8 @@ struct report {
   struct bytes bytes; /* the whole; set by report_open and report_read */
 };
 
-/* Appends the signed bytes; texts longer than REPORT_TEXT_MAX are cut at a character, an actual value that does not fit
- * is left out. Never fails for a report with a good id, address and known state (else REPORT_MALFORMED). `key` and
+/* Appends the signed bytes; texts longer than REPORT_TEXT_MAX are cut at a character, measured values that do not
+ * fit are left out. Never fails for a report with a good id, address and known state (else REPORT_MALFORMED). `key` and
  * `bytes` are ignored. */
 int report_sign(struct buffer *out, const struct report *report, const struct identity *identity);
 /* Verifies with the key inside, then decodes. The caller compares report->key with the station's own keys: a report by

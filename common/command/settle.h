@@ -17,12 +17,14 @@
  *   DECISION  down  a signed cancel or resolve (decision.h). Repeated at session start until the answer shows that it
  *                   was heard: a state after it, or the last one once more.
  *   ROSTER    down  the signed roster (roster.h); at session start and when a new one was pushed.
+ *   CHECKPOINT      broker to broker, both ways: the sender's last signed checkpoint of its audit log (audit.h); at
+ *                   session start and when one was signed.
  *   STATE     up    broker to broker: the ledger entry of a command that the other asked for, as it now stands.
  *
  * Bytes. COMMAND: sized verbatim command, then items (varint id, u8 flags: 1 critical, sized value): 1 the verbatim
  * approval (not critical: a gateway that needs one and does not see it refuses); an unknown critical item makes the
  * message malformed. ASK: varint count, each id sized. NEVER: u64 epoch created, u64 epoch random, then as ASK.
- * DECISION, ROSTER: the verbatim bytes. STATE: a ledger entry (ledger.c).
+ * DECISION, ROSTER, CHECKPOINT: the verbatim bytes. STATE: a ledger entry (ledger.c).
  */
 #include "common/command/command.h"
 #include "common/record/record.h"
@@ -33,7 +35,8 @@ enum settle_type {
   SETTLE_NEVER = 3,
   SETTLE_DECISION = 4,
   SETTLE_ROSTER = 5,
-  SETTLE_STATE = 6
+  SETTLE_STATE = 6,
+  SETTLE_CHECKPOINT = 7
 };
 enum { SETTLE_MALFORMED = 1, SETTLE_IDS_MAX = 256 };
 

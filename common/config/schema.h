@@ -82,6 +82,7 @@ int schema_value(
 
 /* Sections that several programs share. */
 extern const struct section config_store_section;
+extern const struct section config_audit_section;
 extern const struct section config_operator_section;
 /* One loaded file: opens, reads the root by `section`, returns 0 or CONFIG_WRONG. */
 int config_load(const char *path, const struct section *section, void *object, struct buffer *problems);

@@ -48,6 +48,20 @@ static const struct field store_fields[] = {
 const struct section config_store_section = {
     .name = "store", .size = sizeof(struct config_store), .fields = store_fields};
 
+static const struct field audit_fields[] = {
+    {.key = "checkpoint-every",
+        .type = FIELD_DURATION,
+        .offset = offsetof(struct config_audit, checkpoint_us),
+        .fallback = "1h",
+        .low = 1e5,
+        .high = 8.64e10,
+        .redo = CONFIG_REDO_LIMITS,
+        .help = "a signed checkpoint of the audit log leaves the node so long after an entry at the latest"},
+    {.key = NULL},
+};
+const struct section config_audit_section = {
+    .name = "audit", .size = sizeof(struct config_audit), .fields = audit_fields};
+
 static const struct field operator_fields[] = {
     {.key = "name",
         .type = FIELD_SEGMENT,

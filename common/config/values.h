@@ -35,6 +35,11 @@ struct config_store {
   int64_t linger_us;
 };
 
+/* The audit log: how long after an entry a checkpoint is signed at the latest. */
+struct config_audit {
+  int64_t checkpoint_us;
+};
+
 /* HOST:PORT of the HTTP door; host NULL: none. IPv6 without brackets in host. port 0: picked by the system. */
 struct config_http {
   char *host;

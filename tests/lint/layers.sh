@@ -6,7 +6,7 @@ wrong=0
 say() { echo "$1"; wrong=1; }
 declare -A knows=(
   [base]="base" [record]="base record" [identity]="base identity" [config]="base record identity config" [store]="base record store" [link]="base record link"
-  [command]="base record identity command" [node]="base record store link node" [door]="base record identity store link command node net door" [net]="base identity link net" [http]="base http"
+  [command]="base record identity command" [audit]="base record identity store command audit" [node]="base record store link node" [door]="base record identity store link command node net door" [net]="base identity link net" [http]="base http"
   [daemon]="base record identity config store link net http daemon"
 )
 for folder in common/*/; do

@@ -123,6 +123,50 @@ static void a_store_at_rest_is_read_without_opening_it(void **state) {
   assert_int_equal(fixture_open(f), 0);
 }
 
+struct damage {
+  uint64_t rows, damaged; /* the number of the row that cannot be read */
+};
+
+static bool look_for_damage(void *ctx, const struct store_audit *at, struct bytes entry) {
+  struct damage *damage = ctx;
+  damage->rows++;
+  if (!entry.data) damage->damaged = at->number;
+  return true;
+}
+
+/* One byte of every copy of the text, also in pages that LMDB has freed; or, without a text, all of LMDB's heads. */
+static void overwrite(const struct fixture *f, const char *text) {
+  char path[256];
+  snprintf(path, sizeof path, "%s/data.mdb", f->folder);
+  FILE *file = fopen(path, "r+b");
+  assert_non_null(file);
+  size_t size = (size_t)f->options.max_size;
+  char *all = mem_alloc(size), *at = all;
+  size = fread(all, 1, size, file);
+  while (text && (at = memmem(at, size - (size_t)(at - all), text, strlen(text)))) *at++ ^= 1;
+  if (!text) memset(all, 0xA5, 2 * 4096);
+  rewind(file);
+  assert_int_equal(fwrite(all, 1, size, file), size);
+  fclose(file);
+  free(all);
+}
+
+static void damage_at_rest_is_named(void **state) {
+  struct fixture *f = *state;
+  struct damage damage = {0, 0};
+  struct store_audit head;
+  struct store_problem problem;
+  commit_entry(f, "the first entry");
+  commit_entry(f, "the second entry");
+  f->store = store_close(f->store);
+  overwrite(f, "the second entry");
+  assert_int_equal(store_audit_scan(f->folder, look_for_damage, &damage, &head, &problem), 0);
+  assert_true(damage.rows == 2 && damage.damaged == 2);
+  overwrite(f, NULL);
+  assert_int_equal(store_audit_scan(f->folder, look_for_damage, &damage, &head, &problem), STORE_DAMAGED);
+  assert_int_equal(damage.rows, 2);
+}
+
 #define ON_LMDB(test) cmocka_unit_test_setup_teardown(test, setup_lmdb, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -130,6 +174,7 @@ int main(void) {
       BOTH(a_refused_batch_adds_no_link),
       BOTH(nobody_writes_rows_by_hand),
       ON_LMDB(a_store_at_rest_is_read_without_opening_it),
+      ON_LMDB(damage_at_rest_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
