@@ -206,7 +206,10 @@ static bool cover_discard_touches(const struct cover_discard *discard, const str
   return !apart && bytes_equal(discard->by, effect->source) && bytes_equal(discard->reason, effect->reason);
 }
 
-static void cover_discard_add(struct cover *cover, const struct effect *effect) {
+static void cover_discard_add(struct cover *cover, const struct effect *noted) {
+  struct effect cut = *noted, *effect = &cut;
+  if (cut.to > cover->ceiling) cut.to = cover->ceiling;
+  if (cut.from > cut.to) return;
   for (size_t i = cover->discard_count; i-- > 0;) {
     struct cover_discard *discard = &cover->discards[i];
     if (!cover_discard_touches(discard, effect)) continue;
@@ -225,6 +228,7 @@ static void cover_discard_add(struct cover *cover, const struct effect *effect) 
 }
 
 static void cover_raise_floor(struct cover *cover, uint64_t floor) {
+  if (floor - 1 > cover->ceiling) floor = cover->ceiling + 1;
   if (floor <= cover->floor) return;
   intervals_remove(&cover->held, 0, floor - 1);
   intervals_remove(&cover->unsure, 0, floor - 1);
@@ -232,8 +236,25 @@ static void cover_raise_floor(struct cover *cover, uint64_t floor) {
   cover->floor = floor;
 }
 
+static void cover_cut_discards(struct cover *cover, uint64_t ceiling) {
+  size_t kept = 0;
+  for (size_t i = 0; i < cover->discard_count; i++) {
+    struct cover_discard *discard = &cover->discards[i];
+    if (discard->to > ceiling) discard->to = ceiling;
+    if (discard->from <= discard->to) {
+      cover->discards[kept++] = *discard;
+      continue;
+    }
+    bytes_disown(&discard->by);
+    bytes_disown(&discard->reason);
+  }
+  cover->discard_count = kept;
+}
+
 static void cover_lower_ceiling(struct cover *cover, uint64_t ceiling) {
   if (ceiling >= cover->ceiling) return;
+  cover_cut_discards(cover, ceiling);
+  if (cover->floor - 1 > ceiling) cover->floor = ceiling + 1;
   intervals_remove(&cover->held, ceiling + 1, UINT64_MAX);
   intervals_remove(&cover->unsure, ceiling + 1, UINT64_MAX);
   while (cover->run_count > 0 && cover->runs[cover->run_count - 1].first > ceiling) cover->run_count--;
@@ -248,7 +269,9 @@ struct cover *coverage_apply(struct coverage *coverage, const struct effect *eff
     case EFFECT_CLAIM: cover_claim_add(cover, effect); break;
     case EFFECT_DISCARD: cover_discard_add(cover, effect); break;
     case EFFECT_FLOOR: cover_raise_floor(cover, effect->from); break;
-    case EFFECT_EPOCH: break;
+    case EFFECT_EPOCH:
+      if (effect->to > cover->last && effect->to <= cover->ceiling) cover->last = effect->to;
+      break;
     case EFFECT_CEILING: cover_lower_ceiling(cover, effect->from); break;
   }
   return cover;

@@ -27,8 +27,8 @@ enum effect_kind {
   EFFECT_CLAIM,   /* source claimed [from, to] under scope */
   EFFECT_DISCARD, /* [from, to] is gone: source says so, for `reason`, since `time` */
   EFFECT_FLOOR,   /* nothing below `from` is accepted as new any more */
-  EFFECT_EPOCH,   /* the epoch begins, nothing stored yet */
-  EFFECT_CEILING, /* what was held after `from` is issued again under a newer epoch */
+  EFFECT_EPOCH,   /* the epoch begins; numbers up to `to` are given away, 0: none */
+  EFFECT_CEILING, /* what was held or named as gone after `from` is issued again under a newer epoch, or named there */
 };
 struct effect {
   enum effect_kind kind;
@@ -60,7 +60,7 @@ struct cover { /* one (stream, epoch) */
   uint32_t slot;           /* LMDB: its newest run in the segment being sealed, from 1; 0: none */
   uint64_t floor;          /* 1 at first */
   uint64_t ceiling;        /* UINT64_MAX at first */
-  uint64_t last;           /* greatest sequence ever held, at most ceiling */
+  uint64_t last;           /* greatest sequence ever held or given away, at most ceiling */
   struct intervals held;   /* extents; a superset once joined: an overlap with it is decided by the stored blocks */
   struct intervals unsure; /* the holes that joining closed */
   struct store_run_start runs[COVER_RUNS_MAX];

@@ -64,9 +64,10 @@ void order_break(struct store *store, struct store_batch *batch);
 uint64_t space_limit(uint64_t size, bool urgent);
 bool space_fits(uint64_t size, uint64_t used, const struct store_batch *batch);
 
-/* What trimming takes away, gathered as discards of done: extends the last of the same (stream, epoch), or adds one. */
-void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
-    const char *reason, int64_t time);
+/* What trimming takes away, gathered as discards of done: extends the last of the same (stream, epoch), or adds one.
+ * Nothing of what stands above a ceiling: that was issued again under other numbers. */
+void trim_note(
+    struct done *done, const struct cover *cover, uint64_t from, uint64_t to, const char *reason, int64_t time);
 /* The effects of these discards: named by this node (an empty `by`), and the floor above them. */
 void trim_effects(struct done *done);
 extern const char trim_by_age[], trim_by_size[], trim_by_lateness[];

@@ -35,7 +35,7 @@ static bool load_directory(void *ctx, const struct directory *directory) {
     const struct run *run = &directory->runs[i];
     const struct cover *cover = run->id < state->id_cap ? state->by_id[run->id] : NULL;
     const char *reason = directory->trimmed == DIRECTORY_BY_AGE ? trim_by_age : trim_by_size;
-    if (cover) trim_note(done, cover->of->name, cover->epoch, run->first, run->last, reason, directory->trimmed_when);
+    if (cover) trim_note(done, cover, run->first, run->last, reason, directory->trimmed_when);
   }
   trim_effects(done);
   state_apply(state, done->effects, done->effect_count);

@@ -76,8 +76,7 @@ static void state_note_runs(
     const struct cover *cover = run->id < state->id_cap ? state->by_id[run->id] : NULL;
     if (!cover) continue;
     *records += run->records;
-    trim_note(done, cover->of->name, cover->epoch, run->first, run->last, reason_of(directory->trimmed),
-        directory->trimmed_when);
+    trim_note(done, cover, run->first, run->last, reason_of(directory->trimmed), directory->trimmed_when);
   }
 }
 
@@ -115,7 +114,8 @@ static int state_trim_young(struct state *state, MDB_txn *txn, enum lane lane, i
   for (; count < young->count && count < YOUNG_MOST && young->entries[count].is.received_to < older; count++) {
     const struct block_summary *is = &young->entries[count].is;
     *records += is->count;
-    if (is->count > 0) trim_note(done, is->stream, is->epoch, is->first, is->last, reason_of(why), now);
+    const struct cover *cover = coverage_find(&state->coverage, is->stream, is->epoch);
+    if (is->count > 0 && cover) trim_note(done, cover, is->first, is->last, reason_of(why), now);
   }
   int r = young_delete(young, state->base, txn, lane, count);
   if (r == 0) young_drop(young, count);

@@ -49,7 +49,8 @@ static void memory_trim(struct memory *memory, enum lane lane, const char *reaso
   const struct block_summary *is = &memory_disk_front(memory->disk, lane)->is;
   if (is->count > 0) {
     memory->counts.discarded_records += is->count;
-    trim_note(done, is->stream, is->epoch, is->first, is->last, reason, world_now(&memory->store.world).wall);
+    trim_note(done, coverage_find(&memory->disk->coverage, is->stream, is->epoch), is->first, is->last, reason,
+        world_now(&memory->store.world).wall);
   }
   memory_disk_pop(memory->disk, lane);
 }

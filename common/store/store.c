@@ -231,8 +231,12 @@ bool space_fits(uint64_t size, uint64_t used, const struct store_batch *batch) {
 
 const char trim_by_age[] = "keep", trim_by_size[] = "full", trim_by_lateness[] = "late";
 
-void trim_note(struct done *done, struct bytes stream, struct epoch epoch, uint64_t from, uint64_t to,
-    const char *reason, int64_t time) {
+void trim_note(
+    struct done *done, const struct cover *cover, uint64_t from, uint64_t to, const char *reason, int64_t time) {
+  struct bytes stream = cover->of->name;
+  struct epoch epoch = cover->epoch;
+  if (to > cover->ceiling) to = cover->ceiling;
+  if (from > to) return;
   for (size_t i = done->face.discard_count; i-- > 0;) {
     struct store_discard *last = &done->face.discards[i];
     if (epoch_compare(last->epoch, epoch) != 0 || !bytes_equal(last->stream, stream)) continue;

@@ -109,7 +109,7 @@ struct store_run_start {
 struct store_stream {
   struct bytes stream;
   struct epoch epoch; /* the newest known */
-  uint64_t last;      /* greatest sequence ever held in that epoch; 0: none */
+  uint64_t last;      /* greatest sequence ever held or given away in that epoch; 0: none */
   /* retention: nothing below is held or accepted as new any more (STORE_LATE); 1: nothing was trimmed */
   uint64_t floor;
   struct store_run_start runs[16]; /* the newest 16 runs of that epoch, oldest first */
@@ -179,7 +179,9 @@ size_t store_batch_delete(struct store_batch *batch, enum store_table table, str
  * the transaction, in the order of the commits. At most STORE_VALUE_MAX - CHAIN_HASH bytes. */
 size_t store_batch_audit(struct store_batch *batch, struct bytes entry);
 /* Begins a new epoch of an own stream, greater than `above` and than any held: what was stored after `common` in the
- * old epoch is issued again under the new one (numbers from 1), and is no longer held under the old. Must be alone with
+ * old epoch is issued again under the new one (numbers from 1), and is no longer held under the old. A number n becomes
+ * n - common, also where its record is gone: such numbers are given to nothing else and are named as gone in the new
+ * epoch, for the reason that the old one has, or as `damaged`, in the completion's discards too. Must be alone with
  * puts and deletes in its batch; may take long. What stays of the old epoch in the log beyond `common` is passed over
  * by all later reads. */
 size_t store_batch_new_epoch(struct store_batch *batch, struct bytes stream, uint64_t common, struct epoch above);
@@ -251,7 +253,8 @@ struct store_done {
   size_t entry_count;
   struct store_keyed *keyed;
   size_t keyed_count;
-  struct store_discard *discards; /* TRIMMED; BATCH: what of it came too late and was not named as gone before */
+  /* TRIMMED; BATCH: what of it came too late and was not named as gone before, or is named anew in a new epoch */
+  struct store_discard *discards;
   size_t discard_count;
   /* READ of a STREAM: parts of what was read (up to `next`) that are stored here, but damaged. They are neither in
    * `entries` nor "not held": nobody may be told so. Each is counted and logged once. */

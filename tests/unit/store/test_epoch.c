@@ -61,6 +61,110 @@ static void a_new_epoch_issues_again_what_is_not_common(void **state) {
   store_done_free(done);
 }
 
+/* ---- what retention had taken ---- */
+
+enum { HOUR = 3600 };
+
+struct gone {
+  struct epoch epoch;
+  struct intervals ranges;
+};
+static void collect_gone(void *ctx, const struct store_discard *discard) {
+  struct gone *gone = ctx;
+  if (epoch_compare(discard->epoch, gone->epoch) != 0) return;
+  assert_int_equal(discard->by.len, 0);
+  assert_true(bytes_equal(discard->reason, TEXT("keep")));
+  intervals_add(&gone->ranges, discard->from, discard->to);
+}
+
+static void assert_gone(struct fixture *f, struct epoch epoch, uint64_t to) {
+  struct gone gone = {epoch, INTERVALS_NULL};
+  store_discards(f->store, TEXT("p/s"), collect_gone, &gone);
+  assert_ranges(&gone.ranges, 1, N(1), to);
+  intervals_deinit(&gone.ranges);
+}
+
+static struct epoch commit_tens(struct fixture *f, int blocks) {
+  struct epoch epoch = {0, 0};
+  for (int i = 0; i < blocks; i++) {
+    struct store_done *done = fixture_commit(f, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 10, 0, 1, f->clock.wall)));
+    epoch = done->items[0].epoch;
+    store_done_free(done);
+  }
+  return epoch;
+}
+
+/* A commit a quarter of an hour: after it the writer looks for what is too old. */
+static void hours_pass(struct fixture *f, int hours) {
+  for (int i = 0; i < 4 * hours; i++) {
+    test_world_pass(&f->clock, INT64_C(900) * SECOND_US);
+    struct store_batch *batch = store_batch_new();
+    store_batch_put(batch, STORE_META, TEXT("tick"), TEXT("tock"));
+    fixture_commit_good(f, batch);
+  }
+}
+
+static void restart_keeping(struct fixture *f, int hours) {
+  enum backend backend = f->backend;
+  fixture_end(f);
+  fixture_init(f, backend, (uint64_t)32 << 20);
+  f->options.keep_us = INT64_C(1) * hours * HOUR * SECOND_US;
+  assert_int_equal(fixture_open(f), 0);
+}
+
+/* The completion names what is gone, for peers whose session is up. */
+static struct epoch begin_epoch(struct fixture *f, uint64_t common, struct epoch above, uint64_t gone, uint64_t last) {
+  struct store_batch *batch = store_batch_new();
+  store_batch_new_epoch(batch, TEXT("p/s"), common, above);
+  struct store_done *done = fixture_commit(f, batch);
+  struct epoch fresh = done->items[0].epoch;
+  assert_int_equal(done->kind, STORE_DONE_BATCH);
+  assert_int_equal(done->items[0].last, last);
+  assert_int_equal(done->discard_count, 1);
+  assert_int_equal(epoch_compare(done->discards[0].epoch, fresh), 0);
+  assert_int_equal(done->discards[0].from, 1);
+  assert_int_equal(done->discards[0].to, gone);
+  store_done_free(done);
+  return fresh;
+}
+
+static void what_retention_took_keeps_its_place_and_name(void **state) {
+  struct fixture *f = *state;
+  restart_keeping(f, 10);
+  struct epoch old = commit_tens(f, 5);
+  hours_pass(f, 6);
+  commit_tens(f, 5);
+  hours_pass(f, 5); /* 1 to 50 are gone */
+  assert_gone(f, old, 50);
+  struct epoch fresh = begin_epoch(f, 30, old, 20, 70);
+  for (int round = 0; round < 2; round++) {
+    assert_gone(f, old, 30); /* above it the old numbers are nobody's any more */
+    assert_gone(f, fresh, 20);
+    assert_stored(f, "p/s", fresh, 1, 21, 70);
+    fixture_reopen(f);
+  }
+  hours_pass(f, 12); /* the old epoch's entries go too, and name nothing above the common record */
+  for (int round = 0; round < 2; round++) {
+    assert_gone(f, old, 30);
+    assert_gone(f, fresh, 70);
+    fixture_reopen(f);
+  }
+}
+
+static void where_retention_took_all_the_numbers_go_on(void **state) {
+  struct fixture *f = *state;
+  restart_keeping(f, 10);
+  struct epoch old = commit_tens(f, 5);
+  hours_pass(f, 12);
+  struct epoch fresh = begin_epoch(f, 30, old, 20, 20);
+  fixture_reopen(f);
+  assert_gone(f, fresh, 20);
+  struct store_done *done = fixture_commit(f, batch_own(LANE_LIVE, "p/s", draft_of("p/s", 1, 0, 2, f->clock.wall)));
+  assert_int_equal(epoch_compare(done->items[0].epoch, fresh), 0);
+  assert_int_equal(done->items[0].first, 21);
+  store_done_free(done);
+}
+
 static void a_new_epoch_of_an_unknown_stream_just_begins(void **state) {
   struct fixture *f = *state;
   struct store_batch *batch = store_batch_new();
@@ -113,6 +217,8 @@ static void a_copied_disk_is_the_store_as_it_was(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       BOTH(a_new_epoch_issues_again_what_is_not_common),
+      BOTH(what_retention_took_keeps_its_place_and_name),
+      BOTH(where_retention_took_all_the_numbers_go_on),
       BOTH(a_new_epoch_of_an_unknown_stream_just_begins),
       BOTH(a_new_epoch_stands_alone),
       {"memory/a_copied_disk_is_the_store_as_it_was", a_copied_disk_is_the_store_as_it_was, setup_memory, teardown,
