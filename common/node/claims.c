@@ -50,29 +50,22 @@ static void claims_add(struct node_peer *peer, struct out_stream *stream, uint64
   stream->claim_since = node_now(peer->node).mono;
 }
 
-/* Claims each run of sequences that the block holds: what of it was for the peer went before. */
-void claims_add_runs(struct node_peer *peer, struct out_stream *stream, const struct block *block) {
-  struct block_reader *reader;
-  struct record record;
-  uint64_t from = 0, to = 0;
-  if (block_reader_new(&reader, block) != 0) return;
-  while (block_reader_next(reader, &record) == 0) {
-    if (from > 0 && record.sequence == to + 1) {
-      to = record.sequence;
-      continue;
-    }
-    if (from > 0) claims_add(peer, stream, from, to);
-    from = to = record.sequence;
-  }
-  if (from > 0) claims_add(peer, stream, from, to);
-  block_reader_free(reader);
+void claims_add_block(struct node_peer *peer, struct out_stream *stream, const struct block *block) {
+  struct intervals runs = INTERVALS_NULL;
+  outgoing_runs(block, &runs);
+  for (size_t i = 0; i < runs.count; i++) claims_add(peer, stream, runs.items[i].from, runs.items[i].to);
+  intervals_deinit(&runs);
 }
 
-void claims_add_block(struct node_peer *peer, struct out_stream *stream, const struct block *block) {
-  if (block->last - block->first + 1 == block->count)
-    claims_add(peer, stream, block->first, block->last);
-  else
-    claims_add_runs(peer, stream, block);
+/* ---- what is gone ---- */
+
+/* The peer must know of it before this session has nothing more for it: where the socket is full it stays missed, and
+ * is read and told again a little later. */
+static void tell_discard(struct node_peer *peer, struct out_stream *stream, const struct store_discard *discard,
+    uint64_t from, uint64_t to) {
+  if (send_range(peer, stream, discard, from, to)) return;
+  out_stream_miss(peer, stream, from, to);
+  out_stream_channel(peer, stream)->retry_at = node_now(peer->node).mono + NODE_SCAN_US;
 }
 
 struct seeker {
@@ -89,32 +82,37 @@ static void name_discard(void *ctx, const struct store_discard *discard) {
     return;
   uint64_t from = discard->from > seeker->from ? discard->from : seeker->from,
            to = discard->to < seeker->to ? discard->to : seeker->to;
-  send_range(seeker->peer, seeker->stream, discard, from, to);
+  tell_discard(seeker->peer, seeker->stream, discard, from, to);
   intervals_add(&seeker->named, from, to);
 }
 
+/* The first range within [*from, to] that is not in the set; false: none. *from goes behind it. */
+static bool next_gap(const struct intervals *set, uint64_t *from, uint64_t to, struct interval *gap) {
+  gap->from = intervals_first_missing(set, *from);
+  gap->to = to;
+  if (*from > to || gap->from > to) return false;
+  for (size_t i = 0; i < set->count; i++)
+    if (set->items[i].from > gap->from && set->items[i].from - 1 < gap->to) gap->to = set->items[i].from - 1;
+  *from = gap->to + 1;
+  return true;
+}
+
 /* The peer misses [from, to] and this node has nothing of it to send: what was discarded is named with its reason, the
- * rest with `why`. */
+ * rest with `why`; NULL: the rest is not named. */
 static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const char *why) {
   struct seeker seeker = {peer, stream, from, to, INTERVALS_NULL};
-  if (NODE_HAS_DEFECT(NODE_DEFECT_NO_DISCARD)) return;
+  struct interval gap;
   store_discards(peer->node->options.store, stream->stream, name_discard, &seeker);
-  struct store_discard absent = {
-      .by = bytes_text(peer->node->name), .reason = bytes_text(why), .time = node_now(peer->node).wall};
-  for (uint64_t at = from; at <= to && at >= from;) {
-    uint64_t start = intervals_first_missing(&seeker.named, at), end = to;
-    if (start > to) break;
-    for (size_t i = 0; i < seeker.named.count; i++)
-      if (seeker.named.items[i].from > start && seeker.named.items[i].from - 1 < end)
-        end = seeker.named.items[i].from - 1;
-    send_range(peer, stream, &absent, start, end);
-    at = end + 1;
+  while (why && next_gap(&seeker.named, &from, to, &gap)) {
+    struct store_discard absent = {
+        .by = bytes_text(peer->node->name), .reason = bytes_text(why), .time = node_now(peer->node).wall};
+    tell_discard(peer, stream, &absent, gap.from, gap.to);
   }
   intervals_deinit(&seeker.named);
 }
 
-/* What a read did not give: stored and damaged, or not held. */
-void claims_name_gone(
+/* Stored and damaged, or not held. */
+static void tell_missing(
     struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const struct store_done *done) {
   for (size_t i = 0; i < done->unreadable_count && from <= to; i++) {
     struct interval damaged = done->unreadable[i];
@@ -125,4 +123,20 @@ void claims_name_gone(
     from = damaged.to + 1;
   }
   if (from <= to) tell_gone(peer, stream, from, to, "not-held");
+}
+
+/* The holes of a block mostly stand in another one, and are not for this node to tell of where they were never here;
+ * but what retention took of them is named. */
+void claims_name_absent(struct node_peer *peer, struct out_stream *stream, struct interval range,
+    const struct intervals *extents, const struct intervals *runs, const struct store_done *done) {
+  uint64_t from = range.from;
+  struct interval gap;
+  if (NODE_HAS_DEFECT(NODE_DEFECT_NO_DISCARD)) return;
+  while (next_gap(extents, &from, range.to, &gap)) tell_missing(peer, stream, gap.from, gap.to, done);
+  for (size_t i = 0; i < extents->count; i++) {
+    struct interval extent = extents->items[i];
+    uint64_t to = extent.to < range.to ? extent.to : range.to;
+    from = extent.from > range.from ? extent.from : range.from;
+    while (next_gap(runs, &from, to, &gap)) tell_gone(peer, stream, gap.from, gap.to, NULL);
+  }
 }

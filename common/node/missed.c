@@ -181,31 +181,42 @@ void missed_read(struct node_peer *peer, enum channel c) {
   stream->reading_live = work->lane == LANE_LIVE;
 }
 
+/* What a read found of the stream: the extents of its blocks, and what is in them. */
+struct found {
+  struct intervals extents, runs;
+};
+
+static void take_read(struct node_peer *peer, const struct work *work, struct blob *stored, struct found *found) {
+  struct out_stream *stream = work->stream;
+  struct block block;
+  if (!stored || block_open(&block, blob_bytes(stored)) != 0) return;
+  intervals_add(&found->extents, block.first, block.last);
+  outgoing_runs(&block, &found->runs);
+  struct outgoing *out = outgoing_new(peer, stream, stored, &block, work->lane);
+  if (!out) {
+    claims_add_block(peer, stream, &block);
+    return;
+  }
+  out->from_read = true;
+  stream->waiting++;
+  if (out->lane == LANE_LIVE) stream->waiting_live++;
+  outgoing_push(&peer->channels[work->channel].backfill, out);
+}
+
 void missed_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {
   struct out_channel *channel = &peer->channels[work->channel];
   struct out_stream *stream = work->stream;
-  uint64_t at = work->from, end = done->kind == STORE_DONE_READ && done->next > 0 && done->next - 1 < work->to
-                                      ? done->next - 1
-                                      : work->to;
+  struct found found = {INTERVALS_NULL, INTERVALS_NULL};
+  struct interval looked = {work->from, work->to};
   channel->read_under_way = false;
   stream->reading = stream->reading_live = false;
   peer_mark(peer);
   if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) return;
-  for (size_t i = 0; i < done->entry_count; i++) {
-    struct block block;
-    if (!done->entries[i].block || block_open(&block, blob_bytes(done->entries[i].block)) != 0) continue;
-    if (block.first > at) claims_name_gone(peer, stream, at, block.first - 1, done);
-    struct outgoing *out = outgoing_new(peer, stream, done->entries[i].block, &block, work->lane);
-    if (out) {
-      out->from_read = true;
-      stream->waiting++;
-      if (out->lane == LANE_LIVE) stream->waiting_live++;
-      outgoing_push(&channel->backfill, out);
-    } else
-      claims_add_block(peer, stream, &block);
-    if (block.last >= at) at = block.last + 1;
-  }
-  if (at <= end) claims_name_gone(peer, stream, at, end, done);
-  if (at > end + 1) end = at - 1;
-  intervals_remove(&stream->missed, work->from, end);
+  for (size_t i = 0; i < done->entry_count; i++) take_read(peer, work, done->entries[i].block, &found);
+  if (done->next > 0 && done->next - 1 < looked.to) looked.to = done->next - 1;
+  intervals_remove(&stream->missed, looked.from, looked.to);
+  intervals_remove_all(&stream->missed, &found.runs);
+  claims_name_absent(peer, stream, looked, &found.extents, &found.runs, done); /* misses again what it cannot tell */
+  intervals_deinit(&found.extents);
+  intervals_deinit(&found.runs);
 }

@@ -25,6 +25,16 @@ static struct blob *prepare(struct node_peer *peer, struct blob *from, const str
 /* A block out of which duplicates were taken has holes that stand elsewhere: it may claim only what is in it. */
 static bool has_holes(const struct block *block) { return block->last - block->first + 1 != block->count; }
 
+void outgoing_runs(const struct block *block, struct intervals *runs) {
+  struct block_reader *reader;
+  struct record record;
+  bool whole = !has_holes(block);
+  if (whole) intervals_add(runs, block->first, block->last);
+  if (whole || block_reader_new(&reader, block) != 0) return;
+  while (block_reader_next(reader, &record) == 0) intervals_add(runs, record.sequence, record.sequence);
+  block_reader_free(reader);
+}
+
 struct outgoing *outgoing_new(
     struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane) {
   if (block_visited(block, bytes_text(peer->name))) return NULL;

@@ -41,6 +41,8 @@ struct flights {
 struct outgoing *outgoing_new(
     struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane);
 struct outgoing *outgoing_free(struct outgoing *out);
+/* Adds the sequences that the block holds, which may have holes. */
+void outgoing_runs(const struct block *block, struct intervals *runs);
 
 void outgoing_push(struct outgoing_queue *queue, struct outgoing *out);
 struct outgoing *outgoing_pop(struct outgoing_queue *queue); /* NULL: empty */

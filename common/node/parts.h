@@ -55,7 +55,7 @@ struct out_channel {
   bool read_under_way;
   bool held_back; /* after LATER: nothing goes until all is answered */
   size_t live_since_backfill;
-  int64_t retry_at, retry_us; /* after LATER */
+  int64_t retry_at, retry_us; /* after LATER; retry_at also where a discard found the socket full */
 };
 
 struct node_peer {
@@ -202,12 +202,12 @@ bool missed_is_catching_up(const struct node_peer *peer, const struct out_stream
 
 /* claims.c: each takes a number of the channel, and is answered, like a block */
 bool claims_send(struct node_peer *peer, struct out_stream *stream); /* what is claimed and not told yet */
+/* What of the block was for the peer went before: claims what is in it, not its holes. */
 void claims_add_block(struct node_peer *peer, struct out_stream *stream, const struct block *block);
-/* Each run of sequences that the block holds: what of it was for the peer went before. */
-void claims_add_runs(struct node_peer *peer, struct out_stream *stream, const struct block *block);
-/* The peer misses [from, to] and a read gave nothing of it: stored and damaged, discarded, or not held. */
-void claims_name_gone(
-    struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const struct store_done *done);
+/* What a read of `range` did not give is told as gone: retention's with its reason, the rest as damaged or not held.
+ * extents, runs: of the blocks that it gave, and of what is in them. What cannot be told now is missed again. */
+void claims_name_absent(struct node_peer *peer, struct out_stream *stream, struct interval range,
+    const struct intervals *extents, const struct intervals *runs, const struct store_done *done);
 
 /* names.c */
 void names_begin(struct node_peer *peer, uint64_t known); /* forgets the streams; so many names were told in HELD */

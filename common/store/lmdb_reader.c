@@ -42,11 +42,12 @@ static void reading_lost(void *ctx, enum lane lane, uint64_t near, uint64_t coun
       (unsigned long long)count, (unsigned long long)near);
 }
 
-/* Room for so many bytes more; at least one piece is always given. Where there is none, `at` is where the next request
- * goes on. */
+/* Room for so many bytes more; at least one piece is always given, and as much as the next request needs to go on
+ * behind this one. Where there is none, `at` is where it goes on. */
 static bool reading_fits(struct reading *reading, size_t size, uint64_t at) {
   bool first = reading->done->face.entry_count == 0 && reading->done->face.keyed_count == 0;
-  if (size > reading->left && !first) {
+  bool goes_on = reading->request->what == STORE_READ_TABLE || at > reading->request->from;
+  if (size > reading->left && !first && goes_on) {
     reading->full = true;
     reading->done->face.next = at;
     return false;

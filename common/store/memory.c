@@ -200,9 +200,10 @@ struct reading {
   struct intervals unread; /* STREAM: must stand in the log, and was not met yet */
 };
 
-static bool reading_take(struct reading *reading, const struct entry *entry, uint64_t at) {
+static bool reading_take(
+    struct reading *reading, const struct store_read *request, const struct entry *entry, uint64_t at) {
   size_t size = entry_size(entry);
-  if (size > reading->left && reading->done->face.entry_count > 0) {
+  if (size > reading->left && reading->done->face.entry_count > 0 && at > request->from) {
     reading->done->face.next = at;
     return false;
   }
@@ -221,7 +222,7 @@ static bool reading_take(struct reading *reading, const struct entry *entry, uin
 static void memory_read_log(struct reading *reading, const struct store_read *request) {
   const struct memory_log *log = &reading->memory->disk->logs[request->lane];
   for (size_t i = memory_log_seek(log, request->from); i < log->end && log->entries[i].position <= request->to; i++)
-    if (!reading_take(reading, &log->entries[i], log->entries[i].position)) return;
+    if (!reading_take(reading, request, &log->entries[i], log->entries[i].position)) return;
 }
 
 struct found {
@@ -251,7 +252,7 @@ static void memory_read_stream(
       reading->memory->disk, request->stream, request->epoch, request->from, request->to, find, &found);
   if (found.count) qsort(found.entries, found.count, sizeof *found.entries, found_order);
   for (size_t i = 0; i < found.count; i++)
-    if (!reading_take(reading, found.entries[i], found.entries[i]->is.first)) break;
+    if (!reading_take(reading, request, found.entries[i], found.entries[i]->is.first)) break;
   free(found.entries);
   done_unreadable(reading->done, &reading->unread);
 }

@@ -208,7 +208,9 @@ struct store_read {
   struct epoch epoch;
   enum store_table table; /* TABLE */
   struct bytes key;       /* TABLE: from this key on (copied) */
-  size_t max_bytes;       /* at least one entry is returned where there is one */
+  /* at least one entry is returned where there is one; of a STREAM all that begin at or before `from`, so that `next`
+   * lies above it */
+  size_t max_bytes;
 };
 int store_read(struct store *store, const struct store_read *request, void *cookie); /* STORE_BUSY */
 

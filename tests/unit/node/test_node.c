@@ -376,6 +376,24 @@ static void what_the_origin_trimmed_arrives_by_name(void **state) {
   assert_int_equal(at_broker(p, 102).times, 1);
 }
 
+/* In this session, whatever the socket takes. */
+static void what_is_gone_is_told_when_the_socket_takes_it(void **state) {
+  struct pipe *p = *state;
+  for (int64_t i = 0; i < 10; i++) measure(p, i);
+  p->now += INT64_C(7200) * SECOND_US;
+  commit(p, GATEWAY);
+  connect_link(p);
+  p->deaf_conn = CONN_GATEWAY + CHANNEL_TELEMETRY;
+  size_t before = p->count;
+  settle(p);
+  assert_int_equal(sent_since(p, before, GATEWAY, LINK_HELLO), 0); /* it is the same session still */
+  assert_int_equal(p->told_discards, 1);                           /* of the urgent stream */
+  p->deaf_conn = 0;
+  settle(p);
+  assert_int_equal(p->told_discards, 2);
+  assert_true(p->discard_from == 1 && p->discard_to >= 10);
+}
+
 /* ---- a station by hand ---- */
 
 static void put_on(struct pipe *p, const char *principal, uint64_t conn, const struct link_message *m) {
@@ -902,6 +920,7 @@ int main(void) {
       NODE_TEST(a_new_session_resumes_by_what_is_claimed),
       NODE_TEST(what_is_damaged_arrives_by_name),
       NODE_TEST(what_the_origin_trimmed_arrives_by_name),
+      NODE_TEST(what_is_gone_is_told_when_the_socket_takes_it),
       NODE_TEST(another_name_is_refused),
       NODE_TEST(foreign_streams_and_addresses_are_refused),
       NODE_TEST(epochs_without_end_are_refused),

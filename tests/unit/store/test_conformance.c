@@ -336,6 +336,24 @@ static void a_stream_is_read_in_order_over_all_lanes(void **state) {
   store_done_free(done);
 }
 
+/* Blocks out of which duplicates were taken stand in each other's holes: a read that is cut short goes on before them.
+ */
+static void a_short_read_goes_on_among_blocks_that_overlap(void **state) {
+  struct fixture *f = *state;
+  fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 12), 3, 1)));
+  fixture_commit_good(f, batch_with(LANE_LIVE, block_every(block_of("q/s", E1, 1, 12), 3, 2)));
+  fixture_commit_good(f, batch_with(LANE_BACKFILL, block_every(block_of("q/s", E1, 1, 12), 3, 0)));
+  struct store_read request = {
+      .what = STORE_READ_STREAM, .stream = TEXT("q/s"), .epoch = E1, .from = 1, .to = 12, .max_bytes = 1};
+  for (size_t entries = 1; entries <= 3; entries++) {
+    struct store_done *done = fixture_read(f, &request);
+    assert_int_equal(done->entry_count, entries);
+    assert_int_equal(done->next, entries < 3 ? request.from + 1 : 0);
+    request.from = done->next;
+    store_done_free(done);
+  }
+}
+
 static void what_the_core_sees_follows_the_completions(void **state) {
   struct fixture *f = *state;
   assert_int_equal(store_submit(f->store, batch_with(LANE_LIVE, block_of("q/s", E1, 1, 10)), NULL), 0);
@@ -508,6 +526,7 @@ int main(void) {
       BOTH(tables_keep_order_and_pages),
       BOTH(logs_are_read_in_pieces),
       BOTH(a_stream_is_read_in_order_over_all_lanes),
+      BOTH(a_short_read_goes_on_among_blocks_that_overlap),
       BOTH(what_the_core_sees_follows_the_completions),
       BOTH(the_queue_is_bounded),
       BOTH(filling_and_sealing),
