@@ -4,9 +4,7 @@ import re
 import signal
 import subprocess
 
-import pytest
-from harness import judge
-from harness.river import now_ms, number, sensor, sluice
+from harness.river import sluice
 from onebox.process import Process, wait_until
 
 STATION = "chongqing/caijiagang"
