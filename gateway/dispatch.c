@@ -110,22 +110,30 @@ enum clock_verdict dispatch_clock(const struct dispatch *d, struct refusal *refu
   return d->options.hooks.clock(d->options.hooks.ctx, refusal);
 }
 
+/* One that was found after a start waits: a clock that a power cut has set back must not bring a dead command to life.
+ */
+enum clock_verdict dispatch_clock_for(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
+  enum clock_verdict verdict = dispatch_clock(d, refusal);
+  return verdict == CLOCK_UNKNOWN && order->is_local && !order->loaded ? CLOCK_GOOD : verdict;
+}
+
 static bool dispatch_has_room(const struct dispatch *d, uint8_t verb) {
   return d->orders.count < DISPATCH_ORDERS_MAX + (verb == COMMAND_STOP ? DISPATCH_STOPS_MORE : 0);
 }
 
-/* What is not taken for want of room the broker sends again, or settles by asking. */
 static void dispatch_take(
-    struct dispatch *d, const struct command *command, struct bytes approval, struct instant now) {
+    struct dispatch *d, const struct command *command, struct bytes approval, bool is_local, struct instant now) {
   struct refusal refusal = {.code = CODE_NONE};
-  if (!dispatch_has_room(d, command->verb)) return;
   struct order *order = order_new();
-  order_begin(order, command, approval, d->station, d->broker, now);
+  order_begin(order, command, approval, d->station, is_local ? ORDER_LOCAL : d->broker, now);
   order->number = ++d->numbers;
   table_put(&d->orders, order_id(order), order);
   d->stats.commands++;
   enum dispatch_verdict verdict = dispatch_check(d, order, now, &refusal);
-  if (!order_move(order, STATE_RECEIVED, CODE_NONE, NULL, NULL, now.wall)) return;
+  bool waits = verdict != DISPATCH_REFUSED && dispatch_lacks_approval(d, order);
+  if (!order_move(order, STATE_RECEIVED, waits ? CODE_APPROVAL : CODE_NONE,
+          waits ? "it waits for the approval of a second person" : NULL, NULL, now.wall))
+    return;
   if (verdict == DISPATCH_REFUSED) {
     dispatch_refuse(d, order, &refusal, now);
   } else if (command->verb == COMMAND_SELECT || command->verb == COMMAND_TRY) {
@@ -134,6 +142,31 @@ static void dispatch_take(
     dispatch_supersede(d, order, now);
     dispatch_commit(d, order);
   }
+}
+
+bool dispatch_local(struct dispatch *d, const struct command *command, struct instant now, struct refusal *refusal) {
+  if (table_get(&d->unreadable, command->id)) {
+    refusal_set(refusal, CODE_REPLAY, NULL, "the ledger's entry of that id cannot be read by this version");
+    return false;
+  }
+  if (!dispatch_has_room(d, command->verb)) {
+    refusal_set(
+        refusal, CODE_FULL, NULL, "%zu commands are in memory, the limit is %d", d->orders.count, DISPATCH_ORDERS_MAX);
+    return false;
+  }
+  dispatch_take(d, command, BYTES_NULL, true, now);
+  return true;
+}
+
+const struct ledger_entry *dispatch_entry(const struct dispatch *d, struct bytes id, bool *durable) {
+  const struct order *order = table_get(&d->orders, id);
+  if (!order || order->never) return NULL;
+  *durable = !order->pending;
+  return &order->ledger.entry;
+}
+
+struct check_operators dispatch_operators(const struct dispatch *d) {
+  return (struct check_operators){d->operators, d->operator_count};
 }
 
 static void dispatch_again(struct dispatch *d, const struct command *command, const struct ledger_entry *known) {
@@ -190,8 +223,8 @@ static void dispatch_found_command(
     return; /* it was opened before it was put to wait */
   if (known)
     dispatch_again(d, &command, known);
-  else
-    dispatch_take(d, &command, buffer_bytes(&waiting->approval), now);
+  else if (dispatch_has_room(d, command.verb)) /* else the broker sends it again, or settles it by asking */
+    dispatch_take(d, &command, buffer_bytes(&waiting->approval), false, now);
 }
 
 static void dispatch_found_asked(struct dispatch *d, const struct ledger_entry *known) {
@@ -298,6 +331,8 @@ void dispatch_committed(struct dispatch *d, void *cookie, bool durable, struct i
   }
   order->pending = false;
   dispatch_noted(order);
+  order->introduced = true;
+  if (d->options.hooks.said && !order->never) d->options.hooks.said(d->options.hooks.ctx, &order->ledger.entry);
   if (order->unlisted) {
     order->unlisted = false;
     d->unlisted--;
@@ -426,4 +461,8 @@ int64_t dispatch_tick(struct dispatch *d, struct instant now) {
 void dispatch_stats(const struct dispatch *d, struct dispatch_stats *out) {
   *out = d->stats;
   out->in_memory = d->orders.count;
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  struct bytes id;
+  void *order;
+  while (table_next(&d->orders, &cursor, &id, &order)) out->open += order_is_open(order);
 }

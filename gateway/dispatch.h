@@ -16,13 +16,16 @@
  *     it is `unknown`, and locks the point until the device, a measurement or a person says what became of it.
  */
 #include "common/command/check.h"
+#include "common/command/roster.h"
 #include "common/command/settle.h"
 #include "common/store/store.h"
 #include "gateway/clock.h"
 #include "gateway/order.h"
 #include "gateway/template.h"
 
-enum { DISPATCH_ORDERS_MAX = 4096, DISPATCH_WAITING_MAX = 1024 };
+/* LOCAL: of the orders in memory, so many that came in at the own door, so that a script there leaves room for the
+ * broker's. */
+enum { DISPATCH_ORDERS_MAX = 4096, DISPATCH_LOCAL_MAX = 1024, DISPATCH_WAITING_MAX = 1024 };
 
 struct dispatch_publish {
   struct bytes id;
@@ -45,6 +48,9 @@ struct dispatch_hooks {
   enum clock_verdict (*clock)(void *ctx, struct refusal *refusal);    /* of this moment */
   int64_t (*received)(void *ctx);                                     /* for records of the urgent stream */
   struct epoch (*epoch)(void *ctx);                                   /* of the urgent stream */
+  /* for the station's own door; NULL: there is none */
+  void (*said)(void *ctx, const struct ledger_entry *entry); /* a state is durable */
+  void (*operators)(void *ctx, const struct roster *obeyed); /* another roster is obeyed; NULL: none */
 };
 
 struct dispatch_options {
@@ -60,7 +66,7 @@ struct dispatch_stats {
   uint64_t commands, forged, malformed, replays, reports, ended[STATE_STATES];
   uint64_t decisions, decisions_refused, rosters_refused, movements; /* movements: that nobody ordered */
   uint64_t roster_version;                                           /* of the one that is held; 0: none */
-  size_t in_memory;
+  size_t in_memory, open;                                            /* open: of these */
 };
 
 struct dispatch;
@@ -84,6 +90,23 @@ void dispatch_reply(
     struct dispatch *dispatch, struct bytes address, struct bytes id, bool ok, struct bytes reason, struct instant now);
 void dispatch_measured(struct dispatch *dispatch, const struct point *point, const struct record *record, bool retained,
     struct instant now);
+/* ---- the station's own door ---- */
+
+/* A command that was given here, by one who may do so there (`local`). It was opened, and the store does not have its
+ * id. It goes the way of all others, but where no broker can be asked the kernel's word about the clock and the highest
+ * time seen are enough, and its first report carries the command itself, so that the province learns of it. Its states
+ * are told by the hook `said`. False: not taken, *refusal says why. */
+bool dispatch_local(
+    struct dispatch *dispatch, const struct command *command, struct instant now, struct refusal *refusal);
+/* A second person's approve (verbatim; it was opened) of a command that was given here and waits for it. False:
+ * *refusal says why not. */
+bool dispatch_approve(
+    struct dispatch *dispatch, struct bytes id, struct bytes approval, struct instant now, struct refusal *refusal);
+/* The entry of an id that is in memory, NULL: it is not. durable: what the entry says is; else `said` is to come. */
+const struct ledger_entry *dispatch_entry(const struct dispatch *dispatch, struct bytes id, bool *durable);
+struct check_operators dispatch_operators(const struct dispatch *dispatch);
+const struct roster *dispatch_obeyed_roster(const struct dispatch *dispatch); /* NULL: none */
+
 /* Time passes. Returns when to call again at the latest (mono µs; INT64_MAX: not of itself). */
 int64_t dispatch_tick(struct dispatch *dispatch, struct instant now);
 void dispatch_stats(const struct dispatch *dispatch, struct dispatch_stats *out);

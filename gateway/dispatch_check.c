@@ -28,7 +28,10 @@ static bool dispatch_is_authorised(
   const struct check_operators operators = {d->operators, d->operator_count};
   if (!check_authority(&order->command, &operators, now, d->where, by, refusal)) return false;
   order->ledger.entry.by = bytes_text((*by)->name);
-  return true;
+  if (!order->is_local || (*by)->local) return true;
+  refusal_set(refusal, CODE_AUTHORITY, "Give the command to the province's broker.",
+      "%s may not command at the door of %s: `local: true` is not set for them", (*by)->name, d->where);
+  return false;
 }
 
 static bool dispatch_is_in_time(
@@ -47,6 +50,12 @@ static bool dispatch_value_is_good(const struct dispatch *d, const struct order 
   return check_value(&order->command, point != NULL, writable ? &control : NULL, refusal);
 }
 
+bool dispatch_lacks_approval(const struct dispatch *d, const struct order *order) {
+  const struct gateway_control *control = dispatch_control(d, order);
+  return order->is_local && control && control->approval && order->command.verb == COMMAND_SET &&
+         order->ledger.entry.approval.len == 0;
+}
+
 /* Needed for a set alone: the others move nothing. One that is there must be good, whatever it was given for. */
 static bool dispatch_is_approved(struct dispatch *d, struct order *order, const struct gateway_control *control,
     const struct check_operator *by, int64_t now, struct refusal *refusal) {
@@ -54,7 +63,7 @@ static bool dispatch_is_approved(struct dispatch *d, struct order *order, const 
   const struct check_operator *approved_by = NULL;
   struct bytes approval = order->ledger.entry.approval;
   bool needed = control->approval && order->command.verb == COMMAND_SET;
-  if (!needed && approval.len == 0) return true;
+  if ((!needed || dispatch_lacks_approval(d, order)) && approval.len == 0) return true;
   if (!check_approval(&order->command, approval, &operators, by, now, &approved_by, refusal)) return false;
   order->ledger.entry.approved_by = bytes_text(approved_by->name);
   return true;

@@ -2,6 +2,7 @@
  * became of it. */
 #include "common/audit/note.h"
 #include "gateway/dispatch_internal.h"
+#include <stdio.h>
 
 /* A person's word is evidence whether it was obeyed or not; those that were not are bounded. */
 static void dispatch_note_refused(struct dispatch *d, const struct decision *decision, const struct order *order,
@@ -101,6 +102,26 @@ static void dispatch_decide(
   } else if (!order->pending) {
     dispatch_tell(d, order);
   }
+}
+
+bool dispatch_approve(
+    struct dispatch *d, struct bytes id, struct bytes approval, struct instant now, struct refusal *refusal) {
+  const struct check_operators operators = {d->operators, d->operator_count};
+  const struct check_operator *by = NULL;
+  struct order *order = table_get(&d->orders, id);
+  char name[ROSTER_NAME_MAX + 1];
+  if (!order || order->pending || order_state(order) != STATE_RECEIVED || !dispatch_lacks_approval(d, order)) {
+    refusal_set(refusal, order && order_is_open(order) ? CODE_BUSY : CODE_TOO_LATE, "look at it: riverbus follow ID",
+        "the command " BYTES_FMT " does not wait here for an approval", BYTES_ARG(id));
+    return false;
+  }
+  snprintf(name, sizeof name, BYTES_FMT, BYTES_ARG(order->ledger.entry.by));
+  const struct check_operator giver = {.name = name, .key = order->command.key};
+  if (!check_approval(&order->command, approval, &operators, &giver, now.wall, &by, refusal)) return false;
+  order_approve(order, approval, by->name);
+  d->stats.decisions++;
+  dispatch_step(d, order, now);
+  return true;
 }
 
 /* Of an entry that had left the memory: only an `unknown` comes back into it. */

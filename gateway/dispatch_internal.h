@@ -66,6 +66,8 @@ struct dispatch {
 };
 
 /* dispatch.c */
+/* For this order: what came in at the own door does not wait for a comparison with the broker's clock. */
+enum clock_verdict dispatch_clock_for(const struct dispatch *d, const struct order *order, struct refusal *refusal);
 enum clock_verdict dispatch_clock(const struct dispatch *d, struct refusal *refusal);
 /* All orders, in a list of their own: steps change the table. free() it. */
 struct order **dispatch_all(const struct dispatch *d, size_t *count);
@@ -86,6 +88,9 @@ enum dispatch_verdict {
  * device is told. */
 enum dispatch_verdict dispatch_check(
     struct dispatch *d, struct order *order, struct instant now, struct refusal *refusal);
+
+/* A set that was given at the own door, and waits here for a second person. */
+bool dispatch_lacks_approval(const struct dispatch *d, const struct order *order);
 
 /* dispatch_run.c */
 struct point *dispatch_point(const struct dispatch *d, const struct order *order);

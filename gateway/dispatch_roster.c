@@ -23,10 +23,14 @@ static bool dispatch_obeys(const struct dispatch *d, const struct roster *roster
          strcmp(roster->province, d->config->province) == 0;
 }
 
+const struct roster *dispatch_obeyed_roster(const struct dispatch *d) {
+  return d->roster && dispatch_obeys(d, d->roster) ? d->roster : NULL;
+}
+
 /* One row for each key of each operator; those of the own file are found first. */
 void dispatch_make_operators(struct dispatch *d) {
   const struct gateway_config *config = d->config;
-  const struct roster *roster = d->roster && dispatch_obeys(d, d->roster) ? d->roster : NULL;
+  const struct roster *roster = dispatch_obeyed_roster(d);
   d->operator_count = 0;
   for (size_t i = 0; i < config->operator_count; i++) {
     const struct config_operator *from = &config->operators[i];
@@ -48,6 +52,7 @@ static void dispatch_hold_roster(struct dispatch *d, struct roster *roster, stru
   buffer_clear(&d->signed_roster);
   buffer_append(&d->signed_roster, bytes);
   dispatch_make_operators(d);
+  if (d->options.hooks.operators) d->options.hooks.operators(d->options.hooks.ctx, dispatch_obeyed_roster(d));
   roster_free(before);
 }
 

@@ -85,11 +85,13 @@ void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant n
  * done, as one that a power cut has set back must not bring a dead command to life; dispatch_tick looks again. */
 static void dispatch_next(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal = {.code = CODE_NONE}, bad;
+  bool lacks_approval = dispatch_lacks_approval(d, order);
   if (!check_life_left(&order->command, order_life(order, now), &refusal)) {
+    if (lacks_approval) refusal_set(&refusal, CODE_APPROVAL, NULL, "nobody approved it before its deadline");
     dispatch_end(d, order, STATE_EXPIRED, &refusal, now);
     return;
   }
-  if (dispatch_clock(d, &bad) == CLOCK_UNKNOWN) return;
+  if (lacks_approval || dispatch_clock_for(d, order, &bad) == CLOCK_UNKNOWN) return;
   enum dispatch_verdict verdict = dispatch_check(d, order, now, &refusal);
   if (verdict == DISPATCH_REFUSED)
     dispatch_refuse(d, order, &refusal, now);

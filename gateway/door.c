@@ -45,6 +45,7 @@ static void make_parts(struct door *door) {
   door->errands.node = gateway->node;
   door->answers = (struct answers){&door->catalogue, gateway->node, gateway->daemon.store, &door->readers};
   door->subscribers = subscribers_new(&followed);
+  visits_init(&door->visits, gateway->dispatch, &door->errands, gateway->daemon.world, gateway->config->station);
   door->requests = requests_new(gateway->config->station, gateway->daemon.world, &hooks);
   requests_set_sessions(door->requests, DOOR_SESSIONS_MAX);
 }
@@ -73,6 +74,7 @@ void door_deinit(struct door *door) {
   readers_deinit(&door->readers);
   catalogue_deinit(&door->catalogue);
   callers_deinit(&door->callers);
+  visits_deinit(&door->visits);
   door->is_wanted = false;
 }
 
@@ -85,6 +87,10 @@ void door_configure(struct door *door, const struct gateway_config *config, cons
     net_revoke(door->gateway->daemon.net, "");
   }
   callers_deinit(&stale);
+}
+
+void door_said(struct door *door, const struct ledger_entry *entry) {
+  if (door->requests) visits_said(&door->visits, entry);
 }
 
 void door_describe(struct door *door, struct bytes address, struct bytes text, int64_t time) {

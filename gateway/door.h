@@ -11,6 +11,7 @@
 #include "common/door/answers.h"
 #include "common/door/subscribers.h"
 #include "gateway/callers.h"
+#include "gateway/visits.h"
 
 /* Of an edge server. A client that is gone is noticed after REQUEST_DEAD_US, so a script may call twenty times a
  * second.
@@ -29,6 +30,7 @@ struct door {
   struct answers answers;
   struct subscribers *subscribers;
   struct requests *requests;
+  struct visits visits;
 };
 
 /* In this order: init, load (before the store's first batch; <0: disk), open (node and network are there; the outcomes
@@ -43,6 +45,8 @@ void door_deinit(struct door *door);
 /* Whom the station obeys has changed: sessions of others are closed. roster: the one that is obeyed, NULL: none. */
 void door_configure(struct door *door, const struct gateway_config *config, const struct roster *roster);
 /* A descriptor as it now is, whether it is issued or not. */
+/* The dispatch's hook: a state is durable. */
+void door_said(struct door *door, const struct ledger_entry *entry);
 void door_describe(struct door *door, struct bytes address, struct bytes text, int64_t time);
 
 /* Hooks of node and network. */

@@ -35,9 +35,9 @@ static void end_tail(void *ctx, struct request *request) { subscriber_end(door_o
 static json_t *commands_status(const struct gateway *gateway) {
   struct dispatch_stats s;
   dispatch_stats(gateway->dispatch, &s);
-  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "in_memory", (json_int_t)s.in_memory, "taken",
-      (json_int_t)s.commands, "refused", (json_int_t)s.ended[STATE_REJECTED], "reports", (json_int_t)s.reports,
-      "forged", (json_int_t)s.forged, "replays", (json_int_t)s.replays);
+  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "taken", (json_int_t)s.commands,
+      "refused", (json_int_t)s.ended[STATE_REJECTED], "reports", (json_int_t)s.reports, "forged", (json_int_t)s.forged,
+      "replays", (json_int_t)s.replays);
   for (int state = STATE_EXECUTED; state < STATE_STATES; state++)
     if (s.ended[state])
       json_object_set_new(out, state_name((enum state)state), json_integer((json_int_t)s.ended[state]));
@@ -83,12 +83,31 @@ static void start_status(void *ctx, struct request *request, const json_t *body)
 /* ---- commands ---- */
 
 static void start_command(void *ctx, struct request *request, const json_t *body) {
-  (void)ctx, (void)body;
-  request_refuse(request, "unsupported", "this station takes no commands at its own door",
-      "Give the command to the province's broker.");
+  (void)body;
+  visits_take(&door_of(ctx)->visits, request);
+}
+static void start_follow(void *ctx, struct request *request, const json_t *body) {
+  visits_follow(&door_of(ctx)->visits, request, body);
+}
+static void start_show(void *ctx, struct request *request, const json_t *body) {
+  visits_show(&door_of(ctx)->visits, request, body);
+}
+static void start_commands(void *ctx, struct request *request, const json_t *body) {
+  visits_list(&door_of(ctx)->visits, request, body);
+}
+static void more_commands(void *ctx, struct request *request) {
+  (void)ctx;
+  visits_list_more(request);
+}
+static void start_decide(void *ctx, struct request *request, const json_t *body) {
+  visits_decide(&door_of(ctx)->visits, request, body);
+}
+static void end_visit(void *ctx, struct request *request) {
+  (void)ctx;
+  visits_request_end(request);
 }
 
-const struct request_verb door_command_verb = {.name = "command", .start = start_command};
+const struct request_verb door_command_verb = {.name = "command", .start = start_command, .end = end_visit};
 const struct request_verb door_verbs[] = {
     {.name = "tail", .start = start_tail, .more = more_tail, .ack = ack_tail, .cancel = cancel_tail, .end = end_tail},
     {.name = "last", .start = start_last, .more = listing_more, .end = listing_end},
@@ -96,5 +115,9 @@ const struct request_verb door_verbs[] = {
     {.name = "status", .start = start_status},
     {.name = "readers", .start = start_readers},
     {.name = "readers-remove", .start = start_readers_remove},
+    {.name = "follow", .start = start_follow, .end = end_visit},
+    {.name = "command", .start = start_show, .end = end_visit},
+    {.name = "commands", .start = start_commands, .more = more_commands, .end = end_visit},
+    {.name = "decide", .start = start_decide, .end = end_visit},
     {0},
 };

@@ -99,6 +99,13 @@ static void dispatch_send_hook(void *ctx, uint8_t type, struct bytes body) {
   (void)node_message(gateway->node, gateway->uplink.peer, type, body); /* the broker asks again */
 }
 static void dispatch_event_hook(void *ctx, const char *name, struct bytes text) { gateway_event(ctx, name, text); }
+static void dispatch_said_hook(void *ctx, const struct ledger_entry *entry) {
+  door_said(&((struct gateway *)ctx)->door, entry);
+}
+static void dispatch_operators_hook(void *ctx, const struct roster *obeyed) {
+  struct gateway *gateway = ctx;
+  door_configure(&gateway->door, gateway->config, obeyed);
+}
 static int64_t dispatch_received_hook(void *ctx) { return node_received(((struct gateway *)ctx)->node); }
 
 struct clock_reading gateway_clock_reading(struct gateway *gateway) {
@@ -202,6 +209,8 @@ static void make_dispatch(struct gateway *gateway) {
           .publish = dispatch_publish_hook,
           .send = dispatch_send_hook,
           .event = dispatch_event_hook,
+          .said = dispatch_said_hook,
+          .operators = dispatch_operators_hook,
           .clock = dispatch_clock_hook,
           .received = dispatch_received_hook,
           .epoch = dispatch_epoch_hook}};

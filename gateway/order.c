@@ -24,6 +24,10 @@ static void order_read_command(struct order *order) {
   if (order->ledger.entry.command.len > 0) (void)command_read(&order->command, order->ledger.entry.command);
 }
 
+static bool order_is_from_door(const struct order *order) {
+  return bytes_equal(order->ledger.entry.from, bytes_text(ORDER_LOCAL));
+}
+
 void order_begin(struct order *order, const struct command *command, struct bytes approval, const char *station,
     const char *from, struct instant now) {
   struct ledger_entry *entry = &order->ledger.entry;
@@ -34,6 +38,7 @@ void order_begin(struct order *order, const struct command *command, struct byte
   entry->station = bytes_text(station);
   entry->from = bytes_text(from);
   ledger_keep(&order->ledger);
+  order->is_local = order_is_from_door(order);
   order_read_command(order);
   order->expires_mono = now.mono + (order->command.deadline - now.wall);
 }
@@ -45,6 +50,8 @@ int order_load(struct order *order, struct bytes bytes, struct instant now) {
   order->expires_mono = now.mono + (order->command.deadline - now.wall);
   order->restarted = order_awaits(order);
   order->noted = note_states(&order->ledger.entry);
+  order->is_local = order_is_from_door(order);
+  order->introduced = order->loaded = true;
   return 0;
 }
 
@@ -93,6 +100,7 @@ void order_seal(struct order *order, const struct identity *identity) {
   struct buffer bytes = BUFFER_NULL;
   struct report report;
   ledger_to_report(&order->ledger.entry, &report);
+  if (order->is_local && !order->introduced) report.command = order->ledger.entry.command;
   if (report_sign(&bytes, &report, identity) == 0) order->ledger.entry.report = buffer_bytes(&bytes);
   ledger_keep(&order->ledger);
   order_read_command(order);
@@ -115,6 +123,13 @@ bool order_value_reached(
   if (value_as_number(target, &wanted) && value_as_number(actual, &is))
     return fabs(wanted - is) <= control->confirm.within;
   return value_equal(target, actual);
+}
+
+void order_approve(struct order *order, struct bytes approval, const char *by) {
+  order->ledger.entry.approval = approval;
+  order->ledger.entry.approved_by = bytes_text(by);
+  ledger_keep(&order->ledger);
+  order_read_command(order);
 }
 
 void order_want(struct order *order, enum state state, enum code code, const char *message) {

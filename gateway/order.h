@@ -26,6 +26,9 @@ struct order_wish {
   struct buffer message;
 };
 
+/* Where a command comes from that was given at the station's own door. */
+#define ORDER_LOCAL "local"
+
 struct order {
   struct ledger ledger;
   struct command command; /* views into the ledger's storage; zero where the command was never received */
@@ -35,6 +38,9 @@ struct order {
   uint64_t number;        /* rises with each order that is taken: which came later */
   struct order_wish wish;
   bool pending;         /* a batch is under way */
+  bool is_local;        /* was given at the station's own door */
+  bool introduced;      /* a report of it is durable; the first one of a local command carries the command */
+  bool loaded;          /* was found at the start of this process */
   bool never;           /* "never received": the answer goes out when that is durable */
   bool restarted;       /* was found dispatched at the start of this process */
   bool unlisted;        /* was found under its id alone, as earlier programs kept it */
@@ -83,6 +89,8 @@ void order_hear_measurement(
     struct order *order, const struct gateway_control *control, const struct record *record, bool retained);
 /* The first wish counts. message is copied. */
 void order_want(struct order *order, enum state state, enum code code, const char *message);
+/* It is committed with the next move. */
+void order_approve(struct order *order, struct bytes approval, const char *by);
 /* What was measured last, to be reported with the next move (copied). */
 void order_keep_actual(struct order *order, const struct value *value);
 bool order_value_reached(const struct gateway_control *control, const struct value *target, const struct value *actual);

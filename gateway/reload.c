@@ -90,7 +90,7 @@ void gateway_reload(struct gateway *gateway) {
   reload_points(gateway, fresh);
   uplink_configure(&gateway->uplink, &fresh->broker, broker_differs(&old->broker, &fresh->broker));
   if ((redo & CONFIG_REDO_MQTT) || reload_hears_differently(old, fresh)) reload_mqtt(gateway);
-  door_configure(&gateway->door, fresh, NULL);
+  door_configure(&gateway->door, fresh, dispatch_obeyed_roster(gateway->dispatch));
   gateway_config_free(old);
   gateway_audit_reload(gateway);
   if (!gateway->daemon.ends) gateway_issue_descriptors(gateway);

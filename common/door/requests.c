@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include <sodium.h>
 #include <stdlib.h>
 
 struct waiting {
@@ -201,6 +202,18 @@ void request_again(struct request *request) { request->session->owner->want_more
 const struct requester *request_requester(const struct request *request) { return request->session->who; }
 struct bytes request_command(const struct request *request) {
   return request->session->owner->command;
+}
+
+bool request_read_bytes(const json_t *text, size_t most, struct buffer *out) {
+  size_t len = json_string_length(text), got = 0;
+  if (!len || len / 4 * 3 > most + 2) return false;
+  buffer_reserve(out, out->len + len);
+  if (sodium_base642bin(
+          out->data + out->len, len, json_string_value(text), len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) ||
+      got > most)
+    return false;
+  out->len += got;
+  return true;
 }
 
 /* ---- receiving ---- */

@@ -86,5 +86,8 @@ void request_refuse(struct request *request, const char *code, const char *messa
 bool request_rows(struct request *request, struct bytes text);
 /* Calls `more` soon: for a verb that has much to look through and lets others have their turn. */
 void request_again(struct request *request);
+/* Bytes that stand in a request as base64 (RFC 4648, section 4), as value_put_json writes them: appended. False: it is
+ * no such text, or more than `most` bytes. */
+bool request_read_bytes(const json_t *text, size_t most, struct buffer *out);
 bool request_records(struct request *request, enum lane lane, uint64_t position, struct bytes block);
 #endif

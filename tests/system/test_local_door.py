@@ -94,3 +94,83 @@ def test_a_hostile_client_harms_nobody(t, seed):
     assert duty.run("--json", "last", LEVEL).rows[0]["value"] == 39
     assert t.metrics(station)["riverbus_malformed_requests_total"] > 0
     hostile.close()
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+STOP = {"topic": "gates/1/stop", "payload": '{"id":"${id}","halts":"${running}"}'}
+
+
+def gate_moves(t, province, station, *options):
+    """The devices, once the gate's opening is known at the station."""
+    devices = t.simulator(station, "reservoir", "--interval", "0.2", *options)
+    duty = at_door(t, province, station)
+    wait_until(lambda: any(r["value"] is not None for r in duty.run("--json", "last", GATE).rows), "the gate's opening", every=0.1)
+    return devices, duty
+
+
+def ends(answer, exit_code, state, code=None):
+    last = answer.rows[-1]
+    assert (answer.exit, last.get("state"), last.get("code")) == (exit_code, state, code), str(answer)
+    return last
+
+
+def refused(answer, code):
+    assert answer.exit != 0 and code in answer.out + answer.err, str(answer)
+
+
+def test_commands_with_the_broker_away(t):
+    """set, stop, list and follow at the door; one without `local: true` moves nothing; the province learns of all that was done."""
+    province, station = river(t, stop=STOP)
+    devices, duty = gate_moves(t, province, station, "--gate-speed", "20")
+    watch = at_door(t, province, station, "watch")
+    province.broker.stop()
+    last = ends(duty.run("--json", "set", GATE, "10", "--id", "first", "--basis", "at the dam"), 0, "executed")
+    assert (last["by"], last["station"], last["basis"]) == ("duty", STATION, "at the dam")
+    ends(duty.run("--json", "set", GATE, "10", "--id", "first", "--basis", "at the dam"), 0, "executed")
+    refused(duty.run("--json", "set", GATE, "11", "--id", "first"), "replay")
+    no = watch.run("--json", "set", GATE, "20", "--id", "never")
+    refused(no, "authority")
+    assert no.exit == 4 and "local: true" in no.out + no.err, str(no)
+    refused(watch.run("--json", "stop", GATE), "authority")
+    ends(duty.run("--json", "set", GATE, "140"), 5, "rejected", "range")
+    ends(duty.run("--json", "set", GATE, "60", "--dry-run"), 0, "executed", "dry-run")
+    running = duty.run("--json", "set", GATE, "100", "--id", "long", "--no-wait")
+    assert running.exit in (0, 9), str(running)
+    wait_until(lambda: devices.ledger("start")[-1]["id"] == "long", "the movement", every=0.05)
+    assert [r["id"] for r in watch.run("--json", "commands", "--open").rows] == ["long"]
+    ends(duty.run("--json", "stop", GATE, "--id", "halt"), 0, "executed")
+    assert watch.run("--json", "follow", "long").rows[-1]["state"] == "stopped"
+    assert [e["id"] for e in devices.ledger("start")] == ["first", "long"]
+    here = {r["id"]: r["state"] for r in watch.run("--json", "commands").rows}
+    assert (here["first"], here["long"], here["halt"]) == ("executed", "stopped", "executed") and "never" not in here
+    province.broker.start_ready()
+
+    def there():
+        rows = {r["id"]: r for r in province.duty.run("--json", "commands").rows}
+        return {key: row["state"] for key, row in rows.items()} == here and rows
+
+    rows = wait_until(there, "the commands of the door at the province, with their states", every=0.2)
+    assert (rows["first"]["by"], rows["first"]["basis"], rows["first"]["value"]) == ("duty", "at the dam", 10)
+
+
+def test_decisions_at_the_door(t):
+    """A second person approves at the door; nobody approves what they gave; without it the command expires and moves nothing."""
+    province, station = river(t, approval="required")
+    province.operators["watch"]["approve"] = ["#"]
+    devices, duty = gate_moves(t, province, station, "--gate-speed", "100")
+    station.more["operators"] = [{**operator, "local": True, "approve": [STATION + "/#"]} for operator in station.more["operators"]]
+    t.write(station.plain + ".yaml", t.gateway_config(station))
+    station.gateway.signal(signal.SIGHUP)
+    station.gateway.wait_line("configuration reloaded")
+    watch = at_door(t, province, station, "watch")
+    province.broker.stop()
+    ends(duty.run("--json", "set", GATE, "30", "--id", "alone", "--deadline", "4s"), 6, "expired", "approval")
+    duty.run("--json", "set", GATE, "40", "--id", "two", "--no-wait")
+    refused(duty.run("--json", "approve", "two"), "approval")
+    assert watch.run("--json", "approve", "two").exit == 0
+    last = ends(duty.run("--json", "follow", "two"), 0, "executed")
+    assert (last["by"], last["approved_by"]) == ("duty", "watch")
+    duty.run("--json", "set", GATE, "50", "--id", "three", "--no-wait")
+    ends(watch.run("--json", "cancel", "three"), 0, "cancelled", "cancelled")
+    assert [e["id"] for e in devices.ledger("start")] == ["two"]

@@ -43,8 +43,9 @@ struct scene {
   struct public_key duty_key, chief_key;
   struct points live;
   struct buffer message, hint, actual; /* of the last report */
-  struct buffer states;                /* of all reports, in order: "received dispatched executed/already" */
-  struct buffer published;             /* payloads and expiries */
+  struct buffer states;    /* of all reports, in order: "received dispatched executed/already"; received+command */
+  struct buffer said;      /* the states that were durable, to the station's own door */
+  struct buffer published; /* payloads and expiries */
   struct buffer events;
   struct buffer nevers; /* ids said to be never received */
   int64_t offset;
@@ -97,6 +98,11 @@ static inline struct epoch hook_epoch(void *ctx) {
   return (struct epoch){1, 2};
 }
 
+static inline void hook_said(void *ctx, const struct ledger_entry *entry) {
+  (void)ctx;
+  buffer_printf(&scene.said, "%s%s", scene.said.len ? " " : "", state_name(entry->state));
+}
+
 static inline void hear_report(struct bytes value) {
   struct public_key key;
   struct report report;
@@ -104,6 +110,7 @@ static inline void hear_report(struct bytes value) {
   assert_int_equal(report_open(&report, value), 0);
   assert_memory_equal(&report.key, &key, sizeof key);
   buffer_printf(&scene.states, "%s%s", scene.states.len ? " " : "", state_name(report.state));
+  if (report.command.len) buffer_printf(&scene.states, "+command");
   buffer_clear(&scene.message);
   buffer_append(&scene.message, report.message);
   buffer_clear(&scene.hint);
@@ -165,8 +172,15 @@ static inline void open_station(void) {
       .identity = scene.station,
       .store_created = store_created(scene.store),
       .run = store_run(scene.store),
-      .hooks = {
-          NULL, hook_submit, hook_lookup, hook_publish, hook_send, hook_event, hook_clock, hook_received, hook_epoch}};
+      .hooks = {.submit = hook_submit,
+          .lookup = hook_lookup,
+          .publish = hook_publish,
+          .send = hook_send,
+          .event = hook_event,
+          .clock = hook_clock,
+          .received = hook_received,
+          .epoch = hook_epoch,
+          .said = hook_said}};
   scene.dispatch = dispatch_new(&options);
   points_init(&scene.live, &scene.config);
   dispatch_configure(scene.dispatch, &scene.config, &scene.live);
@@ -294,6 +308,7 @@ static inline int tear_down(void **state) {
   buffer_deinit(&scene.hint);
   buffer_deinit(&scene.actual);
   buffer_deinit(&scene.states);
+  buffer_deinit(&scene.said);
   buffer_deinit(&scene.published);
   buffer_deinit(&scene.events);
   buffer_deinit(&scene.nevers);
@@ -406,6 +421,10 @@ static inline void wait_for(int64_t us) {
 static inline void expect(const char *states) {
   assert_string_equal(buffer_text(&scene.states), states);
   buffer_clear(&scene.states);
+}
+static inline void expect_said(const char *states) {
+  assert_string_equal(buffer_text(&scene.said), states);
+  buffer_clear(&scene.said);
 }
 static inline void expect_published(const char *published) {
   assert_string_equal(buffer_text(&scene.published), published);

@@ -1,0 +1,141 @@
+/* Commands that were given at the station's own door; see scene.h. */
+#include "tests/unit/gateway/scene.h"
+
+/* As the door does it: the id is new. Returns the refusal's code. */
+static enum code give_here(struct ask ask, struct buffer *kept) {
+  struct buffer bytes = BUFFER_NULL;
+  struct refusal refusal = {.code = CODE_NONE};
+  struct command command;
+  sign(&bytes, &ask);
+  assert_int_equal(command_open(&command, buffer_bytes(&bytes)), 0);
+  assert_int_equal(dispatch_local(scene.dispatch, &command, now, &refusal), refusal.code == CODE_NONE);
+  if (kept) buffer_append(kept, buffer_bytes(&bytes));
+  buffer_deinit(&bytes);
+  return refusal.code;
+}
+
+static int set_up_door(void **state) {
+  set_up(state);
+  scene.operators[0].local = true;
+  dispatch_configure(scene.dispatch, &scene.config, &scene.live);
+  return 0;
+}
+#define AT_DOOR(test) cmocka_unit_test_setup_teardown(test, set_up_door, tear_down)
+
+/* Without a broker the kernel's word is enough; nothing is said before it is durable; the first report brings the
+ * command to the province, and no other. */
+static void test_goes_without_a_broker(void **state) {
+  (void)state;
+  scene.offset_known = false;
+  assert_int_equal(give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(40)}, NULL), CODE_NONE);
+  expect_said("");
+  commit(1);
+  expect("received+command");
+  expect_said("received");
+  settle();
+  expect("dispatched");
+  expect_said("dispatched");
+  expect_published("gates/1/set {\"id\":\"d1\",\"pos\":40} for 60s");
+  pass(SECOND_US);
+  measure(40);
+  expect("executed");
+  expect_said("executed");
+}
+
+/* A refusal is the first report too. */
+static void test_refused_here(void **state) {
+  (void)state;
+  give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(140)}, NULL);
+  settle();
+  expect("rejected+command/range");
+  give_here((struct ask){.id = "d2", .address = GATE, .value = NUMBER(40), .by = scene.chief}, NULL);
+  settle();
+  expect("rejected+command/authority"); /* `local` is not set for the chief */
+  expect_published("");
+  scene.unsynchronised = true;
+  give_here((struct ask){.id = "d3", .address = GATE, .value = NUMBER(40)}, NULL);
+  settle();
+  expect("rejected+command/clock");
+  give_here((struct ask){.id = "d4", .address = GATE, .verb = COMMAND_STOP}, NULL);
+  settle();
+  expect("received+command dispatched"); /* a stop asks for no clock */
+  scene.published.len = 0;
+}
+
+/* Given by the same person to the broker, it needs no `local`, and its report no command. */
+static void test_from_the_broker(void **state) {
+  (void)state;
+  order((struct ask){.id = "b1", .address = GATE, .value = NUMBER(40), .by = scene.chief});
+  settle();
+  expect("received dispatched");
+  expect_said("received dispatched");
+  scene.published.len = 0;
+}
+
+/* The right is looked at again before the device is told. */
+static void test_right_taken_meanwhile(void **state) {
+  (void)state;
+  give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(40)}, NULL);
+  scene.operators[0].local = false;
+  dispatch_configure(scene.dispatch, &scene.config, &scene.live);
+  settle();
+  expect("received+command rejected/authority");
+  expect_published("");
+}
+
+/* Found after a power cut it waits for a comparison: the clock may stand where it stood. */
+static void test_after_a_crash(void **state) {
+  (void)state;
+  scene.offset_known = false;
+  give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(40)}, NULL);
+  commit(1);
+  expect("received+command");
+  crash();
+  wait_for(SECOND_US);
+  expect("");
+  scene.offset_known = true;
+  wait_for(SECOND_US);
+  expect("dispatched");
+  expect_published("gates/1/set {\"id\":\"d1\",\"pos\":40} for 58s");
+}
+
+static void test_second_person(void **state) {
+  struct buffer command = BUFFER_NULL, own = BUFFER_NULL, approval = BUFFER_NULL;
+  struct refusal refusal;
+  (void)state;
+  scene.controls[0].approval = 1;
+  give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(40)}, &command);
+  settle();
+  expect("received+command/approval");
+  wait_for(SECOND_US);
+  expect_published("");
+  decide(&own, DECISION_APPROVE, buffer_bytes(&command), scene.duty);
+  assert_false(dispatch_approve(scene.dispatch, bytes_text("d1"), buffer_bytes(&own), now, &refusal));
+  assert_int_equal(refusal.code, CODE_APPROVAL);
+  decide(&approval, DECISION_APPROVE, buffer_bytes(&command), scene.chief);
+  assert_true(dispatch_approve(scene.dispatch, bytes_text("d1"), buffer_bytes(&approval), now, &refusal));
+  expect_published(""); /* not before its commit */
+  settle();
+  expect("dispatched");
+  expect_published("gates/1/set {\"id\":\"d1\",\"pos\":40} for 59s");
+  assert_false(dispatch_approve(scene.dispatch, bytes_text("d1"), buffer_bytes(&approval), now, &refusal));
+  pass(SECOND_US);
+  measure(40);
+  expect("executed");
+  give_here((struct ask){.id = "d2", .address = GATE, .value = NUMBER(60), .life_us = 10 * SECOND_US}, NULL);
+  settle();
+  wait_for(9 * SECOND_US);
+  expect("received+command/approval expired/approval");
+  expect_published("");
+  buffer_deinit(&command);
+  buffer_deinit(&own);
+  buffer_deinit(&approval);
+}
+
+int main(void) {
+  log_set_level(LOG_LEVEL_ERROR);
+  const struct CMUnitTest tests[] = {AT_DOOR(test_goes_without_a_broker), AT_DOOR(test_refused_here),
+      AT_DOOR(test_from_the_broker), AT_DOOR(test_right_taken_meanwhile), AT_DOOR(test_after_a_crash),
+      AT_DOOR(test_second_person)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
