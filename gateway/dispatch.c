@@ -144,14 +144,23 @@ static void dispatch_take(
   }
 }
 
+static bool dispatch_has_local_room(const struct dispatch *d, uint8_t verb) {
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  struct bytes id;
+  void *order;
+  size_t count = 0;
+  while (table_next(&d->orders, &cursor, &id, &order)) count += ((struct order *)order)->is_local;
+  return dispatch_has_room(d, verb) && (count < DISPATCH_LOCAL_MAX || verb == COMMAND_STOP);
+}
+
 bool dispatch_local(struct dispatch *d, const struct command *command, struct instant now, struct refusal *refusal) {
   if (table_get(&d->unreadable, command->id)) {
     refusal_set(refusal, CODE_REPLAY, NULL, "the ledger's entry of that id cannot be read by this version");
     return false;
   }
-  if (!dispatch_has_room(d, command->verb)) {
-    refusal_set(
-        refusal, CODE_FULL, NULL, "%zu commands are in memory, the limit is %d", d->orders.count, DISPATCH_ORDERS_MAX);
+  if (!dispatch_has_local_room(d, command->verb)) {
+    refusal_set(refusal, CODE_FULL, NULL, "the station holds as many commands as it can, at most %d of its own door",
+        DISPATCH_LOCAL_MAX);
     return false;
   }
   dispatch_take(d, command, BYTES_NULL, true, now);

@@ -111,8 +111,9 @@ bool dispatch_approve(
   struct order *order = table_get(&d->orders, id);
   char name[ROSTER_NAME_MAX + 1];
   if (!order || order->pending || order_state(order) != STATE_RECEIVED || !dispatch_lacks_approval(d, order)) {
-    refusal_set(refusal, order && order_is_open(order) ? CODE_BUSY : CODE_TOO_LATE, "look at it: riverbus follow ID",
+    refusal_set(refusal, order && order_is_open(order) ? CODE_BUSY : CODE_TOO_LATE, NULL,
         "the command " BYTES_FMT " does not wait here for an approval", BYTES_ARG(id));
+    snprintf(refusal->hint, sizeof refusal->hint, "look at it: riverbus follow " BYTES_FMT, BYTES_ARG(id));
     return false;
   }
   snprintf(name, sizeof name, BYTES_FMT, BYTES_ARG(order->ledger.entry.by));

@@ -90,6 +90,11 @@ static void a_good_file_loads(void **state) {
   assert_int_equal(config->store.max_size, 64 << 20);
   assert_string_equal(config->devices[0].points[0].address, "chongqing/caijiagang/gauge-1/level");
   assert_true(config->devices[0].points[0].range.set);
+  assert_null(config->local.urgent);
+  /* at the own door all of the station is readable unless `read` says less */
+  assert_int_equal(config->operators[0].read.count, 1);
+  assert_true(patterns_match(&config->operators[0].read, bytes_text("chongqing/caijiagang/gate-1/opening")));
+  assert_false(patterns_match(&config->operators[0].read, bytes_text("chongqing/cuntan/gauge-1/level")));
   assert_int_equal(config->devices[0].points[0].type, VALUE_NUMBER);
   assert_int_equal(config->devices[1].points[1].map_count, 2);
   const struct gateway_control *control = &config->devices[1].controls[0];
@@ -99,6 +104,23 @@ static void a_good_file_loads(void **state) {
   assert_true(control->confirm.set);
   assert_int_equal(control->reply.timeout_us, 10000000);
   gateway_config_free(config);
+  buffer_deinit(&problems);
+}
+
+static void the_door_and_who_reads_there(void **state) {
+  (void)state;
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
+  buffer_printf(&text,
+      "local: tcp://127.0.0.1:7410\n%.*soperators:\n  - {name: duty, key: \"@\", read: "
+      "[\"chongqing/caijiagang/gauge-1/#\"], local: true}\n%s",
+      (int)(strstr(good, "operators:") - good), good, strstr(good, "devices:"));
+  if (load(buffer_text(&text), &config, &problems) != 0) fail_msg("%s", buffer_text(&problems));
+  assert_string_equal(config->local.urgent, "tcp://127.0.0.1:7410");
+  assert_true(config->operators[0].local);
+  assert_false(patterns_match(&config->operators[0].read, bytes_text("chongqing/caijiagang/gate-1/opening")));
+  gateway_config_free(config);
+  buffer_deinit(&text);
   buffer_deinit(&problems);
 }
 
@@ -292,9 +314,9 @@ static void what_would_guard_nothing_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads),
-      cmocka_unit_test(a_control_without_stop_is_named), cmocka_unit_test(all_problems_in_one_run),
-      cmocka_unit_test(hostile_files_are_refused), cmocka_unit_test(a_reload_finds_what_changed),
-      cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused), cmocka_unit_test(a_control_says_what_is_safe),
-      cmocka_unit_test(what_would_guard_nothing_is_refused)};
+      cmocka_unit_test(the_door_and_who_reads_there), cmocka_unit_test(a_control_without_stop_is_named),
+      cmocka_unit_test(all_problems_in_one_run), cmocka_unit_test(hostile_files_are_refused),
+      cmocka_unit_test(a_reload_finds_what_changed), cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused),
+      cmocka_unit_test(a_control_says_what_is_safe), cmocka_unit_test(what_would_guard_nothing_is_refused)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -8,7 +8,8 @@ static enum code give_here(struct ask ask, struct buffer *kept) {
   struct command command;
   sign(&bytes, &ask);
   assert_int_equal(command_open(&command, buffer_bytes(&bytes)), 0);
-  assert_int_equal(dispatch_local(scene.dispatch, &command, now, &refusal), refusal.code == CODE_NONE);
+  bool taken = dispatch_local(scene.dispatch, &command, now, &refusal);
+  assert_int_equal(taken, refusal.code == CODE_NONE);
   if (kept) buffer_append(kept, buffer_bytes(&bytes));
   buffer_deinit(&bytes);
   return refusal.code;
@@ -132,10 +133,30 @@ static void test_second_person(void **state) {
   buffer_deinit(&approval);
 }
 
+/* A script at the door leaves room for the broker's commands, and is never too many to stop. */
+static void test_room_for_the_broker(void **state) {
+  char id[16];
+  (void)state;
+  for (int i = 0; i <= DISPATCH_LOCAL_MAX; i++) {
+    snprintf(id, sizeof id, "d%d", i);
+    enum code code = give_here((struct ask){.id = id, .address = GATE, .value = NUMBER(140)}, NULL);
+    assert_int_equal(code, i < DISPATCH_LOCAL_MAX ? CODE_NONE : CODE_FULL);
+  }
+  settle();
+  buffer_clear(&scene.states);
+  assert_int_equal(give_here((struct ask){.id = "halt", .address = GATE, .verb = COMMAND_STOP}, NULL), CODE_NONE);
+  settle();
+  expect("received+command dispatched");
+  order((struct ask){.id = "b1", .address = PUMP, .value = YES});
+  settle();
+  expect("received dispatched");
+  scene.published.len = 0;
+}
+
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {AT_DOOR(test_goes_without_a_broker), AT_DOOR(test_refused_here),
       AT_DOOR(test_from_the_broker), AT_DOOR(test_right_taken_meanwhile), AT_DOOR(test_after_a_crash),
-      AT_DOOR(test_second_person)};
+      AT_DOOR(test_second_person), AT_DOOR(test_room_for_the_broker)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
