@@ -114,6 +114,22 @@ static void test_own_truth_stands(void **state) {
   buffer_deinit(&kept);
 }
 
+/* The broker gave up waiting, and a person resolved; here it is still under way, and that counts. */
+static void test_resolve_of_one_under_way(void **state) {
+  struct buffer kept = BUFFER_NULL;
+  (void)state;
+  order_kept((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)}, &kept);
+  settle();
+  decision(DECISION_RESOLVE_NOT_MOVED, &kept);
+  settle();
+  expect("received dispatched dispatched");
+  pass(SECOND_US);
+  measure(40);
+  expect("executed");
+  buffer_clear(&scene.published);
+  buffer_deinit(&kept);
+}
+
 static void test_decision_about_nothing(void **state) {
   struct buffer kept = BUFFER_NULL, other = BUFFER_NULL, bytes = BUFFER_NULL;
   struct dispatch_stats stats;
@@ -235,8 +251,9 @@ static void test_fence_of_a_restored_store(void **state) {
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_cancel), STORY(test_cancel_while_it_waits), STORY(test_resolve),
-      STORY(test_resolve_not_moved), STORY(test_own_truth_stands), STORY(test_decision_about_nothing),
-      STORY(test_supersede), STORY(test_refused_supersedes_nothing), STORY(test_supersede_over_a_crash),
-      STORY(test_late_measurement), STORY(test_late_answer_over_a_crash), STORY(test_fence_of_a_restored_store)};
+      STORY(test_resolve_not_moved), STORY(test_own_truth_stands), STORY(test_resolve_of_one_under_way),
+      STORY(test_decision_about_nothing), STORY(test_supersede), STORY(test_refused_supersedes_nothing),
+      STORY(test_supersede_over_a_crash), STORY(test_late_measurement), STORY(test_late_answer_over_a_crash),
+      STORY(test_fence_of_a_restored_store)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,19 @@ static void test_one_that_runs_keeps_others_out(void **state) {
   buffer_clear(&scene.published);
 }
 
+/* The device says that it moves, and before that is durable it answers the stop: what ran is ended all the same. */
+static void test_what_runs_is_being_committed(void **state) {
+  (void)state;
+  run("c1");
+  stop("s1");
+  buffer_clear(&scene.states);
+  dispatch_reply(scene.dispatch, bytes_text(GATE), bytes_text("c1"), true, BYTES_NULL, now);
+  dispatch_reply(scene.dispatch, bytes_text(GATE), bytes_text("s1"), true, BYTES_NULL, now);
+  settle();
+  expect("acting stopped/stopped executed");
+  buffer_clear(&scene.published);
+}
+
 /* Killed between the end of what ran and the end of the stop: both are told in the end, nothing is published again. */
 static void test_crash(void **state) {
   (void)state;
@@ -215,6 +228,7 @@ int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_by_the_device), STORY(test_what_is_measured_when_it_stands),
       STORY(test_the_device_says_no), STORY(test_by_standstill), STORY(test_nobody_answers), STORY(test_never_refused),
-      STORY(test_refused), STORY(test_overtakes), STORY(test_one_that_runs_keeps_others_out), STORY(test_crash)};
+      STORY(test_refused), STORY(test_overtakes), STORY(test_one_that_runs_keeps_others_out),
+      STORY(test_what_runs_is_being_committed), STORY(test_crash)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
