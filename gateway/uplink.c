@@ -4,7 +4,8 @@
 
 #define UPLINK_PATIENCE_US (3 * SECOND_US) /* for both connections and the hello; then the next endpoint */
 #define UPLINK_FIRST_RETRY_US (200 * MILLISECOND_US)
-#define UPLINK_LAST_RETRY_US (15 * SECOND_US)
+/* What was not settled when the link broke is settled within ten seconds of its return. */
+#define UPLINK_LAST_RETRY_US (5 * SECOND_US)
 
 static int64_t uplink_now(const struct uplink *uplink) { return world_now(uplink->world).mono; }
 
