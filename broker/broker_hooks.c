@@ -20,10 +20,11 @@ static void order_station_of(struct broker *broker, const struct link *link, str
   struct buffer stream = BUFFER_NULL;
   struct store_stream held;
   node_peer_status(broker->node, link->peer, &status);
-  *out = (struct order_station){.node = bytes_text(link->node),
-      .keys = link->station->keys.items,
-      .key_count = link->station->keys.count,
-      .up = status.up};
+  *out = (struct order_station){.node = bytes_text(link->node), .peer = link->is_peer, .up = status.up};
+  if (!link->is_peer) {
+    out->keys = link->station->keys.items;
+    out->key_count = link->station->keys.count;
+  }
   buffer_printf(&stream, "%s!urgent", link->node);
   if (store_stream_get(broker->daemon.store, buffer_bytes(&stream), &held)) out->epoch = held.epoch;
   buffer_deinit(&stream);
@@ -89,8 +90,8 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   log_info("links", link->principal, "session %s", up ? "up" : "down");
   if (link->is_peer) broker_snapshot_session(broker, link, up);
   if (link->is_peer && up) broker_audit_session(broker, link);
-  if (!up || link->is_peer) return;
-  broker_rosters_session(broker, link);
+  if (!up) return;
+  if (!link->is_peer) broker_rosters_session(broker, link);
   order_station_of(broker, link, &station);
   orders_session(broker->orders, &station);
   hostile_session(broker, link);
@@ -101,11 +102,12 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
   struct order_station station;
-  if (link->is_peer) { /* neighbours have nothing to say about our commands */
-    if (type == SETTLE_CHECKPOINT)
-      broker_audit_message(broker, link, body);
-    else
-      broker_snapshot_message(broker, link, type, body);
+  if (link->is_peer && type == SETTLE_CHECKPOINT) {
+    broker_audit_message(broker, link, body);
+    return;
+  }
+  if (link->is_peer && type >= SNAPSHOT_PIECE) {
+    broker_snapshot_message(broker, link, type, body);
     return;
   }
   order_station_of(broker, link, &station);
@@ -158,16 +160,23 @@ static struct errand *orders_read(
   return errands_read(&((struct broker *)ctx)->errands, rank, read, done, done_ctx, cookie);
 }
 
+/* A station of ours, or the neighbour whose province it is. */
+static struct link *link_of(struct broker *broker, struct bytes address) {
+  struct bytes province = address_segment(address, 0);
+  bool ours = bytes_equal(province, bytes_text(broker->config->node));
+  return ours ? links_of_address(&broker->links, address) : links_of_peer(&broker->links, province);
+}
+
 static bool orders_station(void *ctx, struct bytes address, struct order_station *out) {
   struct broker *broker = ctx;
-  const struct link *link = links_of_address(&broker->links, address);
+  const struct link *link = link_of(broker, address);
   if (link) order_station_of(broker, link, out);
   return link != NULL;
 }
 
 static bool orders_send(void *ctx, struct bytes station, uint8_t type, struct bytes body) {
   struct broker *broker = ctx;
-  const struct link *link = links_of_address(&broker->links, station);
+  const struct link *link = link_of(broker, station);
   return link && hostile_send(broker, link, type, body);
 }
 
@@ -180,6 +189,21 @@ static const struct check_operators *orders_operators(void *ctx) {
 
 static const struct catalogue_point *orders_point(void *ctx, struct bytes address) {
   return catalogue_find(&((struct broker *)ctx)->catalogue, address);
+}
+
+static const struct broker_peer *orders_agreement(void *ctx, struct bytes peer) {
+  const struct link *link = links_of_peer(&((struct broker *)ctx)->links, peer);
+  return link ? link->config : NULL;
+}
+
+static struct epoch orders_epoch(void *ctx) {
+  struct broker *broker = ctx;
+  struct buffer stream = BUFFER_NULL;
+  struct store_stream own;
+  buffer_printf(&stream, "%s!urgent", broker->config->node);
+  bool known = store_stream_get(broker->daemon.store, buffer_bytes(&stream), &own);
+  buffer_deinit(&stream);
+  return known ? own.epoch : (struct epoch){0, 0};
 }
 
 /* ---- hooks of the requests ---- */
@@ -262,8 +286,8 @@ void broker_make_node(struct broker *broker) {
 }
 
 void broker_make_orders(struct broker *broker) {
-  struct orders_hooks hooks = {
-      broker, orders_commit, orders_read, orders_station, orders_send, orders_operators, orders_point, node_event};
+  struct orders_hooks hooks = {broker, orders_commit, orders_read, orders_station, orders_send, orders_operators,
+      orders_point, orders_agreement, orders_epoch, node_event};
   broker->orders = orders_new(broker->config->node, broker->daemon.world, &hooks);
   orders_set_deadline(broker->orders, broker->config->max_deadline_us);
 }

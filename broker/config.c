@@ -38,6 +38,76 @@ static const struct field station_fields[] = {
 static const struct section station_section = {
     .name = "a station", .size = sizeof(struct broker_station), .fields = station_fields, .deinit = station_deinit};
 
+#define OF_ALLOWED(place)                                                                                              \
+  ((struct broker_request *)(void *)((char *)(uintptr_t)(place)-offsetof(struct broker_request, allowed)))
+
+static void read_allowed(struct document *d, yaml_node_t *node, void *place) {
+  struct broker_request *request = OF_ALLOWED(place);
+  if (node->type != YAML_SEQUENCE_NODE) {
+    document_problem(d, node, "allowed: needs a list of values, such as [true, false]");
+    return;
+  }
+  yaml_node_item_t *first = node->data.sequence.items.start, *end = node->data.sequence.items.top;
+  if (end == first || end - first > 16) document_problem(d, node, "allowed: from 1 to 16 values");
+  request->allowed = mem_alloc((size_t)(end - first + 1) * sizeof *request->allowed);
+  for (yaml_node_item_t *item = first; item < end; item++) {
+    struct broker_value *value = &request->allowed[request->allowed_count++];
+    schema_value(d, document_node(d, *item), VALUE_NONE, &value->text, &value->value);
+  }
+}
+
+static void free_allowed(void *place) {
+  struct broker_request *request = OF_ALLOWED(place);
+  for (size_t i = 0; i < request->allowed_count; i++) free(request->allowed[i].text);
+  free(request->allowed);
+}
+
+static bool allowed_same(const void *a, const void *b) {
+  const struct broker_request *x = OF_ALLOWED(a), *y = OF_ALLOWED(b);
+  bool same = x->allowed_count == y->allowed_count;
+  for (size_t i = 0; same && i < x->allowed_count; i++) same = value_equal(&x->allowed[i].value, &y->allowed[i].value);
+  return same;
+}
+
+static void finish_request(struct document *d, yaml_node_t *node, void *object) {
+  struct broker_request *request = object;
+  if (request->allowed && request->range.set) document_problem(d, node, "give either range or allowed, not both");
+}
+
+static const char *const approval_names[] = {"none", "local", NULL};
+static const struct field request_fields[] = {
+    {.key = "match",
+        .type = FIELD_PATTERN,
+        .offset = offsetof(struct broker_request, match),
+        .required = true,
+        .help = "the points that may be commanded"},
+    {.key = "operators",
+        .type = FIELD_KEYS,
+        .offset = offsetof(struct broker_request, operators),
+        .required = true,
+        .help = "public keys of the neighbour's operators who may ask"},
+    {.key = "range",
+        .type = FIELD_RANGE,
+        .offset = offsetof(struct broker_request, range),
+        .help = "the values that may be asked for, within what the point itself allows"},
+    {.key = "allowed",
+        .type = FIELD_CUSTOM,
+        .offset = offsetof(struct broker_request, allowed),
+        .custom = read_allowed,
+        .custom_free = free_allowed,
+        .custom_same = allowed_same,
+        .help = "the same as a list"},
+    {.key = "approval",
+        .type = FIELD_ENUM,
+        .offset = offsetof(struct broker_request, approval),
+        .names = approval_names,
+        .fallback = "none",
+        .help = "local: a person of this province approves it first"},
+    {.key = NULL},
+};
+static const struct section request_section = {
+    .name = "a request", .size = sizeof(struct broker_request), .fields = request_fields, .finish = finish_request};
+
 static const struct field peer_fields[] = {
     {.key = "name",
         .type = FIELD_SEGMENT,
@@ -70,7 +140,12 @@ static const struct field peer_fields[] = {
         .section = &rule_section,
         .help = "what is taken from it"},
     {.key = "transit", .type = FIELD_LATER},
-    {.key = "requests", .type = FIELD_LATER},
+    {.key = "requests",
+        .type = FIELD_SECTIONS,
+        .offset = offsetof(struct broker_peer, requests),
+        .count_offset = offsetof(struct broker_peer, request_count),
+        .section = &request_section,
+        .help = "what its operators may ask for here"},
     {.key = "quota", .type = FIELD_LATER},
     {.key = NULL},
 };

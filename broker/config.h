@@ -6,6 +6,7 @@
  * later version brings is refused by name, never ignored.
  */
 #include "common/config/values.h"
+#include "common/record/value.h"
 
 struct broker_station {
   char *name; /* one segment: owns NODE/name/# */
@@ -18,6 +19,24 @@ struct broker_rule {
   struct pattern *match;
 };
 
+/* One line of requests:, what operators of the neighbour may ask for here. */
+struct broker_value {
+  char *text; /* what a text value points into */
+  struct value value;
+};
+enum broker_approval {
+  BROKER_APPROVAL_NONE = 0,
+  BROKER_APPROVAL_LOCAL = 1 /* a person of this province approves it first */
+};
+struct broker_request {
+  struct pattern *match;
+  struct config_keys operators; /* of the neighbour, at least one */
+  struct config_range range;    /* not set: no limit but the point's own */
+  struct broker_value *allowed; /* the only values; none: see range */
+  size_t allowed_count;
+  int approval; /* enum broker_approval */
+};
+
 struct broker_peer {
   char *name; /* the neighbour's node name, one segment */
   struct config_keys keys;
@@ -26,6 +45,8 @@ struct broker_peer {
   size_t share_count;
   struct broker_rule *accept; /* what we take; empty: nothing */
   size_t accept_count;
+  struct broker_request *requests;
+  size_t request_count;
 };
 
 struct broker_config {

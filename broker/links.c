@@ -140,6 +140,11 @@ struct link *links_of_address(const struct links *links, struct bytes address) {
   return link && !link->is_peer ? link : NULL;
 }
 
+struct link *links_of_peer(const struct links *links, struct bytes name) {
+  struct link *link = table_get(&links->by_node, name);
+  return link && link->is_peer ? link : NULL;
+}
+
 static void link_free(struct links *links, struct link *link) {
   table_remove(&links->by_principal, bytes_text(link->principal));
   table_remove(&links->by_node, bytes_text(link->node));

@@ -53,6 +53,8 @@ void links_configure(struct links *links, const struct broker_config *config);
 struct link *links_find(const struct links *links, const char *principal);
 /* The station's link that owns the address, NULL: none. */
 struct link *links_of_address(const struct links *links, struct bytes address);
+/* The neighbour of that name, NULL: none. */
+struct link *links_of_peer(const struct links *links, struct bytes name);
 void links_opened(struct links *links, uint64_t conn);
 void links_closed(struct links *links, uint64_t conn); /* by the network */
 /* The handshake failed: the peer's next key is tried soon, and the first again after LINK_RECONNECT_US. */

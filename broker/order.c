@@ -24,6 +24,7 @@ struct order *order_read_back(struct orders *orders, const struct ledger *ledger
   ledger_put_json(&text, &order->ledger.entry);
   order->said = mem_text(text.data, text.len);
   order->said_final = state_is_final(order->ledger.entry.state);
+  if (order_is_of_peer(order)) buffer_append(&order->said_entry, buffer_bytes(&order->ledger.storage));
   order_count(order);
   buffer_deinit(&text);
   return order;
@@ -31,6 +32,7 @@ struct order *order_read_back(struct orders *orders, const struct ledger *ledger
 
 static struct saying *saying_free(struct saying *saying) {
   free(saying->text);
+  buffer_deinit(&saying->entry);
   free(saying);
   return NULL;
 }
@@ -57,6 +59,7 @@ void order_free(struct order *order) {
   }
   while (order->followers) order_leave(order->followers);
   errand_forget(order->looking);
+  buffer_deinit(&order->said_entry);
   free(order->said);
   free(order->point);
   buffer_deinit(&order->decided);
@@ -90,6 +93,7 @@ static struct saying *say(struct order *order) {
   saying->state = order->ledger.entry.state;
   saying->final = state_is_final(saying->state);
   buffer_deinit(&text);
+  if (order_is_of_peer(order)) buffer_append(&saying->entry, buffer_bytes(&order->ledger.storage));
   *order->last_saying = saying;
   order->last_saying = &saying->next;
   if (saying->final) order->owner->stats.ended[order->ledger.entry.state]++;
@@ -134,6 +138,11 @@ static void tell(struct order *order, struct saying *saying) {
   order->said = saying->text;
   order->said_final = saying->final;
   saying->text = NULL; /* consumed */
+  if (!saying->entry.len) return;
+  buffer_deinit(&order->said_entry);
+  order->said_entry = saying->entry;
+  saying->entry = BUFFER_NULL; /* consumed */
+  order_tell_peer(order, buffer_bytes(&order->said_entry));
 }
 
 static bool is_released(

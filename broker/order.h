@@ -11,6 +11,7 @@ struct saying {
   struct saying *next;
   char *text;
   enum state state;
+  struct buffer entry; /* the same in bytes, where a neighbour asked */
   bool final;
   bool by_report;     /* held back until the station's record is committed, else until our own commit */
   struct epoch epoch; /* by_report: of the record */
@@ -54,7 +55,8 @@ struct order {
   struct inquiry *followers;
   char *said; /* the last state that was said; NULL: none is durable yet */
   bool said_final;
-  uint64_t commits; /* submitted by us */
+  struct buffer said_entry; /* the same in bytes, where a neighbour asked */
+  uint64_t commits;         /* submitted by us */
   uint64_t committed;
   bool accepted;          /* the first commit is durable */
   bool again;             /* a commit was refused: try it again at the next tick */
@@ -80,6 +82,8 @@ struct orders {
   size_t recalled;   /* of these, the unknown ones read back */
   struct recall *recalls, **last_recall; /* stations whose unknown commands are still to be read back */
   struct errand *recalling;
+  struct asked *asked; /* neighbours' questions while the store is asked about their ids */
+  size_t asked_count;
   bool recall_under_way;
   struct table refusals; /* operator -> log_limit: how many more of their refusals are kept */
   int64_t ahead_us;
@@ -116,6 +120,36 @@ struct order *orders_from_door(struct orders *orders, const struct order_station
 bool order_is_of_door(const struct order *order);
 /* Asks the store whether the id was used before; until then it stands beside such an entry. */
 void order_look_up(struct order *order);
+/* ---- taking (orders_check.c) ---- */
+
+/* What this broker makes of the point, before it hands the command to who knows better. */
+struct target {
+  struct order_station station;
+  int64_t confirm_us; /* 0: not known */
+  bool approval;      /* by a second person, before it is handed over */
+};
+/* Whether the address is of this province. */
+bool orders_is_ours(const struct orders *orders, struct bytes address);
+bool orders_check(
+    const struct orders *orders, const struct command *command, struct target *target, struct refusal *refusal);
+/* An order of it, of which nothing is said yet; order_begin says it. by: the operator's name; from: "operator" or the
+ * neighbour's principal. */
+struct order *orders_accept(struct orders *orders, const struct command *command, const struct target *target,
+    const char *by, const char *from);
+void order_begin(struct order *order, bool approval);
+
+/* ---- neighbours (orders_peers.c) ---- */
+
+bool order_is_of_peer(const struct order *order);
+/* Tells the neighbour that asked; entry: what is durable. */
+void order_tell_peer(struct order *order, struct bytes entry);
+/* False: not of a type that neighbours send. */
+bool orders_peer_message(struct orders *orders, const struct order_station *peer, uint8_t type, struct bytes body);
+void orders_asked_end(struct orders *orders);
+/* Cancels it here, or keeps the decision for the station; false: too late. by NULL: nobody known here, the key is
+ * named. */
+bool order_cancel(struct order *order, const struct decision *decision, const char *by);
+
 /* The name of the operator whose key it is, whatever they may command; NULL: nobody's here. */
 const char *orders_signer(const struct orders *orders, const struct public_key *key);
 /* How long the device may take, as the point's descriptor says; 0: not known. */

@@ -19,6 +19,7 @@ struct orders *orders_new(const char *node, const struct world *world, const str
 struct orders *orders_free(struct orders *orders) {
   if (!orders) return NULL;
   orders_recall_end(orders);
+  orders_asked_end(orders);
   table_deinit(&orders->refusals, free);
   struct table_cursor cursor = TABLE_CURSOR_NULL;
   void *order;
@@ -219,7 +220,7 @@ static void settle_never(struct order *order, bool same_epoch) {
   bool pending = order_decision_pending(order);
   if (moved) {
     entry->code = CODE_NOT_RECEIVED;
-    entry->message = bytes_text("the station never received the command, and will not take it any more");
+    entry->message = bytes_text("the command was never received there, and will not be taken any more");
     order_say(order);
   }
   order_hear(order, STATE_EXPIRED);
@@ -230,6 +231,7 @@ static void settle_never(struct order *order, bool same_epoch) {
 void orders_message(struct orders *orders, const struct order_station *station, uint8_t type, struct bytes body) {
   struct epoch epoch;
   struct settle_ids ids;
+  if (station->peer && orders_peer_message(orders, station, type, body)) return;
   if (type != SETTLE_NEVER || settle_get_never(body, &epoch, &ids)) {
     log_warning("commands", NULL, BYTES_FMT " sent a message of type %u that is not understood",
         BYTES_ARG(station->node), type);
@@ -238,7 +240,8 @@ void orders_message(struct orders *orders, const struct order_station *station, 
   for (uint32_t i = 0; i < ids.count; i++) {
     struct order *order = table_get(&orders->open, ids.ids[i]);
     bool theirs = order && order->accepted && bytes_equal(order->ledger.entry.station, station->node);
-    if (theirs) settle_never(order, epoch_compare(order->ledger.entry.epoch, epoch) == 0);
+    bool known = order && (order->ledger.entry.epoch.created || order->ledger.entry.epoch.random);
+    if (theirs) settle_never(order, known && epoch_compare(order->ledger.entry.epoch, epoch) == 0);
   }
 }
 
@@ -253,8 +256,8 @@ static void expire(struct order *order, int64_t now) {
   if (unapproved)
     snprintf(message, sizeof message, "no second person approved it until the deadline passed");
   else
-    snprintf(message, sizeof message, "the station " BYTES_FMT " was not connected until the deadline passed",
-        BYTES_ARG(entry->station));
+    snprintf(
+        message, sizeof message, BYTES_FMT " was not connected until the deadline passed", BYTES_ARG(entry->station));
   entry->message = bytes_text(message);
   order_say(order);
   order_commit(order);
@@ -265,7 +268,7 @@ static void give_up(struct order *order, int64_t now) {
   struct ledger_entry *entry = &order->ledger.entry;
   if (ledger_move(entry, ACTOR_TIMER, STATE_UNKNOWN, now)) return;
   entry->code = CODE_NO_ANSWER;
-  entry->message = bytes_text("the command was handed to the station, and no report of its outcome came in time");
+  entry->message = bytes_text("the command was handed over, and no report of its outcome came in time");
   entry->decision = BYTES_NULL;
   order_say(order);
   order_commit(order);

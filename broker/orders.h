@@ -17,6 +17,8 @@
  *   - when a station's session comes up: commands that it can still carry out are handed over (again), all other
  *     unsettled ones are asked for.
  *
+ *   - a command for a direct neighbour's point is handed over to that neighbour's broker, which applies the agreement
+ * and whose states are followed; what a neighbour asks of us is an order like any other, its states go back to it;
  *   - a refused command is an entry of the ledger too, where its signature is good and its operator is known here: who
  * that is answers for what fills the ledger, ORDERS_REFUSALS at once and then one every ORDERS_REFUSAL_US. All others
  * are counted and logged.
@@ -26,6 +28,7 @@
  * memory does not hold it, and what a station may know more of is read back when its session comes up or it reports of
  * a command that memory does not hold. So the start reads the open ones only, however long the history is.
  */
+#include "broker/agreement.h"
 #include "common/door/catalogue.h"
 #include "common/door/errands.h"
 #include "common/door/requests.h"
@@ -33,16 +36,25 @@
 #include "common/command/settle.h"
 
 /* open, and so many more stops; refusals of one operator that are kept */
-enum { ORDERS_MAX = 10000, ORDERS_STOPS_MAX = 1000, ORDERS_REFUSALS = 200 };
+enum {
+  ORDERS_MAX = 10000,
+  ORDERS_STOPS_MAX = 1000,
+  ORDERS_REFUSALS = 200,
+  ORDERS_ASKED_MAX = 1000 /* of neighbours */
+};
 #define ORDERS_REFUSAL_US (10 * SECOND_US)
 #define ORDERS_GRACE_US (10 * SECOND_US) /* after deadline + confirm timeout: time for the report's way */
 #define ORDERS_RESEND_US SECOND_US       /* a command without a report is handed over again */
-#define ORDERS_ASK_US (5 * SECOND_US)    /* past the deadline it is asked for so often while the station is there */
+#define ORDERS_HEARD_US (9 * SECOND_US)  /* a neighbour that answered is reminded so much later */
+/* A neighbour's device may take so long after the deadline, whatever the neighbour says. */
+#define ORDERS_CONFIRM_MAX_US (24 * 3600 * SECOND_US)
+#define ORDERS_ASK_US (5 * SECOND_US) /* past the deadline it is asked for so often while the station is there */
 
 struct order_station {
   struct bytes node;             /* chongqing/cuntan */
   const struct public_key *keys; /* its own; during rotation more than one */
   size_t key_count;
+  bool peer; /* the broker of a neighbouring province, which owns the point */
   bool up;
   struct epoch epoch; /* of its urgent stream, as known here */
 };
@@ -52,12 +64,14 @@ struct orders_hooks {
   void (*commit)(void *ctx, struct store_batch *batch, errand_fn *done, void *done_ctx, void *cookie);
   struct errand *(*read)(
       void *ctx, enum errand_rank rank, const struct store_read *read, errand_fn *done, void *done_ctx, void *cookie);
-  /* whose the address is; false: nobody's here */
+  /* whose the address is, or under which of its names we know it: a station, or a neighbour; false: nobody's here */
   bool (*station)(void *ctx, struct bytes address, struct order_station *out);
   bool (*send)(void *ctx, struct bytes station, uint8_t type, struct bytes body); /* node_message */
   const struct check_operators *(*operators)(void *ctx);
   const struct catalogue_point *(*point)(void *ctx, struct bytes address);
-  void (*event)(void *ctx, const char *name, struct bytes text); /* on this node's own urgent stream */
+  const struct broker_peer *(*agreement)(void *ctx, struct bytes peer); /* NULL: no such neighbour */
+  struct epoch (*epoch)(void *ctx);                                     /* of this node's own urgent stream */
+  void (*event)(void *ctx, const char *name, struct bytes text);        /* on this node's own urgent stream */
 };
 
 struct orders;

@@ -42,99 +42,6 @@ bool inquiry_found(const struct store_done *done, struct bytes id, struct ledger
          ledger_read(entry, done->keyed[0].value) == 0;
 }
 
-static bool check_province(const struct orders *orders, const struct command *command, struct refusal *refusal) {
-  struct bytes province = address_segment(command->address, 0);
-  if (bytes_equal(province, bytes_text(orders->node))) return true;
-  refusal_set(refusal, CODE_UNSUPPORTED,
-      "Ask the province's own broker; commands across provinces are not supported yet.",
-      "the address " BYTES_FMT " belongs to the province " BYTES_FMT ", this broker is %s", BYTES_ARG(command->address),
-      BYTES_ARG(province), orders->node);
-  return false;
-}
-
-/* What the broker makes of the point, before it hands the command to who knows better. */
-struct target {
-  struct order_station station;
-  struct control control;
-  bool approval; /* by a second person, before it is handed over */
-};
-
-int64_t orders_confirm_us(const struct orders *orders, struct bytes address) {
-  const struct catalogue_point *point = orders->hooks.point(orders->hooks.ctx, address);
-  struct control control;
-  bool known = point && point->descriptor && control_from_descriptor(&control, bytes_text(point->descriptor)) == 0;
-  return known ? control.confirm_timeout_us : 0;
-}
-
-/* A stop is for the station to judge: what this broker knows of the point may be old. */
-static bool check_point(
-    struct orders *orders, const struct command *command, struct target *target, struct refusal *refusal) {
-  const struct catalogue_point *point = orders->hooks.point(orders->hooks.ctx, command->address);
-  bool known = point && point->descriptor;
-  control_init(&target->control, VALUE_NONE, BYTES_NULL);
-  bool writable = known && control_from_descriptor(&target->control, bytes_text(point->descriptor)) == 0;
-  target->approval = command->verb == COMMAND_SET && target->control.approval;
-  return command->verb == COMMAND_STOP || check_value(command, known, writable ? &target->control : NULL, refusal);
-}
-
-/* A stop is not refused because a clock is slow. */
-static bool check_when(const struct orders *orders, const struct command *command, struct refusal *refusal) {
-  int64_t now = world_now(orders->world).wall;
-  struct command when = *command;
-  if (command->verb == COMMAND_STOP && when.issued > now) when.issued = now;
-  return check_deadline(&when, now, orders->ahead_us, refusal);
-}
-
-static bool check_room(const struct orders *orders, const struct command *command, struct refusal *refusal) {
-  size_t limit = ORDERS_MAX + (command->verb == COMMAND_STOP ? ORDERS_STOPS_MAX : 0);
-  if (orders->open_count < limit) return true;
-  refusal_set(refusal, CODE_FULL, NULL, "%zu commands are open, the limit is %zu", orders->open_count, limit);
-  return false;
-}
-
-static void order_fill(struct order *order, const struct inquiry *inquiry, const struct target *target) {
-  struct ledger_entry *entry = &order->ledger.entry;
-  const struct command_item *batch = command_item(&inquiry->command, COMMAND_ITEM_BATCH);
-  entry->id = inquiry->command.id;
-  entry->command = inquiry->command.bytes;
-  entry->station = target->station.node;
-  entry->by = bytes_text(inquiry->by);
-  entry->from = bytes_text("operator");
-  if (batch) entry->batch = batch->value;
-  entry->settle_by = inquiry->command.deadline + target->control.confirm_timeout_us + ORDERS_GRACE_US;
-}
-
-/* All checks are passed. */
-static void accept(struct inquiry *inquiry, const struct target *target) {
-  struct orders *orders = inquiry->owner;
-  int64_t now = world_now(orders->world).wall;
-  struct order *order = order_new(orders, &inquiry->command);
-  order_fill(order, inquiry, target);
-  orders->stats.taken++;
-  order_join(order, inquiry);
-  if (!target->approval) {
-    order_enter(order);
-    return;
-  }
-  ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_ACCEPTED, now);
-  order_say(order);
-  ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_APPROVAL, now);
-  order_say(order);
-  order_commit(order);
-}
-
-static bool check_here(struct inquiry *inquiry, struct target *target, struct refusal *refusal) {
-  struct orders *orders = inquiry->owner;
-  const struct command *command = &inquiry->command;
-  if (!check_when(orders, command, refusal) || !check_point(orders, command, target, refusal)) return false;
-  if (!orders->hooks.station(orders->hooks.ctx, command->address, &target->station)) {
-    refusal_set(refusal, command->verb == COMMAND_STOP ? CODE_NO_STOP : CODE_UNKNOWN_POINT, NULL,
-        "no station of this broker owns the address " BYTES_FMT, BYTES_ARG(command->address));
-    return false;
-  }
-  return check_room(orders, command, refusal);
-}
-
 static bool check_rights(const struct inquiry *inquiry, struct refusal *refusal) {
   struct orders *orders = inquiry->owner;
   const struct check_operator *by;
@@ -149,12 +56,13 @@ static bool check_rights(const struct inquiry *inquiry, struct refusal *refusal)
 static void judge(struct inquiry *inquiry) {
   struct refusal refusal;
   struct target target;
-  if (check_understood(&inquiry->command, CHECK_ALL, &refusal) &&
-      check_province(inquiry->owner, &inquiry->command, &refusal) && check_rights(inquiry, &refusal) &&
-      check_here(inquiry, &target, &refusal))
-    accept(inquiry, &target);
-  else
+  if (!check_rights(inquiry, &refusal) || !orders_check(inquiry->owner, &inquiry->command, &target, &refusal)) {
     orders_refuse_for_good(inquiry, &refusal);
+    return;
+  }
+  struct order *order = orders_accept(inquiry->owner, &inquiry->command, &target, inquiry->by, "operator");
+  order_join(order, inquiry);
+  order_begin(order, target.approval);
 }
 
 static void answer_known(struct inquiry *inquiry, const struct ledger_entry *entry) {

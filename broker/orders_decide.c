@@ -103,6 +103,14 @@ static void refuse_by_state(struct inquiry *inquiry, enum state state) {
   refuse(inquiry, &refusal);
 }
 
+/* What persons of the province that owns the device decide. */
+static void refuse_theirs(struct inquiry *inquiry, enum code code, const char *what, struct bytes province) {
+  struct refusal refusal;
+  refusal_set(&refusal, code, "ask the owning province", "a person of " BYTES_FMT ", where the device is, %s it there",
+      BYTES_ARG(province), what);
+  refuse(inquiry, &refusal);
+}
+
 static void approve(struct inquiry *inquiry, struct order *order, const struct command *command) {
   struct orders *orders = inquiry->owner;
   struct ledger_entry *entry = &order->ledger.entry;
@@ -113,7 +121,11 @@ static void approve(struct inquiry *inquiry, struct order *order, const struct c
     order_join(order, inquiry);
     return;
   }
-  if (entry->state != STATE_APPROVAL || entry->custody != LEDGER_HERE) {
+  if (entry->state == STATE_APPROVAL && entry->custody == LEDGER_NEXT) {
+    refuse_theirs(inquiry, CODE_APPROVAL, "approves", entry->station);
+    return;
+  }
+  if (entry->state != STATE_APPROVAL) {
     refuse_by_state(inquiry, entry->state);
     return;
   }
@@ -137,30 +149,32 @@ static void put_reason(struct buffer *message, const char *what, const char *by,
   if (basis.len) buffer_printf(message, ": " BYTES_FMT, BYTES_ARG(basis));
 }
 
-static void cancel_here(struct inquiry *inquiry, struct order *order, const char *by) {
+static void cancel_here(struct order *order, const struct decision *decision, const char *by) {
   struct ledger_entry *entry = &order->ledger.entry;
   struct buffer message = BUFFER_NULL;
-  if (ledger_move(entry, ACTOR_BROKER, STATE_CANCELLED, world_now(inquiry->owner->world).wall) == 0) {
-    put_reason(&message, "cancelled", by, inquiry->decision.basis);
-    entry->code = CODE_CANCELLED;
-    entry->message = buffer_bytes(&message);
-    order_say(order);
-  }
-  order_decided(order, &inquiry->decision, by);
-  order_join(order, inquiry);
-  order_commit(order);
+  if (ledger_move(entry, ACTOR_BROKER, STATE_CANCELLED, world_now(order->owner->world).wall)) return;
+  put_reason(&message, "cancelled", by, decision->basis);
+  entry->code = CODE_CANCELLED;
+  entry->message = buffer_bytes(&message);
+  order_say(order);
   buffer_deinit(&message);
 }
 
-/* The station decides: it is told when that is durable. */
-static void cancel_there(struct inquiry *inquiry, struct order *order, const char *by) {
-  order->ledger.entry.decision = inquiry->decision.bytes;
-  order->decision_told = 0;
-  ledger_keep(&order->ledger);
-  order_decided(order, &inquiry->decision, by);
-  inquiry->cancels = true;
-  order_join(order, inquiry);
+bool order_cancel(struct order *order, const struct decision *decision, const char *by) {
+  char key[IDENTITY_KEY_TEXT + 1];
+  enum state state = order->ledger.entry.state;
+  if (!state_is_open(state) || state_may_have_moved(state)) return false;
+  public_key_text(&decision->key, key);
+  if (order->ledger.entry.custody == LEDGER_HERE) {
+    cancel_here(order, decision, by ? by : key);
+  } else { /* who decides there is told when it is durable */
+    order->ledger.entry.decision = decision->bytes;
+    order->decision_told = 0;
+    ledger_keep(&order->ledger);
+  }
+  order_decided(order, decision, by ? by : key);
   order_commit(order);
+  return true;
 }
 
 static void cancel_too_late(struct inquiry *inquiry) {
@@ -171,14 +185,14 @@ static void cancel_too_late(struct inquiry *inquiry) {
 
 static void cancel(struct inquiry *inquiry, struct order *order, const char *by) {
   enum state state = order->ledger.entry.state;
-  if (state_is_final(state))
+  bool there = order->ledger.entry.custody == LEDGER_NEXT;
+  if (order_cancel(order, &inquiry->decision, by)) {
+    inquiry->cancels = there;
+    order_join(order, inquiry);
+  } else if (state_is_final(state))
     refuse_by_state(inquiry, state);
-  else if (order->ledger.entry.custody == LEDGER_HERE)
-    cancel_here(inquiry, order, by);
-  else if (state_may_have_moved(state))
-    cancel_too_late(inquiry);
   else
-    cancel_there(inquiry, order, by);
+    cancel_too_late(inquiry);
 }
 
 /* The same once more: the station has not heard of it, maybe since it was away until the deadline of the first. */
@@ -197,6 +211,10 @@ static void resolve(struct inquiry *inquiry, struct order *order, const char *by
   enum state to = moved ? STATE_EXECUTED : STATE_FAILED;
   if (entry->code == CODE_RESOLVED && entry->state == to && order_decision_pending(order)) {
     tell_again(inquiry, order);
+    return;
+  }
+  if (!orders_is_ours(inquiry->owner, bytes_text(order->point))) {
+    refuse_theirs(inquiry, CODE_AUTHORITY, "resolves", entry->station);
     return;
   }
   if (ledger_move(entry, ACTOR_RESOLVE, to, world_now(inquiry->owner->world).wall)) {

@@ -123,7 +123,36 @@ static void what_comes_later_is_not_ignored(void **state) {
   assert_wrong("node:", "listen-next: {}\nnode:", "listen-next: not supported by this version yet");
   assert_wrong("share:", "quota: {}, share:", "quota: not supported by this version yet");
   assert_wrong("share:", "transit: [], share:", "transit: not supported by this version yet");
-  assert_wrong("share:", "requests: [], share:", "requests: not supported by this version yet");
+}
+
+#define REQUEST "{match: \"chongqing/+/gate-1/opening\", operators: \"@2\""
+static void what_a_neighbours_operators_may_ask_for(void **state) {
+  (void)state;
+  struct broker_config *config = NULL, *same = NULL, *other = NULL;
+  struct buffer problems = BUFFER_NULL;
+  char *text = with("share:",
+      "requests: [" REQUEST ", range: [0, 40], approval: local}, " REQUEST ", allowed: [true, \"half\", 2]}], share:");
+  if (load(text, &config, &problems) || load(text, &same, &problems)) fail_msg("%s", buffer_text(&problems));
+  free(text);
+  const struct broker_request *lines = config->peers[0].requests;
+  assert_int_equal(config->peers[0].request_count, 2);
+  assert_true(lines[0].range.set && lines[0].range.high == 40 && lines[0].approval == BROKER_APPROVAL_LOCAL);
+  assert_true(!lines[1].range.set && lines[1].allowed_count == 3 && lines[1].approval == BROKER_APPROVAL_NONE);
+  assert_int_equal(lines[1].allowed[1].value.type, VALUE_TEXT);
+  assert_int_equal(broker_config_changed(config, same), 0);
+  text = with("share:",
+      "requests: [" REQUEST ", range: [0, 40], approval: local}, " REQUEST ", allowed: [true, \"half\", 3]}], share:");
+  assert_int_equal(load(text, &other, &problems), 0);
+  free(text);
+  assert_true(broker_config_changed(config, other) & CONFIG_REDO_RULES);
+  broker_config_free(config);
+  broker_config_free(same);
+  broker_config_free(other);
+  buffer_deinit(&problems);
+  assert_wrong("share:", "requests: [{match: \"#\"}], share:", "operators");
+  assert_wrong("share:", "requests: [" REQUEST ", range: [0, 1], allowed: [1]}], share:", "not both");
+  assert_wrong("share:", "requests: [" REQUEST ", allowed: 1}], share:", "needs a list of values");
+  assert_wrong("share:", "requests: [" REQUEST ", approval: maybe}], share:", "local");
 }
 
 static void an_identity_must_load(void **state) {
@@ -162,7 +191,7 @@ static void a_reload_finds_what_changed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(names_and_keys_stand_once),
-      cmocka_unit_test(what_comes_later_is_not_ignored), cmocka_unit_test(an_identity_must_load),
-      cmocka_unit_test(a_reload_finds_what_changed)};
+      cmocka_unit_test(what_comes_later_is_not_ignored), cmocka_unit_test(what_a_neighbours_operators_may_ask_for),
+      cmocka_unit_test(an_identity_must_load), cmocka_unit_test(a_reload_finds_what_changed)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

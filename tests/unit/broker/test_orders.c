@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #define STATION "chongqing/cai"
+#define THEIRS "hubei/dan/gate-1/opening" /* the neighbour's */
 #define POINT STATION "/gate-1/opening"
 #define GUARDED STATION "/gate-7/opening" /* needs the approval of a second person */
 static const char descriptor[] = "{\"type\":\"number\",\"unit\":\"%\",\"control\":{\"type\":\"number\",\"unit\":\"%\","
@@ -40,7 +41,11 @@ struct scene {
   struct requester who;
   struct public_key station_public;
   struct epoch epoch;
-  bool up;
+  bool up, peer_up;
+  struct identity *foreign; /* an operator of the neighbour */
+  struct public_key foreign_public;
+  struct broker_peer agreement;
+  struct broker_request lines[2];
   struct catalogue_point point, guarded;
   struct buffer said, sent; /* since the last line of the story */
   struct buffer command_bytes;
@@ -80,24 +85,55 @@ static struct errand *hook_read(
   return NULL;
 }
 static struct order_station the_station(void) {
-  return (struct order_station){bytes_text(STATION), &scene.station_public, 1, scene.up, scene.epoch};
+  return (struct order_station){
+      .node = bytes_text(STATION), .keys = &scene.station_public, .key_count = 1, .up = scene.up, .epoch = scene.epoch};
+}
+static struct order_station the_peer(void) {
+  return (struct order_station){.node = bytes_text("hubei"), .peer = true, .up = scene.peer_up, .epoch = scene.epoch};
+}
+static const struct broker_peer *hook_agreement(void *ctx, struct bytes peer) {
+  (void)ctx;
+  return bytes_equal(peer, bytes_text("hubei")) ? &scene.agreement : NULL;
+}
+static struct epoch hook_epoch(void *ctx) {
+  (void)ctx;
+  return scene.epoch;
+}
+static void note_state(struct bytes body) {
+  struct ledger_entry entry;
+  assert_int_equal(ledger_read(&entry, body), 0);
+  assert_true(entry.command.len > 0);
+  const char *code = code_name(entry.code);
+  buffer_printf(&scene.sent, "hubei:%s%s%s ", state_name(entry.state), code ? ":" : "", code ? code : "");
 }
 static bool hook_station(void *ctx, struct bytes address, struct order_station *out) {
   (void)ctx;
-  *out = the_station();
-  return address_below(address, bytes_text(STATION));
+  bool theirs = address_below(address, bytes_text("hubei"));
+  *out = theirs ? the_peer() : the_station();
+  return theirs || address_below(address, bytes_text(STATION));
 }
 static bool hook_send(void *ctx, struct bytes station, uint8_t type, struct bytes body) {
   struct bytes command, approval;
-  (void)ctx, (void)station;
+  (void)ctx;
+  bool theirs = bytes_equal(station, bytes_text("hubei"));
+  if (theirs && !scene.peer_up) return false;
+  if (type == SETTLE_STATE || type == SETTLE_NEVER) {
+    assert_true(theirs);
+    if (type == SETTLE_STATE)
+      note_state(body);
+    else
+      buffer_printf(&scene.sent, "hubei:never ");
+    return true;
+  }
+  if (theirs) buffer_printf(&scene.sent, "hubei:");
   bool approved = type == SETTLE_COMMAND && settle_get_command(body, &command, &approval) == 0 && approval.len;
-  if (scene.up)
+  if (scene.up || theirs)
     buffer_printf(&scene.sent, "%s%s ",
         type == SETTLE_COMMAND    ? "command"
         : type == SETTLE_DECISION ? "decision"
                                   : "ask",
         approved ? "+approval" : "");
-  return scene.up;
+  return scene.up || theirs;
 }
 static const struct check_operators *hook_operators(void *ctx) {
   (void)ctx;
@@ -176,8 +212,8 @@ static const struct request_verb follow_verbs[] = {{.name = "follow", .start = v
 
 static void begin_process(void) {
   struct store_options options = {.world = &scene.world, .max_size = 64 * 1024 * 1024};
-  struct orders_hooks hooks = {
-      &scene, hook_commit, hook_read, hook_station, hook_send, hook_operators, hook_point, hook_event};
+  struct orders_hooks hooks = {&scene, hook_commit, hook_read, hook_station, hook_send, hook_operators, hook_point,
+      hook_agreement, hook_epoch, hook_event};
   struct requests_hooks doors = {
       &scene, hook_operator_send, hook_close, hook_requester, &scene, follow_verbs, &command_verb};
   assert_int_equal(store_open_memory(&scene.store, &options, scene.disk), 0);
@@ -204,7 +240,7 @@ static void end_process(void) {
   scene.store = store_memory_crash(scene.store);
   while (scene.pending) pending_answer(scene.pending, &refused);
   scene.orders = orders_free(scene.orders);
-  scene.up = false;
+  scene.up = scene.peer_up = false;
 }
 
 static void begin_scene(void) {
@@ -216,6 +252,16 @@ static void begin_scene(void) {
   identity_generate(&scene.stranger);
   identity_generate(&scene.second);
   patterns_add(&scene.command, bytes_text("chongqing/cai/#"), NULL);
+  patterns_add(&scene.command, bytes_text("hubei/#"), NULL);
+  patterns_add(&scene.command, bytes_text("anhui/#"), NULL);
+  identity_generate(&scene.foreign);
+  identity_public(scene.foreign, &scene.foreign_public);
+  const struct config_keys theirs = {&scene.foreign_public, 1};
+  scene.lines[0] = (struct broker_request){.operators = theirs, .range = {true, 0, 45}};
+  pattern_new(&scene.lines[0].match, bytes_text(POINT), NULL);
+  scene.lines[1] = (struct broker_request){.operators = theirs, .approval = BROKER_APPROVAL_LOCAL};
+  pattern_new(&scene.lines[1].match, bytes_text(GUARDED), NULL);
+  scene.agreement = (struct broker_peer){.name = "hubei", .requests = scene.lines, .request_count = 2};
   patterns_add(&scene.read, bytes_text("#"), NULL);
   scene.rows[0] = (struct check_operator){.name = "duty", .command = &scene.command, .approve = &scene.command};
   identity_public(scene.operator_key, &scene.rows[0].key);
@@ -237,6 +283,9 @@ static void end_scene(void) {
   identity_free(scene.station_key);
   identity_free(scene.stranger);
   identity_free(scene.second);
+  identity_free(scene.foreign);
+  pattern_free(scene.lines[0].match);
+  pattern_free(scene.lines[1].match);
   patterns_deinit(&scene.command);
   patterns_deinit(&scene.read);
   buffer_deinit(&scene.said);
@@ -261,6 +310,69 @@ static void ask(enum request_type type, struct bytes body) {
   buffer_deinit(&frame);
 }
 
+/* What the neighbour sends. */
+static void from_peer(uint8_t type, struct bytes body) {
+  struct order_station peer = the_peer();
+  orders_message(scene.orders, &peer, type, body);
+  store_memory_run(scene.store, 0); /* the look-up of the id */
+  take_completions();
+}
+static void ask_as_peer(void) {
+  struct buffer body = BUFFER_NULL;
+  settle_put_command(&body, buffer_bytes(&scene.command_bytes), BYTES_NULL);
+  from_peer(SETTLE_COMMAND, buffer_bytes(&body));
+  buffer_deinit(&body);
+}
+static void do_asked_again(const char *arguments) {
+  (void)arguments;
+  ask_as_peer();
+}
+/* "word ID": what became of it? */
+static void do_word(const char *arguments) {
+  struct settle_ids ids = {.count = 1, .ids = {bytes_text(arguments)}};
+  struct buffer body = BUFFER_NULL;
+  settle_put_ask(&body, &ids);
+  from_peer(SETTLE_ASK, buffer_bytes(&body));
+  buffer_deinit(&body);
+}
+/* "state NAME [other]": of the command that was asked of the neighbour. */
+static void do_state(const char *arguments) {
+  char name[32], how[16] = "";
+  sscanf(arguments, "%31s %15s", name, how);
+  struct ledger_entry entry = LEDGER_ENTRY_NULL;
+  struct buffer body = BUFFER_NULL;
+  entry.id = bytes_text(scene.id);
+  entry.command = strcmp(how, "other") == 0 ? bytes_text("another one") : buffer_bytes(&scene.command_bytes);
+  entry.state = state_parse(bytes_text(name));
+  entry.time = scene.now.wall;
+  entry.settle_by = scene.now.wall + 200 * SECOND_US;
+  ledger_write(&body, &entry);
+  from_peer(SETTLE_STATE, buffer_bytes(&body));
+  commit();
+  buffer_deinit(&body);
+}
+static void do_peer_never(const char *arguments) {
+  struct settle_ids ids = {.count = 1, .ids = {bytes_text(scene.id)}};
+  struct epoch epoch = scene.epoch;
+  struct buffer body = BUFFER_NULL;
+  if (strstr(arguments, "restored")) epoch.created++;
+  settle_put_never(&body, epoch, &ids);
+  from_peer(SETTLE_NEVER, buffer_bytes(&body));
+  commit();
+  buffer_deinit(&body);
+}
+static void do_peer_up(const char *arguments) {
+  (void)arguments;
+  scene.peer_up = true;
+  struct order_station peer = the_peer();
+  orders_session(scene.orders, &peer);
+  commit();
+}
+static void do_peer_down(const char *arguments) {
+  (void)arguments;
+  scene.peer_up = false;
+}
+
 static void do_take(const char *arguments) {
   char address[80] = POINT;
   int value = 40, deadline = 60;
@@ -277,8 +389,15 @@ static void do_take(const char *arguments) {
   if (command.verb == COMMAND_STOP) command.value = VALUE_EMPTY;
   buffer_clear(&scene.command_bytes);
   assert_int_equal(command_sign(&scene.command_bytes, &command,
-                       strstr(arguments, "stranger") ? scene.stranger : scene.operator_key, NULL),
+                       strstr(arguments, "stranger")  ? scene.stranger
+                       : strstr(arguments, "foreign") ? scene.foreign
+                                                      : scene.operator_key,
+                       NULL),
       0);
+  if (strstr(arguments, "asked")) {
+    ask_as_peer();
+    return;
+  }
   ask(REQUEST_COMMAND, buffer_bytes(&scene.command_bytes));
   store_memory_run(scene.store, 0); /* the look-up of the id */
   take_completions();
@@ -301,11 +420,17 @@ static void do_decide(const char *arguments) {
       .basis = bytes_text("seen")};
   struct buffer bytes = BUFFER_NULL, body = BUFFER_NULL;
   command_digest(buffer_bytes(&scene.command_bytes), decision.digest);
-  const struct identity *key = strcmp(who, "second") == 0     ? scene.second
-                               : strcmp(who, "stranger") == 0 ? scene.stranger
-                                                              : scene.operator_key;
+  const struct identity *key = strcmp(who, "second") == 0        ? scene.second
+                               : strcmp(who, "stranger") == 0    ? scene.stranger
+                               : strncmp(who, "foreign", 7) == 0 ? scene.foreign
+                                                                 : scene.operator_key;
   assert_int_equal(decision_sign(&bytes, &decision, key, NULL), 0);
   sodium_bin2base64(text, sizeof text, bytes.data, bytes.len, sodium_base64_VARIANT_ORIGINAL);
+  if (strstr(arguments, "asked")) {
+    from_peer(SETTLE_DECISION, buffer_bytes(&bytes));
+    buffer_deinit(&bytes);
+    return;
+  }
   if (strstr(arguments, "forged")) text[120] = text[120] == 'A' ? 'B' : 'A';
   buffer_printf(&body, "{\"verb\":\"decide\",\"decision\":\"%s\"}", text);
   ask(REQUEST_REQUEST, buffer_bytes(&body));
@@ -475,7 +600,8 @@ static const struct {
 } actions[] = {{"take", do_take}, {"again", do_again}, {"follow", do_follow}, {"commit", do_commit}, {"up", do_up},
     {"down", do_down}, {"report", do_report}, {"never", do_never}, {"wait", do_wait}, {"crash", do_crash},
     {"count", do_count}, {"list", do_list}, {"flood", do_flood}, {"id", do_id}, {"decide", do_decide},
-    {"show", do_show}, {"door", do_door}};
+    {"show", do_show}, {"door", do_door}, {"asked-again", do_asked_again}, {"word", do_word}, {"state", do_state},
+    {"peer-never", do_peer_never}, {"peer-up", do_peer_up}, {"peer-down", do_peer_down}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -566,7 +692,7 @@ static const struct story stories[] = {
         {{"take 40 60 chongqing/cai/gate-2/opening", "", ""}, {"commit", "rejected:unknown-point. ", ""},
             {"follow", "rejected:unknown-point. ", ""}}},
     {"refused: not one of this province",
-        {{"take 40 60 hubei/x/gate-1/opening", "", ""}, {"commit", "rejected:unsupported. ", ""}}},
+        {{"take 40 60 anhui/x/gate-1/opening", "", ""}, {"commit", "rejected:unsupported. ", ""}}},
     {"refused: may not command there",
         {{"take 40 60 chongqing/other/gate-1/opening", "", ""}, {"commit", "rejected:authority. ", ""},
             {"follow", "rejected:authority. ", ""}}},
@@ -678,6 +804,76 @@ static const struct story stories[] = {
             {"follow", "error:not-found. ", ""}, {"door elsewhere", "", ""}, {"report received door", "", ""},
             {"follow", "error:not-found. ", ""}, {"door stranger", "", ""}, {"report received door", "", ""},
             {"follow", "received ", ""}}},
+    {"across: the neighbour is asked, its states are followed",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"state sent", "", ""}, {"wait 2", "", ""}, {"state approval", "approval ", ""},
+            {"state received", "received ", ""}, {"decide approve second", "error:busy. ", ""},
+            {"state dispatched", "dispatched ", ""}, {"state executed other", "", ""},
+            {"state executed", "executed. ", ""}, {"count 0 0", "", ""}, {"follow", "executed. ", ""}}},
+    {"across: it is away; then it is asked, and asked again until it answers",
+        {{"take 40 60 " THEIRS, "", ""}, {"commit", "accepted ", ""}, {"peer-up", "sent ", "hubei:command "},
+            {"wait 2", "", "hubei:command "}, {"peer-down", "", ""}, {"peer-up", "", "hubei:command "}}},
+    {"across: it stays away: expired",
+        {{"take 40 60 " THEIRS, "", ""}, {"commit", "accepted ", ""}, {"wait 61", "expired:expired. ", ""}}},
+    {"across: the link is cut, unknown in the end by the neighbour's own time, and late truth settles it, once",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"state received", "received ", ""}, {"peer-down", "", ""}, {"wait 61", "", ""}, {"wait 30", "", ""},
+            {"wait 130", "unknown:no-answer. ", ""}, {"decide moved", "error:authority. ", ""}, {"crash", "", ""},
+            {"peer-up", "", "hubei:ask "}, {"state executed", "", ""}, {"follow", "executed. ", ""},
+            {"state failed", "", ""}, {"follow", "executed. ", ""}}},
+    {"across: never received there",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"peer-down", "", ""}, {"wait 61", "", ""}, {"peer-up", "", "hubei:ask "}, {"peer-never restored", "", ""},
+            {"peer-never", "expired:not-received. ", ""}}},
+    {"across: a cancel goes to the neighbour",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"state approval", "approval ", ""}, {"decide approve second", "error:approval. ", ""},
+            {"decide cancel", "approval ", ""}, {"commit", "", "hubei:decision "},
+            {"state cancelled", "cancelled. cancelled. ", ""}}},
+    {"across: asked of us, within the agreement",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"take 40 60 " POINT " foreign asked", "", ""},
+            {"commit", "", "command hubei:accepted hubei:sent "}, {"asked-again", "", "hubei:sent "},
+            {"report received", "", "hubei:received "}, {"report executed", "", "hubei:executed "},
+            {"asked-again", "", "hubei:executed "}, {"word c1", "", "hubei:executed "}, {"follow", "executed. ", ""}}},
+    {"across: asked of us, outside the agreement: the value, the person, the point",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"take 50 60 " POINT " foreign asked", "", ""},
+            {"commit", "", "hubei:rejected:agreement "}, {"asked-again", "", "hubei:rejected:agreement "},
+            {"id c2", "", ""}, {"take 40 60 " POINT " asked", "", ""}, {"commit", "", "hubei:rejected:agreement "},
+            {"id c3", "", ""}, {"take 40 60 " STATION "/gate-9/opening foreign asked", "", ""},
+            {"commit", "", "hubei:rejected:agreement "}, {"id c4", "", ""},
+            {"take 40 900 " POINT " foreign asked", "", ""}, {"commit", "", "hubei:rejected:deadline "},
+            {"id c5", "", ""}, {"take 40 60 " THEIRS " foreign asked", "", ""}, {"commit", "", ""},
+            {"count 0 0", "", ""}}},
+    {"across: asked of us, a person of ours approves; a stop needs none",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"take 40 60 " GUARDED " foreign asked", "", ""},
+            {"commit", "", "hubei:accepted hubei:approval "}, {"decide approve foreign", "error:approval. ", ""},
+            {"decide approve second", "approval ", ""}, {"commit", "sent ", "command+approval hubei:sent "},
+            {"report executed", "executed. ", "hubei:executed "}, {"id c2", "", ""},
+            {"take 0 60 " GUARDED " stop foreign asked", "", ""},
+            {"commit", "", "command hubei:accepted hubei:sent "}}},
+    {"across: asked of us, and cancelled by who may ask, before it is sent and after",
+        {{"peer-up", "", ""}, {"take 40 60 " POINT " foreign asked", "", ""}, {"commit", "", "hubei:accepted "},
+            {"decide cancel stranger-asked", "", ""}, {"decide cancel foreign-asked", "", ""},
+            {"commit", "", "hubei:cancelled:cancelled "}, {"up", "", ""}, {"id c2", "", ""},
+            {"take 40 60 " POINT " foreign asked", "", ""}, {"commit", "", "command hubei:accepted hubei:sent "},
+            {"decide cancel foreign-asked", "", ""}, {"commit", "", "decision "},
+            {"report dispatched", "", "hubei:dispatched "}, {"decide cancel foreign-asked", "", "hubei:dispatched "},
+            {"decide moved foreign-asked", "", ""}}},
+    {"across: asked of us while the link was cut: the word about it is had at the next session, late truth too",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"take 40 60 " POINT " foreign asked", "", ""},
+            {"commit", "", "command hubei:accepted hubei:sent "}, {"down", "", ""}, {"wait 61", "", ""},
+            {"wait 30", "", "hubei:unknown:no-answer "}, {"word c1", "", "hubei:unknown:no-answer "}, {"crash", "", ""},
+            {"peer-up", "", ""}, {"up", "", "ask "}, {"report executed", "", "hubei:executed "},
+            {"word c1", "", "hubei:executed "}}},
+    {"across: asked for what never came: committed, then said; a late copy is refused",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"word c1", "", ""}, {"commit", "", "hubei:never "},
+            {"count 0 0", "", ""}, {"take 40 60 " POINT " foreign asked", "", "hubei:rejected:replay "},
+            {"word c1", "", "hubei:never "}, {"crash", "", ""}, {"peer-up", "", ""},
+            {"asked-again", "", "hubei:rejected:replay "}}},
+    {"across: an id that is ours is not the neighbour's",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "},
+            {"asked-again", "", "hubei:rejected:replay "}, {"word c1", "", ""}, {"report executed", "executed. ", ""},
+            {"asked-again", "", "hubei:rejected:replay "}, {"word c1", "", "hubei:never "}}},
     {"a flood of refusals: the ledger takes so many, and then one now and then",
         {{"flood 203", "3 ", ""}, {"count 0 0", "", ""}, {"wait 10", "", ""}, {"flood 205", "7 ", ""}}},
 };

@@ -1,0 +1,154 @@
+"""Commands across provinces: chongqing's operator asks for a gate of hubei, whose broker applies the agreement; the gate's own ledger is the judge."""
+import pytest
+from harness.river import number, sensor, sluice
+from onebox.process import wait_until
+
+STATION = "hubei/danjiang"
+GATE, GUARDED = STATION + "/gate-1/opening", STATION + "/gate-2/opening"
+
+
+@pytest.fixture
+def two(t):
+    """Two provinces; duty of chongqing may ask for gate-1 up to 40 and, with the approval of a person of hubei, for gate-2."""
+    chongqing = t.province("chongqing", accepts={"hubei": ["hubei/#"]})
+    hubei = t.province("hubei", shares={"chongqing": ["hubei/#"]})
+    chongqing.operators["duty"].update(command=["hubei/#"])
+    chongqing.operators["night"] = {"read": ["#"], "command": ["hubei/#"]}
+    hubei.operators["second"] = {"read": ["#"], "command": ["hubei/#"], "approve": ["hubei/#"]}
+    station = t.station(STATION, [sluice("gate-1", "gates/1"), sluice("gate-2", "gates/2")])
+    t.make_keys()
+    asker = chongqing.operators["duty"]["key"]
+    requests = [{"match": GATE, "operators": asker, "range": [0, 40]}, {"match": GUARDED, "operators": asker, "approval": "local"}]
+    with_requests(t, "chongqing", requests)
+    station.more["operators"] = [
+        {"name": "chongqing-duty", "key": asker, "command": [STATION + "/#"]},
+        {"name": "second", "key": hubei.operators["second"]["key"], "command": [STATION + "/#"], "approve": [STATION + "/#"]},
+        {"name": "duty", "key": hubei.operators["duty"]["key"], "command": [STATION + "/#"]}]
+    return chongqing, hubei, station
+
+
+def with_requests(t, peer, requests):
+    plain = t.broker_config
+
+    def config(province):
+        made = plain(province)
+        for row in made["peers"]:
+            if row["name"] == peer:
+                row["requests"] = requests
+        return made
+    t.broker_config = config
+
+
+def start(t, two, devices=True):
+    chongqing, hubei, station = two
+    t.start()
+    wait_until(lambda: {GATE, GUARDED} <= {row["address"] for row in hubei.duty.run("--json", "points").rows}, "the gates in hubei's catalogue", every=0.1)
+    return t.simulator(station, "reservoir", "--interval", "0.2", "--gate-speed", "100") if devices else None
+
+
+def states(answer):
+    return [row["state"] for row in answer.rows if row["state"] != "none"]
+
+
+def moved(simulator):
+    return [entry["id"] for entry in simulator.ledger("received")]
+
+
+def test_asked_and_executed_and_each_refusal(t, two):
+    chongqing, hubei, station = two
+    simulator = start(t, two)
+    done = chongqing.duty.run("--json", "set", GATE, "30", "--id", "first", "--wait", "30s")
+    assert done.exit == 0 and states(done)[-1] == "executed", str(done)
+    assert states(done)[:2] == ["accepted", "sent"], str(done)
+    theirs = hubei.duty.run("--json", "commands", "first").rows[-1]
+    assert theirs["state"] == "executed" and theirs["station"] == STATION, theirs
+    again = chongqing.duty.run("--json", "set", GATE, "30", "--id", "first", "--wait", "30s")
+    assert again.exit == 0, str(again)
+
+    value = chongqing.duty.run("--json", "set", GATE, "50", "--id", "value", "--wait", "30s")
+    assert value.exit == 5 and value.rows[-1]["code"] == "agreement" and "0 to 40" in value.rows[-1]["message"], str(value)
+    person = t.operator(chongqing, "night").run("--json", "set", GATE, "20", "--id", "person", "--wait", "30s")
+    assert person.exit == 5 and person.rows[-1]["code"] == "agreement", str(person)
+    point = chongqing.duty.run("--json", "set", STATION + "/gate-9/opening", "20", "--id", "point", "--wait", "30s")
+    assert point.exit == 5 and point.rows[-1]["code"] == "agreement", str(point)
+    assert moved(simulator) == ["first"]
+    peers = hubei.duty.run("--json", "peers").rows[0]
+    assert [row["approval"] for row in peers["requests"]] == ["none", "local"], peers
+
+
+def test_the_station_has_the_last_word(t, two):
+    """Authority to ask is not authority to move: the gateway does not know the key."""
+    chongqing, hubei, station = two
+    station.more["operators"] = station.more["operators"][1:]
+    simulator = start(t, two)
+    refused = chongqing.duty.run("--json", "set", GATE, "30", "--wait", "30s")
+    assert refused.exit == 4 and refused.rows[-1]["code"] == "authority", str(refused)
+    assert moved(simulator) == []
+
+
+def test_a_person_of_the_owning_province_approves(t, two):
+    chongqing, hubei, station = two
+    simulator = start(t, two)
+    asked = chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "guarded", "--no-wait")
+    assert asked.exit == 9, str(asked)
+    wait_until(lambda: hubei.duty.run("--json", "commands", "guarded").rows[-1:] and
+               hubei.duty.run("--json", "commands", "guarded").rows[-1]["state"] == "approval", "waiting for approval in hubei", every=0.1)
+    wait_until(lambda: chongqing.duty.run("--json", "commands", "guarded").rows[-1]["state"] == "approval", "waiting for approval, seen in chongqing", every=0.1)
+    assert moved(simulator) == []
+    second = t.operator(hubei, "second")
+    approved = second.run("--json", "approve", "guarded")
+    assert approved.exit == 0, str(approved)
+    done = chongqing.duty.run("--json", "follow", "guarded")
+    assert done.exit == 0 and done.rows[-1]["approved_by"] == "second", str(done)
+    assert moved(simulator) == ["guarded"]
+
+
+def test_cancelled_from_the_asking_province(t, two):
+    chongqing, hubei, station = two
+    simulator = start(t, two)
+    chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "guarded", "--no-wait")
+    wait_until(lambda: chongqing.duty.run("--json", "commands", "guarded").rows[-1]["state"] == "approval", "waiting for approval, seen in chongqing", every=0.1)
+    cancelled = chongqing.duty.run("--json", "cancel", "guarded")
+    assert cancelled.rows[-1]["state"] == "cancelled", str(cancelled)
+    assert moved(simulator) == []
+
+
+def test_the_neighbour_ends_meanwhile(t, two):
+    """What happens while the provinces do not hear of each other is told when they do."""
+    chongqing, hubei, station = two
+    simulator = start(t, two)
+    asked = chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "guarded", "--no-wait", "--deadline", "60s")
+    wait_until(lambda: hubei.duty.run("--json", "commands", "guarded").rows[-1:], "the command in hubei", every=0.1)
+    chongqing.broker.kill()
+    approved = t.operator(hubei, "second").run("--json", "approve", "guarded")
+    assert approved.exit == 0, str(approved)
+    chongqing.broker.start()
+    chongqing.broker.ready()
+    done = chongqing.duty.run("--json", "follow", "guarded")
+    assert done.exit == 0 and done.rows[-1]["state"] == "executed", str(done)
+    assert moved(simulator) == ["guarded"]
+
+
+def test_the_link_between_the_provinces_is_cut(t, two):
+    """Cut when hubei has the command: nobody in chongqing can know, so it is unknown there in the end; the truth comes when the link does."""
+    chongqing, hubei, station = two
+    station.devices = [sluice("gate-1", "gates/1", confirm={"within": 0.5, "timeout": "2s"},
+                              reply={"topic": "gates/1/reply", "id": "/id", "ok": "/ok", "reason": "/reason", "timeout": "2s"}),
+                       sluice("gate-2", "gates/2", confirm={"within": 0.5, "timeout": "2s"},
+                              reply={"topic": "gates/2/reply", "id": "/id", "ok": "/ok", "reason": "/reason", "timeout": "2s"})]
+    urgent, telemetry = t.relay(hubei.port), t.relay(hubei.port + 1)
+    chongqing.peers["hubei"].update(port=urgent.port, telemetry=telemetry.port)
+    simulator = start(t, two)
+    chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "guarded", "--no-wait", "--deadline", "10s")
+    wait_until(lambda: chongqing.duty.run("--json", "commands", "guarded").rows[-1]["state"] == "approval", "waiting for approval, seen in chongqing", every=0.1)
+    urgent.cut(refuse=True)
+    telemetry.cut(refuse=True)
+    approved = t.operator(hubei, "second").run("--json", "approve", "guarded")
+    assert approved.exit == 0, str(approved)
+    here = chongqing.duty.run("--json", "follow", "guarded")
+    assert here.exit == 8 and here.rows[-1]["code"] == "no-answer", str(here)
+    assert hubei.duty.run("--json", "commands", "guarded").rows[-1]["state"] == "executed"
+    urgent.restore()
+    telemetry.restore()
+    wait_until(lambda: chongqing.duty.run("--json", "commands", "guarded").rows[-1]["state"] == "executed", "the truth in chongqing", every=0.2)
+    assert moved(simulator) == ["guarded"]
