@@ -148,12 +148,13 @@ static bool take_proof(struct auditor *auditor, uint64_t number, const struct au
 /* ---- the chain ---- */
 
 static bool take_number(struct auditor *auditor, uint64_t number) {
-  if (!auditor->node) {
+  if (!auditor->begun) {
     if (number == 0) auditor_fail(auditor, number, "numbers begin at 1");
     auditor->first = number;
   } else if (number != auditor->last + 1) {
     auditor_fail(auditor, number, "the entry before it is %llu: %s", (unsigned long long)auditor->last,
-        number > auditor->last ? "entries were left out" : "the order was changed");
+        number > auditor->last ? "entries were left out (a node shows an operator those that his read: covers)"
+                               : "the order was changed");
   }
   return !auditor->wrong;
 }
@@ -161,7 +162,7 @@ static bool take_number(struct auditor *auditor, uint64_t number) {
 static bool take_link(struct auditor *auditor, uint64_t number, const uint8_t link[CHAIN_HASH], struct bytes entry) {
   static const uint8_t zeros[CHAIN_HASH];
   uint8_t right[CHAIN_HASH];
-  size_t count = auditor->node ? (size_t)(auditor->last - auditor->first + 1) : 0;
+  size_t count = auditor->begun ? (size_t)(auditor->last - auditor->first + 1) : 0;
   if (count == 0 && number > 1) return true; /* the link before is not known */
   chain_next(count ? auditor->links[count - 1] : zeros, number, entry, right);
   if (memcmp(right, link, CHAIN_HASH) == 0) return true;
@@ -177,6 +178,7 @@ static void keep_link(struct auditor *auditor, uint64_t number, const uint8_t li
   }
   memcpy(auditor->links[count], link, CHAIN_HASH);
   auditor->last = number;
+  auditor->begun = true;
 }
 
 static bool take_node(struct auditor *auditor, uint64_t number, struct bytes node) {
@@ -190,17 +192,23 @@ bool auditor_take(struct auditor *auditor, uint64_t number, const uint8_t link[C
   struct audit_entry entry;
   if (auditor->wrong || !take_number(auditor, number) || !take_link(auditor, number, link, bytes)) return false;
   int outcome = audit_read(&entry, bytes);
-  if (outcome) {
-    auditor_fail(auditor, number, "%s",
-        outcome == AUDIT_NEWER ? "it is of a version that this program does not know" : "it cannot be read");
-    return false;
-  }
-  if (!take_node(auditor, number, entry.node)) return false;
+  if (outcome == AUDIT_MALFORMED) auditor_fail(auditor, number, "it cannot be read");
+  if (outcome == AUDIT_MALFORMED || (outcome == 0 && !take_node(auditor, number, entry.node))) return false;
   keep_link(auditor, number, link);
+  auditor->newer += outcome == AUDIT_NEWER;
+  if (outcome == AUDIT_NEWER) return true;
   return take_proof(auditor, number, &entry);
 }
 
 /* ---- exports ---- */
+
+/* Of an entry that would be too large as JSON a node leaves these out: the bytes hold them. */
+static bool may_be_left_out(const char *name) {
+  static const char *const names[] = {"value", "before", "actual", "device_message", "proof"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strcmp(names[i], name) == 0) return true;
+  return false;
+}
 
 /* What stands beside the bytes is for people, who believe it: it must say the same. */
 static bool shows_the_same(struct auditor *auditor, uint64_t number, const json_t *object, struct bytes bytes,
@@ -209,14 +217,15 @@ static bool shows_the_same(struct auditor *auditor, uint64_t number, const json_
   struct audit_entry entry;
   const char *name;
   json_t *member;
-  if (audit_read(&entry, bytes)) return true; /* already said */
+  if (audit_read(&entry, bytes)) return true; /* of a later version */
   audit_put_json(&text, number, &entry, bytes, link);
   json_t *right = json_loadb((const char *)text.data, text.len, 0, NULL);
   json_object_foreach((json_t *)(uintptr_t)object, name, member) {
     const json_t *said = json_object_get(right, name);
     bool numbers =
         json_is_number(said) && json_is_number(member) && json_number_value(said) == json_number_value(member);
-    if (said && !numbers && !json_equal(said, member))
+    bool left_out = json_is_null(member) && may_be_left_out(name);
+    if (said && !numbers && !left_out && !json_equal(said, member))
       auditor_fail(auditor, number, "the export shows another \"%s\" than the entry holds", name);
   }
   json_decref(right);

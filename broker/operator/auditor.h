@@ -18,12 +18,14 @@ struct auditor_checkpoint {
 };
 struct auditor {
   const struct config_keys *keys; /* whose signatures count; NULL: any that fits */
-  char *node;                     /* who writes the log; NULL: no entry yet */
+  bool begun;                     /* an entry was taken */
+  char *node;                     /* who writes the log; NULL: not known yet */
   uint64_t first, last;           /* numbers */
   uint8_t (*links)[CHAIN_HASH];   /* of the entries first to last */
   size_t link_cap;
   uint64_t proofs;                   /* signatures that fit */
   uint64_t refused;                  /* entries about something that was refused for its signature or form */
+  uint64_t newer;                    /* entries of later versions: they fit the chain, and were not looked into */
   struct auditor_checkpoint *others; /* checkpoints in this log, of other nodes */
   size_t other_count;
   uint64_t broken; /* number of the first broken entry; 0 with `why` set: the log as a whole */

@@ -163,7 +163,7 @@ static void check_head(struct auditor *auditor, const struct store_audit *head) 
     auditor_fail(auditor, auditor->last + 1, "it is missing: the store notes that the log goes on to entry %llu",
         (unsigned long long)head->number);
   else if (head->number != auditor->last ||
-           (auditor->node && memcmp(head->link, auditor->links[auditor->last - auditor->first], CHAIN_HASH) != 0))
+           (auditor->begun && memcmp(head->link, auditor->links[auditor->last - auditor->first], CHAIN_HASH) != 0))
     auditor_fail(auditor, auditor->last, "the store notes another end of its log");
   if (auditor->first > 1)
     auditor_fail(auditor, 1, "it is missing: the log begins at entry %llu", (unsigned long long)auditor->first);
@@ -198,9 +198,9 @@ static enum exit_code verify_node(struct verifying *verifying) {
 
 static void print_json(const struct source *source) {
   const struct auditor *a = &source->auditor;
-  json_t *row = json_pack("{s:s,s:s?,s:I,s:I,s:I,s:I,s:b,s:o,s:s?}", "source", source->name, "node", a->node, "first",
-      (json_int_t)a->first, "last", (json_int_t)a->last, "signatures", (json_int_t)a->proofs, "refused",
-      (json_int_t)a->refused, "intact", !a->wrong, "broken",
+  json_t *row = json_pack("{s:s,s:s?,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:s?}", "source", source->name, "node", a->node,
+      "first", (json_int_t)a->first, "last", (json_int_t)a->last, "signatures", (json_int_t)a->proofs, "refused",
+      (json_int_t)a->refused, "newer", (json_int_t)a->newer, "intact", !a->wrong, "broken",
       a->wrong ? json_integer((json_int_t)a->broken) : json_null(), "why", a->wrong ? a->why : NULL);
   view_print_json(row);
   json_decref(row);
@@ -208,16 +208,19 @@ static void print_json(const struct source *source) {
 
 static void print_intact(const struct source *source) {
   const struct auditor *a = &source->auditor;
-  printf("%s: log of %s, entries %llu to %llu: the chain is whole, %llu signatures fit%s\n", source->name, a->node,
-      (unsigned long long)a->first, (unsigned long long)a->last, (unsigned long long)a->proofs,
+  printf("%s: log of %s, entries %llu to %llu: the chain is whole, %llu signatures fit%s\n", source->name,
+      a->node ? a->node : "?", (unsigned long long)a->first, (unsigned long long)a->last, (unsigned long long)a->proofs,
       a->keys ? ", all by the keys given" : "");
   if (a->first > 1)
     printf("  entry %llu itself cannot be checked: what comes before it is not here\n", (unsigned long long)a->first);
+  if (a->newer)
+    printf("  %llu entries are of a later version: they fit the chain, and were not looked into\n",
+        (unsigned long long)a->newer);
 }
 
 static enum exit_code judge(const struct call *call, struct source *source) {
   struct auditor *auditor = &source->auditor;
-  if (!auditor->node) auditor_fail(auditor, 1, "it is missing: there is no entry");
+  if (!auditor->begun) auditor_fail(auditor, 1, "it is missing: there is no entry");
   if (call->json) print_json(source);
   if (!auditor->wrong && !call->json) print_intact(source);
   if (!auditor->wrong) return EXIT_CODE_DONE;

@@ -97,11 +97,45 @@ static void test_by_the_points(void **state) {
   buffer_deinit(&problems);
 }
 
+/* Whatever stands there: what is taken keeps the rules, and what is not is told with its line. */
+static void test_nonsense(void **state) {
+  (void)state;
+  static const char *const words[] = {"a/b", " ", "40", "\n", "'", "\"", "\\", "#", "--if", "=", "x/y > 3", "--id",
+      "one", "{", "}", "\"address\":\"a/b\"", ",", "\"value\":", "1", "[", "]", "\"if\":", "--basis", "\r", "\xff",
+      "--", "--deadline", "5s", "{\"address\":\"a/b\",\"value\":2}"};
+  struct buffer problems = BUFFER_NULL;
+  const char *given = getenv("RIVERBUS_SEED");
+  uint32_t seed = given ? (uint32_t)strtoul(given, NULL, 10) : 20261124, taken = 0;
+  print_message("RIVERBUS_SEED=%u\n", seed);
+  for (int round = 0; round < 20000; round++) {
+    struct buffer text = BUFFER_NULL;
+    struct script script;
+    for (int i = 0; i < 12; i++) {
+      seed = seed * 1664525 + 1013904223;
+      buffer_append(&text, bytes_text(words[(seed >> 16) % (sizeof words / sizeof words[0])]));
+    }
+    buffer_clear(&problems);
+    int outcome = script_read(&script, "orders", buffer_bytes(&text), COMMAND_SET, &problems);
+    assert_int_equal(outcome, problems.len ? SCRIPT_WRONG : 0);
+    if (problems.len) assert_memory_equal(problems.data, "orders:", 7);
+    for (size_t i = 0; outcome == 0 && i < script.count; i++) {
+      assert_int_equal(address_check(bytes_text(script.lines[i].wish.address), NULL), 0);
+      assert_true(command_id_is_good(bytes_text(script.lines[i].wish.id)));
+      taken++;
+    }
+    script_deinit(&script);
+    buffer_deinit(&text);
+  }
+  assert_true(taken > 100);
+  buffer_deinit(&problems);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_lines),
       cmocka_unit_test(test_all_problems_with_their_lines),
       cmocka_unit_test(test_by_the_points),
+      cmocka_unit_test(test_nonsense),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
