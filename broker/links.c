@@ -197,7 +197,6 @@ static void add_to_node(struct links *links, struct link *link, bool connects) {
       .role = link->is_peer ? NODE_PEER_NEIGHBOUR : NODE_PEER_STATION,
       .connects = connects,
       .scope = link->scope,
-      .compress = link->is_peer,
       .owner = link};
   link->peer = node_peer_add(links->node, &config);
 }

@@ -37,6 +37,8 @@ static int64_t link_received(const struct node_peer_status *s) {
 static int64_t link_sent(const struct node_peer_status *s) {
   return (int64_t)(s->sent_records[LANE_URGENT] + s->sent_records[LANE_LIVE] + s->sent_records[LANE_BACKFILL]);
 }
+static int64_t link_sent_bytes(const struct node_peer_status *s) { return (int64_t)s->sent_bytes; }
+static int64_t link_saved_bytes(const struct node_peer_status *s) { return (int64_t)s->saved_bytes; }
 static int64_t link_backlog(const struct node_peer_status *s) { return (int64_t)s->backlog_records; }
 static int64_t link_refused(const struct node_peer_status *s) { return (int64_t)s->refused_blocks; }
 static int64_t link_refused_greetings(const struct node_peer_status *s) { return (int64_t)s->refused_greetings; }
@@ -47,6 +49,8 @@ static const struct link_figure link_figures[] = {
     {"riverbus_link_clock_offset_microseconds", "gauge", "The other clock minus this one.", link_offset},
     {"riverbus_link_received_records_total", "counter", "Records received.", link_received},
     {"riverbus_link_sent_records_total", "counter", "Records sent.", link_sent},
+    {"riverbus_link_sent_bytes_total", "counter", "Bytes of blocks sent, as they went out.", link_sent_bytes},
+    {"riverbus_link_saved_bytes_total", "counter", "Bytes not sent because blocks were compressed.", link_saved_bytes},
     {"riverbus_link_backlog_records", "gauge", "Records known to be missing there.", link_backlog},
     {"riverbus_link_refused_blocks_total", "counter", "Blocks and malformed messages refused.", link_refused},
     {"riverbus_link_refused_greetings_total", "counter",

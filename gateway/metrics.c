@@ -71,6 +71,8 @@ static void put_link(const struct gateway *gateway, struct buffer *out) {
       {"riverbus_link_up", "gauge", "Whether there is a session with the broker.", p.up},
       {"riverbus_link_backlog_records", "gauge", "Records known missing at the broker.", p.backlog_records},
       {"riverbus_link_acked_records_total", "counter", "Records that the broker has committed.", p.acked_records},
+      {"riverbus_link_sent_bytes_total", "counter", "Bytes of blocks sent, as they went out.", p.sent_bytes},
+      {"riverbus_link_saved_bytes_total", "counter", "Bytes not sent because blocks were compressed.", p.saved_bytes},
       {"riverbus_link_in_flight_bytes", "gauge", "Bytes sent and not acknowledged.", p.in_flight_bytes},
       {"riverbus_link_window_bytes", "gauge", "Bytes that may be in flight.", p.window_bytes},
       {"riverbus_link_round_trip_microseconds", "gauge", "Round trip of the urgent ping.", (uint64_t)p.round_trip},

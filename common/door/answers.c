@@ -100,12 +100,13 @@ json_t *answers_link(const struct answers *answers, const struct node_peer *peer
     const char *refused) {
   struct node_peer_status s;
   node_peer_status(answers->node, peer, &s);
-  return json_pack("{s:s,s:s,s:s,s:b,s:o,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "name", name, "kind", kind, "state",
-      refused[0] && !s.up ? refused : s.state, "up", (int)s.up, "since", listing_time(s.since), "round_trip_us",
-      (json_int_t)s.round_trip, "clock_offset_us", (json_int_t)s.clock_offset, "received",
+  return json_pack("{s:s,s:s,s:s,s:b,s:o,s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", name, "kind", kind,
+      "state", refused[0] && !s.up ? refused : s.state, "up", (int)s.up, "since", listing_time(s.since),
+      "round_trip_us", (json_int_t)s.round_trip, "clock_offset_us", (json_int_t)s.clock_offset, "received",
       lane_counts(s.received_records), "sent", lane_counts(s.sent_records), "acked", (json_int_t)s.acked_records,
       "duplicates", (json_int_t)s.duplicates, "refused_blocks", (json_int_t)s.refused_blocks, "backlog",
-      (json_int_t)s.backlog_records, "in_flight_bytes", (json_int_t)s.in_flight_bytes);
+      (json_int_t)s.backlog_records, "in_flight_bytes", (json_int_t)s.in_flight_bytes, "sent_bytes",
+      (json_int_t)s.sent_bytes, "saved_bytes", (json_int_t)s.saved_bytes);
 }
 
 json_t *answers_lanes(const struct answers *answers) {

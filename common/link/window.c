@@ -1,4 +1,5 @@
 #include "common/link/window.h"
+#include "common/base/world.h"
 
 #define MEASURE_US INT64_C(100000) /* at least so long before a rate is believed */
 #define AHEAD_US INT64_C(250000)   /* what may stand in the link's queue */
@@ -32,6 +33,8 @@ static void measure(struct window *window, int64_t now) {
   if (took < MEASURE_US) return;
   uint64_t carried = (uint64_t)((double)window->acked * (double)AHEAD_US / (double)took);
   if (window->was_full) window->now = clamp(window, ((uint64_t)window->now + carried) / 2 + 1);
+  uint64_t rate = (uint64_t)((double)window->acked * (double)SECOND_US / (double)took);
+  window->rate = took < SECOND_US ? (window->rate + rate) / 2 : rate;
   window->acked = 0;
   window->measured_from = now;
   window->was_full = false;
@@ -42,6 +45,8 @@ void window_acked(struct window *window, size_t bytes, int64_t now) {
   window->acked += bytes;
   measure(window, now);
 }
+
+bool window_is_thin(const struct window *window) { return window->rate < WINDOW_THIN; }
 
 void window_ping(struct window *window, int64_t round_trip, int64_t now) {
   window->ping = round_trip;

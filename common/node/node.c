@@ -95,6 +95,7 @@ struct node *node_new(const struct node_options *options) {
   for (int lane = 0; lane < LANES; lane++)
     ring_init(&node->rings[lane], lane == LANE_LIVE ? node->options.ring_bytes / 2 : node->options.ring_bytes / 4);
   node->next_peer = 1;
+  node->packer = block_packer_new();
   node->received = newest_received(node);
   node->inbox_most = inbox_most(node);
   return node;
@@ -134,6 +135,7 @@ struct node *node_free(struct node *node) {
   free(node->peers);
   free(node->takers);
   free(node->dirty);
+  block_packer_free(node->packer);
   free(node->name);
   free(node);
   return NULL;

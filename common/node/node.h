@@ -47,7 +47,6 @@ struct node_peer_config {
   /* hash of the rules by which this node selects for that peer; 0 for "everything of the own streams" */
   uint64_t scope;
   uint32_t window_bytes; /* telemetry in flight at most, 0: 1 MiB */
-  bool compress;         /* zstd for blocks sent to it */
   void *owner;           /* the owner's own mark, given back by node_peer_owner */
 };
 
@@ -60,6 +59,8 @@ struct node_peer_status {
   int64_t round_trip;   /* of the urgent ping */
   int64_t clock_offset; /* the peer's clock minus ours, measured by four timestamps */
   uint64_t sent_records[LANES], received_records[LANES], acked_records, duplicates, refused_blocks, refused_greetings;
+  /* of blocks, as they went out; what they had been longer by without compression */
+  uint64_t sent_bytes, saved_bytes;
   uint64_t backlog_records; /* known missing at the peer */
   uint64_t in_flight_bytes;
   uint32_t window_bytes;

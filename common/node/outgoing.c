@@ -4,6 +4,11 @@
 
 /* ---- what is to go out ---- */
 
+/* A new reference, or a smaller copy while the link carries little: a flood over a fast one needs no saving. */
+static struct blob *pack(struct node_peer *peer, struct blob *blob, const struct block *block) {
+  return window_is_thin(&peer->window) ? block_compress(peer->node->packer, blob, block) : blob_ref(blob);
+}
+
 static struct blob *prepare(struct node_peer *peer, struct blob *from, const struct block *block) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
   struct blob *shared = hooks->share ? hooks->share(hooks->ctx, peer, from, block) : blob_ref(from), *hopped = NULL;
@@ -16,10 +21,7 @@ static struct blob *prepare(struct node_peer *peer, struct blob *from, const str
     shared = hopped;
     block_open(&opened, blob_bytes(shared));
   }
-  if (!peer->config.compress) return shared;
-  struct blob *packed = block_compress(shared, &opened);
-  blob_unref(shared);
-  return packed;
+  return shared;
 }
 
 /* A block out of which duplicates were taken has holes that stand elsewhere: it may claim only what is in it. */
@@ -38,10 +40,11 @@ void outgoing_runs(const struct block *block, struct intervals *runs) {
 struct outgoing *outgoing_new(
     struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane) {
   if (block_visited(block, bytes_text(peer->name))) return NULL;
-  struct blob *ready = prepare(peer, from, block);
+  struct blob *whole = prepare(peer, from, block);
   struct block opened;
-  if (!ready) return NULL;
-  block_open(&opened, blob_bytes(ready));
+  if (!whole) return NULL;
+  block_open(&opened, blob_bytes(whole));
+  struct blob *ready = pack(peer, whole, &opened);
   struct outgoing *out = mem_alloc(sizeof *out);
   *out = (struct outgoing){.stream = stream,
       .block = ready,
@@ -49,7 +52,9 @@ struct outgoing *outgoing_new(
       .from = block->first,
       .to = block->last,
       .records = opened.count,
+      .saved = (uint32_t)(whole->len - ready->len),
       .source = has_holes(block) ? blob_ref(from) : NULL};
+  blob_unref(whole);
   return out;
 }
 

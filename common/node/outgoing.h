@@ -16,6 +16,7 @@ struct outgoing {
   enum lane lane;
   uint64_t from, to; /* covers */
   uint32_t records;
+  uint32_t saved; /* bytes that compression took away */
   bool from_read;
 };
 struct outgoing_queue {

@@ -148,6 +148,7 @@ struct node {
   struct ring rings[LANES];
   uint64_t log_last[LANES];
   struct inbox inbox[CHANNELS];
+  struct block_packer *packer;
   size_t inbox_most; /* bytes a group may have */
   int64_t received, head_at;
   bool epoch_pending[CHANNELS];

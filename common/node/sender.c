@@ -112,6 +112,8 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
           .records = out->records});
   if (out->lane == LANE_LIVE && out->to > stream->top) stream->top = out->to;
   peer->figures.sent_records[out->lane] += out->records;
+  peer->figures.sent_bytes += out->block->len;
+  peer->figures.saved_bytes += out->saved;
   if (c == CHANNEL_URGENT)
     peer->urgent_in_flight += out->block->len;
   else if (!NODE_HAS_DEFECT(NODE_DEFECT_NO_WINDOW))

@@ -1,6 +1,7 @@
 /* A block's header: opening, numbering, hops, compression. The bytes are described in block_format.h. */
 #include "common/record/block_format.h"
 #include "common/base/mem.h"
+#include <stdlib.h>
 #include <xxhash.h>
 #include <zstd.h>
 
@@ -203,11 +204,28 @@ bool block_visited(const struct block *block, struct bytes node) {
   return false;
 }
 
-struct blob *block_compress(struct blob *from, const struct block *block) {
-  if (block->compressed || block->body.len < 64) return blob_ref(from);
+struct block_packer {
+  ZSTD_CCtx *context; /* NULL: no memory for it, blocks stay as they are */
+};
+
+struct block_packer *block_packer_new(void) {
+  struct block_packer *packer = mem_alloc(sizeof *packer);
+  packer->context = ZSTD_createCCtx();
+  return packer;
+}
+
+struct block_packer *block_packer_free(struct block_packer *packer) {
+  if (!packer) return NULL;
+  ZSTD_freeCCtx(packer->context);
+  free(packer);
+  return NULL;
+}
+
+struct blob *block_compress(struct block_packer *packer, struct blob *from, const struct block *block) {
+  if (!packer->context || block->compressed || block->body.len < 64) return blob_ref(from);
   size_t bound = ZSTD_compressBound(block->body.len);
   struct blob *packed = blob_new(bound);
-  size_t size = ZSTD_compress(packed->data, bound, block->body.data, block->body.len, 3);
+  size_t size = ZSTD_compressCCtx(packer->context, packed->data, bound, block->body.data, block->body.len, 3);
   struct blob *out = NULL;
   if (!ZSTD_isError(size) && size < block->body.len)
     out = format_assemble(FORMAT_COMPRESSED, block->epoch, block->first, items_of(block), bytes_of(packed->data, size));

@@ -90,6 +90,11 @@ int block_filter(struct blob **out, struct blob *from, const struct block *block
 /* A copy of the block with one more hop in its path. BLOCK_FULL: the path is full (a loop). */
 int block_with_hop(struct blob **out, const struct block *block, struct bytes node, int64_t time);
 bool block_visited(const struct block *block, struct bytes node);
+
+/* What zstd needs to compress, kept for the next block: making it anew costs more than a small block. */
+struct block_packer;
+struct block_packer *block_packer_new(void);
+struct block_packer *block_packer_free(struct block_packer *packer);
 /* A copy with the body compressed (zstd level 3), or a new reference to the same where that would not be smaller. */
-struct blob *block_compress(struct blob *from, const struct block *block);
+struct blob *block_compress(struct block_packer *packer, struct blob *from, const struct block *block);
 #endif

@@ -22,7 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (block_open(&block, blob_bytes(blob)) == 0 && block_check(&block) == 0) {
     if (block_with_hop(&hopped, &block, bytes_text("x"), 1) == 0) expect_good(hopped);
     if (block_filter(&half, blob, &block, keep_even, NULL) == 0) expect_good(half);
-    expect_good(block_compress(blob, &block));
+    struct block_packer *packer = block_packer_new();
+    expect_good(block_compress(packer, blob, &block));
+    block_packer_free(packer);
   }
   blob_unref(blob);
   return 0;

@@ -94,8 +94,7 @@ static struct node_peer *add_peer(struct node *node, int at, int of) {
       .scope = of == NEIGHBOUR   ? 77
                : at == NEIGHBOUR ? 78
                                  : 0,
-      .window_bytes = 1, /* the least there is */
-      .compress = of == NEIGHBOUR};
+      .window_bytes = 1}; /* the least there is */
   return node_peer_add(node, &config);
 }
 

@@ -91,6 +91,20 @@ static void test_a_slow_ping_halves(void **state) {
   assert_int_equal(window.now, WINDOW_FLOOR);
 }
 
+static void test_thin_is_what_little_is_acknowledged_of(void **state) {
+  struct window window = fresh();
+  (void)state;
+  assert_true(window_is_thin(&window));
+  for (int i = 1; i <= 10; i++) {
+    window_sent(&window, WINDOW_THIN / 5);
+    window_acked(&window, WINDOW_THIN / 5, i * 100 * MS); /* 2 MB/s */
+  }
+  assert_false(window_is_thin(&window));
+  window_sent(&window, 100);
+  window_acked(&window, 100, 3000 * MS); /* and two seconds of nothing */
+  assert_true(window_is_thin(&window));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_bounds_at_the_start),
@@ -100,6 +114,7 @@ int main(void) {
       cmocka_unit_test(test_shrinks_to_a_slow_link),
       cmocka_unit_test(test_never_above_the_most),
       cmocka_unit_test(test_a_slow_ping_halves),
+      cmocka_unit_test(test_thin_is_what_little_is_acknowledged_of),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

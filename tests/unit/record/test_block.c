@@ -147,6 +147,7 @@ static void assert_holds(struct blob *blob, const struct made *made, uint64_t fi
 static void round_trips(void **state) {
   (void)state;
   unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : 11;
+  struct block_packer *packer = block_packer_new();
   printf("seed %u\n", seed);
   for (int round = 0; round < 300; round++) {
     uint32_t count = 1 + (uint32_t)(rand_r(&seed) % 400);
@@ -163,7 +164,7 @@ static void round_trips(void **state) {
     struct block block;
     int odd = 1;
     block_open(&block, blob_bytes(blob));
-    struct blob *packed = block_compress(blob, &block), *half = NULL, *hopped = NULL;
+    struct blob *packed = block_compress(packer, blob, &block), *half = NULL, *hopped = NULL;
     assert_holds(packed, made, 100, 1, count);
     block_open(&block, blob_bytes(packed));
     assert_int_equal(block_with_hop(&hopped, &block, bytes_text("hubei"), 77), 0);
@@ -186,6 +187,7 @@ static void round_trips(void **state) {
     block_builder_free(builder);
     free(made);
   }
+  block_packer_free(packer);
 }
 
 static void reseal(struct blob *blob) {
