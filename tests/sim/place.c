@@ -220,15 +220,19 @@ void clone_end(struct sim *s) {
 
 /* ---- readings ---- */
 
+/* What compression does not make smaller, so that windows and queues fill. */
 static void add_padding(struct sim *s, struct block_builder *builder, int64_t received) {
-  static char text[16384];
-  if (!text[0]) memset(text, 'x', sizeof text);
-  size_t len = 1 + sim_below(s, sizeof text);
+  static uint8_t noise[16384];
+  for (uint64_t i = 0, x = 1; noise[sizeof noise - 1] == 0 && i < sizeof noise; i++) {
+    x = x * UINT64_C(6364136223846793005) + 1;
+    noise[i] = (uint8_t)(x >> 56) | 1;
+  }
+  size_t len = 1 + sim_below(s, sizeof noise);
   struct record record = {.kind = RECORD_READING,
       .address = bytes_text(sim_chance(s, 500) ? "p/s/pad/level" : "p/s/pad/flow"),
       .time = received,
       .received = received,
-      .value = {.type = VALUE_TEXT, .bytes = bytes_of(text, len)}};
+      .value = {.type = VALUE_BYTES, .bytes = bytes_of(noise, len)}};
   block_builder_add(builder, &record, BLOCK_MAX);
 }
 
