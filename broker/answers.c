@@ -170,7 +170,7 @@ static void end_orders(void *ctx, struct request *request) {
 }
 
 static void start_audit(void *ctx, struct request *request, const json_t *body) {
-  audit_rows_start(&((struct broker *)ctx)->errands, request, body);
+  audit_rows_start(&((struct broker *)ctx)->errands, request, body, BYTES_NULL);
 }
 
 const struct request_verb broker_command_verb = {.name = "command", .start = start_command, .end = end_orders};

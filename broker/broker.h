@@ -5,7 +5,7 @@
  * does all of it; the store has its own. Nothing here decides: see links, orders, subscribers, catalogue.
  */
 #include "common/door/catalogue.h"
-#include "broker/audit_rows.h"
+#include "common/door/audit_rows.h"
 #include "broker/checkpoint.h"
 #include "broker/links.h"
 #include "broker/orders.h"

@@ -109,8 +109,10 @@ bool dispatch_approve(
   const struct check_operators operators = {d->operators, d->operator_count};
   const struct check_operator *by = NULL;
   struct order *order = table_get(&d->orders, id);
+  struct decision decision;
   char name[ROSTER_NAME_MAX + 1];
-  if (!order || order->pending || order_state(order) != STATE_RECEIVED || !dispatch_lacks_approval(d, order)) {
+  if (decision_read(&decision, approval) != 0 || !order || order->pending || order_state(order) != STATE_RECEIVED ||
+      !dispatch_lacks_approval(d, order)) {
     refusal_set(refusal, order && order_is_open(order) ? CODE_BUSY : CODE_TOO_LATE, NULL,
         "the command " BYTES_FMT " does not wait here for an approval", BYTES_ARG(id));
     snprintf(refusal->hint, sizeof refusal->hint, "look at it: riverbus follow " BYTES_FMT, BYTES_ARG(id));
@@ -118,7 +120,12 @@ bool dispatch_approve(
   }
   snprintf(name, sizeof name, BYTES_FMT, BYTES_ARG(order->ledger.entry.by));
   const struct check_operator giver = {.name = name, .key = order->command.key};
-  if (!check_approval(&order->command, approval, &operators, &giver, now.wall, &by, refusal)) return false;
+  if (!check_approval(&order->command, approval, &operators, &giver, now.wall, &by, refusal)) {
+    d->stats.decisions_refused++;
+    dispatch_note_refused(d, &decision, order, refusal, now);
+    return false;
+  }
+  dispatch_note_taken(d, order, &decision, by->name, now);
   order_approve(order, approval, by->name);
   d->stats.decisions++;
   dispatch_step(d, order, now);

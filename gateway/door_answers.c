@@ -1,5 +1,6 @@
 /* The table of what may be asked at the station's own door, and the answers that only a station gives. */
 #include "gateway/door.h"
+#include "common/door/audit_rows.h"
 #include "gateway/gateway.h"
 
 static struct door *door_of(void *ctx) { return &((struct gateway *)ctx)->door; }
@@ -16,6 +17,17 @@ static void start_readers(void *ctx, struct request *request, const json_t *body
 }
 static void start_readers_remove(void *ctx, struct request *request, const json_t *body) {
   answers_readers_remove(&door_of(ctx)->answers, request, body);
+}
+
+static void start_audit(void *ctx, struct request *request, const json_t *body) {
+  struct gateway *gateway = ctx;
+  audit_rows_start(&gateway->door.errands, request, body, bytes_text(gateway->config->station));
+}
+
+static void start_elsewhere(void *ctx, struct request *request, const json_t *body) {
+  (void)ctx, (void)body;
+  request_refuse(
+      request, "unsupported", "a station does not answer that at its own door", "Ask the province's broker.");
 }
 
 /* ---- tail ---- */
@@ -118,6 +130,9 @@ const struct request_verb door_verbs[] = {
     {.name = "follow", .start = start_follow, .end = end_visit},
     {.name = "command", .start = start_show, .end = end_visit},
     {.name = "commands", .start = start_commands, .more = more_commands, .end = end_visit},
+    {.name = "audit", .start = start_audit, .more = audit_rows_more, .end = audit_rows_end},
+    {.name = "peers", .start = start_elsewhere},
+    {.name = "roster", .start = start_elsewhere},
     {.name = "decide", .start = start_decide, .end = end_visit},
     {0},
 };

@@ -174,3 +174,33 @@ def test_decisions_at_the_door(t):
     duty.run("--json", "set", GATE, "50", "--id", "three", "--no-wait")
     ends(watch.run("--json", "cancel", "three"), 0, "cancelled", "cancelled")
     assert [e["id"] for e in devices.ledger("start")] == ["two"]
+
+
+def test_the_station_s_own_audit_log(t):
+    """What was commanded at the door is in the station's chain, and verifies there; an order of the door is found by its id."""
+    province, station = river(t, stop=STOP)
+    devices, duty = gate_moves(t, province, station, "--gate-speed", "100")
+    province.broker.stop()
+    ends(duty.run("--json", "set", GATE, "10", "--id", "first"), 0, "executed")
+    rows = duty.run("--json", "audit", "show", "--id", "first").rows
+    assert [r.get("state") for r in rows][-1] == "executed" and all(r["node"] == STATION for r in rows), rows
+    verified = duty.run("audit", "verify", "--key", station.key, "--key", province.operators["duty"]["key"])
+    assert verified.exit == 0, str(verified)
+    refused(duty.run("peers"), "province")
+
+
+def test_who_does_not_read_holds_up_nobody(t):
+    """A client stops in the middle of all that there is: readings pass to the province, and the door answers others."""
+    province, station = river(t)
+    mouth, duty = t.publisher(station), at_door(t, province, station)
+    tail = province.duty.tail(LEVEL)
+    stuck = duty.tail("--from-start", STATION + "/#")
+    t.wait_metric(station, lambda m: m["riverbus_subscribers"] == 1, "the subscriber")
+    stuck.signal(signal.SIGSTOP)
+    for value in range(3000):
+        mouth.publish("hydro/level", {"v": value, "t": 1_700_000_000_000 + value})
+    tail.wait_record(lambda r: r["value"] == 2999, "the last reading at the province")
+    assert duty.run("--json", "last", LEVEL).rows[0]["value"] == 2999
+    t.wait_metric(station, lambda m: m["riverbus_subscribers"] == 0, "the silent client's end")
+    stuck.signal(signal.SIGCONT)
+    stuck.wait_record(lambda r: r["address"] == LEVEL and r["value"] == 2999, "what it missed, once it reads again")

@@ -1,7 +1,8 @@
-#include "broker/audit_rows.h"
+#include "common/door/audit_rows.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/command/audit.h"
+#include "common/door/selection.h"
 #include <stdlib.h>
 
 enum {
@@ -26,12 +27,6 @@ struct audit_rows {
 static void step(struct audit_rows *rows);
 
 /* ---- what is told ---- */
-
-static bool reads_all(const struct patterns *read) {
-  for (size_t i = 0; i < read->count; i++)
-    if (bytes_equal(pattern_text(read->items[i]), bytes_text("#"))) return true;
-  return false;
-}
 
 static bool is_wanted(const struct audit_rows *rows, const struct audit_entry *entry) {
   if (entry->time < rows->since || entry->time > rows->until) return false;
@@ -123,7 +118,7 @@ static int64_t time_of(const json_t *body, const char *name, int64_t otherwise) 
   return json_is_integer(time) ? json_integer_value(time) : otherwise;
 }
 
-void audit_rows_start(struct errands *errands, struct request *request, const json_t *body) {
+void audit_rows_start(struct errands *errands, struct request *request, const json_t *body, struct bytes node) {
   struct audit_rows *rows = mem_alloc(sizeof *rows);
   int64_t from = time_of(body, "from", 1);
   *rows = (struct audit_rows){.errands = errands,
@@ -132,7 +127,7 @@ void audit_rows_start(struct errands *errands, struct request *request, const js
       .since = time_of(body, "since", INT64_MIN),
       .until = time_of(body, "until", INT64_MAX),
       .links = json_is_true(json_object_get(body, "links")),
-      .all = reads_all(request_requester(request)->read)};
+      .all = patterns_extent(request_requester(request)->read, node) == SELECTION_ALL};
   buffer_append(&rows->id, bytes_text(json_string_value(json_object_get(body, "id"))));
   request->state = rows;
   step(rows);
