@@ -73,7 +73,7 @@ static void show(const struct command *command, const json_t *state) {
 }
 
 static enum exit_code fetch(
-    const struct deciding *d, struct client *client, struct buffer *bytes, struct command *command) {
+    const struct deciding *d, struct client *client, struct buffer *bytes, struct command *command, json_t **settled) {
   json_t *reply;
   enum exit_code code = client_fetch(client, json_pack("{s:s,s:s}", "verb", "command", "id", d->id), &reply);
   if (code != EXIT_CODE_DONE) return code;
@@ -87,6 +87,8 @@ static enum exit_code fetch(
   } else if (!d->call->json) {
     show(command, json_object_get(reply, "state"));
   }
+  if (!wrong && d->settled && d->settled(json_object_get(reply, "state")))
+    *settled = json_incref(json_object_get(reply, "state"));
   json_decref(reply);
   return code;
 }
@@ -122,9 +124,14 @@ static enum exit_code decide(const struct deciding *d, struct client *client, js
   struct buffer bytes = BUFFER_NULL, decision = BUFFER_NULL;
   struct command command;
   enum exit_code code = giving_check_clock(client);
-  if (code == EXIT_CODE_DONE) code = fetch(d, client, &bytes, &command);
-  if (code == EXIT_CODE_DONE) code = sign(d, client, &command, &decision);
-  if (code == EXIT_CODE_DONE) code = tell(d, client, buffer_bytes(&decision), last);
+  if (code == EXIT_CODE_DONE) code = fetch(d, client, &bytes, &command, last);
+  if (*last) {
+    state_print(d->call, *last);
+    code = state_exit_of(*last);
+  } else {
+    if (code == EXIT_CODE_DONE) code = sign(d, client, &command, &decision);
+    if (code == EXIT_CODE_DONE) code = tell(d, client, buffer_bytes(&decision), last);
+  }
   buffer_deinit(&bytes);
   buffer_deinit(&decision);
   return code;

@@ -12,10 +12,11 @@ struct deciding {
   const struct call *call;
   enum decision_verb verb;
   const char *id;
-  const char *basis;                   /* NULL: none */
-  int64_t for_us;                      /* the decision is good for so long */
-  int64_t wait_us;                     /* how long to wait for what becomes of it */
-  bool (*enough)(const json_t *state); /* the decision was taken, or nothing more will come of it */
+  const char *basis;                    /* NULL: none */
+  int64_t for_us;                       /* the decision is good for so long */
+  int64_t wait_us;                      /* how long to wait for what becomes of it */
+  bool (*enough)(const json_t *state);  /* the decision was taken, or nothing more will come of it */
+  bool (*settled)(const json_t *state); /* it is so already: nothing is signed; NULL: it never is */
 };
 /* From connecting to the end. *last: the last state, json_decref it, NULL: none came. The exit code of that state; of a
  * refusal; or why it could not be decided. */

@@ -16,7 +16,7 @@ static enum exit_code run(const struct call *call) {
   if (for_us <= 0 || for_us > 24 * 3600 * SECOND_US)
     return verb_misused(call, "--for %s is not within 0s and 24h", arguments_text(call->arguments, "for"));
   struct deciding deciding = {call, DECISION_APPROVE, call->arguments->operands[0],
-      arguments_text(call->arguments, "basis"), for_us, WAIT_US, is_taken};
+      arguments_text(call->arguments, "basis"), for_us, WAIT_US, is_taken, NULL};
   code = deciding_run(&deciding, &last);
   if (last && json_is_string(json_object_get(last, "approved_by"))) code = EXIT_CODE_DONE;
   json_decref(last);

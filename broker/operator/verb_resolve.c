@@ -16,7 +16,7 @@ static enum exit_code run(const struct call *call) {
   if (!arguments_text(a, "basis") || !*arguments_text(a, "basis"))
     return verb_misused(call, "--basis is needed: who looked, when, and what was found");
   struct deciding deciding = {call, arguments_has(a, "moved") ? DECISION_RESOLVE_MOVED : DECISION_RESOLVE_NOT_MOVED,
-      a->operands[0], arguments_text(a, "basis"), FOR_US, WAIT_US, is_taken};
+      a->operands[0], arguments_text(a, "basis"), FOR_US, WAIT_US, is_taken, NULL};
   code = deciding_run(&deciding, &last);
   if (last && state_code_of(last) == CODE_RESOLVED) code = EXIT_CODE_DONE;
   json_decref(last);

@@ -153,7 +153,7 @@ def test_approve_by_a_second_person(t):
     row = province.duty.run("--json", "commands", "one").rows[0]
     assert (row["state"], row["by"], row["approved_by"]) == ("executed", "duty", "chief")
     late = province.chief.run("approve", "one")
-    assert late.exit in (5, 1), str(late)
+    assert late.exit == 5, str(late)
 
 
 def test_cancel_in_time_and_too_late(t):
@@ -167,7 +167,7 @@ def test_cancel_in_time_and_too_late(t):
     assert answer.exit == 0 and "cancelled" in answer.out, str(answer)
     assert run.wait() == 10
     again = province.chief.run("--json", "cancel", "one")
-    assert again.exit in (0, 10, 5), str(again)
+    assert again.exit == 0, str(again)
     station.gateway.start_ready()
     devices(t, province, station, speed=5)
     run = t._keep(Process("set-two", province.duty.argv("--json", "set", GATE, "100", "--id", "two"), t.folder)).start()
