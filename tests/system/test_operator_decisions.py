@@ -181,7 +181,7 @@ def test_cancel_in_time_and_too_late(t):
 def test_resolve_unlocks_the_point(t):
     province, station = river(t, reply={"topic": "gates/1/reply", "id": "/id", "ok": "/ok", "timeout": "1s"}, confirm={"within": 0.5, "timeout": "1s"})
     device = t.listener(station, "gates/1/set", client_id="gate")
-    run = t._keep(Process("set", province.duty.argv("--json", "set", GATE, "30", "--id", "one"), t.folder)).start()
+    run = t._keep(Process("set", province.duty.argv("--json", "set", GATE, "30", "--id", "one", "--deadline", "5s"), t.folder)).start()
     device.wait(lambda topic, value: value["id"] == "one", "the command")
     station.gateway.kill()
     station.gateway.start_ready()
