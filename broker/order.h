@@ -62,7 +62,8 @@ struct order {
   bool again;             /* a commit was refused: try it again at the next tick */
   bool counted;           /* as open */
   uint32_t noted;         /* the states that the audit log tells of, see note.h */
-  uint32_t noting;        /* those that commits under way will tell of */
+  uint32_t noting;        /* those that our commits under way will tell of */
+  uint32_t reporting;     /* those that stations' records under way will tell of */
   struct buffer decided;  /* an entry of the audit log about a decision, for the next commit; empty: none */
   bool decided_goes;      /* that commit is under way */
   int64_t recalled_until; /* wall: read back as unknown, and kept so long for the station's answer; 0: it is not */
@@ -103,6 +104,8 @@ void order_say(struct order *order); /* own transition */
 void order_say_by_report(struct order *order, struct epoch epoch, uint64_t sequence);
 void order_put(struct order *order, struct store_batch *batch); /* what the store shall hold of it now */
 void order_commit(struct order *order);
+/* The same in the batch of the station's record, whether that came before or not. */
+void order_put_report(struct order *order, struct store_batch *batch, const struct report *report);
 /* The station's record of the report is durable, and with it what order_put put with it. */
 void order_noted(struct order *order, const struct report *report);
 /* A decision was taken: its entry of the audit log goes with the next commit of the order. */

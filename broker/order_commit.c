@@ -40,7 +40,8 @@ void order_put(struct order *order, struct store_batch *batch) {
     store_batch_put(batch, STORE_COMMANDS, key, value);
   else
     store_batch_delete(batch, STORE_COMMANDS, key);
-  note_command(batch, bytes_text(order->owner->node), &order->ledger.entry, order->noted | order->noting, true);
+  note_command(batch, bytes_text(order->owner->node), &order->ledger.entry,
+      order->noted | order->noting | order->reporting, true);
   store_batch_urgent(batch);
   order_count(order);
 }
@@ -70,14 +71,25 @@ static void note_done(struct order *order, bool refused) {
 }
 
 static void note_goes(struct order *order, struct store_batch *batch) {
-  order->noting |= note_states(&order->ledger.entry);
+  order->noting |= note_states(&order->ledger.entry) & ~order->reporting;
   if (!order->decided.len) return;
   note_put(batch, buffer_bytes(&order->decided));
   order->decided_goes = true;
 }
 
+/* A record that comes again may be there because the batch that noted it was refused: it is noted again, unless that is
+ * known to be durable. */
+void order_put_report(struct order *order, struct store_batch *batch, const struct report *report) {
+  uint32_t state = 1u << report->state;
+  order->reporting &= ~state;
+  order_put(order, batch);
+  order->reporting |= state;
+}
+
 void order_noted(struct order *order, const struct report *report) {
-  if (order->ledger.entry.times[report->state] == report->time) order->noted |= 1u << report->state;
+  if (order->ledger.entry.times[report->state] != report->time) return;
+  order->noted |= 1u << report->state;
+  order->reporting &= ~(1u << report->state);
 }
 
 void order_decided(struct order *order, const struct decision *decision, const char *by) {

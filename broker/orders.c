@@ -184,7 +184,8 @@ static void admit_report(struct orders *orders, const struct order_station *stat
   ledger_keep(&order->ledger);
   /* A commit of ours that still waits for the store would undo this one: one more follows it. */
   if (order->committed < order->commits) order->again = true;
-  order_put(order, batch); /* also for one that came before: the batch that held it then may have been refused */
+  order_put_report(
+      order, batch, &report); /* also for one that came before: the batch that held it then may have been refused */
 }
 
 void orders_admit(

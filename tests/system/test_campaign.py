@@ -142,6 +142,10 @@ def judge(campaign):
     rows = campaign.rows()
     movements = orders.Movements(campaign.devices.ledger())
     orders.all_hold(rows, campaign.told(), movements, WITHIN, campaign.faults, REPLY_S + GRACE_S)
+    duty = campaign.province.duty
+    verified = duty.run("audit", "verify")
+    assert verified.exit == 0, f"I7: {verified}"
+    orders.audited(rows, campaign.told(), duty.run("audit", "show", "--json").rows)
     ends = Counter(f"{row['state']}{' ' + row['code'] if row['code'] else ''}" for row in rows)
     print("ends:", dict(sorted(ends.items())), "movements:", len(movements.starts), "given:", campaign.count, "in the ledger:", len(rows))
     return ends

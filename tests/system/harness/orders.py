@@ -5,7 +5,8 @@ I1 every accepted command has an end state, and a final one that an operator was
 I2 a device moved at most once for an id;
 I3 executed: one movement to the value; what ended before the device: none;
 I4 no movement began at or after its deadline; movements of a device in the order of their fence;
-I5 unknown only where a fault fell into its time.
+I5 unknown only where a fault fell into its time;
+I7 the audit log holds every state that the ledger has or an operator was told.
 """
 import datetime
 from collections import Counter
@@ -90,6 +91,13 @@ def unknown_for_a_reason(rows, faults, grace):
             continue
         begin, end = moment(row["issued"]), moment(row["deadline"]) + grace
         assert any(f < end and t > begin for f, t in faults), f"I5: {row['id']} is unknown ({row['code']}), and no fault fell into its time"
+
+
+def audited(rows, told, log):
+    """log: the rows of `audit show --json`, which was verified."""
+    noted = {(entry["id"], entry["state"]) for entry in log if entry["kind"] == "command"}
+    wanted = {(row["id"], row["state"]) for row in rows} | {(order, state) for order, state in told.items() if state != "none"}
+    assert wanted <= noted, f"I7: not in the audit log: {sorted(wanted - noted)}"
 
 
 def all_hold(rows, told, movements, within, faults, grace):
