@@ -1,6 +1,7 @@
 /* The ledger: what stations, the clock and the store do to open commands. What operators ask is in orders_ask.c. */
 #include "broker/orders.h"
 #include "broker/order.h"
+#include "common/base/defect.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
@@ -268,6 +269,7 @@ static void expire(struct order *order, int64_t now) {
 static void give_up(struct order *order, int64_t now) {
   struct ledger_entry *entry = &order->ledger.entry;
   if (ledger_move(entry, ACTOR_TIMER, STATE_UNKNOWN, now)) return;
+  if (defect("broker-ends-after-sent")) entry->state = STATE_EXPIRED;
   entry->code = CODE_NO_ANSWER;
   entry->message = bytes_text("the command was handed over, and no report of its outcome came in time");
   entry->decision = BYTES_NULL;

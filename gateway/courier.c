@@ -1,4 +1,5 @@
 #include "gateway/courier.h"
+#include "common/base/defect.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include <errno.h>
@@ -172,7 +173,7 @@ void courier_publish(
     c->published(c->ctx, id, ORDER_NOT_CONNECTED);
     return;
   }
-  mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, expiry_s);
+  if (!defect("expiry-zero")) mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, expiry_s);
   int rc = mosquitto_publish_v5(
       c->client.mosq, &pending->mid, topic, (int)payload.len, payload.data, qos, false, properties);
   mosquitto_property_free_all(&properties);

@@ -1,4 +1,5 @@
 /* From `received` to the outcome: what is done with an order once nothing of it waits for the store. */
+#include "common/base/defect.h"
 #include "common/base/units.h"
 #include "gateway/dispatch_internal.h"
 
@@ -78,6 +79,9 @@ void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant n
   order->ledger.entry.fence = dispatch_fence(place, now.wall);
   if (order->command.verb == COMMAND_SET) place->moved = now.wall;
   dispatch_log(order);
+  const struct gateway_control *control = dispatch_control(d, order);
+  if (defect("publish-before-commit") && order->command.verb == COMMAND_SET)
+    dispatch_publish(d, order, control->topic, control->qos, &control->payload, BYTES_NULL, now);
   dispatch_commit(d, order);
 }
 
@@ -235,7 +239,8 @@ static void dispatch_step_set(struct dispatch *d, struct order *order, struct in
   switch (order_state(order)) {
     case STATE_RECEIVED: dispatch_next(d, order, now); break;
     case STATE_DISPATCHED:
-      if (order->publish == ORDER_NOT_PUBLISHED && !order->restarted) dispatch_send(d, order, now);
+      if (order->publish == ORDER_NOT_PUBLISHED && (!order->restarted || defect("repeat-after-crash")))
+        dispatch_send(d, order, now);
       if (order->settle_mono == 0) order->settle_mono = dispatch_settle_at(order, dispatch_control(d, order), now);
       if (!order->pending) dispatch_judge(d, order, now);
       break;

@@ -1,5 +1,6 @@
 #include "gateway/order.h"
 #include "common/audit/note.h"
+#include "common/base/defect.h"
 #include "common/base/mem.h"
 #include <math.h>
 #include <stdlib.h>
@@ -79,6 +80,7 @@ struct bytes order_device(const struct order *order) {
 
 int64_t order_life(const struct order *order, struct instant now) {
   int64_t by_wall = order->command.deadline - now.wall, by_boot = order->expires_mono - now.mono;
+  if (defect("skip-expiry")) return 60 * SECOND_US;
   return by_wall < by_boot ? by_wall : by_boot;
 }
 
