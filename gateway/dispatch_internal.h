@@ -1,9 +1,10 @@
 #ifndef RIVERBUS_GATEWAY_DISPATCH_INTERNAL_H
 #define RIVERBUS_GATEWAY_DISPATCH_INTERNAL_H
-/* Shared by dispatch.c (what comes in and goes back), dispatch_check.c (may it be done), dispatch_run.c (from received
- * to the outcome), dispatch_stop.c, dispatch_decide.c (cancel and resolve), dispatch_roster.c (whom it obeys),
- * dispatch_place.c (what is known of a point beside its value), dispatch_batch.c (what is committed) and
- * dispatch_ledger.c (under which keys, and what a start reads). */
+/* Shared by dispatch.c (its life, what comes back, time), dispatch_take.c (what comes in), dispatch_check.c (may it be
+ * done), dispatch_run.c (from received to the outcome), dispatch_stop.c, dispatch_decide.c (cancel and resolve),
+ * dispatch_roster.c (whom it obeys), dispatch_watch.c (what nobody ordered), dispatch_place.c (what is known of a point
+ * beside its value), dispatch_batch.c (what is committed) and dispatch_ledger.c (under which keys, and what a start
+ * reads). */
 #include "common/base/log.h"
 #include "common/command/roster.h"
 #include "gateway/dispatch.h"
@@ -65,12 +66,19 @@ struct dispatch {
   struct dispatch_stats stats;
 };
 
+/* dispatch_watch.c */
+void dispatch_watch_from(struct dispatch *d, struct instant now); /* at the start */
+void dispatch_watch(struct dispatch *d, const struct gateway_control *control, const struct record *record,
+    struct instant now); /* a measurement of a point that commands move */
+
 /* dispatch.c */
 /* For this order: what came in at the own door does not wait for a comparison with the broker's clock. */
 enum clock_verdict dispatch_clock_for(const struct dispatch *d, const struct order *order, struct refusal *refusal);
 enum clock_verdict dispatch_clock(const struct dispatch *d, struct refusal *refusal);
 /* All orders, in a list of their own: steps change the table. free() it. */
 struct order **dispatch_all(const struct dispatch *d, size_t *count);
+/* dispatch_take.c */
+void dispatch_free_waiting(void *waiting);
 void dispatch_say_never(struct dispatch *d, const struct ledger_entry *entry);
 /* Asks the store for an id that is not in memory; what waits for it is copied. */
 void dispatch_lookup(

@@ -196,7 +196,7 @@ def test_the_station_decides_who_may_approve(t):
     province, station = begin(t, sluice("gate-1", "gates/1", approval="required"))
     for operator in ("duty", "chief"):
         province.operators[operator] = {"read": ["#"], "command": ["#"], "approve": ["#"]}
-    station.operators = ["duty", "chief"]
+    station.operators = {"duty": {}, "chief": {}}
     t.start()
     known(province)
     device = t.listener(station, "gates/1/set", client_id="gate")
