@@ -204,3 +204,40 @@ def test_who_does_not_read_holds_up_nobody(t):
     t.wait_metric(station, lambda m: m["riverbus_subscribers"] == 0, "the silent client's end")
     stuck.signal(signal.SIGCONT)
     stuck.wait_record(lambda r: r["address"] == LEVEL and r["value"] == 2999, "what it missed, once it reads again")
+
+
+def test_who_is_on_the_roster_commands_at_the_door(t):
+    """Signed by the authority, given by the broker, kept by the station: heard there with the province away, until a later one takes them off."""
+    province, station = river(t)
+    t.build.new_key(t.folder, f"{province.plain}-night")
+    with open(t.path(f"{province.plain}-night.pub"), encoding="ascii") as file:
+        key = file.read().strip()
+    authority = t.build.new_key(t.folder, "authority")
+    for thing, config in ((province, t.broker_config), (station, t.gateway_config)):
+        thing.more["authority"] = [authority]
+        t.write(thing.plain + ".yaml", config(thing))
+    for daemon in (province.broker, station.gateway):
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_line("configuration reloaded")
+    devices, _ = gate_moves(t, province, station, "--gate-speed", "100")
+    night = at_door(t, province, station, "night")
+    assert night.run("status").exit != 0, "not on the roster yet"
+
+    def push(version, local):
+        file = t.write("roster.yaml", {"province": "chongqing", "version": version, "valid-until": "2099-01-01T00:00:00Z", "operators": [
+            {"name": "night", "key": key, "read": [STATION + "/#"], "command": [STATION + "/#"], "local": local}]})
+        assert province.duty.run("roster", "sign", file, "--key", t.path("authority.key"), "--out", t.path(f"{version}.roster")).exit == 0
+        assert province.duty.run("roster", "push", t.path(f"{version}.roster")).exit == 0
+        t.wait_metric(station, lambda m: m["riverbus_roster_version"] == version, f"version {version} at the station")
+
+    push(1, True)
+    province.broker.stop()
+    station.gateway.kill()
+    station.gateway.start_ready()
+    wait_until(lambda: night.run("--json", "last", GATE).rows, "the gate's opening", every=0.1)
+    assert ends(night.run("--json", "set", GATE, "10", "--id", "first"), 0, "executed")["by"] == "night"
+    province.broker.start_ready()
+    station.gateway.wait_line(r"uplink\[.*\]: session up", since=0)
+    push(2, False)
+    refused(night.run("--json", "set", GATE, "20"), "authority")
+    assert [e["id"] for e in devices.ledger("start")] == ["first"]
