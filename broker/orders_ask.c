@@ -289,6 +289,8 @@ void orders_list(struct orders *orders, struct request *request, const json_t *b
   list_step(inquiry);
 }
 
+/* The list of one command is a follow, which has no more to tell. */
 void orders_list_more(struct request *request) {
-  if (request->state) list_step(request->state);
+  struct inquiry *inquiry = request->state;
+  if (inquiry && inquiry->ids) list_step(inquiry);
 }

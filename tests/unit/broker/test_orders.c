@@ -583,6 +583,28 @@ static void do_list(const char *arguments) {
   commit();
 }
 
+/* The command of the story alone: a follow by another name. */
+static void do_list_one(const char *arguments) {
+  struct buffer body = BUFFER_NULL;
+  (void)arguments;
+  buffer_clear(&scene.said);
+  buffer_printf(&body, "{\"verb\":\"commands\",\"id\":\"%s\"}", scene.id);
+  ask(REQUEST_REQUEST, buffer_bytes(&body));
+  buffer_deinit(&body);
+  commit();
+}
+
+/* More room for the newest request. */
+static void do_credit(const char *arguments) {
+  struct buffer frame = BUFFER_NULL;
+  const struct request_message m = {.type = REQUEST_CREDIT, .id = scene.request_id, .window = 1000};
+  (void)arguments;
+  assert_int_equal(request_write(&frame, &m), 0);
+  requests_receive(scene.requests, "operator duty", 1, buffer_bytes(&frame));
+  buffer_deinit(&frame);
+  commit();
+}
+
 /* So many refusals of one operator, none of the same id. */
 static void do_flood(const char *arguments) {
   for (int i = 0; i < atoi(arguments); i++) {
@@ -599,9 +621,10 @@ static const struct {
   void (*act)(const char *arguments);
 } actions[] = {{"take", do_take}, {"again", do_again}, {"follow", do_follow}, {"commit", do_commit}, {"up", do_up},
     {"down", do_down}, {"report", do_report}, {"never", do_never}, {"wait", do_wait}, {"crash", do_crash},
-    {"count", do_count}, {"list", do_list}, {"flood", do_flood}, {"id", do_id}, {"decide", do_decide},
-    {"show", do_show}, {"door", do_door}, {"asked-again", do_asked_again}, {"word", do_word}, {"state", do_state},
-    {"peer-never", do_peer_never}, {"peer-up", do_peer_up}, {"peer-down", do_peer_down}};
+    {"count", do_count}, {"list", do_list}, {"list-one", do_list_one}, {"credit", do_credit}, {"flood", do_flood},
+    {"id", do_id}, {"decide", do_decide}, {"show", do_show}, {"door", do_door}, {"asked-again", do_asked_again},
+    {"word", do_word}, {"state", do_state}, {"peer-never", do_peer_never}, {"peer-up", do_peer_up},
+    {"peer-down", do_peer_down}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -659,6 +682,9 @@ static const struct story stories[] = {
     {"the broker dies after sent: never expired by the broker any more",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"crash", "", ""},
             {"wait 61", "", ""}, {"follow", "sent ", ""}, {"up", "", "ask "}, {"report executed", "executed. ", ""}}},
+    {"one command is listed by following it, and room for more does not make a list of all out of that",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"list-one", "sent ", ""},
+            {"credit", "", ""}, {"report executed", "executed. executed. ", ""}}},
     {"the same order twice is one",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"again", "sent ", ""},
             {"report executed", "executed. executed. ", ""}, {"again", "executed. ", ""}}},
