@@ -8,6 +8,11 @@
 #include <stdlib.h>
 
 static struct bytes node_of(const struct broker *broker) { return bytes_text(broker->config->node); }
+static struct store_audit head_of(const struct broker *broker) {
+  struct store_audit head;
+  store_audit_head(broker->daemon.store, &head);
+  return head;
+}
 static int64_t wall(const struct broker *broker) { return world_now(broker->daemon.world).wall; }
 
 static void submit_done(void *ctx, void *cookie, const struct store_done *done) {
@@ -24,9 +29,7 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
 }
 
 int broker_audit_load(struct broker *broker) {
-  struct store_audit head;
-  store_audit_head(broker->daemon.store, &head);
-  pace_init(&broker->pace, broker->config->audit.checkpoint_us, head.number);
+  pace_init(&broker->pace, broker->config->audit.checkpoint_us, head_of(broker).number);
   return store_scan(broker->daemon.store, STORE_META, load_one, &broker->book);
 }
 
@@ -55,9 +58,8 @@ static void sign(struct broker *broker, struct buffer *out, const struct store_a
 
 /* To those that are there; the others are told when their session comes up. */
 static void tell_peers(struct broker *broker) {
-  struct store_audit head;
+  const struct store_audit head = head_of(broker);
   struct buffer bytes = BUFFER_NULL;
-  store_audit_head(broker->daemon.store, &head);
   sign(broker, &bytes, &head);
   for (size_t i = 0; i < broker->links.count; i++)
     if (broker->links.items[i]->is_peer)
@@ -67,22 +69,17 @@ static void tell_peers(struct broker *broker) {
 }
 
 int64_t broker_audit_tick(struct broker *broker, int64_t now) {
-  struct store_audit head;
-  store_audit_head(broker->daemon.store, &head);
-  if (pace_is_due(&broker->pace, head.number, now)) tell_peers(broker);
+  if (pace_is_due(&broker->pace, head_of(broker).number, now)) tell_peers(broker);
   return pace_next(&broker->pace);
 }
 
 void broker_audit_stop(struct broker *broker) {
-  struct store_audit head;
-  store_audit_head(broker->daemon.store, &head);
-  if (pace_has_more(&broker->pace, head.number)) tell_peers(broker);
+  if (pace_has_more(&broker->pace, head_of(broker).number)) tell_peers(broker);
 }
 
 void broker_audit_session(struct broker *broker, const struct link *link) {
-  struct store_audit head;
+  const struct store_audit head = head_of(broker);
   struct buffer bytes = BUFFER_NULL;
-  store_audit_head(broker->daemon.store, &head);
   if (head.number) {
     sign(broker, &bytes, &head);
     (void)node_message(broker->node, link->peer, SETTLE_CHECKPOINT, buffer_bytes(&bytes));
@@ -168,8 +165,10 @@ static void message_done(void *ctx, void *cookie, const struct store_done *done)
   struct broker *broker = ctx;
   struct buffer *bytes = cookie;
   struct audit_checkpoint checkpoint;
-  if (done->kind == STORE_DONE_BATCH && audit_checkpoint_open(&checkpoint, buffer_bytes(bytes)) == 0)
+  if (done->kind == STORE_DONE_BATCH && audit_checkpoint_open(&checkpoint, buffer_bytes(bytes)) == 0) {
     keep(broker, &checkpoint);
+    pace_pass(&broker->pace, head_of(broker).number);
+  }
   buffer_deinit(bytes);
   free(bytes);
 }

@@ -196,10 +196,11 @@ static void cancel(struct inquiry *inquiry, struct order *order, const char *by)
 }
 
 /* The same once more: the station has not heard of it, maybe since it was away until the deadline of the first. */
-static void tell_again(struct inquiry *inquiry, struct order *order) {
+static void tell_again(struct inquiry *inquiry, struct order *order, const char *by) {
   order->ledger.entry.decision = inquiry->decision.bytes;
   order->decision_told = 0;
   ledger_keep(&order->ledger);
+  order_decided(order, &inquiry->decision, by);
   order_commit(order);
   order_join(order, inquiry);
 }
@@ -210,7 +211,7 @@ static void resolve(struct inquiry *inquiry, struct order *order, const char *by
   bool moved = inquiry->decision.verb == DECISION_RESOLVE_MOVED;
   enum state to = moved ? STATE_EXECUTED : STATE_FAILED;
   if (entry->code == CODE_RESOLVED && entry->state == to && order_decision_pending(order)) {
-    tell_again(inquiry, order);
+    tell_again(inquiry, order, by);
     return;
   }
   if (!orders_is_ours(inquiry->owner, bytes_text(order->point))) {

@@ -20,4 +20,10 @@ void pace_signed(struct pace *pace, uint64_t number) {
   pace->waits = pace->fresh = false;
 }
 
+void pace_pass(struct pace *pace, uint64_t number) {
+  if (number != pace->signed_to + 1) return;
+  pace->signed_to = number;
+  pace->waits = false;
+}
+
 int64_t pace_next(const struct pace *pace) { return pace->waits ? pace->at + pace->every_us : INT64_MAX; }

@@ -22,5 +22,8 @@ void pace_init(struct pace *pace, int64_t every_us, uint64_t number);
 bool pace_is_due(struct pace *pace, uint64_t number, int64_t mono);
 bool pace_has_more(const struct pace *pace, uint64_t number); /* at a stop */
 void pace_signed(struct pace *pace, uint64_t number);         /* one was made */
-int64_t pace_next(const struct pace *pace);                   /* mono, when it may be due; INT64_MAX: not by time */
+/* The entry `number` tells of a neighbour's checkpoint: where it is the only one since the last, that is no reason to
+ * sign another, or two neighbours would go on answering each other for ever. */
+void pace_pass(struct pace *pace, uint64_t number);
+int64_t pace_next(const struct pace *pace); /* mono, when it may be due; INT64_MAX: not by time */
 #endif

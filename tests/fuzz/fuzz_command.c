@@ -1,4 +1,5 @@
 /* Commands, reports, ledger entries, settlement, descriptors: the first byte chooses. */
+#include "common/command/audit.h"
 #include "common/command/check.h"
 #include "common/command/decision.h"
 #include "common/command/roster.h"
@@ -32,9 +33,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct bytes rest = size > 0 ? bytes_of(data + 1, size - 1) : BYTES_NULL, inner, approval;
   struct decision decision;
   struct roster *roster;
+  struct audit_entry audit;
+  struct audit_checkpoint checkpoint;
   const char *why;
   struct command_condition condition;
-  switch (size > 0 ? data[0] % 11 : 11) {
+  switch (size > 0 ? data[0] % 13 : 13) {
     case 0: (void)command_read(&command, rest); break;
     case 1: (void)report_read(&report, rest); break;
     case 2: (void)ledger_read(&entry, rest); break;
@@ -50,6 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       if (roster_open(&roster, rest) == 0) roster_free(roster);
       break;
     case 10: (void)condition_parse(rest, &condition, &why); break;
+    case 11: (void)audit_read(&audit, rest); break;
+    case 12: (void)audit_checkpoint_open(&checkpoint, rest); break;
     default: break;
   }
   return 0;

@@ -73,10 +73,22 @@ static void it_is_signed_after_a_start_in_time_and_after_many(void **state) {
   assert_false(pace_has_more(&pace, 13));
 }
 
+static void a_neighbours_checkpoint_alone_is_no_reason(void **state) {
+  (void)state;
+  struct pace pace;
+  pace_init(&pace, 60 * SECOND_US, 0);
+  pace_signed(&pace, 5);
+  pace_pass(&pace, 6);
+  assert_false(pace_has_more(&pace, 6));
+  pace_pass(&pace, 8); /* 7 is something else */
+  assert_true(pace_has_more(&pace, 8));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_log_only_grows),
       cmocka_unit_test(the_last_word_is_read_back),
+      cmocka_unit_test(a_neighbours_checkpoint_alone_is_no_reason),
       cmocka_unit_test(it_is_signed_after_a_start_in_time_and_after_many),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

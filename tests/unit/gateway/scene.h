@@ -5,6 +5,7 @@
  */
 #ifndef RIVERBUS_TESTS_UNIT_GATEWAY_SCENE_H
 #define RIVERBUS_TESTS_UNIT_GATEWAY_SCENE_H
+#include "common/command/audit.h"
 #include "common/store/memory.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -47,7 +48,8 @@ struct scene {
   struct buffer said;      /* the states that were durable, to the station's own door */
   struct buffer published; /* payloads and expiries */
   struct buffer events;
-  struct buffer nevers; /* ids said to be never received */
+  struct buffer reported; /* " id/state " of every report, for the audit log */
+  struct buffer nevers;   /* ids said to be never received */
   int64_t offset;
   bool offset_known, unsynchronised;
   size_t read; /* entries of the ledger that starts have read */
@@ -111,6 +113,7 @@ static inline void hear_report(struct bytes value) {
   assert_memory_equal(&report.key, &key, sizeof key);
   buffer_printf(&scene.states, "%s%s", scene.states.len ? " " : "", state_name(report.state));
   if (report.command.len) buffer_printf(&scene.states, "+command");
+  buffer_printf(&scene.reported, " " BYTES_FMT "/%s ", BYTES_ARG(report.id), state_name(report.state));
   buffer_clear(&scene.message);
   buffer_append(&scene.message, report.message);
   buffer_clear(&scene.hint);
@@ -293,8 +296,49 @@ static inline int set_up(void **state) {
   return 0;
 }
 
+struct audit_seen {
+  struct store_audit at;
+  struct buffer states; /* like scene.reported */
+};
+
+static inline bool see_audit(void *ctx, struct bytes key, struct bytes value) {
+  struct audit_seen *seen = ctx;
+  struct store_audit row;
+  struct bytes bytes;
+  struct audit_entry entry;
+  uint8_t link[CHAIN_HASH];
+  char text[256];
+  assert_true(store_audit_row(key, value, &row, &bytes));
+  assert_int_equal(row.number, seen->at.number + 1);
+  chain_next(seen->at.link, row.number, bytes, link);
+  assert_memory_equal(link, row.link, CHAIN_HASH);
+  seen->at = row;
+  assert_int_equal(audit_read(&entry, bytes), 0);
+  if (entry.kind != AUDIT_COMMAND) return true;
+  snprintf(text, sizeof text, " " BYTES_FMT "/%s ", BYTES_ARG(entry.id), state_name(entry.state));
+  if (seen->states.len && strstr(buffer_text(&seen->states), text)) fail_msg("twice in the audit log:%s", text);
+  buffer_printf(&seen->states, "%s", text);
+  return true;
+}
+
+/* I7: the chain holds, and what was reported is in it, once. */
+static inline void judge_audit(void) {
+  struct audit_seen seen = {.states = BUFFER_NULL};
+  char *rest = scene.reported.len ? (char *)(uintptr_t)buffer_text(&scene.reported) : NULL, *word;
+  assert_int_equal(store_scan(scene.store, STORE_AUDIT, see_audit, &seen), 0);
+  while (rest && (word = strsep(&rest, " "))) {
+    char text[256];
+    snprintf(text, sizeof text, " %s ", word);
+    if (*word && !(seen.states.len && strstr(buffer_text(&seen.states), text)))
+      fail_msg("reported, and not in the audit log: %s", word);
+  }
+  buffer_deinit(&seen.states);
+  buffer_deinit(&scene.reported);
+}
+
 static inline int tear_down(void **state) {
   (void)state;
+  judge_audit();
   close_station();
   scene.store = store_close(scene.store);
   memory_disk_free(scene.disk);
