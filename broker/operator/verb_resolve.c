@@ -1,7 +1,8 @@
 /* riverbus resolve ID --moved|--not-moved --basis TEXT */
 #include "broker/operator/deciding.h"
 
-#define FOR_US (60 * SECOND_US)
+/* A station that is cut off hears of it when its link is back, and unlocks the point only then. Nothing moves by it. */
+#define FOR_US (30 * 24 * 3600 * SECOND_US)
 #define WAIT_US (30 * SECOND_US)
 
 static bool is_taken(const json_t *state) { return state_of(state) != STATE_UNKNOWN; }
