@@ -1,7 +1,9 @@
 #include "common/link/fork.h"
 
+/* Up to where the run surely wrote. */
 static uint64_t run_end(const struct fork_side *side, size_t i) {
-  return i + 1 < side->run_count ? side->runs[i + 1].first - 1 : side->last;
+  if (i + 1 == side->run_count) return side->last;
+  return i + LINK_RUNS_NEWEST >= side->run_count ? side->runs[i + 1].first - 1 : side->runs[i].first;
 }
 
 static bool find_run(const struct fork_side *side, uint64_t run, size_t *at) {
@@ -14,10 +16,7 @@ static bool find_run(const struct fork_side *side, uint64_t run, size_t *at) {
 }
 
 uint64_t fork_common(const struct fork_side *mine, const struct fork_side *peer, bool *forked) {
-  /* The list holds the newest runs only. Where all that the peer has is older than these, nothing speaks of a fork: so
-   * it is after many starts without the link. */
-  bool older = mine->run_count == LINK_RUNS_MAX && peer->last < mine->runs[0].first;
-  uint64_t common = older ? peer->last : 0;
+  uint64_t common = 0;
   for (size_t i = mine->run_count; i-- > 0;) {
     size_t at;
     if (!find_run(peer, mine->runs[i].run, &at)) continue;

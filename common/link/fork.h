@@ -12,9 +12,10 @@ struct fork_side {
   uint64_t last;
   const struct link_run *runs;
   size_t run_count;
-}; /* runs: oldest first, at most the newest 16 */
+}; /* runs: oldest first; the newest LINK_RUNS_NEWEST all, older ones as both sides choose alike */
 
-/* The greatest sequence up to which both hold the same; *forked: the peer holds something after it, and so it does not
- * continue the origin's. */
+/* The greatest sequence up to which both surely hold the same; *forked: the peer holds something after it, and so it
+ * does not surely continue the origin's. Of an older common run, after which others may have been left out, only the
+ * first sequence counts. */
 uint64_t fork_common(const struct fork_side *mine, const struct fork_side *peer, bool *forked);
 #endif

@@ -62,8 +62,9 @@ enum link_code { LINK_CODE_VERSION = 1, LINK_CODE_CLONE = 2, LINK_CODE_NAME = 3 
 enum link_refused { LINK_REFUSED_MALFORMED = 1, LINK_REFUSED_FORBIDDEN = 2, LINK_REFUSED_STREAM = 3 };
 enum {
   LINK_VERSION = 1,
-  LINK_RANGES_MAX = 64, /* ranges in one HELD: a subset of what is covered where there are more */
-  LINK_RUNS_MAX = 16,
+  LINK_RANGES_MAX = 64,  /* ranges in one HELD: a subset of what is covered where there are more */
+  LINK_RUNS_NEWEST = 64, /* of the runs in one HELD these stand without a gap between them, */
+  LINK_RUNS_MAX = 112,   /* and of older ones a choice: STORE_RUNS_* in common/store/store.h */
   LINK_MESSAGE_MAX = 128 * 1024,
   LINK_MALFORMED = 1
 };

@@ -39,11 +39,20 @@ struct past {
   const struct out_stream *same;
 }; /* what the peer told of our stream: its newest epoch, and the entry for ours */
 
-static struct past past_of(const struct node_peer *peer, struct bytes stream, struct epoch mine) {
+static bool is_ahead(const struct node *node, struct epoch epoch) {
+  int64_t most = node_now(node).wall + ORIGIN_AHEAD_US;
+  return most < 0 || epoch.created > (uint64_t)most;
+}
+
+static struct past past_of(struct node_peer *peer, struct bytes stream, struct epoch mine) {
   struct past past = {{0, 0}, NULL};
   for (size_t i = 0; i < peer->stream_count; i++) {
     const struct out_stream *told = peer->streams[i];
     if (!bytes_equal(told->stream, stream) || told->peer_last == 0) continue;
+    if (epoch_compare(told->epoch, mine) > 0 && is_ahead(peer->node, told->epoch)) {
+      receiver_count_refusal(peer, "it tells of an epoch of our stream that lies in the future", stream);
+      continue;
+    }
     if (epoch_compare(told->epoch, past.newest) > 0) past.newest = told->epoch;
     if (epoch_compare(told->epoch, mine) == 0) past.same = told;
   }
@@ -79,12 +88,18 @@ static void submit_epoch(struct node_peer *peer, int own, uint64_t common, struc
   store_batch_urgent(batch);
   if (store_submit(node->options.store, batch, work) == 0) {
     node->epoch_pending[own] = true;
+    peer->reissued[own] = node_now(node).mono;
     peer->epochs_pending++;
     return;
   }
   store_batch_free(batch);
   work_free(node, work);
   session_end(peer, "the store is busy: the new epoch has to wait"); /* the next greeting finds the same */
+}
+
+/* What a peer says it holds cannot be checked: a lie would make us issue everything again at every greeting. */
+static bool is_too_soon(const struct node_peer *peer, int own) {
+  return peer->reissued[own] > 0 && node_now(peer->node).mono - peer->reissued[own] < ORIGIN_REISSUE_US;
 }
 
 void origin_compare(struct node_peer *peer, int own) {
@@ -111,6 +126,11 @@ void origin_compare(struct node_peer *peer, int own) {
     session_end(peer, "a new epoch is on its way");
     return;
   }
+  if (is_too_soon(peer, own)) {
+    receiver_count_refusal(peer, "it tells of another past of our stream again within a minute", stream);
+    session_end(peer, "it made us issue a stream again less than a minute ago");
+    return;
+  }
   tell_epoch(node, peer, stream, common, held.last);
   submit_epoch(peer, own, NODE_HAS_DEFECT(NODE_DEFECT_REISSUE_HELD) ? 0 : common, past.newest);
 }
@@ -123,6 +143,7 @@ void origin_epoch_done(struct node *node, struct work *work, const struct store_
     log_error("store", NULL,
         "the new epoch of " BYTES_FMT " was refused: the store is full; it is tried again with the next greeting",
         BYTES_ARG(node->own[work->own]));
+    if (peer) peer->reissued[work->own] = 0;
     if (same) session_end(peer, "the new epoch could not be stored");
     return;
   }

@@ -68,6 +68,7 @@ void out_stream_free(struct out_stream *stream) {
   intervals_deinit(&stream->covered);
   intervals_deinit(&stream->missed);
   free((void *)(uintptr_t)stream->stream.data);
+  free(stream->peer_runs);
   free(stream);
 }
 

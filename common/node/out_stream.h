@@ -22,8 +22,8 @@ struct out_stream {
   struct intervals missed;
   uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
   int64_t claim_since;
-  uint64_t peer_last; /* HELD about our own streams */
-  struct link_run peer_runs[LINK_RUNS_MAX];
+  uint64_t peer_last;         /* HELD about our own streams */
+  struct link_run *peer_runs; /* owned */
   uint32_t peer_run_count;
 };
 

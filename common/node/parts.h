@@ -24,6 +24,9 @@
 #include "common/node/ring.h"
 #include "common/base/log.h"
 
+_Static_assert((int)LINK_RUNS_MAX == (int)STORE_RUNS_MAX && (int)LINK_RUNS_NEWEST == (int)STORE_RUNS_NEWEST,
+    "what a store keeps of runs is what HELD tells");
+
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_UP };
 
 #define SESSION_GREET_US (500 * MILLISECOND_US) /* HELLO and ATTACH are repeated so often until answered */
@@ -44,6 +47,10 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define RECEIVER_GROUP_BYTES (1024 * 1024) /* a group goes to the store at the latest at so many bytes, */
 #define RECEIVER_GROUP_SHARE 32            /* or at this part of the store's size, where that is less */
 #define RECEIVER_MESSAGE_BYTES 256         /* what a message is charged beside its block: receipt, names, claim */
+/* So often one peer may make us issue a stream again: each time may bring the same readings a second time. */
+#define ORIGIN_REISSUE_US (60 * SECOND_US)
+/* An epoch made later than this from now is believed of nobody: every later one has to lie above it. */
+#define ORIGIN_AHEAD_US (24 * 3600 * SECOND_US)
 #define NODE_SCAN_US (50 * MILLISECOND_US)
 
 struct out_channel {
@@ -85,7 +92,8 @@ struct node_peer {
   struct out_channel channels[CHANNELS];
   struct window window;
   size_t urgent_in_flight;
-  unsigned epochs_pending; /* new epochs that must be durable before sending starts */
+  int64_t reissued[CHANNELS]; /* when it made us issue our own stream again, 0: never */
+  unsigned epochs_pending;    /* new epochs that must be durable before sending starts */
   /* receiving */
   uint64_t expected[CHANNELS];
   size_t receipts_open[CHANNELS]; /* of any session: taken, but not yet answered by the store */

@@ -208,7 +208,8 @@ static void on_held(struct node_peer *peer, const struct link_message *m) {
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
   stream->peer_last = m->last;
   stream->peer_run_count = m->run_count;
-  memcpy(stream->peer_runs, m->runs, sizeof stream->peer_runs);
+  free(stream->peer_runs);
+  stream->peer_runs = m->run_count > 0 ? mem_copy(m->runs, m->run_count * sizeof *m->runs) : NULL;
 }
 
 void session_resumed(struct node_peer *peer) {

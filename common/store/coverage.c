@@ -20,6 +20,7 @@ static void cover_free(struct cover *cover) {
     bytes_disown(&cover->discards[i].by);
     bytes_disown(&cover->discards[i].reason);
   }
+  runs_deinit(&cover->runs);
   free(cover->claims);
   free(cover->discards);
   intervals_deinit(&cover->held);
@@ -110,32 +111,11 @@ static void cover_join(struct cover *cover) {
   if (cover->unsure.count > COVER_RANGES_MAX) intervals_join(&cover->unsure, COVER_RANGES_MAX / 2);
 }
 
-/* Runs stand in order of their first sequence; of one run the smallest first counts. */
-static void cover_note_run(struct cover *cover, uint64_t run, uint64_t first) {
-  if (run == 0) return;
-  uint32_t at = 0;
-  while (at < cover->run_count && cover->runs[at].run != run) at++;
-  if (at < cover->run_count) {
-    if (cover->runs[at].first <= first) return;
-    memmove(cover->runs + at, cover->runs + at + 1, (cover->run_count - at - 1) * sizeof *cover->runs);
-    cover->run_count--;
-  } else if (cover->run_count == COVER_RUNS_MAX) {
-    if (first < cover->runs[0].first) return;
-    memmove(cover->runs, cover->runs + 1, (COVER_RUNS_MAX - 1) * sizeof *cover->runs);
-    cover->run_count--;
-  }
-  at = cover->run_count;
-  while (at > 0 && cover->runs[at - 1].first > first) at--;
-  memmove(cover->runs + at + 1, cover->runs + at, (cover->run_count - at) * sizeof *cover->runs);
-  cover->runs[at] = (struct store_run_start){.run = run, .first = first};
-  cover->run_count++;
-}
-
 static void cover_hold(struct cover *cover, const struct effect *effect) {
   if (effect->from > cover->ceiling) return;
   uint64_t from = effect->from, to = effect->to < cover->ceiling ? effect->to : cover->ceiling;
   if (to > cover->last) cover->last = to;
-  cover_note_run(cover, effect->run, from);
+  runs_note(&cover->runs, effect->run, from);
   if (from < cover->floor) from = cover->floor;
   if (from > to) return;
   intervals_add(&cover->held, from, to);
@@ -257,7 +237,7 @@ static void cover_lower_ceiling(struct cover *cover, uint64_t ceiling) {
   if (cover->floor - 1 > ceiling) cover->floor = ceiling + 1;
   intervals_remove(&cover->held, ceiling + 1, UINT64_MAX);
   intervals_remove(&cover->unsure, ceiling + 1, UINT64_MAX);
-  while (cover->run_count > 0 && cover->runs[cover->run_count - 1].first > ceiling) cover->run_count--;
+  runs_cut(&cover->runs, ceiling);
   if (cover->last > ceiling) cover->last = ceiling;
   cover->ceiling = ceiling;
 }
@@ -324,6 +304,6 @@ void cover_describe(const struct cover *cover, struct store_stream *out) {
       .epoch = cover->epoch,
       .last = cover->last,
       .floor = cover->floor,
-      .run_count = cover->run_count};
-  memcpy(out->runs, cover->runs, cover->run_count * sizeof *out->runs);
+      .runs = cover->runs.items,
+      .run_count = cover->runs.count};
 }

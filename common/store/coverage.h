@@ -12,6 +12,7 @@
  */
 #include "common/base/buffer.h"
 #include "common/base/table.h"
+#include "common/store/runs.h"
 #include "common/store/store.h"
 
 enum {
@@ -19,7 +20,6 @@ enum {
   COVER_CLAIMS_MAX = 64,        /* (source, scope) a (stream, epoch); the one not renewed for longest goes */
   COVER_CLAIM_RANGES_MAX = 256, /* the smallest range goes: claiming less is always safe */
   COVER_DISCARDS_MAX = 1024,    /* the oldest two are joined */
-  COVER_RUNS_MAX = 16,
 };
 
 enum effect_kind {
@@ -63,8 +63,7 @@ struct cover { /* one (stream, epoch) */
   uint64_t last;           /* greatest sequence ever held or given away, at most ceiling */
   struct intervals held;   /* extents; a superset once joined: an overlap with it is decided by the stored blocks */
   struct intervals unsure; /* the holes that joining closed */
-  struct store_run_start runs[COVER_RUNS_MAX];
-  uint32_t run_count;
+  struct runs runs;
   struct cover_claim *claims; /* least recently renewed first */
   size_t claim_count;
   struct cover_discard *discards; /* in order of time of noting */

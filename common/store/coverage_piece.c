@@ -68,10 +68,10 @@ void cover_write(const struct cover *cover, struct buffer *to) {
   writer_varint(&w, cover->last);
   ranges_write(&w, &cover->held);
   ranges_write(&w, &cover->unsure);
-  writer_varint(&w, cover->run_count);
-  for (uint32_t i = 0; i < cover->run_count; i++) {
-    writer_u64(&w, cover->runs[i].run);
-    writer_varint(&w, cover->runs[i].first);
+  writer_varint(&w, cover->runs.count);
+  for (uint32_t i = 0; i < cover->runs.count; i++) {
+    writer_u64(&w, cover->runs.items[i].run);
+    writer_varint(&w, cover->runs.items[i].first);
   }
   claims_write(&w, cover);
   discards_write(&w, cover);

@@ -106,13 +106,20 @@ struct store_run_start {
   uint64_t run;
   uint64_t first;
 }; /* the run that wrote from this sequence on */
+enum {
+  STORE_RUNS_NEWEST = 64, /* of a stream's runs these are kept without a gap; of older ones for */
+  STORE_RUNS_LEVELS = 12, /* each level the newest few whose number has at least so many trailing zero bits */
+  STORE_RUNS_LEVEL = 4,
+  STORE_RUNS_MAX = STORE_RUNS_NEWEST + STORE_RUNS_LEVELS * STORE_RUNS_LEVEL
+};
 struct store_stream {
   struct bytes stream;
   struct epoch epoch; /* the newest known */
   uint64_t last;      /* greatest sequence ever held or given away in that epoch; 0: none */
   /* retention: nothing below is held or accepted as new any more (STORE_LATE); 1: nothing was trimmed */
   uint64_t floor;
-  struct store_run_start runs[16]; /* the newest 16 runs of that epoch, oldest first */
+  /* who wrote that epoch, oldest first: the newest STORE_RUNS_NEWEST, of older ones some (common/store/runs.h) */
+  const struct store_run_start *runs;
   uint32_t run_count;
 };
 /* The newest epoch held of a stream; false: nothing held of it. In memory, does not block. Views are valid until the

@@ -44,14 +44,19 @@ static void test_nothing_in_common(void **state) {
   assert_common((struct fork_side){0, NULL, 0}, (struct fork_side){10, RUNS({A, 1})}, 0, true);
 }
 
-/* More starts without the link than the list holds: the peer's past is not in it, and yet no other. */
-static void test_many_starts_without_the_link(void **state) {
+/* More runs than the newest that are kept without a gap: of an older one that both know only its first record is sure.
+ */
+static void test_an_older_run_counts_up_to_its_first(void **state) {
   (void)state;
-  struct link_run runs[LINK_RUNS_MAX];
-  for (uint64_t i = 0; i < LINK_RUNS_MAX; i++) runs[i] = (struct link_run){200 + i, 50 + i};
-  struct fork_side mine = {70, runs, LINK_RUNS_MAX};
-  assert_common(mine, (struct fork_side){40, RUNS({A, 1})}, 40, false);
-  assert_common(mine, (struct fork_side){60, RUNS({A, 1})}, 0, true);
+  struct link_run runs[LINK_RUNS_NEWEST + 2] = {{A, 1}, {B, 30}};
+  for (uint64_t i = 0; i < LINK_RUNS_NEWEST; i++) runs[i + 2] = (struct link_run){200 + i, 50 + i};
+  struct fork_side mine = {500, runs, LINK_RUNS_NEWEST + 2};
+  assert_common(mine, (struct fork_side){40, RUNS({A, 1}, {B, 30})}, 30, true);
+  assert_common(mine, (struct fork_side){30, RUNS({A, 1}, {B, 30})}, 30, false);
+  assert_common(mine, (struct fork_side){60, RUNS({A, 1}, {C, 20})}, 1, true);
+  assert_common(mine, (struct fork_side){52, RUNS({A, 1}, {200, 50}, {201, 51})}, 51, true);
+  assert_common(mine, (struct fork_side){51, RUNS({A, 1}, {200, 50}, {201, 51})}, 51, false);
+  assert_common(mine, (struct fork_side){60, RUNS({C, 1})}, 0, true);
 }
 
 int main(void) {
@@ -61,7 +66,7 @@ int main(void) {
       cmocka_unit_test(test_old_copy_before_it_wrote),
       cmocka_unit_test(test_old_copy_that_wrote_on),
       cmocka_unit_test(test_nothing_in_common),
-      cmocka_unit_test(test_many_starts_without_the_link),
+      cmocka_unit_test(test_an_older_run_counts_up_to_its_first),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
