@@ -159,12 +159,17 @@ static void answer_known(struct asked *asked, const struct ledger_entry *known, 
   send_refusal(asked->orders, bytes_text(asked->peer), &asked->command, &refusal);
 }
 
-/* Committed, so that a late copy cannot be taken; then it is said. */
+/* Committed, so that a late copy cannot be taken; then it is said. Who asks for more ids than a ledger should hold for
+ * them has no answer for a while: for it the command is unknown meanwhile. */
 static void commit_never(struct asked *asked) {
   struct orders *orders = asked->orders;
   struct buffer from = BUFFER_NULL;
   struct command none = {.id = buffer_bytes(&asked->bytes)};
   from_text(asked, &from);
+  if (!orders_may_record(orders, buffer_text(&from))) {
+    buffer_deinit(&from);
+    return;
+  }
   struct order *order = order_new(orders, &none);
   ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_EXPIRED, world_now(orders->world).wall);
   order->ledger.entry.id = none.id;

@@ -335,6 +335,20 @@ static void do_word(const char *arguments) {
   from_peer(SETTLE_ASK, buffer_bytes(&body));
   buffer_deinit(&body);
 }
+/* So many ids that nobody knows: how many were answered. */
+static void do_word_flood(const char *arguments) {
+  char id[16];
+  size_t answered = 0;
+  for (int i = 0; i < atoi(arguments); i++) {
+    snprintf(id, sizeof id, "w%d", i);
+    buffer_clear(&scene.sent);
+    do_word(id);
+    commit();
+    if (scene.sent.len) answered++;
+  }
+  buffer_clear(&scene.sent);
+  buffer_printf(&scene.said, "%zu ", answered);
+}
 /* "state NAME [other]": of the command that was asked of the neighbour. */
 static void do_state(const char *arguments) {
   char name[32], how[16] = "";
@@ -623,8 +637,8 @@ static const struct {
     {"down", do_down}, {"report", do_report}, {"never", do_never}, {"wait", do_wait}, {"crash", do_crash},
     {"count", do_count}, {"list", do_list}, {"list-one", do_list_one}, {"credit", do_credit}, {"flood", do_flood},
     {"id", do_id}, {"decide", do_decide}, {"show", do_show}, {"door", do_door}, {"asked-again", do_asked_again},
-    {"word", do_word}, {"state", do_state}, {"peer-never", do_peer_never}, {"peer-up", do_peer_up},
-    {"peer-down", do_peer_down}};
+    {"word", do_word}, {"word-flood", do_word_flood}, {"state", do_state}, {"peer-never", do_peer_never},
+    {"peer-up", do_peer_up}, {"peer-down", do_peer_down}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -896,6 +910,8 @@ static const struct story stories[] = {
             {"count 0 0", "", ""}, {"take 40 60 " POINT " foreign asked", "", "hubei:rejected:replay "},
             {"word c1", "", "hubei:never "}, {"crash", "", ""}, {"peer-up", "", ""},
             {"asked-again", "", "hubei:rejected:replay "}}},
+    {"across: who asks for ids without end fills no ledger",
+        {{"peer-up", "", ""}, {"word-flood 203", "200 ", ""}, {"count 0 0", "", ""}}},
     {"across: an id that is ours is not the neighbour's",
         {{"up", "", ""}, {"peer-up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "},
             {"asked-again", "", "hubei:rejected:replay "}, {"word c1", "", ""}, {"report executed", "executed. ", ""},
