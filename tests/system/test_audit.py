@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import signal
 
 import pytest
 from harness.orders import FINAL
@@ -147,6 +148,38 @@ def test_every_transition_with_all_that_an_operating_log_names(t):
         mine, theirs = one(rows, order, "executed"), one(there, order, "executed")
         assert {k: mine[k] for k in ("before", "actual", "time", "fence", "by", "value")} == {k: theirs[k] for k in ("before", "actual", "time", "fence", "by", "value")}
     assert {"start", "config", "roster"} <= {row["kind"] for row in there}
+    whole(dam.run("audit", "verify", "--store", dam.store))
+    for name, log in (("broker", rows), ("station", there)):
+        of_one = [row for row in log if row["id"] == "order-12"]
+        print(name, len(of_one), "entries of one command,", sum(len(base64.b64decode(row["entry"])) for row in of_one), "bytes")
+
+
+def test_movements_reloads_and_cancels(t):
+    """What no order explains, another configuration in force, and a person's word against an order that waits."""
+    dam = Dam(t)
+    t.start()
+    dam.hands = {name: t.operator(dam.here, name) for name in dam.here.operators}
+    mouth = t.publisher(dam.station)
+    for at in (12, 60):
+        mouth.publish("gates/1/state", {"pos": at})
+        wait_until(lambda: any(row["value"] == at for row in dam.run("last", "--json", GATE).rows), f"the gate at {at}", every=0.1)
+    dam.set(SPILLWAY, "30", "--no-wait", "--id", "order-15")
+    dam.wait_state("order-15", "approval")
+    assert dam.run("cancel", "order-15").exit == 0
+    for daemon in (dam.here.broker, dam.station.gateway):
+        mark = daemon.mark()
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_line("configuration reloaded", since=mark)
+    dam.station.gateway.stop()
+    here, there = dam.log(), dam.log_at_station()
+    movement = next(row for row in there if row["kind"] == "movement")
+    assert (movement["address"], movement["before"], movement["actual"]) == (GATE, 12, 60)
+    assert states(here, "order-15") == ["accepted", "approval", "cancelled"]
+    assert [(row["verb"], row["by"], bool(row["proof"])) for row in here if row["kind"] == "decision"] == [("cancel", "duty", True)]
+    for rows in (here, there):
+        told = [row["message"] for row in rows if row["kind"] == "config"]
+        assert len(told) == 2 and told[0].startswith("loaded /") and told[1].startswith("reloaded /") and all(re.search("hash [0-9a-f]{64}$", m) for m in told)
+    whole(dam.run("audit", "verify"))
     whole(dam.run("audit", "verify", "--store", dam.store))
 
 

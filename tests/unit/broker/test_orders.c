@@ -2,6 +2,7 @@
  * sent then. The store is the memory backend, so that nothing is durable until the story says so; requests come through
  * the real protocol. */
 #include "broker/order.h"
+#include "common/command/audit.h"
 #include "common/store/memory.h"
 #include <sodium.h>
 #include <setjmp.h>
@@ -920,6 +921,54 @@ static const struct story stories[] = {
         {{"flood 203", "3 ", ""}, {"count 0 0", "", ""}, {"wait 10", "", ""}, {"flood 205", "7 ", ""}}},
 };
 
+/* ---- I7: the chain holds, and what the ledger has passed through is in the log ---- */
+
+struct audit_seen {
+  struct store_audit at;
+  struct buffer states; /* " id/state " */
+  bool good;
+};
+
+static bool see_audit(void *ctx, struct bytes key, struct bytes value) {
+  struct audit_seen *seen = ctx;
+  struct store_audit row;
+  struct bytes bytes;
+  struct audit_entry entry;
+  uint8_t link[CHAIN_HASH];
+  assert_true(store_audit_row(key, value, &row, &bytes));
+  chain_next(seen->at.link, row.number, bytes, link);
+  assert_int_equal(row.number, seen->at.number + 1);
+  assert_memory_equal(link, row.link, CHAIN_HASH);
+  seen->at = row;
+  assert_int_equal(audit_read(&entry, bytes), 0);
+  if (entry.kind == AUDIT_COMMAND)
+    buffer_printf(&seen->states, " " BYTES_FMT "/%s ", BYTES_ARG(entry.id), state_name(entry.state));
+  return true;
+}
+
+static bool see_ledger(void *ctx, struct bytes key, struct bytes value) {
+  struct audit_seen *seen = ctx;
+  struct ledger_entry entry;
+  char text[256];
+  if (key.data[0] == '+' || ledger_read(&entry, value)) return true; /* a copy; or what a story wrote there itself */
+  for (int state = STATE_NONE + 1; state < STATE_STATES; state++) {
+    snprintf(text, sizeof text, " " BYTES_FMT "/%s ", BYTES_ARG(entry.id), state_name((enum state)state));
+    if (!entry.times[state] || strstr(buffer_text(&seen->states), text)) continue;
+    print_error("in the ledger, and not in the audit log:%s\n", text);
+    seen->good = false;
+  }
+  return true;
+}
+
+static bool audit_is_whole(void) {
+  struct audit_seen seen = {.good = true};
+  buffer_printf(&seen.states, " ");
+  assert_int_equal(store_scan(scene.store, STORE_AUDIT, see_audit, &seen), 0);
+  assert_int_equal(store_scan(scene.store, STORE_COMMANDS, see_ledger, &seen), 0);
+  buffer_deinit(&seen.states);
+  return seen.good;
+}
+
 static bool tell_story(const struct story *story) {
   bool good = true;
   begin_scene();
@@ -933,6 +982,10 @@ static bool tell_story(const struct story *story) {
         buffer_text(&scene.said), line->said, buffer_text(&scene.sent), line->sent);
     good = false;
     break;
+  }
+  if (!audit_is_whole()) {
+    print_error("%s\n", story->name);
+    good = false;
   }
   end_scene();
   return good;
