@@ -178,7 +178,12 @@ static enum exit_code load(struct client *client, const char *path) {
 }
 
 static enum exit_code start_net(struct client *client) {
-  struct net_options options = {.events = {client, nobody, on_message, on_opened, on_closed, on_refused}};
+  struct net_options options = {.events = {.ctx = client,
+                                    .principal = nobody,
+                                    .message = on_message,
+                                    .opened = on_opened,
+                                    .closed = on_closed,
+                                    .refused = on_refused}};
   identity_transport(client->identity, &options.transport);
   if (net_new(&client->net, &options) == 0) return EXIT_CODE_DONE;
   complain("connect", NULL, "the ZeroMQ library of this machine cannot be used (is it built with CURVE?)");

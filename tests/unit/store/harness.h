@@ -107,7 +107,7 @@ static inline void fixture_reopen(struct fixture *f) {
 
 static inline void folder_remove(const char *folder) {
   static const char *names[] = {"data.mdb", "lock.mdb", "lock", "marker", "marker.new"};
-  char path[256];
+  char path[512];
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     snprintf(path, sizeof path, "%s/%s", folder, names[i]);
     unlink(path);
