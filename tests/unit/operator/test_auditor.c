@@ -2,6 +2,7 @@
 #include "broker/operator/auditor.h"
 #include "common/base/mem.h"
 #include "common/command/decision.h"
+#include "common/command/report.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -202,6 +203,38 @@ static void test_entry_against_its_proof(void **state) {
   buffer_deinit(&bytes);
 }
 
+/* A station's good report, in an entry about another command. */
+static void test_report_of_another_command(void **state) {
+  (void)state;
+  struct auditor auditor;
+  uint8_t link[CHAIN_HASH];
+  struct buffer report_bytes = BUFFER_NULL, bytes = BUFFER_NULL;
+  struct report report = {.id = bytes_text("two"),
+      .address = bytes_text("chongqing/cuntan/gate-1/opening"),
+      .state = STATE_EXECUTED,
+      .actual = VALUE_EMPTY,
+      .time = 5};
+  assert_int_equal(report_sign(&report_bytes, &report, node_identity), 0);
+  for (int same = 0; same < 2; same++) {
+    struct audit_entry entry = {.kind = AUDIT_COMMAND,
+        .time = 5,
+        .node = bytes_text("chongqing"),
+        .id = bytes_text(same ? "two" : "one"),
+        .state = STATE_EXECUTED,
+        .proof = buffer_bytes(&report_bytes)};
+    buffer_clear(&bytes);
+    audit_write(&bytes, &entry);
+    chain_next(links[0], 2, buffer_bytes(&bytes), link);
+    auditor_init(&auditor, NULL);
+    auditor_take(&auditor, 1, links[0], buffer_bytes(&entries[0]));
+    assert_int_equal(auditor_take(&auditor, 2, link, buffer_bytes(&bytes)), same);
+    if (!same) assert_broken(&auditor, 2, "the report in it is about another command");
+    auditor_deinit(&auditor);
+  }
+  buffer_deinit(&report_bytes);
+  buffer_deinit(&bytes);
+}
+
 static json_t *exported(int i) {
   struct buffer text = BUFFER_NULL;
   struct audit_entry entry;
@@ -287,6 +320,7 @@ int main(void) {
       cmocka_unit_test(test_any_byte),
       cmocka_unit_test(test_left_out_and_put_in),
       cmocka_unit_test(test_entry_against_its_proof),
+      cmocka_unit_test(test_report_of_another_command),
       cmocka_unit_test(test_export),
       cmocka_unit_test(test_later_version),
       cmocka_unit_test(test_checkpoints),
