@@ -85,10 +85,8 @@ static struct inbox *inbox_of(struct node *node, enum channel channel) {
     inbox->batch = store_batch_new();
     inbox->work = work_new(node, WORK_RECEIVE);
     inbox->work->channel = channel;
-    if (channel == CHANNEL_URGENT)
-      store_batch_urgent(inbox->batch);
-    else
-      store_batch_in_order(inbox->batch);
+    store_batch_in_order(inbox->batch);
+    if (channel == CHANNEL_URGENT) store_batch_urgent(inbox->batch);
   }
   return inbox;
 }
@@ -279,9 +277,8 @@ static void answer_all(struct node *node, const struct work *work, uint8_t type)
   }
 }
 
-/* The store refuses all telemetry that was on its way with what it refused (of urgent, which has no such order in the
- * store, it may take what was submitted already); what waits here follows that, and what its peers still send does too.
- */
+/* The store refuses all of the channel that was on its way with what it refused; what waits here follows that, and what
+ * its peers still send does too. */
 static void refuse_what_follows(struct node *node, enum channel channel) {
   struct inbox inbox = node->inbox[channel];
   for (size_t i = 0; i < node->peer_count; i++)

@@ -46,8 +46,9 @@ struct store {
   uint64_t not_admitted;
   struct store_audit audit; /* the core's: the end of the audit log */
   size_t queued_batches, queued_bytes, queued_reads;
-  uint64_t refusals_known; /* of batches in order; as the completions say */
-  uint64_t refusals;       /* touched by the writer only */
+  /* of batches in order, [1] of urgent ones */
+  uint64_t refusals_known[2]; /* as the completions say */
+  uint64_t refusals[2];       /* touched by the writer only */
 };
 /* Sets what is common; the view is still empty. */
 void store_setup(struct store *store, const struct store_ops *ops, const struct store_options *options, uint64_t run,

@@ -90,7 +90,8 @@ static void memory_trim_size(struct memory *memory, const struct store_batch *ba
 }
 
 static bool memory_has_room(struct memory *memory, const struct store_batch *batch) {
-  if (memory->faults.full && !batch->urgent && !batch->deletes_only) return false;
+  bool full = batch->urgent ? memory->faults.full_urgent : memory->faults.full;
+  if (full && !batch->deletes_only) return false;
   bool fits = space_fits(memory->store.max_size, memory->disk->used, batch);
   if (fits || memory->store.when_full == STORE_REFUSE) return fits;
   memory_trim_size(memory, batch);

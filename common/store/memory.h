@@ -22,6 +22,7 @@ struct store *store_memory_crash(struct store *store);
 
 struct memory_faults {
   bool full;             /* batches that may not use the reserve are refused as STORE_REFUSAL_FULL */
+  bool full_urgent;      /* those that may, too */
   bool damage_next_read; /* the next entry read is found damaged */
 };
 void store_memory_faults(struct store *store, const struct memory_faults *faults);

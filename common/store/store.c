@@ -133,20 +133,20 @@ bool store_admits(struct store *store, struct bytes stream, struct epoch epoch) 
 /* ---- what is on its way ---- */
 
 bool order_is_broken(const struct store *store, const struct store_batch *batch) {
-  return batch->in_order && batch->refusals_known < store->refusals;
+  return batch->in_order && batch->refusals_known < store->refusals[batch->urgent];
 }
 
 void order_break(struct store *store, struct store_batch *batch) {
   if (!batch->in_order) return;
-  if (!order_is_broken(store, batch)) store->refusals++;
-  batch->refusals = store->refusals;
+  if (!order_is_broken(store, batch)) store->refusals[batch->urgent]++;
+  batch->refusals = store->refusals[batch->urgent];
 }
 
 int store_submit(struct store *store, struct store_batch *batch, void *cookie) {
   bool full = store->queued_batches >= STORE_QUEUE_BATCHES || store->queued_bytes + batch->bytes > STORE_QUEUE_BYTES;
   if (full && store->queued_batches > 0) return STORE_BUSY;
   batch->cookie = cookie;
-  batch->refusals_known = store->refusals_known;
+  batch->refusals_known = store->refusals_known[batch->urgent];
   store->queued_batches++;
   store->queued_bytes += batch->bytes;
   store->ops->submit(store, batch);
@@ -190,7 +190,8 @@ struct store_done *store_next(struct store *store) {
   if (done->face.kind == STORE_DONE_BATCH || done->face.kind == STORE_DONE_REFUSED) {
     store->queued_batches--;
     store->queued_bytes -= done->charge;
-    if (done->batch->refusals > store->refusals_known) store->refusals_known = done->batch->refusals;
+    uint64_t *known = &store->refusals_known[done->batch->urgent];
+    if (done->batch->refusals > *known) *known = done->batch->refusals;
   }
   if (done->face.kind == STORE_DONE_BATCH && done->audit.number > 0) store->audit = done->audit;
   if (done->face.kind == STORE_DONE_READ) store->queued_reads--;

@@ -194,9 +194,10 @@ size_t store_batch_audit(struct store_batch *batch, struct bytes entry);
 size_t store_batch_new_epoch(struct store_batch *batch, struct bytes stream, uint64_t common, struct epoch above);
 /* The batch may use the reserve: urgent records, acknowledgements, command states, positions. */
 void store_batch_urgent(struct store_batch *batch);
-/* The batch belongs to an order: when one such batch is refused, so are all others that were submitted before its
- * completion was handed out (STORE_REFUSAL_FULL), whether or not they would fit. What came later never stands in the
- * store without what came before. */
+/* The batch belongs to an order, of which there are two: that of urgent batches and that of the others. When one such
+ * batch is refused, so are all others of its order that were submitted before its completion was handed out
+ * (STORE_REFUSAL_FULL), whether or not they would fit. What came later never stands in the store without what came
+ * before. */
 void store_batch_in_order(struct store_batch *batch);
 bool store_batch_is_empty(const struct store_batch *batch);
 

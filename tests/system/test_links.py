@@ -1,5 +1,6 @@
 """Links between nodes when keys are replaced or wrong: each key of a list is tried, and what is wrong is said at once."""
 import signal
+import time
 
 from harness.river import now_ms, number, sensor
 from onebox.process import wait_until
@@ -160,3 +161,33 @@ def test_status_tells_the_time_zone(t):
     t.start()
     rows = t.provinces["chongqing"].duty.run("status", "--json").rows
     assert rows[0]["time_zone"] == "-03:30", rows[0]
+
+
+def test_a_silent_partition(t):
+    """Nothing passes any more and no connection breaks: both sides of each link notice it by their own pings, and go on where they were."""
+    here, there = neighbours(t)
+    station = t.station("chongqing/cuntan", [sensor("gauge-1", number("level", "hydro/level"))])
+    station.broker_ports = t.ports.take(2)
+    relays = [t.relay(here.port + n, port=station.broker_ports + n) for n in (0, 1)] + [t.relay(there.port + n) for n in (0, 1)]
+    here.peers["hubei"].update(port=relays[2].port, telemetry=relays[3].port)
+    t.start()
+    publisher, abroad = t.publisher(station), there.duty.tail("--from-start", LEVEL)
+    publisher.publish("hydro/level", {"v": 1, "t": now_ms()})
+    abroad.wait_record(lambda r: r["value"] == 1, "the reading before the partition")
+    ends = [(station.gateway, "broker chongqing"), (here.broker, "station chongqing/cuntan"), (here.broker, "peer hubei"), (there.broker, "peer chongqing")]
+    marks, began = [daemon.mark() for daemon, _ in ends], time.monotonic()
+    for relay in relays:
+        relay.hold("up")
+        relay.hold("down")
+    for (daemon, peer), mark in zip(ends, marks):
+        daemon.wait_line(rf"link\[{peer}\]: the session ends: no answer", timeout=max(0.1, began + 5 - time.monotonic()), since=mark)
+        print(f"{daemon.name} missed {peer} after {time.monotonic() - began:.1f} s at the latest")
+    publisher.publish("hydro/level", {"v": 2, "t": now_ms()})
+    marks = [daemon.mark() for daemon, _ in ends]
+    for relay in relays:
+        relay.release("up")
+        relay.release("down")
+    for (daemon, peer), mark in zip(ends, marks):
+        daemon.wait_line(rf"link\[{peer}\]: .* -> up", since=mark)
+    abroad.wait_record(lambda r: r["value"] == 2, "the reading of the partition")
+    assert [r["value"] for r in abroad.records() if r["kind"] == "reading"] == [1, 2]

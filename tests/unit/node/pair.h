@@ -317,6 +317,20 @@ static inline void be_station(struct pipe *p) {
   assert_true(status_of(p, BROKER).up);
 }
 
+static inline void say_urgent(struct pipe *p, uint64_t number) {
+  struct blob *blob = draft(p, "p/s!urgent", "p/s/g/level", 5, 4711);
+  block_number(blob, (struct epoch){1, 1}, number);
+  say_on(p, CONN_STRANGER + CHANNEL_URGENT,
+      &(struct link_message){.type = LINK_BLOCK,
+          .session = 99,
+          .number = number,
+          .lane = LANE_URGENT,
+          .from = number,
+          .to = number,
+          .body = blob_bytes(blob)});
+  blob_unref(blob);
+}
+
 static inline void say_block(struct pipe *p, uint64_t number, const char *stream, const char *address) {
   struct blob *blob = draft(p, stream, address, 5, 4711);
   block_number(blob, (struct epoch){1, 1}, number);

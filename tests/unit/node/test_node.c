@@ -140,6 +140,27 @@ static void after_later_nothing_is_taken_until_it_begins_again(void **state) {
   assert_int_equal(at_broker(p, 5).times, 1);
 }
 
+/* The same of urgent, when the reserve is used up too: what the store had before it refused the first is refused. */
+static void urgent_that_follows_a_refusal_is_not_stored(void **state) {
+  struct pipe *p = *state;
+  be_station(p);
+  store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = true, .full_urgent = true});
+  say_urgent(p, 1);
+  say_urgent(p, 2);
+  assert_int_equal(store_memory_pending(p->sides[BROKER].store), 3); /* with the broker's own heads */
+  store_memory_run(p->sides[BROKER].store, 2);
+  store_memory_faults(p->sides[BROKER].store, &(struct memory_faults){.full = false});
+  commit(p, BROKER);
+  assert_null(last_to(p, CONN_STRANGER, LINK_ACK));
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_LATER)->number, 2);
+  assert_int_equal(at_broker(p, 5).times, 0);
+  say_on(p, CONN_STRANGER + CHANNEL_URGENT, &(struct link_message){.type = LINK_ATTACH, .session = 99, .number = 3});
+  say_urgent(p, 3);
+  commit(p, BROKER);
+  assert_int_equal(last_to(p, CONN_STRANGER, LINK_ACK)->number, 3);
+  assert_int_equal(at_broker(p, 5).times, 1);
+}
+
 /* ---- many peers, one group ---- */
 
 enum { CONN_OTHER = 40, CLAIM_CHARGE = 256, GROUP_BYTES = 1024 * 1024 };
@@ -609,6 +630,7 @@ int main(void) {
       NODE_TEST(held_of_a_stream_that_is_not_sent_is_passed_over),
       NODE_TEST(backfill_waits_for_what_the_relay_misses_below),
       NODE_TEST(what_was_put_off_goes_live_again_at_a_relay),
+      NODE_TEST(urgent_that_follows_a_refusal_is_not_stored),
       NODE_TEST(a_clone_is_refused_while_the_old_one_answers),
       NODE_TEST(the_newcomer_is_taken_when_the_old_one_is_silent),
       NODE_TEST(the_newcomer_is_taken_when_the_old_connection_is_gone),

@@ -102,6 +102,33 @@ static void what_follows_a_refused_batch_in_order_is_refused(void **state) {
   }
 }
 
+static struct store_batch *urgent_ordered(struct bytes key) {
+  struct store_batch *batch = ordered(key);
+  store_batch_urgent(batch);
+  return batch;
+}
+
+static void urgent_batches_have_an_order_of_their_own(void **state) {
+  struct fixture *f = *state;
+  char key[STORE_KEY_MAX + 1];
+  memset(key, 'k', sizeof key);
+  struct bytes bad = bytes_of(key, sizeof key);
+  struct store_batch *batches[] = {urgent_ordered(bad), ordered(TEXT("other")), urgent_ordered(TEXT("after")),
+      ordered(bad), urgent_ordered(TEXT("after")), ordered(TEXT("other"))};
+  static const bool taken[] = {false, true, false, false, false, false};
+  for (size_t i = 0; i < 6; i++) assert_int_equal(store_submit(f->store, batches[i], (void *)(uintptr_t)(i + 1)), 0);
+  for (size_t i = 0; i < 6; i++) {
+    struct store_done *done = fixture_next(f);
+    size_t at = (uintptr_t)done->cookie - 1;
+    assert_int_equal(done->kind, taken[at] ? STORE_DONE_BATCH : STORE_DONE_REFUSED);
+    store_done_free(done);
+  }
+  assert_int_equal(store_submit(f->store, urgent_ordered(TEXT("anew")), NULL), 0);
+  assert_int_equal(next_kind(f), STORE_DONE_BATCH);
+  assert_int_equal(store_submit(f->store, ordered(TEXT("anew")), NULL), 0);
+  assert_int_equal(next_kind(f), STORE_DONE_BATCH);
+}
+
 static void duplicates_are_taken_out(void **state) {
   struct fixture *f = *state;
   assert_int_equal(fixture_commit_good(f, batch_with(LANE_LIVE, block_of("q/s", E1, 1, 10))), STORE_STORED);
@@ -523,6 +550,7 @@ int main(void) {
       BOTH(a_refused_batch_changes_nothing),
       BOTH(too_large_values_are_refused),
       BOTH(what_follows_a_refused_batch_in_order_is_refused),
+      BOTH(urgent_batches_have_an_order_of_their_own),
       BOTH(duplicates_are_taken_out),
       BOTH(filtered_blocks_of_one_range_do_not_displace_each_other),
       BOTH(epochs_are_apart),
