@@ -75,12 +75,29 @@ static void send_command(struct order *order) {
   buffer_deinit(&body);
 }
 
+/* From accepted to sent; the station is told when that is durable. */
+static void begin_hand_over(struct order *order, const struct order_station *station) {
+  struct orders *orders = order->owner;
+  if (ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_SENT, wall(orders))) return;
+  order->ledger.entry.epoch = station->epoch;
+  order->told = 0;
+  order_say(order);
+  order_commit(order);
+}
+
+/* Also where the station came while `accepted` was still being committed: its session passed over the order then. */
 void order_hand_over(struct order *order) {
   struct order_station station;
   struct orders *orders = order->owner;
+  const struct ledger_entry *entry = &order->ledger.entry;
   bool durable = order->accepted && order->committed == order->commits && !order->again;
-  if (!durable || order->told || order_decision_pending(order) || order->ledger.entry.state != STATE_SENT) return;
-  if (orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) && station.up)
+  bool waits = entry->state == STATE_ACCEPTED && entry->custody == LEDGER_HERE && wall(orders) < order->deadline;
+  bool sent = entry->state == STATE_SENT && !order->told && !order_decision_pending(order);
+  if (!durable || (!waits && !sent)) return;
+  if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return;
+  if (waits)
+    begin_hand_over(order, &station);
+  else
     send_command(order);
 }
 
@@ -92,16 +109,6 @@ static bool is_carried_out_by_station(const struct order *order, int64_t now) {
 static bool is_unsettled_there(const struct order *order) {
   return order->ledger.entry.custody == LEDGER_NEXT &&
          (state_is_open(order->ledger.entry.state) || order->ledger.entry.state == STATE_UNKNOWN);
-}
-
-/* From accepted to sent; the station is told when that is durable. */
-static void begin_hand_over(struct order *order, const struct order_station *station) {
-  struct orders *orders = order->owner;
-  if (ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_SENT, wall(orders))) return;
-  order->ledger.entry.epoch = station->epoch;
-  order->told = 0;
-  order_say(order);
-  order_commit(order);
 }
 
 void asking_flush(struct asking *asking) {
@@ -316,6 +323,7 @@ static int64_t order_tick(struct order *order, int64_t now) {
   if (order->provisional && !order->asked) order_look_up(order);
   if (order->committed < order->commits) return now + SECOND_US;
   if (entry->custody == LEDGER_HERE && state_is_open(entry->state)) {
+    order_hand_over(order);
     if (now < order->deadline) return order->deadline;
     expire(order, now);
     return now + SECOND_US;

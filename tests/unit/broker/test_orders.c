@@ -669,6 +669,8 @@ static const struct story stories[] = {
     {"the station is away: accepted, and handed over when it comes",
         {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 10", "", ""}, {"up", "sent ", "command "},
             {"report executed", "executed. ", ""}}},
+    {"the station comes while the order is being committed: handed over when it is durable",
+        {{"take", "", ""}, {"up", "accepted sent ", "command "}, {"report executed", "executed. ", ""}}},
     {"the station stays away: expired at the deadline",
         {{"take", "", ""}, {"commit", "accepted ", ""}, {"wait 61", "expired:expired. ", ""}, {"up", "", ""}}},
     {"handed over and silent: asked for after the deadline, unknown in the end, and the late truth comes once",
