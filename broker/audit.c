@@ -13,6 +13,7 @@ static struct store_audit head_of(const struct broker *broker) {
   store_audit_head(broker->daemon.store, &head);
   return head;
 }
+static int64_t mono(const struct broker *broker) { return world_now(broker->daemon.world).mono; }
 static int64_t wall(const struct broker *broker) { return world_now(broker->daemon.world).wall; }
 
 static void submit_done(void *ctx, void *cookie, const struct store_done *done) {
@@ -89,20 +90,23 @@ void broker_audit_session(struct broker *broker, const struct link *link) {
 
 /* ---- those of others ---- */
 
-static bool open_theirs(
-    struct audit_checkpoint *checkpoint, const struct config_keys *keys, const char *node, struct bytes bytes) {
+static bool open_theirs(struct broker *broker, struct audit_checkpoint *checkpoint, const struct config_keys *keys,
+    const char *node, struct bytes bytes) {
+  uint64_t left_out;
   if (audit_checkpoint_open(checkpoint, bytes) == 0 && config_keys_contain(keys, &checkpoint->key) &&
       bytes_equal(checkpoint->node, bytes_text(node)))
     return true;
-  log_warning("audit", node, "a checkpoint that is not its own is not believed");
+  if (log_allow(&broker->audit_limit, mono(broker), &left_out))
+    log_warning("audit", node, "a checkpoint that is not its own is not believed");
   return false;
 }
 
 /* What is durable is what the next one is compared with; a contradiction is said once it is on record. */
 static void keep(struct broker *broker, const struct audit_checkpoint *checkpoint) {
   struct buffer why = BUFFER_NULL;
+  uint64_t left_out;
   enum book_verdict verdict = book_judge(&broker->book, checkpoint, &why);
-  if (verdict == BOOK_CONTRADICTS) {
+  if (verdict == BOOK_CONTRADICTS && log_allow(&broker->audit_limit, mono(broker), &left_out)) {
     log_error("audit", NULL, "%s", buffer_text(&why));
     broker_event(broker, "audit-contradiction", buffer_bytes(&why));
   }
@@ -113,10 +117,11 @@ static void keep(struct broker *broker, const struct audit_checkpoint *checkpoin
 static bool put(struct broker *broker, const struct audit_checkpoint *checkpoint, struct store_batch *batch) {
   struct buffer why = BUFFER_NULL;
   enum book_verdict verdict = book_judge(&broker->book, checkpoint, &why);
-  if (verdict != BOOK_KNOWN)
+  bool goes = verdict != BOOK_KNOWN && book_has_room(&broker->book, checkpoint->node, mono(broker));
+  if (goes)
     book_put(batch, node_of(broker), checkpoint, verdict == BOOK_CONTRADICTS ? buffer_text(&why) : NULL, wall(broker));
   buffer_deinit(&why);
-  return verdict != BOOK_KNOWN;
+  return goes;
 }
 
 static bool is_checkpoint(const struct link *link, const struct record *record) {
@@ -136,7 +141,8 @@ static void each_checkpoint(struct broker *broker, const struct link *link, cons
   struct audit_checkpoint checkpoint;
   if (block_reader_new(&reader, block)) return;
   while (block_reader_next(reader, &record) == 0)
-    if (is_checkpoint(link, &record) && open_theirs(&checkpoint, &link->station->keys, link->node, record.value.bytes))
+    if (is_checkpoint(link, &record) &&
+        open_theirs(broker, &checkpoint, &link->station->keys, link->node, record.value.bytes))
       take(broker, &checkpoint, batch);
   block_reader_free(reader);
 }
@@ -175,7 +181,7 @@ static void message_done(void *ctx, void *cookie, const struct store_done *done)
 
 void broker_audit_message(struct broker *broker, const struct link *link, struct bytes body) {
   struct audit_checkpoint checkpoint;
-  if (!open_theirs(&checkpoint, &link->config->keys, link->node, body)) return;
+  if (!open_theirs(broker, &checkpoint, &link->config->keys, link->node, body)) return;
   struct store_batch *batch = store_batch_new();
   if (!put(broker, &checkpoint, batch)) {
     store_batch_free(batch);

@@ -38,6 +38,7 @@ struct broker {
   char endpoints[CHANNELS][256];
   int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
+  struct log_limit audit_limit; /* contradictions and checkpoints that are not believed */
   uint64_t refused_peers, discarded;
 };
 

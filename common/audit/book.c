@@ -5,7 +5,21 @@
 static const char prefix[] = "audit/";
 enum { PREFIX = sizeof prefix - 1 };
 
-void book_deinit(struct book *book) { table_deinit(&book->words, free); }
+void book_deinit(struct book *book) {
+  table_deinit(&book->words, free);
+  table_deinit(&book->limits, free);
+}
+
+bool book_has_room(struct book *book, struct bytes node, int64_t mono) {
+  uint64_t left_out;
+  struct log_limit *limit = table_get(&book->limits, node);
+  if (!limit) {
+    limit = mem_alloc(sizeof *limit);
+    *limit = (struct log_limit){.interval_us = BOOK_INTERVAL_US, .burst = BOOK_BURST};
+    table_put(&book->limits, node, limit);
+  }
+  return log_allow(limit, mono, &left_out);
+}
 
 const struct book_word *book_find(const struct book *book, struct bytes node) { return table_get(&book->words, node); }
 

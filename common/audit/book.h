@@ -7,12 +7,19 @@
  * node's name. Pure.
  */
 #include "common/audit/note.h"
+#include "common/base/log.h"
 #include "common/base/table.h"
+#include "common/base/world.h"
 
 struct book {
-  struct table words; /* node -> struct book_word */
+  struct table words;  /* node -> struct book_word */
+  struct table limits; /* node -> struct log_limit */
 };
-#define BOOK_NULL ((struct book){TABLE_NULL})
+#define BOOK_NULL ((struct book){TABLE_NULL, TABLE_NULL})
+/* What one node may put into this node's log: so many at once, and then one each interval. What is left out is covered
+ * by the next. */
+enum { BOOK_BURST = 200 };
+#define BOOK_INTERVAL_US (10 * SECOND_US)
 struct book_word {
   uint64_t number;
   uint8_t link[CHAIN_HASH];
@@ -28,6 +35,7 @@ enum book_verdict {
   BOOK_KNOWN,      /* the last one again, or an older one on a long way: nothing to note */
   BOOK_CONTRADICTS /* *why says how */
 };
+bool book_has_room(struct book *book, struct bytes node, int64_t mono); /* and takes it */
 /* A checkpoint whose signature and signer the caller has checked. */
 enum book_verdict book_judge(const struct book *book, const struct audit_checkpoint *checkpoint, struct buffer *why);
 /* Puts a new or contradicting one into the batch: the entry of this node's own log, and the last word of that node. */

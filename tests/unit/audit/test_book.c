@@ -54,6 +54,17 @@ static void the_last_word_is_read_back(void **state) {
   identity_free(identity);
 }
 
+static void a_node_fills_no_log_of_others(void **state) {
+  (void)state;
+  struct book book = BOOK_NULL;
+  size_t taken = 0;
+  for (int i = 0; i < 10 * BOOK_BURST; i++) taken += book_has_room(&book, bytes_text("q/s"), SECOND_US);
+  assert_int_equal(taken, BOOK_BURST);
+  assert_true(book_has_room(&book, bytes_text("q/other"), SECOND_US));
+  assert_true(book_has_room(&book, bytes_text("q/s"), SECOND_US + BOOK_INTERVAL_US));
+  book_deinit(&book);
+}
+
 static void it_is_signed_after_a_start_in_time_and_after_many(void **state) {
   (void)state;
   struct pace pace;
@@ -87,6 +98,7 @@ static void a_neighbours_checkpoint_alone_is_no_reason(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_log_only_grows),
+      cmocka_unit_test(a_node_fills_no_log_of_others),
       cmocka_unit_test(the_last_word_is_read_back),
       cmocka_unit_test(a_neighbours_checkpoint_alone_is_no_reason),
       cmocka_unit_test(it_is_signed_after_a_start_in_time_and_after_many),
