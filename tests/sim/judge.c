@@ -106,6 +106,11 @@ void ledger_block(struct ledger *ledger, enum lane lane, const struct block *blo
   block_reader_free(reader);
 }
 
+static void add_identity(struct reading *r, struct identity identity) {
+  r->identities = mem_resize(r->identities, r->identity_count + 1, sizeof *r->identities);
+  r->identities[r->identity_count++] = identity;
+}
+
 void judge_note_own(struct sim *s, int station, const struct block *block) {
   struct block_reader *reader;
   struct record record;
@@ -113,11 +118,20 @@ void judge_note_own(struct sim *s, int station, const struct block *block) {
   if (block_reader_new(&reader, block) != 0) return;
   while (block_reader_next(reader, &record) == 0) {
     if (record.kind == RECORD_HEAD || record.value.type != VALUE_INTEGER) continue;
-    struct reading *r = &s->readings[record.value.integer];
-    r->identities = mem_resize(r->identities, r->identity_count + 1, sizeof *r->identities);
-    r->identities[r->identity_count++] = (struct identity){block->epoch, record.sequence};
+    add_identity(&s->readings[record.value.integer], (struct identity){block->epoch, record.sequence});
   }
   block_reader_free(reader);
+}
+
+/* What retention took of the old epoch is committed under no number of the new one: it is named there as n - common. */
+void judge_note_renumbered(struct sim *s, int station, bool urgent, const struct renumbered *from, struct epoch to) {
+  for (size_t i = 0; i < s->reading_count; i++) {
+    struct reading *r = &s->readings[i];
+    struct identity last = r->identity_count ? r->identities[r->identity_count - 1] : (struct identity){{0, 0}, 0};
+    if (r->station == station && r->urgent == urgent && epoch_compare(last.epoch, from->old) == 0 &&
+        last.sequence > from->common)
+      add_identity(r, (struct identity){to, last.sequence - from->common});
+  }
 }
 
 /* ---- at the end ---- */

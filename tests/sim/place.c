@@ -44,13 +44,49 @@ static void forget_copies(struct place *place) {
       place->copies[i] = memory_disk_free(place->copies[i]);
 }
 
+static struct bytes own_stream(int n, enum channel channel, struct buffer *name) {
+  buffer_printf(name, "%s%s", place_names[n], channel == CHANNEL_URGENT ? "!urgent" : "");
+  return buffer_bytes(name);
+}
+
+void place_note_renumbered(struct sim *s, int n) {
+  struct place *place = &s->places[n];
+  for (int c = 0; c < CHANNELS && place->up; c++) {
+    struct renumbered *renumbered = &place->renumbered[c];
+    struct buffer name = BUFFER_NULL;
+    struct store_stream newest;
+    if (renumbered->waits && store_stream_get(place->store, own_stream(n, (enum channel)c, &name), &newest) &&
+        epoch_compare(newest.epoch, renumbered->old) > 0) {
+      judge_note_renumbered(s, n, c == CHANNEL_URGENT, renumbered, newest.epoch);
+      renumbered->waits = false;
+    }
+    buffer_deinit(&name);
+  }
+}
+
+/* {"stream":...,"peer":...,"common":N,"reissued":N} */
+static void begin_renumbering(struct sim *s, int n, struct bytes event) {
+  struct buffer name = BUFFER_NULL, text = BUFFER_NULL;
+  buffer_append(&text, event);
+  const char *common = strstr(buffer_text(&text), "\"common\":");
+  enum channel c = strstr(buffer_text(&text), "!urgent\"") ? CHANNEL_URGENT : CHANNEL_TELEMETRY;
+  struct store_stream held;
+  if (common && store_stream_get(s->places[n].store, own_stream(n, c, &name), &held))
+    s->places[n].renumbered[c] =
+        (struct renumbered){.waits = true, .old = held.epoch, .common = strtoull(common + 9, NULL, 10)};
+  buffer_deinit(&name);
+  buffer_deinit(&text);
+}
+
 static void on_event(void *ctx, const char *name, struct bytes text) {
   struct owner *owner = ctx;
-  (void)text;
   if (strcmp(name, "clone") == 0) owner->s->clones_refused++;
   if (strcmp(name, "epoch") != 0) return;
   owner->s->epochs++;
   forget_copies(&owner->s->places[owner->place]);
+  if (owner->place == CLONE) return;
+  place_note_renumbered(owner->s, owner->place);
+  begin_renumbering(owner->s, owner->place, text);
 }
 
 static void on_session(void *ctx, struct node_peer *peer, bool up) {
@@ -139,6 +175,7 @@ void place_start(struct sim *s, int n) {
   if (!place->ledger) place->ledger = ledger_new(s, n);
   add_peers(s, n);
   place->up = true;
+  place_note_renumbered(s, n);
 }
 
 void place_copy(struct sim *s, int n) {
@@ -257,11 +294,10 @@ void place_submit(struct sim *s, int n) {
   int64_t received = node_received(node);
   size_t first = s->reading_count, count = 1 + sim_below(s, 3);
   struct buffer stream = BUFFER_NULL;
+  struct bytes name = own_stream(n, urgent ? CHANNEL_URGENT : CHANNEL_TELEMETRY, &stream);
   for (size_t i = 0; i < count; i++) add_reading(s, builder, n, urgent, received);
   if (s->large && n == STATION && !urgent) add_padding(s, builder, received);
   s->readings[first].batch = count;
-  buffer_printf(&stream, "%s%s", place_names[n], urgent ? "!urgent" : "");
-  struct bytes name = buffer_bytes(&stream);
   store_batch_own(batch, urgent ? LANE_URGENT : LANE_LIVE, name, block_builder_finish(builder, name, node_run(node)));
   block_builder_free(builder);
   buffer_deinit(&stream);

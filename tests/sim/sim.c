@@ -63,9 +63,7 @@ static void draw_scenario(struct sim *s) {
   s->clones = sim_chance(s, 200);
   s->restored = s->clones || sim_chance(s, 250) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   s->trims = sim_chance(s, 600) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
-  /* Known limits: what is trimmed of a past that is issued again loses its name, and a relay that got an old copy back
-   * takes in again what it has named as gone. */
-  if (s->restored == s->trims || (s->clones && s->trims == STATION)) s->trims = PLACES;
+  if (s->clones && s->trims == STATION) s->trims = PLACES;
   if (s->trims == PLACES) return;
   struct place *place = &s->places[s->trims];
   if (place_is_station(s->trims) && !s->large && sim_chance(s, 500))
@@ -221,6 +219,7 @@ static bool run(uint64_t seed, int places, struct sim *s) {
     step(s);
   }
   if (!s->failure[0]) settle(s);
+  for (int n = 0; n < places && !s->failure[0]; n++) place_note_renumbered(s, n);
   for (int n = 0; n < places && !s->failure[0]; n++)
     if (!place_is_station(n)) judge_place(s, n);
   if (s->failure[0]) describe(s, places);

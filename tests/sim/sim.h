@@ -54,6 +54,11 @@ struct place {
   int64_t up_at, keep_us, full_until;
   uint64_t max_size;
   struct ledger *ledger; /* of what its node was told to be committed, since its store was last put back */
+  struct renumbered {    /* of its two streams: what follows `common` is being issued again */
+    bool waits;
+    struct epoch old;
+    uint64_t common;
+  } renumbered[CHANNELS];
 };
 
 struct identity {
@@ -124,6 +129,8 @@ void place_start(struct sim *s, int n);
 void place_crash(struct sim *s, int n);
 void place_copy(struct sim *s, int n);
 void place_submit(struct sim *s, int n); /* some readings of a station */
+/* Tells the judge under which numbers a station's new epochs hold, or name, what the old ones held. */
+void place_note_renumbered(struct sim *s, int n);
 void clone_start(struct sim *s);
 void clone_end(struct sim *s);
 
@@ -133,6 +140,7 @@ struct ledger *ledger_free(struct ledger *ledger);
 bool ledger_has(const struct ledger *ledger, size_t reading);
 void ledger_block(struct ledger *ledger, enum lane lane, const struct block *block);
 void judge_note_own(struct sim *s, int station, const struct block *block);
+void judge_note_renumbered(struct sim *s, int station, bool urgent, const struct renumbered *from, struct epoch to);
 void judge_place(struct sim *s, int n);
 
 /* ---- bounds.c ---- */
