@@ -80,7 +80,6 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
   add_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
   intervals_remove_all(&stream->missed, &stream->covered);
-  intervals_clear(&stream->covered);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
   /* Only where all that is missed is newer than all that the peer has: else the live lane would step back. */
   stream->as_live = starter->short_outage && stream->missed.count == 1 && stream->missed.items[0].from > newest &&

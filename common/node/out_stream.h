@@ -18,7 +18,7 @@ struct out_stream {
   bool reading, reading_live;
   uint64_t top;                 /* the peer has, or was sent live, nothing above this */
   size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
-  struct intervals covered;     /* the peer's word, between its HELLO and HELD_END */
+  struct intervals covered;     /* the peer's word in its greeting: of this it has, or knows as gone, all there is */
   struct intervals missed;
   uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
   int64_t claim_since;

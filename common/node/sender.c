@@ -64,7 +64,8 @@ static void trim_live(struct node_peer *peer, struct out_channel *channel, size_
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
   struct out_stream *stream = out_stream_of(peer, block->stream, block->epoch);
   if (!stream->shared) return;
-  /* an old copy of our store takes in again what the peer has long had */
+  /* An old copy of our store takes in again what the peer has long had, or was told is gone: that it stays. */
+  if (intervals_covers(&stream->covered, block->first, block->last)) return;
   bool steps_back = item->lane == LANE_LIVE && block->first <= stream->top;
   if (item->lane == LANE_BACKFILL || steps_back || out_stream_channel(peer, stream)->held_back ||
       missed_is_catching_up(peer, stream)) {
