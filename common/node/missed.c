@@ -68,15 +68,20 @@ struct starter {
   bool short_outage;
 };
 
+/* Also of streams that this node does not hold yet: an old copy of its store takes in again what the peer has. */
+static void set_top(struct out_stream *stream) {
+  const struct intervals *covered = &stream->covered;
+  stream->top = stream->peer_last;
+  if (covered->count > 0 && covered->items[covered->count - 1].to > stream->top)
+    stream->top = covered->items[covered->count - 1].to;
+}
+
 static void start_stream(void *ctx, const struct store_stream *held) {
   struct starter *starter = ctx;
   struct node_peer *peer = starter->peer;
   struct out_stream *stream = out_stream_of(peer, held->stream, held->epoch);
   if (!stream->shared) return;
-  uint64_t newest = stream->peer_last;
-  if (stream->covered.count > 0 && stream->covered.items[stream->covered.count - 1].to > newest)
-    newest = stream->covered.items[stream->covered.count - 1].to;
-  stream->top = newest;
+  uint64_t newest = stream->top;
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
   add_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
   intervals_remove_all(&stream->missed, &stream->covered);
@@ -90,6 +95,7 @@ static void start_stream(void *ctx, const struct store_stream *held) {
 void missed_start(struct node_peer *peer, bool short_outage) {
   struct starter starter = {peer, short_outage};
   if (peer->config.role == NODE_PEER_STATION) return;
+  for (size_t i = 0; i < peer->stream_count; i++) set_top(peer->streams[i]);
   store_streams(peer->node->options.store, start_stream, &starter);
   peer_mark(peer);
 }
