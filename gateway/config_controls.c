@@ -364,7 +364,8 @@ static void finish_limit(struct document *d, yaml_node_t *node, const struct gat
     bool ordered = input->type == VALUE_NUMBER || input->type == VALUE_INTEGER;
     if (!limit) continue;
     if (++count > 1) continue;
-    line->op = guard->op = operators[i].op;
+    guard->op = operators[i].op;
+    line->op = (int)guard->op;
     schema_value(d, limit, (enum value_type)input->type, &line->limit, &guard->limit);
     if (!ordered && guard->op != CONDITION_EQUALS && guard->op != CONDITION_NOT_EQUALS)
       document_problem(
