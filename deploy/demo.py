@@ -1,28 +1,35 @@
 """Two provinces on one machine, as deploy/demo starts them: python3 deploy/demo.py BUILD [--check].
 
-chongqing with a river gauge (cuntan) and a reservoir with two sluice gates (caijiagang), hubei with a pumping station (fankou): for each station a mosquitto,
+chongqing with a river gauge (cuntan) and a reservoir with four sluice gates (caijiagang), hubei with a pumping station (fankou): for each station a mosquitto,
 a gateway and the simulated devices, for each province a broker; all configurations are the samples of deploy/samples. Nothing here sleeps: it waits for
 lines and records. However it ends, it ends every process that it started, by its id, and removes its folder.
 """
+import csv
+import datetime
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from onebox.ports import Ports  # noqa: E402
-from onebox.process import NotSeen, TAIL_LINES  # noqa: E402
-from onebox.programs import Build, Daemon, Mosquitto, Operator, Simulator  # noqa: E402
+from onebox.process import NotSeen, PATIENCE_S, TAIL_LINES, wait_until  # noqa: E402
+from onebox.programs import DEPLOY, Build, Daemon, Mosquitto, Operator, Simulator  # noqa: E402
 from onebox.samples import SAMPLES, Samples  # noqa: E402
 
 STATIONS = {"cuntan": ("chongqing", "gauge"), "caijiagang": ("chongqing", "reservoir"), "fankou": ("hubei", "pumping")}
+SCRIPTS = os.path.join(DEPLOY, "scripts")
 SHARED = re.compile(r"chongqing/[^/]+/[^/]+/(level|flow)")      # what broker-chongqing.yaml shares with hubei
 GATE = "chongqing/caijiagang/gate-1/opening"
 GATE_OFF = "chongqing/caijiagang/gate-2/opening"
+GATES = [f"chongqing/caijiagang/gate-{n}/opening" for n in (1, 2, 3)]
+SPILLWAY = "chongqing/caijiagang/gate-4/opening"       # needs a second person
 PUMP = "hubei/fankou/pump-1/running"
+PUMP_MARK = "hubei/fankou/gauge-1/inner-level >= 18.5"
 REMIND_LINES = 300     # about twenty seconds
 
 
@@ -51,6 +58,7 @@ class Demo:
                                                                "127.0.0.1:7480": f"127.0.0.1:{self.ports.take()}"})
             self.brokers[province] = self._keep(Daemon(f"broker {province}", self.build.broker, config, self.folder))
             self.operators[province] = Operator(province, self.build, samples.write(f"operator-{province}.yaml", endpoints), self.folder)
+        self.chief = Operator("chief", self.build, samples.write("operator-chief-chongqing.yaml", endpoints), self.folder)
         for station in STATIONS:
             self._prepare_station(samples, station, endpoints)
 
@@ -66,7 +74,9 @@ class Demo:
                                                            "127.0.0.1:7481": f"127.0.0.1:{self.ports.take()}"})
         gateway = self._keep(Daemon(f"gateway {station}", self.build.gateway, config, self.folder))
         phase = os.environ.get("RIVERBUS_DEMO_PHASE", "-12")
-        devices = self._keep(Simulator(f"devices {station}", STATIONS[station][1], port, self.folder, "--phase", phase, "--gate-speed", "4"))
+        memory = os.path.join(self.folder, "memory-" + station)
+        os.mkdir(memory)
+        devices = self._keep(Simulator(f"devices {station}", STATIONS[station][1], port, self.folder, "--phase", phase, "--gate-speed", "4", "--memory", memory))
         self.gateways[station], self.devices[station] = gateway, devices
         gateway.mosquitto = mosquitto
 
@@ -123,6 +133,16 @@ class Demo:
                       lambda: self._commanded(hubei, next_door, PUMP, wish, lambda value: value is (wish == "true")))
         self.part("a command for a device that is switched off ends as undelivered (exit 11)", [self.brokers["chongqing"], self.gateways["caijiagang"]],
                   lambda: self._undelivered(chongqing))
+        self.part("three gates opened in order by deploy/scripts/open-gates", [self.brokers["chongqing"], self.gateways["caijiagang"]],
+                  lambda: self._gates_in_order(chongqing))
+        self.part("a step that is too large refused, with its limit and what to do next", [self.brokers["chongqing"], self.gateways["caijiagang"]],
+                  lambda: self._refused(chongqing))
+        self.part("the spillway gate moved by a command that a second person approved", [self.brokers["chongqing"], self.gateways["caijiagang"]],
+                  lambda: self._approved(chongqing))
+        self.part("a movement halted by stop", [self.brokers["chongqing"], self.gateways["caijiagang"]], lambda: self._halted(chongqing))
+        self.part("a pump started by deploy/scripts/start-pump-at when the level was beyond its mark", [self.brokers["hubei"], self.gateways["fankou"]],
+                  lambda: self._pump_at_mark(hubei))
+        self.part("today's measurements handed over by deploy/scripts/hand-over-day", brokers, lambda: self._handed_over(chongqing))
         self.part("nothing but what is shared in the neighbouring province", brokers, lambda: self._only_shared(at_home, next_door))
         for tail in (at_home, next_door):
             tail.stop()
@@ -153,6 +173,67 @@ class Demo:
             mark = len(devices.out)
             devices.start().ready(mark)
 
+    def _script(self, operator, name, *words):
+        """Runs one of deploy/scripts as that operator."""
+        environment = {**os.environ, "RIVERBUS": self.build.riverbus, "RIVERBUS_CONFIG": operator.config}
+        done = subprocess.run([os.path.join(SCRIPTS, name), *words], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=2 * PATIENCE_S)
+        self.say(f"  deploy/scripts/{name} {' '.join(words)}: exit {done.returncode}")
+        if done.returncode != 0:
+            raise NotSeen(f"not seen: exit 0 of deploy/scripts/{name}\n{done.stdout}{done.stderr}")
+        return done
+
+    def _moved(self, station, since=0):
+        """(device, value) of each movement in the devices' own ledger, in their order."""
+        return [(entry["device"], entry["value"]) for entry in self.devices[station].ledger("start")[since:]]
+
+    def _gates_in_order(self, operator):
+        before = len(self._moved("caijiagang"))
+        self._script(operator, "open-gates", "20", "flood order 12", *GATES)
+        moved = self._moved("caijiagang", before)
+        if moved != [(f"gate-{n}", 20) for n in (1, 2, 3)]:
+            raise NotSeen(f"not seen: three gates in order; the devices say {moved}")
+        self.say("  the devices' own ledger: " + ", ".join(device for device, _ in moved))
+
+    def _refused(self, operator):
+        answer = operator.run("set", GATES[0], "100", "--basis", "demonstration", "--json")
+        last = answer.rows[-1]
+        if answer.exit != 5 or last["code"] != "max-step":
+            raise NotSeen(f"not seen: max-step of\n{answer}")
+        self.say(f"  {last['code']}: {last['message']}; {last['hint']}")
+
+    def _approved(self, operator):
+        given = operator.run("set", SPILLWAY, "10", "--basis", "flood order 12", "--no-wait", "--id", "demo-spillway", "--json")
+        approved = self.chief.run("approve", "demo-spillway", "--json")
+        followed = operator.run("follow", "demo-spillway", "--json")
+        if (given.exit, approved.exit, followed.exit) != (9, 0, 0) or followed.rows[-1]["approved_by"] != "chief":
+            raise NotSeen(f"not seen: given, approved, executed\n{given}\n{approved}\n{followed}")
+        self.say(f"  given by {followed.rows[-1]['by']}, approved by {followed.rows[-1]['approved_by']}, measured {followed.rows[-1]['actual']} %")
+
+    def _halted(self, operator):
+        given = operator.run("set", GATES[0], "45", "--no-wait", "--id", "demo-halted", "--basis", "demonstration", "--json")
+        devices = self.devices["caijiagang"]
+        wait_until(lambda: any(e["id"] == "demo-halted" for e in devices.ledger("start")), "the movement in the devices' ledger")
+        halted = operator.run("stop", GATES[0], "--basis", "boat in the gate", "--json")
+        ended = operator.run("follow", "demo-halted", "--json")
+        if (given.exit, halted.exit, ended.exit) != (9, 0, 10) or ended.rows[-1]["state"] != "stopped":
+            raise NotSeen(f"not seen: a stop\n{given}\n{halted}\n{ended}")
+        self.say(f"  stopped at {ended.rows[-1]['actual']} % on the way to 45 %")
+
+    def _pump_at_mark(self, operator):
+        self._script(operator, "start-pump-at", PUMP, PUMP_MARK, "2s", "1m")
+        if self._moved("fankou")[-1] != ("pump-1", True):
+            raise NotSeen(f"not seen: the pump's start; the devices say {self._moved('fankou')}")
+        self._set(operator, PUMP, "false", 0)
+
+    def _handed_over(self, operator):
+        today = datetime.date.today().isoformat()
+        done = self._script(operator, "hand-over-day", "--day", today, "chongqing/+/gauge-1/level")
+        rows = list(csv.DictReader(done.stdout.splitlines()))
+        stations = sorted({row["address"].split("/")[1] for row in rows})
+        if stations != ["caijiagang", "cuntan"] or not all(float(row["value"]) > 100 and row["unit"] == "m" for row in rows):
+            raise NotSeen(f"not seen: levels of both stations among {len(rows)} rows\n{done.stdout[:500]}")
+        self.say(f"  {len(rows)} rows of {', '.join(stations)}")
+
     def _only_shared(self, at_home, next_door):
         """The openings that home has seen must be in no line next door; at least one of them was there to leak."""
         foreign = [r for r in next_door.records() if r["address"].startswith("chongqing/")]
@@ -168,7 +249,7 @@ class Demo:
         chongqing, hubei = self.operators["chongqing"], self.operators["hubei"]
         return "\n".join([
             "", "Try, in another terminal:",
-            "  " + " ".join(chongqing.argv("set", GATE, "55")) + " --basis 'flood order 12'",
+            "  " + " ".join(chongqing.argv("set", GATE, "40")) + " --basis 'flood order 12'",
             "  " + " ".join(hubei.argv("set", PUMP, "true")),
             "  " + " ".join(hubei.argv("last", "'#'")),
             "Ctrl-C ends everything.", ""])

@@ -201,6 +201,8 @@ static void dispatch_refused_there(struct dispatch *d, struct order *order, stru
     dispatch_device_failed(d, order, now);
     return;
   }
+  const struct point *point = dispatch_point(d, order);
+  if (point && point_is_good(point, now)) order_keep_actual(order, &point->last.value);
   refusal_set(&refusal, CODE_STOPPED, NULL, "the stop " BYTES_FMT " halted it", BYTES_ARG(order_id(stop)));
   dispatch_end(d, order, STATE_STOPPED, &refusal, now);
 }

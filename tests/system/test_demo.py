@@ -39,7 +39,7 @@ def test_check_sees_everything(t, demo):
     check = demo("--check")
     assert check.wait(240) == 0, "\n".join(check.out + check.err)
     seen = [line for line in check.out if line.startswith("demo: seen:")]
-    assert len(seen) == 7, "\n".join(check.out)
+    assert len(seen) == 13, "\n".join(check.out)
     assert left_behind(t.folder) == []
 
 
