@@ -134,7 +134,7 @@ static void station_connect(struct station *s) {
   identity_transport(s->identity, &options.transport);
   for (int channel = 0; channel < CHANNELS; channel++) {
     char endpoint[64];
-    int fd;
+    int fd = -1;
     size_t len = sizeof fd;
     const struct net_socket_setup setup = {
         .side = NET_CONNECTS, .channel = channel, .options = &options, .server_key = transport};

@@ -77,7 +77,7 @@ static void on_refused(void *ctx, const char *address, const char *reason) {
 
 static void end_init(struct end *end, const struct identity_transport *transport) {
   struct net_options options = {.transport = *transport,
-      .events = {end, principal_of, on_message, on_opened, on_closed, on_refused},
+      .events = {end, principal_of, on_message, on_opened, on_closed, on_refused, NULL},
       .high_water = HIGH_WATER};
   *end = (struct end){.net = NULL};
   require(net_new(&end->net, &options) == 0, "net_new");

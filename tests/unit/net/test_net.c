@@ -81,7 +81,7 @@ static void end_init(struct end *end) {
   identity_transport(identity, &end->transport);
   identity_free(identity);
   struct net_options options = {
-      .transport = end->transport, .events = {end, principal_of, on_message, on_opened, on_closed, on_refused}};
+      .transport = end->transport, .events = {end, principal_of, on_message, on_opened, on_closed, on_refused, NULL}};
   options.events.failed = on_failed;
   assert_int_equal(net_new(&end->net, &options), 0);
 }
@@ -241,7 +241,7 @@ static const char *everybody(void *ctx, const uint8_t key[32]) {
 static void the_probe_finds_a_lax_handler(void **state) {
   (void)state;
   struct end end = {.net = NULL};
-  struct net_options options = {.events = {&end, everybody, on_message, on_opened, on_closed, on_refused}};
+  struct net_options options = {.events = {&end, everybody, on_message, on_opened, on_closed, on_refused, NULL}};
   assert_true(net_new(&end.net, &options) < 0);
   assert_null(end.net);
 }
