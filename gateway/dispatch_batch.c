@@ -28,7 +28,7 @@ static void dispatch_keep_before(const struct dispatch *d, struct order *order) 
   struct ledger_entry *entry = &order->ledger.entry;
   const struct point *point = dispatch_point(d, order);
   bool fresh = order_state(order) == STATE_DISPATCHED && !(order->noted & 1u << STATE_DISPATCHED);
-  if (fresh && point && point->has_last && !point->stale && point->last.quality == QUALITY_GOOD)
+  if (fresh && point && point->has_last && !point->stale && !point->undated && point->last.quality == QUALITY_GOOD)
     entry->before = point->last.value;
 }
 

@@ -143,7 +143,7 @@ static bool dispatch_is_safe(struct dispatch *d, const struct order *order, cons
   const struct guard_input present = dispatch_look(&looking, command->address);
   return guards_pass(control->guards, control->guard_count, command, &present, dispatch_look, &looking, refusal) &&
          check_max_step(
-             command, control->max_step, present.unit, present.known && present.good, &present.value, refusal) &&
+             command, control->max_step, present.unit, guard_input_is_sure(&present), &present.value, refusal) &&
          check_min_interval(
              command, control->min_interval_us, dispatch_place(d, command->address)->moved, now.wall, refusal) &&
          guards_preconditions(command, d->station, dispatch_look, &looking, refusal);
@@ -151,13 +151,26 @@ static bool dispatch_is_safe(struct dispatch *d, const struct order *order, cons
 
 /* ---- the whole ---- */
 
-/* Signature (checked before), authority and deadline, and no more: what halts a movement is let through. */
+/* A stop is not refused because a clock is slow, nor because the station wants short deadlines. One that was signed for
+ * next year, or before this store was made, is none that an operator gives now. */
+static bool dispatch_stop_is_in_time(
+    const struct dispatch *d, const struct order *order, struct instant now, struct refusal *refusal) {
+  struct command when = order->command;
+  int64_t ahead_us = d->config->max_deadline_us > CHECK_AHEAD_US ? d->config->max_deadline_us : CHECK_AHEAD_US;
+  if (when.issued > now.wall) when.issued = now.wall;
+  return (check_created(&when, d->options.store_created, refusal) || defect("accept-replay")) &&
+         check_deadline(&when, now.wall, ahead_us, refusal) && check_life_left(&when, order_life(order, now), refusal);
+}
+
+/* Signature (checked before), authority, that all of it is understood, and its time: no more. What halts a movement is
+ * let through. */
 static enum dispatch_verdict dispatch_check_stop(
     struct dispatch *d, struct order *order, struct instant now, struct refusal *refusal) {
   const struct check_operator *by = NULL;
   const struct gateway_control *control = dispatch_control(d, order);
   if (!dispatch_is_authorised(d, order, &by, now.wall, refusal)) return DISPATCH_REFUSED;
-  if (!check_life_left(&order->command, order_life(order, now), refusal)) return DISPATCH_REFUSED;
+  if (!check_understood(&order->command, CHECK_ALL, refusal) || !dispatch_stop_is_in_time(d, order, now, refusal))
+    return DISPATCH_REFUSED;
   if (control && control->stop.topic) return DISPATCH_GOES;
   refusal_set(refusal, CODE_NO_STOP, NULL, "the point " BYTES_FMT " %s", BYTES_ARG(order->command.address),
       !dispatch_point(d, order) ? "is not known here"

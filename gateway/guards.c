@@ -32,16 +32,18 @@ static const char *unreliable(const struct guard_input *input, int64_t max_age_u
   if (!input->exists) return "is no point of this station";
   if (!input->known) return "was not measured yet";
   if (!input->good) return "has no good, fresh measurement";
-  if (max_age_us > 0 && input->undated) return "was measured at an unknown time";
+  if (input->undated) return "was kept by the MQTT broker (retained), and was measured at an unknown time";
   if (max_age_us > 0 && input->age_us > max_age_us && !defect("ignore-max-age")) return "was measured too long ago";
   return NULL;
 }
+
+bool guard_input_is_sure(const struct guard_input *input) { return !unreliable(input, 0); }
 
 /* ---- refuse-when ---- */
 
 static enum guard_moving direction(const struct command *command, const struct guard_input *present) {
   double from, to;
-  if (!present->known || !present->good || !value_as_number(&present->value, &from) ||
+  if (!guard_input_is_sure(present) || !value_as_number(&present->value, &from) ||
       !value_as_number(&command->value, &to))
     return GUARD_EITHER;
   return to > from ? GUARD_UP : to < from ? GUARD_DOWN : GUARD_EITHER;
@@ -52,8 +54,7 @@ static enum guard_moving direction(const struct command *command, const struct g
 static bool concerns(const struct guard *guard, const struct command *command, const struct guard_input *present) {
   if (guard->moving == GUARD_EITHER) return true;
   enum guard_moving moving = direction(command, present);
-  bool known = present->known && present->good;
-  return !known || moving == guard->moving;
+  return !guard_input_is_sure(present) || moving == guard->moving;
 }
 
 static void refuse_unreliable(const struct guard *guard, const struct guard_input *input, const char *why,

@@ -24,13 +24,15 @@ struct guard_input {
   bool exists;  /* the station has such a point */
   bool known;   /* there is a value */
   bool good;    /* of good quality, and not stale */
-  bool undated; /* kept by the MQTT broker from an unknown time: good only where any age is */
+  bool undated; /* kept by the MQTT broker from an unknown time: nothing can be judged by it */
   int64_t age_us;
   struct value value;
   const char *unit; /* "" for none */
 };
 typedef struct guard_input guard_input_fn(void *ctx, struct bytes address);
 
+/* Whether it can be relied on, however old it is. */
+bool guard_input_is_sure(const struct guard_input *input);
 /* present: the commanded point itself. */
 bool guards_pass(const struct guard *guards, size_t count, const struct command *command,
     const struct guard_input *present, guard_input_fn *input, void *ctx, struct refusal *refusal);

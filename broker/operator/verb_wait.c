@@ -140,7 +140,9 @@ static enum exit_code say_not_met(const struct wait *wait, const char *why) {
 }
 
 static enum exit_code say_incomparable(const struct wait *wait) {
-  complain("type", "Numbers have an order; texts and booleans are equal (==) or not (!=).",
+  complain("type",
+      "Compare with a value of the point's type (a text in quotes: \"5\"); numbers have an order, texts and booleans "
+      "are equal (==) or not (!=).",
       "%s cannot come true: %s is %s", wait->text, wait->address, view_text(wait->newest, "value"));
   return EXIT_CODE_USAGE;
 }

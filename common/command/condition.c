@@ -78,16 +78,24 @@ int condition_parse(struct bytes text, struct command_condition *condition, cons
 
 static enum condition_verdict verdict(bool holds) { return holds ? CONDITION_HOLDS : CONDITION_FAILS; }
 
-enum condition_verdict condition_judge(enum condition_op op, const struct value *actual, const struct value *limit) {
-  double a, b;
+/* What cannot be equal is no proof that the two differ. */
+static enum condition_verdict judge_alike(enum condition_op op, const struct value *actual, const struct value *limit) {
+  if (actual->type != limit->type || actual->type == VALUE_NONE) return CONDITION_INCOMPARABLE;
   if (op == CONDITION_EQUALS) return verdict(value_equal(actual, limit));
   if (op == CONDITION_NOT_EQUALS) return verdict(!value_equal(actual, limit));
-  if (!value_as_number(actual, &a) || !value_as_number(limit, &b)) return CONDITION_INCOMPARABLE;
+  return CONDITION_INCOMPARABLE;
+}
+
+enum condition_verdict condition_judge(enum condition_op op, const struct value *actual, const struct value *limit) {
+  double a, b;
+  if (!value_as_number(actual, &a) || !value_as_number(limit, &b)) return judge_alike(op, actual, limit);
   switch (op) {
     case CONDITION_BELOW: return verdict(a < b);
     case CONDITION_AT_MOST: return verdict(a <= b);
     case CONDITION_ABOVE: return verdict(a > b);
     case CONDITION_AT_LEAST: return verdict(a >= b);
+    case CONDITION_EQUALS: return verdict(value_equal(actual, limit));
+    case CONDITION_NOT_EQUALS: return verdict(!value_equal(actual, limit));
     default: return CONDITION_INCOMPARABLE;
   }
 }

@@ -34,9 +34,9 @@ int condition_parse(struct bytes text, struct command_condition *condition, cons
 enum condition_verdict {
   CONDITION_HOLDS,
   CONDITION_FAILS,
-  CONDITION_INCOMPARABLE /* an order asked of values that have none: a text below a number */
+  CONDITION_INCOMPARABLE /* values of different types, or an order asked of values that have none */
 };
-/* Numbers and integers compare by worth (40 and 40.0 are alike); other types only by equals and not-equals, and a value
- * of another type is not equal. */
+/* Numbers and integers compare by worth (40 and 40.0 are alike); other types only by equals and not-equals, and only
+ * with a value of the same type: that a text is not the number 0 says nothing. */
 enum condition_verdict condition_judge(enum condition_op op, const struct value *actual, const struct value *limit);
 #endif

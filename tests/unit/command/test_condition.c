@@ -63,8 +63,22 @@ static void values_without_an_order_are_not_compared(void **state) {
   (void)state;
   const struct value text = {.type = VALUE_TEXT, .bytes = bytes_text("local")};
   assert_int_equal(judge("p equals local", text), CONDITION_HOLDS);
-  assert_int_equal(judge("p != 5", text), CONDITION_HOLDS);
+  assert_int_equal(judge("p != remote", text), CONDITION_HOLDS);
   assert_int_equal(judge("p < 5", text), CONDITION_INCOMPARABLE);
+}
+
+/* Were they unequal, a condition with a slip of the pen would hold for ever. */
+static void values_of_different_types_are_neither_equal_nor_not(void **state) {
+  (void)state;
+  const struct value text = {.type = VALUE_TEXT, .bytes = bytes_text("local")},
+                     yes = {.type = VALUE_BOOLEAN, .boolean = true}, none = VALUE_EMPTY,
+                     number = {.type = VALUE_NUMBER, .number = 1};
+  assert_int_equal(judge("p != 5", text), CONDITION_INCOMPARABLE);
+  assert_int_equal(judge("p == 5", text), CONDITION_INCOMPARABLE);
+  assert_int_equal(judge("p != 0", yes), CONDITION_INCOMPARABLE);
+  assert_int_equal(judge("p != open", number), CONDITION_INCOMPARABLE);
+  assert_int_equal(judge("p != true", yes), CONDITION_FAILS);
+  assert_int_equal(condition_judge(CONDITION_NOT_EQUALS, &none, &none), CONDITION_INCOMPARABLE);
 }
 
 int main(void) {
@@ -73,6 +87,7 @@ int main(void) {
       cmocka_unit_test(what_is_missing_is_named),
       cmocka_unit_test(each_operator_at_its_edge),
       cmocka_unit_test(values_without_an_order_are_not_compared),
+      cmocka_unit_test(values_of_different_types_are_neither_equal_nor_not),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

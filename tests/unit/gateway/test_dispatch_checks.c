@@ -106,6 +106,28 @@ static void level_stale(void) {
   scene.points[2].stale_after_us = 4 * SECOND_US; /* silent for longer, though nobody has said so yet */
 }
 static void level_holds(void) { SEE(2, NUMBER(178.5)); }
+static void level_holds_undated(void) {
+  level_holds();
+  scene.live.items[2].undated = true;
+}
+static void step_from_undated(void) {
+  step_of_20();
+  scene.live.items[0].undated = true;
+}
+static void mode_undated(void) {
+  mode("remote");
+  scene.live.items[3].undated = true;
+}
+static void only_downwards(void) {
+  guard_by(2, CONDITION_AT_LEAST, (struct value)NUMBER(178.5), CODE_INTERLOCK, 0);
+  guards[0].moving = GUARD_DOWN;
+  SEE(2, NUMBER(190));
+  SEE(0, NUMBER(10));
+}
+static void only_downwards_undated(void) {
+  only_downwards();
+  scene.live.items[0].undated = true;
+}
 static void level_fails(void) { SEE(2, NUMBER(178.4)); }
 static void needs_approval(void) { scene.controls[0].approval = 1; }
 static void needs_selection(void) {
@@ -141,6 +163,11 @@ static const struct row {
     {"interlock", level_fresh, level_high, "rejected/interlock", true, false, NULL},
     {"interlock, too old", level_fresh, level_old, "rejected/interlock", true, false, NULL},
     {"interlock, retained", level_fresh, level_undated, "rejected/interlock", true, false, NULL},
+    {"local, retained", mode_remote, mode_undated, "rejected/local", true, false, NULL},
+    {"step from a retained value", step_of_20, step_from_undated, "rejected/max-step", true, false, NULL},
+    {"direction from a retained value", only_downwards, only_downwards_undated, "rejected/interlock", true, false,
+        NULL},
+    {"precondition, retained", level_holds, level_holds_undated, "rejected/precondition", true, true, NULL},
     {"interlock, silent", level_fresh, level_stale, "rejected/interlock", true, false, NULL},
     {"precondition", level_holds, level_fails, "rejected/precondition", true, true, NULL},
     {"precondition, not measured", level_holds, nothing, "rejected/precondition", false, true, NULL},
@@ -208,6 +235,24 @@ static void test_texts(void **state) {
   lock();
   give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(40)});
   assert_non_null(strstr(buffer_text(&scene.hint), "riverbus resolve before --moved"));
+}
+
+/* That a text is not the number 0 is no word about the switch. */
+static void test_incomparable(void **state) {
+  (void)state;
+  mode_remote();
+  condition = (struct command_condition){
+      .address = bytes_text(scene.points[3].address), .op = CONDITION_NOT_EQUALS, .value = NUMBER(0)};
+  give((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40), .condition = &condition});
+  expect("rejected/precondition");
+  condition.op = CONDITION_EQUALS;
+  give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(40), .condition = &condition});
+  expect("rejected/precondition");
+  guard_by(3, CONDITION_EQUALS, (struct value)NUMBER(0), CODE_LOCAL, 0);
+  give((struct ask){.id = "c3", .address = GATE, .value = NUMBER(40)});
+  expect("rejected/local");
+  assert_non_null(strstr(buffer_text(&scene.message), "cannot be compared"));
+  expect_published("");
 }
 
 /* ---- approval ---- */
@@ -343,8 +388,8 @@ static void test_interval_over_a_crash(void **state) {
 
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
-  const struct CMUnitTest tests[] = {STORY(test_each_check), STORY(test_texts), STORY(test_approval),
-      STORY(test_needless_approval), STORY(test_approval_over_a_crash), STORY(test_select),
+  const struct CMUnitTest tests[] = {STORY(test_each_check), STORY(test_texts), STORY(test_incomparable),
+      STORY(test_approval), STORY(test_needless_approval), STORY(test_approval_over_a_crash), STORY(test_select),
       STORY(test_a_crash_unselects), STORY(test_try), STORY(test_already), STORY(test_interval_over_a_crash)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

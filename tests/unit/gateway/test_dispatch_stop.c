@@ -106,6 +106,7 @@ static void test_nobody_answers(void **state) {
 static void test_never_refused(void **state) {
   static struct guard guard;
   (void)state;
+  pass(7200 * SECOND_US); /* the store is older than the operator's slow clock */
   run("c1");
   guard = (struct guard){.address = scene.points[3].address, .op = CONDITION_EQUALS, .code = CODE_LOCAL};
   scene.controls[0].guards = &guard;
@@ -139,6 +140,45 @@ static void test_refused(void **state) {
   give((struct ask){.id = "s5", .address = PUMP, .verb = COMMAND_STOP}); /* an id that means something else */
   expect("received dispatched dispatched");
   expect_published("gates/1/stop halt s5 of  for 60s");
+}
+
+/* Nor is one taken that was signed to lie in wait, or that this store cannot know. */
+static void test_out_of_time(void **state) {
+  (void)state;
+  run("c1");
+  buffer_clear(&scene.states);
+  buffer_clear(&scene.published);
+  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .life_us = 300 * SECOND_US + 1});
+  expect("rejected/deadline");
+  give((struct ask){.id = "s2", .address = GATE, .verb = COMMAND_STOP, .ago_us = 3600 * SECOND_US});
+  expect("rejected/replay");
+  expect_published("");
+  scene.config.max_deadline_us = 10 * SECOND_US; /* short ones are asked of movements, and clocks differ */
+  give((struct ask){
+      .id = "s3", .address = GATE, .verb = COMMAND_STOP, .life_us = 300 * SECOND_US, .ago_us = -60 * SECOND_US});
+  expect("received dispatched");
+  expect_published("gates/1/stop halt s3 of c1 for 300s");
+}
+
+/* What a later version means by a critical item is not left out. */
+static void test_critical(void **state) {
+  struct buffer bytes = BUFFER_NULL;
+  struct command command = {.verb = COMMAND_STOP,
+      .id = bytes_text("s1"),
+      .address = bytes_text(GATE),
+      .issued = now.wall,
+      .deadline = now.wall + 60 * SECOND_US,
+      .basis = bytes_text("flood order 12"),
+      .items = {{77, true, bytes_text("x")}},
+      .item_count = 1};
+  const char *why = "";
+  (void)state;
+  if (command_sign(&bytes, &command, scene.duty, &why) != 0) fail_msg("%s", why);
+  deliver(buffer_bytes(&bytes));
+  settle();
+  expect("rejected/unsupported");
+  expect_published("");
+  buffer_deinit(&bytes);
 }
 
 /* The stop comes while the command waits for its commits: it must not come out behind the stop. */
@@ -228,7 +268,7 @@ int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_by_the_device), STORY(test_what_is_measured_when_it_stands),
       STORY(test_the_device_says_no), STORY(test_by_standstill), STORY(test_nobody_answers), STORY(test_never_refused),
-      STORY(test_refused), STORY(test_overtakes), STORY(test_one_that_runs_keeps_others_out),
-      STORY(test_what_runs_is_being_committed), STORY(test_crash)};
+      STORY(test_refused), STORY(test_out_of_time), STORY(test_critical), STORY(test_overtakes),
+      STORY(test_one_that_runs_keeps_others_out), STORY(test_what_runs_is_being_committed), STORY(test_crash)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
