@@ -15,6 +15,13 @@ enum exit_code giving_check_clock(const struct client *client) {
   return EXIT_CODE_ERROR;
 }
 
+void giving_warn_clock(const struct client *client) {
+  int64_t ahead = client_clock_ahead(client), off = ahead < 0 ? -ahead : ahead;
+  if (off <= CLOCK_LIMIT_US) return;
+  notice("this machine's clock is %s %s the broker's; the stop is signed with the broker's time", view_us(off),
+      ahead > 0 ? "ahead of" : "behind");
+}
+
 /* ---- the points ---- */
 
 struct asked {
@@ -76,6 +83,7 @@ enum exit_code giving_send(const struct call *call, struct client *client, const
     enum value_type type, uint64_t *request, char problem[WISH_PROBLEM]) {
   struct buffer bytes = BUFFER_NULL;
   int64_t now = world_now(&world_system).wall;
+  if (wish->verb == COMMAND_STOP) now -= client_clock_ahead(client);
   if (wish_sign(wish, type, now, client_identity(client), &bytes, problem)) return EXIT_CODE_USAGE;
   if (call->json)
     print_json(client, wish, buffer_bytes(&bytes), now);

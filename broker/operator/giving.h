@@ -7,6 +7,8 @@
 
 /* Nothing is signed by a clock that is far from the node's: said, EXIT_CODE_ERROR. */
 enum exit_code giving_check_clock(const struct client *client);
+/* The same for a stop, which no clock holds back: only said. giving_send signs it with the node's time. */
+void giving_warn_clock(const struct client *client);
 /* What is known of the points: described[i] of addresses[i]. A code of client_ask. */
 enum exit_code giving_describe(
     struct client *client, const char *const *addresses, size_t count, struct described *described);

@@ -10,11 +10,10 @@ static enum exit_code stop(const struct call *call, struct client *client, const
       .command_id = wish->id,
       .until_us = verb_until(arguments_number(call->arguments, "wait", WAIT_US)),
       .enough = arguments_has(call->arguments, "no-wait") ? state_any : NULL};
-  enum exit_code code = giving_check_clock(client);
-  if (code != EXIT_CODE_DONE) return code;
+  giving_warn_clock(client);
   state_catch_signals();
   if (giving_send(call, client, wish, VALUE_NONE, &wait.id, problem)) return verb_misused(call, "%s", problem);
-  code = state_wait(&wait);
+  enum exit_code code = state_wait(&wait);
   json_decref(wait.last);
   return code;
 }

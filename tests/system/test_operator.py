@@ -16,6 +16,7 @@ import unicodedata
 import pytest
 from harness import ROOT, judge
 from harness.hostile import Pretender, reply, welcome
+from harness.orders import moment
 from harness.river import now_ms, number, sanitizers, sensor, sluice
 from onebox.process import Process, wait_until
 from onebox.programs import Tail
@@ -415,3 +416,35 @@ def test_tables_on_terminals(t):
         answer = province.duty.run(verb)
         assert answer.exit == 0 and says in answer.err and not answer.out, str(answer)
         assert province.duty.run(verb, "--json").err == ""
+
+
+@pytest.mark.no_daemons
+@pytest.mark.parametrize("ahead_us", [90_000_000, -90_000_000])
+def test_a_stop_is_not_held_back_by_a_clock(t, ahead_us):
+    """Nothing else is signed by a clock that is off; a stop is, with the node's time."""
+    key = t.build.new_key(t.folder, "pretender")
+    t.build.new_key(t.folder, "duty")
+    port = t.ports.take(2)
+    config = t.write("operator.yaml", {"broker": {"endpoint": f"tcp://127.0.0.1:{port}", "key": key}, "identity": t.path("duty.key")})
+    commands = []
+    clock = lambda: time.time_ns() // 1000 - ahead_us
+
+    def answers(frame):
+        if frame[0] == 0x80:
+            return [welcome(clock=clock())]
+        if frame[0] == 0x85:
+            commands.append(frame)
+            return [reply(frame[1], 1, json.dumps({"id": "halt-1", "state": "executed"}).encode())]
+        return [reply(frame[1], 1, b"{}")] if frame[0] == 0x84 else []
+    t.clients.append(Pretender(port, t.path("pretender.key"), answers))
+
+    def run(*words):
+        process = t._keep(Process("away", [t.build.riverbus, "--config", config, *words, "--json"], t.folder, sanitizers())).start()
+        return process.wait(20), process
+    status, process = run("set", "chongqing/caijiagang/gate-1/opening", "5")
+    assert status == 1 and not commands and any("clock" in line for line in process.err), process.tail(60)
+    status, process = run("stop", "chongqing/caijiagang/gate-1/opening", "--id", "halt-1")
+    assert status == 0 and len(commands) == 1, process.tail(60)
+    assert any("the stop is signed with the broker's time" in line for line in process.err), process.tail(60)
+    issued = moment(json.loads(process.out[0])["issued"])
+    assert abs(issued - clock() / 1e6) < 2, f"issued at {issued}"
