@@ -133,6 +133,8 @@ struct target {
 };
 /* Whether the address is of this province. */
 bool orders_is_ours(const struct orders *orders, struct bytes address);
+/* Whether the operator whose key it is may command the address. */
+bool orders_check_rights(const struct orders *orders, const struct command *command, struct refusal *refusal);
 bool orders_check(
     const struct orders *orders, const struct command *command, struct target *target, struct refusal *refusal);
 /* An order of it, of which nothing is said yet; order_begin says it. by: the operator's name; from: "operator" or the
@@ -140,10 +142,18 @@ bool orders_check(
 struct order *orders_accept(struct orders *orders, const struct command *command, const struct target *target,
     const char *by, const char *from);
 void order_begin(struct order *order, bool approval);
+/* Who gave it may have lost the right while it waited (for approval, for its station): the same question once more,
+ * when it is about to go on. False: it is rejected, and said so; the caller commits. */
+bool order_judge_again(struct order *order);
 
 /* ---- neighbours (orders_peers.c) ---- */
 
 bool order_is_of_peer(const struct order *order);
+/* The line of the agreement that covers the command; NULL: refused. */
+const struct broker_request *orders_agreed(
+    const struct orders *orders, struct bytes peer, const struct command *command, struct refusal *refusal);
+/* Whether what that neighbour asked for is still agreed. */
+bool order_is_agreed(const struct order *order, const struct command *command, struct refusal *refusal);
 /* Tells the neighbour that asked; entry: what is durable. */
 void order_tell_peer(struct order *order, struct bytes entry);
 /* False: not of a type that neighbours send. */

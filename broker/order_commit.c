@@ -229,6 +229,10 @@ void order_enter(struct order *order) {
   struct order_station station;
   int64_t now = world_now(orders->world).wall;
   bool up = orders->hooks.station(orders->hooks.ctx, entry->station, &station) && station.up;
+  if (entry->state == STATE_APPROVAL && !order_judge_again(order)) {
+    order_commit(order); /* nothing gives way to it */
+    return;
+  }
   if ((!up || entry->state == STATE_NONE) && ledger_move(entry, ACTOR_BROKER, STATE_ACCEPTED, now) == 0)
     order_say(order);
   if (up && ledger_move(entry, ACTOR_BROKER, STATE_SENT, now) == 0) {

@@ -78,6 +78,10 @@ static void send_command(struct order *order) {
 /* From accepted to sent; the station is told when that is durable. */
 static void begin_hand_over(struct order *order, const struct order_station *station) {
   struct orders *orders = order->owner;
+  if (!order_judge_again(order)) {
+    order_commit(order);
+    return;
+  }
   if (ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_SENT, wall(orders))) return;
   order->ledger.entry.epoch = station->epoch;
   order->told = 0;

@@ -13,6 +13,8 @@
  *     wait; a stop itself waits for nothing and is refused for nothing but who and when;
  *   - a cancel is decided here before `sent`, and after it by the station, which is told until its word shows that it
  *     has heard; a person's resolve of `unknown` is told to it likewise;
+ *   - what waited (for approval, for its station) is judged once more before it goes on: who gave it must still have
+ *     the right, what a neighbour asked for must still be agreed;
  *   - a station that is not connected: the command waits as accepted until its deadline, then it is expired;
  *   - when a station's session comes up: commands that it can still carry out are handed over (again), all other
  *     unsettled ones are asked for.

@@ -42,21 +42,11 @@ bool inquiry_found(const struct store_done *done, struct bytes id, struct ledger
          ledger_read(entry, done->keyed[0].value) == 0;
 }
 
-static bool check_rights(const struct inquiry *inquiry, struct refusal *refusal) {
-  struct orders *orders = inquiry->owner;
-  const struct check_operator *by;
-  struct buffer where = BUFFER_NULL;
-  buffer_printf(&where, "the broker %s", orders->node);
-  bool passed = check_authority(&inquiry->command, orders->hooks.operators(orders->hooks.ctx),
-      world_now(orders->world).wall, buffer_text(&where), &by, refusal);
-  buffer_deinit(&where);
-  return passed;
-}
-
 static void judge(struct inquiry *inquiry) {
   struct refusal refusal;
   struct target target;
-  if (!check_rights(inquiry, &refusal) || !orders_check(inquiry->owner, &inquiry->command, &target, &refusal)) {
+  if (!orders_check_rights(inquiry->owner, &inquiry->command, &refusal) ||
+      !orders_check(inquiry->owner, &inquiry->command, &target, &refusal)) {
     orders_refuse_for_good(inquiry, &refusal);
     return;
   }

@@ -12,6 +12,16 @@ bool orders_is_ours(const struct orders *orders, struct bytes address) {
   return bytes_equal(address_segment(address, 0), bytes_text(orders->node));
 }
 
+bool orders_check_rights(const struct orders *orders, const struct command *command, struct refusal *refusal) {
+  const struct check_operator *by;
+  struct buffer where = BUFFER_NULL;
+  buffer_printf(&where, "the broker %s", orders->node);
+  bool passed = check_authority(command, orders->hooks.operators(orders->hooks.ctx), world_now(orders->world).wall,
+      buffer_text(&where), &by, refusal);
+  buffer_deinit(&where);
+  return passed;
+}
+
 /* A stop is for the station to judge: what this broker knows of the point may be old. */
 static bool check_point(
     const struct orders *orders, const struct command *command, struct target *target, struct refusal *refusal) {
@@ -93,4 +103,22 @@ void order_begin(struct order *order, bool approval) {
   ledger_move(entry, ACTOR_BROKER, STATE_APPROVAL, now);
   order_say(order);
   order_commit(order);
+}
+
+bool order_judge_again(struct order *order) {
+  struct orders *orders = order->owner;
+  struct ledger_entry *entry = &order->ledger.entry;
+  struct command command;
+  struct refusal refusal;
+  if (command_read(&command, entry->command)) return true; /* it was read at the start, or when it came */
+  bool may = order_is_of_peer(order) ? order_is_agreed(order, &command, &refusal)
+                                     : orders_check_rights(orders, &command, &refusal);
+  if (may) return true;
+  if (ledger_move(entry, ACTOR_BROKER, STATE_REJECTED, world_now(orders->world).wall)) return true;
+  entry->code = refusal.code;
+  entry->message = bytes_text(refusal.message);
+  entry->hint = bytes_text(refusal.hint);
+  order_say(order);
+  orders->stats.refused++;
+  return false;
 }

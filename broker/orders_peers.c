@@ -125,15 +125,25 @@ static void refuse_for_good(struct asked *asked, const struct refusal *refusal) 
   buffer_deinit(&from);
 }
 
+const struct broker_request *orders_agreed(
+    const struct orders *orders, struct bytes peer, const struct command *command, struct refusal *refusal) {
+  const struct broker_peer *agreement = orders->hooks.agreement(orders->hooks.ctx, peer);
+  if (agreement) return agreement_find(agreement, command, refusal);
+  refusal_set(refusal, CODE_AGREEMENT, NULL, "there is no agreement with " BYTES_FMT, BYTES_ARG(peer));
+  return NULL;
+}
+
+bool order_is_agreed(const struct order *order, const struct command *command, struct refusal *refusal) {
+  return orders_agreed(order->owner, peer_of(order->ledger.entry.from), command, refusal) != NULL;
+}
+
 static void judge(struct asked *asked) {
   struct orders *orders = asked->orders;
-  const struct broker_peer *peer = orders->hooks.agreement(orders->hooks.ctx, bytes_text(asked->peer));
   struct refusal refusal;
   struct target target;
   struct buffer from = BUFFER_NULL;
   char key[IDENTITY_KEY_TEXT + 1];
-  const struct broker_request *line = peer ? agreement_find(peer, &asked->command, &refusal) : NULL;
-  if (!peer) refusal_set(&refusal, CODE_AGREEMENT, NULL, "there is no agreement with %s", asked->peer);
+  const struct broker_request *line = orders_agreed(orders, bytes_text(asked->peer), &asked->command, &refusal);
   if (!line || !orders_check(orders, &asked->command, &target, &refusal)) {
     refuse_for_good(asked, &refusal);
     return;

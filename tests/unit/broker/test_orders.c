@@ -631,6 +631,13 @@ static void do_flood(const char *arguments) {
   buffer_printf(&scene.said, "%llu ", (unsigned long long)scene.orders->stats.unrecorded);
 }
 
+/* "change NAME": the configuration is read anew: the operator on duty may command nothing any more, or the agreement
+ * with the neighbour has no lines; "change back". */
+static void do_change(const char *arguments) {
+  scene.rows[0].command = strcmp(arguments, "duty") == 0 ? NULL : &scene.command;
+  scene.agreement.request_count = strcmp(arguments, "hubei") == 0 ? 0 : 2;
+}
+
 static const struct {
   const char *word;
   void (*act)(const char *arguments);
@@ -639,7 +646,7 @@ static const struct {
     {"count", do_count}, {"list", do_list}, {"list-one", do_list_one}, {"credit", do_credit}, {"flood", do_flood},
     {"id", do_id}, {"decide", do_decide}, {"show", do_show}, {"door", do_door}, {"asked-again", do_asked_again},
     {"word", do_word}, {"word-flood", do_word_flood}, {"state", do_state}, {"peer-never", do_peer_never},
-    {"peer-up", do_peer_up}, {"peer-down", do_peer_down}};
+    {"peer-up", do_peer_up}, {"peer-down", do_peer_down}, {"change", do_change}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -919,6 +926,25 @@ static const struct story stories[] = {
         {{"up", "", ""}, {"peer-up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "},
             {"asked-again", "", "hubei:rejected:replay "}, {"word c1", "", ""}, {"report executed", "executed. ", ""},
             {"asked-again", "", "hubei:rejected:replay "}, {"word c1", "", "hubei:never "}}},
+    {"who gave it may command no more when its station comes: refused, also after a crash, and the station hears of "
+     "nothing",
+        {{"take", "", ""}, {"commit", "accepted ", ""}, {"change duty", "", ""}, {"up", "rejected:authority. ", ""},
+            {"count 0 0", "", ""}, {"down", "", ""}, {"change back", "", ""}, {"id c2", "", ""}, {"take", "", ""},
+            {"commit", "accepted ", ""}, {"crash", "", ""}, {"change duty", "", ""}, {"up", "", ""},
+            {"follow", "rejected:authority. ", ""}, {"change back", "", ""}, {"wait 2", "", ""}}},
+    {"who gave it may command no more when it is approved: refused",
+        {{"up", "", ""}, {"take 40 60 " GUARDED, "", ""}, {"commit", "accepted approval ", ""}, {"change duty", "", ""},
+            {"decide approve second", "approval ", ""}, {"commit", "rejected:authority. rejected:authority. ", ""},
+            {"count 0 0", "", ""}}},
+    {"across: asked of us, and the agreement ended while it waited for its station",
+        {{"peer-up", "", ""}, {"take 40 60 " POINT " foreign asked", "", ""}, {"commit", "", "hubei:accepted "},
+            {"change hubei", "", ""}, {"up", "", "hubei:rejected:agreement "}, {"count 0 0", "", ""},
+            {"word c1", "", "hubei:rejected:agreement "}}},
+    {"across: asked of us, and the agreement ended while it waited for a person of ours",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"take 40 60 " GUARDED " foreign asked", "", ""},
+            {"commit", "", "hubei:accepted hubei:approval "}, {"change hubei", "", ""},
+            {"decide approve second", "approval ", ""}, {"commit", "rejected:agreement. ", "hubei:rejected:agreement "},
+            {"count 0 0", "", ""}}},
     {"a flood of refusals: the ledger takes so many, and then one now and then",
         {{"flood 203", "3 ", ""}, {"count 0 0", "", ""}, {"wait 10", "", ""}, {"flood 205", "7 ", ""}}},
 };
