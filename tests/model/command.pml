@@ -6,7 +6,9 @@
  * (which commands were issued before the gateway's store was opened). What a crash loses: what has been asked of the
  * MQTT broker and not yet committed as outcome, messages on the link, the device's word.
  *
- * The device is the worst one: it has no memory of ids and moves at every publish that reaches it in time.
+ * The device is the worst one: it has no memory of ids and looks at no deadline; it moves at every publish that reaches
+ * it, however late. Only the message's expiry keeps a publish from it: an interval that the gateway works out of the
+ * time left when it publishes, after which the MQTT broker drops what the device has not taken (trusted here).
  *
  * Checked in every state: a command moves the gate at most once; nothing moves after its deadline; a command that ended
  * before the device has not moved it and never will; `executed` has moved it; a final state other than `unknown` stays.
@@ -16,7 +18,14 @@
  * Variants that must fail, each by a macro: REPEAT (publish again after a crash), PUBLISH_FIRST (publish before
  * `dispatched` is committed), BROKER_ENDS (the broker's timer says `expired` for what it handed over), ANY_EPOCH (a
  * restored store's "never received" is believed), OLD_COMMANDS (a restored store takes what was issued before it). And
- * LATE_TRUTH, which shows that the good ending is reached: `unknown` that becomes `executed` when the link returns.
+ * LATE_TRUTH, which shows that the good ending is reached: `unknown` that becomes `executed` when the link returns. And
+ * by the device that moves late: SKIP_EXPIRY (the message is published without an expiry), LATE_COMMIT (after the commit
+ * of `dispatched` the clock is not looked at again: the expiry that was worked out before it ends after the deadline).
+ *
+ * Not modelled, so nothing is claimed of it: cancel, stop, a newer command that takes the place of an older one, the lock
+ * that `unknown` puts on the point, resolve by a person; approval, select, guards, `failed` and `acting` by what the
+ * device says or is measured at; neighbours. Commands here go one after the other, and the deadline is a moment that all
+ * clocks agree on. The unit stories of broker and gateway and the system tests look at these.
  */
 #ifndef FAULTS
 #define FAULTS 2 /* crashes and restores in all */
@@ -35,6 +44,7 @@ bool created[N];     /* issued before the gateway's store was opened */
 bool late[N];        /* the deadline has passed */
 byte moved[N];
 bool at_device[N];   /* published, not yet done or dropped */
+bool expires[N];     /* and dropped when the deadline has passed */
 bool answer[N];      /* the device's word has come: it moved */
 bool asked[N];       /* the gateway asked MQTT in this life of the process */
 bool restarted[N];   /* found dispatched after a start */
@@ -100,6 +110,22 @@ end:
   od
 }
 
+/* An interval that is worked out of the time left, and begins when the message is published: too late, it is over too
+ * late. */
+inline publish(c) {
+  asked[c] = true;
+  at_device[c] = true;
+#ifndef SKIP_EXPIRY
+  expires[c] = !late[c]
+#endif
+}
+
+#ifdef LATE_COMMIT
+#define alive(c) true
+#else
+#define alive(c) !late[c]
+#endif
+
 #define free_of(c) (g[1 - c] != RECEIVED && g[1 - c] != DISPATCHED)
 
 active proctype Gateway() {
@@ -131,19 +157,19 @@ end:
   :: atomic { g[0] == RECEIVED && late[0] -> g[0] = EXPIRED }
   :: atomic { g[1] == RECEIVED && late[1] -> g[1] = EXPIRED }
 #ifdef PUBLISH_FIRST
-  :: atomic { g[0] == RECEIVED && !late[0] && !asked[0] && g[1] != DISPATCHED -> asked[0] = true; at_device[0] = true }
-  :: atomic { g[1] == RECEIVED && !late[1] && !asked[1] && g[0] != DISPATCHED -> asked[1] = true; at_device[1] = true }
+  :: atomic { g[0] == RECEIVED && !late[0] && !asked[0] && g[1] != DISPATCHED -> publish(0) }
+  :: atomic { g[1] == RECEIVED && !late[1] && !asked[1] && g[0] != DISPATCHED -> publish(1) }
   :: atomic { g[0] == RECEIVED && asked[0] -> g[0] = DISPATCHED }
   :: atomic { g[1] == RECEIVED && asked[1] -> g[1] = DISPATCHED }
 #else
   :: atomic { g[0] == RECEIVED && !late[0] && g[1] != DISPATCHED -> g[0] = DISPATCHED }
   :: atomic { g[1] == RECEIVED && !late[1] && g[0] != DISPATCHED -> g[1] = DISPATCHED }
 #ifdef REPEAT
-  :: atomic { g[0] == DISPATCHED && !asked[0] && !late[0] -> asked[0] = true; at_device[0] = true }
-  :: atomic { g[1] == DISPATCHED && !asked[1] && !late[1] -> asked[1] = true; at_device[1] = true }
+  :: atomic { g[0] == DISPATCHED && !asked[0] && !late[0] -> publish(0) }
+  :: atomic { g[1] == DISPATCHED && !asked[1] && !late[1] -> publish(1) }
 #else
-  :: atomic { g[0] == DISPATCHED && !asked[0] && !restarted[0] && !late[0] -> asked[0] = true; at_device[0] = true }
-  :: atomic { g[1] == DISPATCHED && !asked[1] && !restarted[1] && !late[1] -> asked[1] = true; at_device[1] = true }
+  :: atomic { g[0] == DISPATCHED && !asked[0] && !restarted[0] && alive(0) -> publish(0) }
+  :: atomic { g[1] == DISPATCHED && !asked[1] && !restarted[1] && alive(1) -> publish(1) }
 #endif
 #endif
   /* the commit took longer than the command lived: proven that nobody was told */
@@ -158,14 +184,31 @@ end:
   od
 }
 
+#define dropped(c) (expires[c] && late[c])
+
+/* Nothing moves after its deadline. */
+inline move(c) {
+  assert(!late[c]);
+  at_device[c] = false;
+  expires[c] = false;
+  moved[c]++;
+  answer[c] = true
+}
+
+inline drop(c) {
+  at_device[c] = false;
+  expires[c] = false;
+  fault_there[c] = true
+}
+
 active proctype Device() {
 end:
   do
-  :: atomic { at_device[0] && !late[0] -> at_device[0] = false; moved[0]++; answer[0] = true }
-  :: atomic { at_device[1] && !late[1] -> at_device[1] = false; moved[1]++; answer[1] = true }
+  :: atomic { at_device[0] && !dropped(0) -> move(0) }
+  :: atomic { at_device[1] && !dropped(1) -> move(1) }
   /* the device did not take it in time: the MQTT broker's message expiry */
-  :: atomic { at_device[0] && late[0] -> at_device[0] = false; fault_there[0] = true }
-  :: atomic { at_device[1] && late[1] -> at_device[1] = false; fault_there[1] = true }
+  :: atomic { at_device[0] && dropped(0) -> drop(0) }
+  :: atomic { at_device[1] && dropped(1) -> drop(1) }
   od
 }
 
