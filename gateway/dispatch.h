@@ -90,6 +90,8 @@ void dispatch_reply(
     struct dispatch *dispatch, struct bytes address, struct bytes id, bool ok, struct bytes reason, struct instant now);
 void dispatch_measured(struct dispatch *dispatch, const struct point *point, const struct record *record, bool retained,
     struct instant now);
+/* The connection that measurements come by is a new one: before the first of them. */
+void dispatch_reconnected(struct dispatch *dispatch, struct instant now);
 /* ---- the station's own door ---- */
 
 /* A command that was given here, by one who may do so there (`local`). It was opened, and the store does not have its

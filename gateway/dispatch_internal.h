@@ -17,6 +17,10 @@
 #define DISPATCH_CLOCK_US (100 * MILLISECOND_US)
 /* after a start a dispatched order waits at least so long for word from the device */
 #define DISPATCH_RESTART_US (5 * SECOND_US)
+/* once its time is up a dispatched order waits at least so long for one more measurement */
+#define DISPATCH_LOOK_US (5 * SECOND_US)
+/* ... and does not believe the first ones, which may be old: what waited for this process or for a connection */
+#define DISPATCH_BURST_US SECOND_US
 /* a device that has done what it was told may still come to rest so long */
 #define DISPATCH_REST_US (10 * SECOND_US)
 enum { DISPATCH_STOPS_MORE = 64 }; /* orders that only stops may have beside DISPATCH_ORDERS_MAX */

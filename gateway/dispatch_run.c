@@ -2,6 +2,7 @@
 #include "common/base/defect.h"
 #include "common/base/units.h"
 #include "gateway/dispatch_internal.h"
+#include <stdio.h>
 
 struct point *dispatch_point(const struct dispatch *d, const struct order *order) {
   return points_of_address(d->points, order->command.address);
@@ -164,21 +165,60 @@ void dispatch_undelivered(struct dispatch *d, struct order *order, struct instan
   dispatch_end(d, order, STATE_UNDELIVERED, &refusal, now);
 }
 
-static void dispatch_timed_out(struct dispatch *d, struct order *order, struct instant now) {
+static void dispatch_not_reached(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal;
-  if (order->measured) {
-    refusal_set(
-        &refusal, CODE_NOT_REACHED, NULL, "the measured value did not come within the limit of the target in time");
-    dispatch_end(d, order, STATE_FAILED, &refusal, now);
-  } else if (order->restarted) {
-    refusal_set(&refusal, CODE_RESTARTED, NULL,
-        "the gateway ended after it had dispatched the command, and neither the device nor a measurement says what "
-        "came of it");
-    dispatch_end(d, order, STATE_UNKNOWN, &refusal, now);
-  } else {
-    refusal_set(&refusal, CODE_NO_ANSWER, NULL,
-        "the command was published, and neither the device nor a measurement says what came of it");
-    dispatch_end(d, order, STATE_UNKNOWN, &refusal, now);
+  refusal_set(
+      &refusal, CODE_NOT_REACHED, NULL, "the measured value did not come within the limit of the target in time");
+  dispatch_end(d, order, STATE_FAILED, &refusal, now);
+}
+
+static void dispatch_unknown(struct dispatch *d, struct order *order, struct instant now) {
+  struct refusal refusal;
+  char hint[sizeof refusal.hint];
+  snprintf(hint, sizeof hint,
+      "look at the device, then: riverbus resolve " BYTES_FMT " --moved (or --not-moved) --basis ...",
+      BYTES_ARG(order_id(order)));
+  refusal_set(&refusal, order->restarted ? CODE_RESTARTED : CODE_NO_ANSWER, hint, "%s",
+      order->restarted  ? "the gateway ended after it had dispatched the command, and neither the device nor a "
+                          "measurement says what came of it"
+      : order->measured ? "the command was published; the point was measured elsewhere, but not once the time was up, "
+                          "and nothing else says what came of it"
+                        : "the command was published, and neither the device nor a measurement says what came of it");
+  dispatch_end(d, order, STATE_UNKNOWN, &refusal, now);
+}
+
+/* How long a measurement is awaited after the time is up: as long as the point may be silent, but no longer than the
+ * broker waits for the report (deadline, confirm timeout and ten seconds). */
+static int64_t dispatch_look_us(
+    const struct order *order, const struct point *point, const struct gateway_control *control) {
+  int64_t life = order->command.deadline - order->ledger.entry.times[STATE_DISPATCHED];
+  int64_t most = control->confirm.timeout_us < life ? control->confirm.timeout_us : life;
+  int64_t silence = point->config->stale_after_us, least = DISPATCH_LOOK_US;
+  if (most < 0) most = 0;
+  return silence < least ? least : silence < least + most ? silence : least + most;
+}
+
+/* The time is up. Where the point is measured still, one more measurement says whether it is elsewhere: what was
+ * measured before says nothing, and what waited while this process or a connection stood still comes at once. */
+static void dispatch_time_is_up(struct dispatch *d, struct order *order, struct instant now) {
+  const struct point *point = dispatch_point(d, order);
+  bool measures = point && point->control && point->control->confirm.set;
+  if (order->look_from > 0 || !measures || !order->measured || !point_is_good(point, now)) {
+    dispatch_unknown(d, order, now);
+    return;
+  }
+  order->look_from = now.wall + DISPATCH_BURST_US;
+  order->settle_mono = now.mono + DISPATCH_BURST_US + dispatch_look_us(order, point, point->control);
+}
+
+/* What comes first by a new connection may have waited for it. */
+void dispatch_reconnected(struct dispatch *d, struct instant now) {
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  struct bytes id;
+  void *value;
+  while (table_next(&d->orders, &cursor, &id, &value)) {
+    struct order *order = value;
+    if (order->look_from > 0) order->look_from = now.wall + DISPATCH_BURST_US;
   }
 }
 
@@ -207,34 +247,26 @@ static void dispatch_refused_there(struct dispatch *d, struct order *order, stru
   dispatch_end(d, order, STATE_STOPPED, &refusal, now);
 }
 
-/* What is known of an order at the device. Proof that nobody got it comes first, then the device's no, then the
- * measurement, then its yes. */
-static void dispatch_judge(struct dispatch *d, struct order *order, struct instant now) {
-  const struct gateway_control *control = dispatch_control(d, order);
-  const struct refusal none = {.code = CODE_NONE};
-  bool measures = control && control->confirm.set;
-  if (dispatch_is_undelivered(order)) {
-    dispatch_undelivered(d, order, now);
-  } else if (order->has_reply && !order->reply_ok) {
-    dispatch_refused_there(d, order, now);
-  } else if (order->reached || (order->has_reply && !measures)) {
-    dispatch_end(d, order, STATE_EXECUTED, &none, now);
-  } else if (order->has_reply && order_state(order) == STATE_DISPATCHED) {
-    if (!order_move(order, STATE_ACTING, CODE_NONE, NULL, NULL, now.wall)) return;
-    dispatch_log(order);
-    dispatch_commit(d, order);
-  } else if (now.mono >= order->settle_mono) {
-    dispatch_timed_out(d, order, now);
-  }
+static void dispatch_acting(struct dispatch *d, struct order *order, struct instant now) {
+  if (!order_move(order, STATE_ACTING, CODE_NONE, NULL, NULL, now.wall)) return;
+  dispatch_log(order);
+  dispatch_commit(d, order);
 }
 
-/* Only `unknown` may still change: the device's own answer came late, or the point was measured at the target. */
-static void dispatch_late(struct dispatch *d, struct order *order, struct instant now) {
+/* Of a set that was dispatched. `unknown` may still change: the device's own answer came late, or the point was
+ * measured at the target. */
+static void dispatch_judge(struct dispatch *d, struct order *order, struct instant now) {
   const struct refusal none = {.code = CODE_NONE};
-  if (order->has_reply && !order->reply_ok)
-    dispatch_refused_there(d, order, now);
-  else if (order->has_reply || order->reached)
-    dispatch_end(d, order, STATE_EXECUTED, &none, now);
+  switch (order_judge(order, dispatch_control(d, order))) {
+    case ORDER_UNDELIVERED: dispatch_undelivered(d, order, now); break;
+    case ORDER_REFUSED: dispatch_refused_there(d, order, now); break;
+    case ORDER_EXECUTED: dispatch_end(d, order, STATE_EXECUTED, &none, now); break;
+    case ORDER_ACTING: dispatch_acting(d, order, now); break;
+    case ORDER_NOT_REACHED: dispatch_not_reached(d, order, now); break;
+    case ORDER_OPEN:
+      if (order_awaits(order) && now.mono >= order->settle_mono) dispatch_time_is_up(d, order, now);
+      break;
+  }
 }
 
 static void dispatch_step_set(struct dispatch *d, struct order *order, struct instant now) {
@@ -250,7 +282,7 @@ static void dispatch_step_set(struct dispatch *d, struct order *order, struct in
       if (order->settle_mono == 0) order->settle_mono = dispatch_settle_at(order, dispatch_control(d, order), now);
       dispatch_judge(d, order, now);
       break;
-    case STATE_UNKNOWN: dispatch_late(d, order, now); break;
+    case STATE_UNKNOWN: dispatch_judge(d, order, now); break;
     default: break;
   }
 }

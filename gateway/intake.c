@@ -110,7 +110,10 @@ static void intake_begin(struct gateway *gateway, struct mqtt_batch *batch) {
   intake->is_urgent = true;
   intake->at = 0;
   intake->from = gateway->mqtt_made;
-  if (batch->fresh) inbox_connected(&gateway->inbox, batch->session_present);
+  if (batch->fresh) {
+    inbox_connected(&gateway->inbox, batch->session_present);
+    dispatch_reconnected(gateway->dispatch, world_now(gateway->daemon.world));
+  }
   intake_go_on(gateway);
 }
 

@@ -172,5 +172,27 @@ void order_hear_measurement(
     order->reached = order_value_reached(control, &order->command.value, &record->value);
   else
     order->reached = order->measured && order_value_reached(control, &order->actual, &record->value);
+  order->measured_at = record->time < record->received ? record->time : record->received;
   order_keep_actual(order, &record->value);
+}
+
+static bool order_is_undelivered(const struct order *order) {
+  return order->publish == ORDER_NO_LISTENER || order->publish == ORDER_NOT_CONNECTED ||
+         order->publish == ORDER_PUBLISH_REFUSED;
+}
+
+/* Not by what was measured before: the device may have been under way still. Nor where the message may lie with the
+ * MQTT broker. */
+static bool order_is_elsewhere(const struct order *order) {
+  bool told = order->restarted || order->has_reply || order->publish == ORDER_PUBLISH_ACKED;
+  return told && order->measured && order->look_from > 0 && order->measured_at > order->look_from;
+}
+
+enum order_verdict order_judge(const struct order *order, const struct gateway_control *control) {
+  bool measures = control && control->confirm.set, awaits = order_awaits(order);
+  if (awaits && order_is_undelivered(order)) return ORDER_UNDELIVERED;
+  if (order->has_reply && !order->reply_ok) return ORDER_REFUSED;
+  if (order->reached || (order->has_reply && !measures)) return ORDER_EXECUTED;
+  if (awaits && measures && order_is_elsewhere(order)) return ORDER_NOT_REACHED;
+  return order->has_reply && order_state(order) == STATE_DISPATCHED ? ORDER_ACTING : ORDER_OPEN;
 }

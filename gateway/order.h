@@ -26,6 +26,16 @@ struct order_wish {
   struct buffer message;
 };
 
+/* What the words of the device, of the MQTT broker and of the measurements prove. */
+enum order_verdict {
+  ORDER_OPEN,        /* nothing yet */
+  ORDER_UNDELIVERED, /* nobody got it */
+  ORDER_REFUSED,     /* the device's no */
+  ORDER_EXECUTED,
+  ORDER_ACTING,     /* the device's yes, where a measurement has the last word */
+  ORDER_NOT_REACHED /* measured elsewhere after its time was up */
+};
+
 /* Where a command comes from that was given at the station's own door. */
 #define ORDER_LOCAL "local"
 
@@ -53,7 +63,10 @@ struct order {
   bool has_reply, reply_ok;
   struct buffer reply_reason;
   bool measured, reached; /* a good measurement after dispatch; and it is at the target */
-  struct value actual;    /* the last one; a text lives in actual_text */
+  int64_t measured_at;    /* wall time of the last one, or of its receipt where that is earlier */
+  /* wall time; the time is up, and only what is measured after this says that the target was not reached. 0: not yet */
+  int64_t look_from;
+  struct value actual; /* the last one; a text lives in actual_text */
   struct buffer actual_text;
 };
 
@@ -87,6 +100,11 @@ void order_hear_reply(struct order *order, bool ok, struct bytes reason);
  */
 void order_hear_measurement(
     struct order *order, const struct gateway_control *control, const struct record *record, bool retained);
+/* The one judge of a set at the device, before its time is up, after it, late and after a restart. Proof that nobody
+ * got it comes first, then the device's no, then the measurement, then its yes. Where the control has `confirm`, the
+ * device's yes alone never means executed. An order that is `unknown` already is never undelivered, acting or not
+ * reached. control NULL: there is none any more. */
+enum order_verdict order_judge(const struct order *order, const struct gateway_control *control);
 /* The first wish counts. message is copied. */
 void order_want(struct order *order, enum state state, enum code code, const char *message);
 /* It is committed with the next move. */

@@ -85,11 +85,14 @@ static void test_silence_of_the_device(void **state) {
   expect("executed");
   order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
   settle();
+  puback("c1", ORDER_PUBLISH_ACKED);
   pass(SECOND_US);
   measure(12);
   wait_for(50 * SECOND_US);
   expect("received dispatched"); /* until the deadline the device may rightly begin */
   wait_for(20 * SECOND_US);
+  pass(2 * SECOND_US);
+  measure(12);
   expect("failed/not-reached");
 }
 

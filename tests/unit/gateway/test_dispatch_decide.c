@@ -223,8 +223,10 @@ static void test_late_answer_over_a_crash(void **state) {
   unknown(&kept);
   wait_for(24 * 3600 * SECOND_US);
   crash();
-  answer(GATE, "u1", true, "");
-  expect("executed");
+  answer(GATE, "u1", true, ""); /* only a measurement says that it moved */
+  expect("");
+  answer(GATE, "u1", false, "jammed");
+  expect("failed/device");
   buffer_deinit(&kept);
 }
 
