@@ -20,6 +20,8 @@ struct dispatch *dispatch_new(const struct dispatch_options *options) {
   d->where = dispatch_text("the station ", options->station);
   d->builder = block_builder_new();
   d->refused_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 20};
+  d->never_limit = (struct log_limit){.interval_us = DISPATCH_STRANGE_US, .burst = DISPATCH_NEVERS};
+  d->stranger_limit = (struct log_limit){.interval_us = DISPATCH_STRANGE_US, .burst = DISPATCH_STRANGERS};
   d->forged_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 3};
   return d;
 }
@@ -163,10 +165,24 @@ void dispatch_measured(
 
 /* ---- time ---- */
 
+/* What a batch says may have changed since the store refused it. Of the words about what has happened nothing has; but
+ * a command that nobody was told of is decided anew, as if `dispatched` had never been tried. */
+static void dispatch_retry(struct dispatch *d, struct order *order) {
+  if (order_state(order) != STATE_DISPATCHED || order->restarted || order->publish != ORDER_NOT_PUBLISHED) {
+    dispatch_commit(d, order);
+    return;
+  }
+  if (order->command.verb == COMMAND_SET) dispatch_place_stays(dispatch_place(d, order->command.address));
+  order_take_back(order);
+  order_seal(order, d->options.identity);
+  order->pending = false;
+  order->retry_mono = 0;
+}
+
 static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t dispatch_tick_order(struct dispatch *d, struct order *order, struct instant now) {
-  if (order->retry_mono > 0 && now.mono >= order->retry_mono) dispatch_commit(d, order);
+  if (order->retry_mono > 0 && now.mono >= order->retry_mono) dispatch_retry(d, order);
   dispatch_step(d, order, now);
   if (order->retry_mono > 0) return order->retry_mono;
   if (order->pending) return INT64_MAX;

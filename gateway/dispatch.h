@@ -64,6 +64,7 @@ struct dispatch_options {
 
 struct dispatch_stats {
   uint64_t commands, forged, malformed, replays, reports, ended[STATE_STATES];
+  uint64_t nevers_dropped, strangers_dropped; /* left unanswered, so that the ledger is not filled */
   uint64_t decisions, decisions_refused, rosters_refused, movements; /* movements: that nobody ordered */
   uint64_t roster_version;                                           /* of the one that is held; 0: none */
   size_t in_memory, open;                                            /* open: of these */

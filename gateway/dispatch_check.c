@@ -41,7 +41,7 @@ static bool dispatch_is_in_time(
   return (check_created(command, d->options.store_created, refusal) || defect("accept-replay")) &&
          dispatch_clock(d, refusal) != CLOCK_BAD &&
          check_deadline(command, now.wall, d->config->max_deadline_us, refusal) &&
-         check_life_left(command, order_life(order, now), refusal);
+         check_life_left(order_life(order, now), refusal);
 }
 
 static bool dispatch_value_is_good(const struct dispatch *d, const struct order *order, struct refusal *refusal) {
@@ -145,7 +145,7 @@ static bool dispatch_is_safe(struct dispatch *d, const struct order *order, cons
          check_max_step(
              command, control->max_step, present.unit, guard_input_is_sure(&present), &present.value, refusal) &&
          check_min_interval(
-             command, control->min_interval_us, dispatch_place(d, command->address)->moved, now.wall, refusal) &&
+             control->min_interval_us, dispatch_place_since(dispatch_place(d, command->address), now), refusal) &&
          guards_preconditions(command, d->station, dispatch_look, &looking, refusal);
 }
 
@@ -159,7 +159,7 @@ static bool dispatch_stop_is_in_time(
   int64_t ahead_us = d->config->max_deadline_us > CHECK_AHEAD_US ? d->config->max_deadline_us : CHECK_AHEAD_US;
   if (when.issued > now.wall) when.issued = now.wall;
   return (check_created(&when, d->options.store_created, refusal) || defect("accept-replay")) &&
-         check_deadline(&when, now.wall, ahead_us, refusal) && check_life_left(&when, order_life(order, now), refusal);
+         check_deadline(&when, now.wall, ahead_us, refusal) && check_life_left(order_life(order, now), refusal);
 }
 
 /* Signature (checked before), authority, that all of it is understood, and its time: no more. What halts a movement is

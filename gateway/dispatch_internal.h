@@ -23,6 +23,10 @@
 #define DISPATCH_BURST_US SECOND_US
 /* a device that has done what it was told may still come to rest so long */
 #define DISPATCH_REST_US (10 * SECOND_US)
+/* Entries that anyone may cause: so many at once, and then one in so long. A broker that lost its link for a day asks
+ * about far fewer ids. */
+#define DISPATCH_STRANGE_US (60 * SECOND_US)
+enum { DISPATCH_NEVERS = 256, DISPATCH_STRANGERS = 64 };
 enum { DISPATCH_STOPS_MORE = 64 }; /* orders that only stops may have beside DISPATCH_ORDERS_MAX */
 
 /* What is armed at a point: in memory only, so that a crash disarms. */
@@ -34,10 +38,16 @@ struct selection {
   int64_t until;      /* mono */
 };
 
+/* A dispatch of a set. */
+struct place_move {
+  int64_t wall; /* 0: never */
+  int64_t mono; /* 0: before this start */
+};
+
 /* What is known of a controlled point beside its value. */
 struct place {
   uint64_t fence; /* the last one given */
-  int64_t moved;  /* wall time of the last dispatch of a set; 0: never */
+  struct place_move last, before;
   struct selection selection;
   struct movement movement;
 };
@@ -66,7 +76,8 @@ struct dispatch {
   bool marked;             /* nothing that may change stands under its id alone */
   struct block_builder *builder;
   struct log_limit forged_limit;
-  struct log_limit refused_limit; /* of refused decisions in the audit log */
+  struct log_limit never_limit, stranger_limit; /* entries of the ledger for what nobody here has given */
+  struct log_limit refused_limit;               /* of refused decisions in the audit log */
   struct dispatch_stats stats;
 };
 
@@ -84,8 +95,9 @@ struct order **dispatch_all(const struct dispatch *d, size_t *count);
 /* dispatch_take.c */
 void dispatch_free_waiting(void *waiting);
 void dispatch_say_never(struct dispatch *d, const struct ledger_entry *entry);
-/* Asks the store for an id that is not in memory; what waits for it is copied. */
-void dispatch_lookup(
+/* Asks the store for an id that is not in memory; what waits for it is copied. False: not asked, since something waits
+ * for that id already, its entry cannot be read, or there is no room. */
+bool dispatch_lookup(
     struct dispatch *d, struct bytes id, struct bytes command, struct bytes approval, struct bytes decision);
 void dispatch_refuse_message(struct dispatch *d, bool forged, const char *why, struct instant now);
 
@@ -148,6 +160,10 @@ void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now);
 struct place *dispatch_place(struct dispatch *d, struct bytes address); /* made where there is none */
 void dispatch_free_place(void *place);
 void dispatch_place_load(struct dispatch *d, struct bytes key, struct bytes value); /* of STORE_META; or passed over */
+void dispatch_place_moves(struct place *place, struct instant now);                 /* a set is dispatched */
+void dispatch_place_stays(struct place *place); /* the store refused that, and nothing was published */
+/* How long ago the last set was dispatched, µs, by wall or boot clock, whichever says less; INT64_MAX: never. */
+int64_t dispatch_place_since(const struct place *place, struct instant now);
 void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place);
 void dispatch_select(struct dispatch *d, const struct command *command, int64_t until);
 void dispatch_unselect(struct dispatch *d, struct bytes address);

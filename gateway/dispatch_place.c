@@ -32,7 +32,21 @@ void dispatch_place_load(struct dispatch *d, struct bytes key, struct bytes valu
   if (memcmp(key.data, fence_prefix, PLACE_PREFIX) == 0)
     memcpy(&dispatch_place(d, address)->fence, value.data, sizeof(uint64_t));
   else if (memcmp(key.data, moved_prefix, PLACE_PREFIX) == 0)
-    memcpy(&dispatch_place(d, address)->moved, value.data, sizeof(int64_t));
+    memcpy(&dispatch_place(d, address)->last.wall, value.data, sizeof(int64_t));
+}
+
+void dispatch_place_moves(struct place *place, struct instant now) {
+  place->before = place->last;
+  place->last = (struct place_move){now.wall, now.mono};
+}
+
+void dispatch_place_stays(struct place *place) { place->last = place->before; }
+
+/* A clock that was set back, or ahead, makes no interval shorter. */
+int64_t dispatch_place_since(const struct place *place, struct instant now) {
+  if (place->last.wall == 0) return INT64_MAX;
+  int64_t by_wall = now.wall - place->last.wall, by_boot = now.mono - place->last.mono;
+  return place->last.mono == 0 || by_wall < by_boot ? by_wall : by_boot;
 }
 
 static void place_put(struct store_batch *batch, const char *prefix, struct bytes address, struct bytes value) {
@@ -44,7 +58,7 @@ static void place_put(struct store_batch *batch, const char *prefix, struct byte
 
 void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place) {
   place_put(batch, fence_prefix, address, bytes_of(&place->fence, sizeof place->fence));
-  if (place->moved) place_put(batch, moved_prefix, address, bytes_of(&place->moved, sizeof place->moved));
+  if (place->last.wall) place_put(batch, moved_prefix, address, bytes_of(&place->last.wall, sizeof place->last.wall));
 }
 
 /* ---- selections ---- */

@@ -78,7 +78,7 @@ void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant n
   order->measured = order->reached = false;
   if (!order_move(order, STATE_DISPATCHED, CODE_NONE, NULL, NULL, now.wall)) return;
   order->ledger.entry.fence = dispatch_fence(place, now.wall);
-  if (order->command.verb == COMMAND_SET) place->moved = now.wall;
+  if (order->command.verb == COMMAND_SET) dispatch_place_moves(place, now);
   dispatch_log(order);
   const struct gateway_control *control = dispatch_control(d, order);
   if (defect("publish-before-commit") && order->command.verb == COMMAND_SET)
@@ -91,7 +91,7 @@ void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant n
 static void dispatch_next(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal = {.code = CODE_NONE}, bad;
   bool lacks_approval = dispatch_lacks_approval(d, order);
-  if (!check_life_left(&order->command, order_life(order, now), &refusal)) {
+  if (!check_life_left(order_life(order, now), &refusal)) {
     if (lacks_approval) refusal_set(&refusal, CODE_APPROVAL, NULL, "nobody approved it before its deadline");
     dispatch_end(d, order, STATE_EXPIRED, &refusal, now);
     return;
@@ -150,7 +150,7 @@ static void dispatch_send(struct dispatch *d, struct order *order, struct instan
   }
   if (!control)
     refusal_set(&refusal, CODE_NOT_WRITABLE, NULL, "the point has no control any more; nothing was published");
-  if (control && check_life_left(&order->command, order_life(order, now), &refusal))
+  if (control && check_life_left(order_life(order, now), &refusal))
     dispatch_publish(d, order, control->topic, control->qos, &control->payload, BYTES_NULL, now);
   else /* the commit took long: `dispatched` stands, and it is proven that nobody heard */
     dispatch_end(d, order, STATE_UNDELIVERED, &refusal, now);

@@ -104,7 +104,7 @@ static void dispatch_stop_send(struct dispatch *d, struct order *order, struct i
   struct refusal refusal = {.code = CODE_NONE};
   bool can = control && control->stop.topic;
   if (!can) refusal_set(&refusal, CODE_NO_STOP, NULL, "the point has no `stop:` any more; nothing was published");
-  if (can && check_life_left(&order->command, order_life(order, now), &refusal))
+  if (can && check_life_left(order_life(order, now), &refusal))
     dispatch_publish(
         d, order, control->stop.topic, control->stop.qos, &control->stop.payload, dispatch_halted_id(d, order), now);
   else

@@ -87,20 +87,28 @@ void dispatch_free_waiting(void *value) {
   free(waiting);
 }
 
-void dispatch_lookup(
+bool dispatch_lookup(
     struct dispatch *d, struct bytes id, struct bytes command, struct bytes approval, struct bytes decision) {
   struct waiting *waiting = table_get(&d->waiting, id);
-  if (waiting || table_get(&d->unreadable, id)) return;
-  if (d->waiting.count >= DISPATCH_WAITING_MAX) return; /* the broker repeats */
+  if (waiting || table_get(&d->unreadable, id)) return false;
+  if (d->waiting.count >= DISPATCH_WAITING_MAX) return false; /* the broker repeats */
   waiting = mem_alloc(sizeof *waiting);
   buffer_append(&waiting->command, command);
   buffer_append(&waiting->approval, approval);
   buffer_append(&waiting->decision, decision);
   table_put(&d->waiting, id, waiting);
   d->options.hooks.lookup(d->options.hooks.ctx, id);
+  return true;
 }
 
+/* Each stays in the ledger for good: a broker that invents ids gets no word about most of them. One that asks in
+ * earnest asks again. */
 static void dispatch_never(struct dispatch *d, struct bytes id, struct instant now) {
+  uint64_t suppressed;
+  if (!log_allow(&d->never_limit, now.mono, &suppressed)) {
+    d->stats.nevers_dropped++;
+    return;
+  }
   struct order *order = order_new();
   order->ledger.entry = LEDGER_ENTRY_NULL;
   order->ledger.entry.id = id;
@@ -123,6 +131,20 @@ void dispatch_say_never(struct dispatch *d, const struct ledger_entry *entry) {
   buffer_deinit(&body);
 }
 
+static bool dispatch_knows(const struct dispatch *d, const struct public_key *key) {
+  for (size_t i = 0; i < d->operator_count; i++)
+    if (memcmp(d->operators[i].key.bytes, key->bytes, sizeof key->bytes) == 0) return true;
+  return false;
+}
+
+/* A key that is nobody's here can be made by anyone, and each refusal stays in the ledger for good. */
+static bool dispatch_hears(struct dispatch *d, const struct command *command, struct instant now) {
+  uint64_t suppressed;
+  if (dispatch_knows(d, &command->key) || log_allow(&d->stranger_limit, now.mono, &suppressed)) return true;
+  d->stats.strangers_dropped++;
+  return false;
+}
+
 static void dispatch_found_command(
     struct dispatch *d, const struct waiting *waiting, const struct ledger_entry *known, struct instant now) {
   struct command command;
@@ -130,7 +152,8 @@ static void dispatch_found_command(
     return; /* it was opened before it was put to wait */
   if (known)
     dispatch_again(d, &command, known);
-  else if (dispatch_has_room(d, command.verb)) /* else the broker sends it again, or settles it by asking */
+  else if (dispatch_has_room(d, command.verb) &&
+           dispatch_hears(d, &command, now)) /* else the broker sends it again, or settles it by asking */
     dispatch_take(d, &command, buffer_bytes(&waiting->approval), false, now);
 }
 

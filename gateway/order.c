@@ -98,6 +98,17 @@ bool order_move(
   return true;
 }
 
+void order_take_back(struct order *order) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  entry->state = STATE_RECEIVED;
+  entry->times[STATE_DISPATCHED] = 0;
+  entry->time = entry->times[STATE_RECEIVED];
+  entry->fence = 0;
+  entry->before = entry->actual = VALUE_EMPTY;
+  order->settle_mono = 0;
+  order->measured = order->reached = false;
+}
+
 void order_seal(struct order *order, const struct identity *identity) {
   struct buffer bytes = BUFFER_NULL;
   struct report report;

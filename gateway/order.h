@@ -90,6 +90,8 @@ int64_t order_life(const struct order *order, struct instant now);
 /* Moves to a state and sets the words of it (NULL: none). What was measured and what the device said go along. false:
  * the life cycle forbids it. */
 bool order_move(struct order *order, enum state to, enum code code, const char *message, const char *hint, int64_t now);
+/* The store refused `dispatched`, and nothing was published: back to `received`. Encode it anew (order_seal). */
+void order_take_back(struct order *order);
 /* Encodes the entry with its newest report, signed. After the last move of a batch. */
 void order_seal(struct order *order, const struct identity *identity);
 

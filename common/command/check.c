@@ -212,9 +212,8 @@ bool check_deadline(const struct command *command, int64_t now, int64_t ahead_us
   return good;
 }
 
-bool check_life_left(const struct command *command, int64_t left_us, struct refusal *refusal) {
+bool check_life_left(int64_t left_us, struct refusal *refusal) {
   struct buffer a = BUFFER_NULL, b = BUFFER_NULL;
-  (void)command;
   if (left_us >= CHECK_DISPATCH_LEFT_US) return true;
   refusal_set(refusal, CODE_EXPIRED, NULL, "%s of life was left before the device was told; at least %s is needed",
       duration(&a, left_us < 0 ? 0 : left_us), duration(&b, CHECK_DISPATCH_LEFT_US));
@@ -358,13 +357,11 @@ bool check_max_step(const struct command *command, double max_step, const char *
   return false;
 }
 
-bool check_min_interval(
-    const struct command *command, int64_t min_interval_us, int64_t last, int64_t now, struct refusal *refusal) {
+bool check_min_interval(int64_t min_interval_us, int64_t since_us, struct refusal *refusal) {
   struct buffer a = BUFFER_NULL, b = BUFFER_NULL;
-  (void)command;
-  if (min_interval_us <= 0 || last == 0 || now - last >= min_interval_us) return true;
+  if (min_interval_us <= 0 || since_us >= min_interval_us) return true;
   refusal_set(refusal, CODE_MIN_INTERVAL, NULL, "the last movement was ordered %s ago; at least %s must lie between",
-      duration(&a, now > last ? now - last : 0), duration(&b, min_interval_us));
+      duration(&a, since_us > 0 ? since_us : 0), duration(&b, min_interval_us));
   buffer_deinit(&a);
   buffer_deinit(&b);
   return false;

@@ -70,7 +70,7 @@ bool check_decision(const struct decision *decision, const struct command *comma
 bool check_deadline(const struct command *command, int64_t now, int64_t ahead_us, struct refusal *refusal);
 /* At least CHECK_DISPATCH_LEFT_US left. Code expired. left_us: what is left by the stricter of wall clock and boot
  * clock. */
-bool check_life_left(const struct command *command, int64_t left_us, struct refusal *refusal);
+bool check_life_left(int64_t left_us, struct refusal *refusal);
 /* control NULL: not-writable. known false: unknown-point. Then type, allowed, range. */
 bool check_value(const struct command *command, bool known, const struct control *control, struct refusal *refusal);
 /* synchronised: the kernel says so. offset_us: this clock minus the broker's; limit_us: 0: CHECK_CLOCK_US. offset_known
@@ -84,9 +84,8 @@ bool check_busy(const struct command *command, struct bytes running, enum state 
 /* The largest step: known false (no good, fresh measurement) refuses too. unit may be "". */
 bool check_max_step(const struct command *command, double max_step, const char *unit, bool known,
     const struct value *actual, struct refusal *refusal);
-/* last: wall time of the last dispatch at the point, 0: never. */
-bool check_min_interval(
-    const struct command *command, int64_t min_interval_us, int64_t last, int64_t now, struct refusal *refusal);
+/* since_us: how long ago the last dispatch at the point was; INT64_MAX: never, below 0: ahead of the clock. */
+bool check_min_interval(int64_t min_interval_us, int64_t since_us, struct refusal *refusal);
 /* locking: id of an earlier command for the point that ended as unknown and was not resolved; empty: none. */
 bool check_locked(const struct command *command, struct bytes locking, struct refusal *refusal);
 /* What is armed at the point; id empty: nothing. */

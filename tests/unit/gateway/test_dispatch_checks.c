@@ -374,6 +374,18 @@ static void test_already(void **state) {
   expect_published("");
 }
 
+/* A clock that is set ahead makes it no shorter. */
+static void test_interval_and_a_clock_that_jumps(void **state) {
+  (void)state;
+  moved_before(5 * SECOND_US);
+  now.wall += 3600 * SECOND_US;
+  give((struct ask){.id = "c1", .address = GATE, .value = NUMBER(50)});
+  expect("rejected/min-interval");
+  pass(5 * SECOND_US);
+  give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(50)});
+  expect("received dispatched");
+}
+
 /* Kept over a crash. */
 static void test_interval_over_a_crash(void **state) {
   (void)state;
@@ -390,6 +402,7 @@ int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_each_check), STORY(test_texts), STORY(test_incomparable),
       STORY(test_approval), STORY(test_needless_approval), STORY(test_approval_over_a_crash), STORY(test_select),
-      STORY(test_a_crash_unselects), STORY(test_try), STORY(test_already), STORY(test_interval_over_a_crash)};
+      STORY(test_a_crash_unselects), STORY(test_try), STORY(test_already), STORY(test_interval_over_a_crash),
+      STORY(test_interval_and_a_clock_that_jumps)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
