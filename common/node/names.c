@@ -31,31 +31,43 @@ static bool is_accepted(struct node_peer *peer, struct bytes stream) {
   return !hooks->accept_stream || hooks->accept_stream(hooks->ctx, peer, stream);
 }
 
-static struct name *name_of(struct node_peer *peer, struct bytes stream) {
-  struct name *name = table_get(&peer->names, stream);
-  if (name || !is_accepted(peer, stream)) return name;
-  name = mem_alloc(sizeof *name);
-  store_epochs(peer->node->options.store, stream, add_epoch, name);
-  table_put(&peer->names, stream, name);
-  return name;
-}
-
 static bool knows(const struct name *name, struct epoch epoch) {
   for (size_t i = name->count; i-- > 0;)
     if (epoch_compare(name->epochs[i], epoch) == 0) return true;
   return false;
 }
 
-/* An epoch older than the newest is as good as a new one: a relay backfills it to a node that came later. */
-const char *names_forbid(struct node_peer *peer, struct bytes stream, struct epoch epoch, enum link_refused *code) {
-  struct name *name = name_of(peer, stream);
-  *code = LINK_REFUSED_STREAM;
-  if (!name) return "the agreement accepts nothing of this stream";
-  if (knows(name, epoch)) return NULL;
-  *code = LINK_REFUSED_FORBIDDEN;
+/* Counts what the store does not know yet; NULL: it was taken. */
+static const char *new_forbid(struct node_peer *peer, struct bytes stream, struct epoch epoch) {
   if (peer->name_count >= NODE_NAMES_MAX) return "more streams and epochs than are taken from one peer";
   if (!store_admits(peer->node->options.store, stream, epoch)) return "more streams or epochs than a store takes";
   peer->name_count++;
-  add_epoch(name, epoch);
   return NULL;
+}
+
+/* A name that is refused leaves nothing behind: names are cheap to invent, and every one would cost memory. */
+static const char *first_forbid(struct node_peer *peer, struct bytes stream, struct epoch epoch) {
+  struct name *name = mem_alloc(sizeof *name);
+  store_epochs(peer->node->options.store, stream, add_epoch, name);
+  bool known = knows(name, epoch);
+  const char *why = known ? NULL : new_forbid(peer, stream, epoch);
+  if (!known && !why) add_epoch(name, epoch);
+  if (name->count > 0)
+    table_put(&peer->names, stream, name);
+  else
+    name_free(name);
+  return why;
+}
+
+/* An epoch older than the newest is as good as a new one: a relay backfills it to a node that came later. */
+const char *names_forbid(struct node_peer *peer, struct bytes stream, struct epoch epoch, enum link_refused *code) {
+  struct name *name = table_get(&peer->names, stream);
+  *code = LINK_REFUSED_STREAM;
+  if (!name && !is_accepted(peer, stream)) return "the agreement accepts nothing of this stream";
+  *code = LINK_REFUSED_FORBIDDEN;
+  if (!name) return first_forbid(peer, stream, epoch);
+  if (knows(name, epoch)) return NULL;
+  const char *why = new_forbid(peer, stream, epoch);
+  if (!why) add_epoch(name, epoch);
+  return why;
 }

@@ -1,4 +1,5 @@
 /* Sessions, order, bounds and refusals: two honest nodes, and a broker to which a station by hand speaks. */
+#include "common/node/parts.h"
 #include "tests/unit/node/pair.h"
 
 /* ---- two honest nodes ---- */
@@ -381,6 +382,11 @@ static void streams_of_a_peer_are_bounded(void **state) {
   name_streams(p, 78, NODE_NAMES_MAX, 20);
   node_peer_status(p->sides[BROKER].node, q, &status);
   assert_int_equal(status.refused_blocks, 10);
+  be_neighbour(p, 79);
+  name_streams(p, 79, 2 * NODE_NAMES_MAX, 5000); /* each of another name: none of them is kept */
+  node_peer_status(p->sides[BROKER].node, q, &status);
+  assert_int_equal(status.refused_blocks, 10 + 5000);
+  assert_int_equal(q->names.count, 0);
 }
 
 /* ---- order at a relay ---- */
