@@ -102,9 +102,10 @@ static void start_peers(void *ctx, struct request *request, const json_t *body) 
 static json_t *orders_status(struct broker *broker) {
   struct orders_stats s;
   orders_stats(broker->orders, &s);
-  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "taken", (json_int_t)s.taken,
-      "refused", (json_int_t)s.refused, "unrecorded", (json_int_t)s.unrecorded, "reports", (json_int_t)s.reports,
-      "forged", (json_int_t)s.forged, "door", (json_int_t)s.door);
+  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "max_deadline_us",
+      (json_int_t)broker->config->max_deadline_us, "open", (json_int_t)s.open, "taken", (json_int_t)s.taken, "refused",
+      (json_int_t)s.refused, "unrecorded", (json_int_t)s.unrecorded, "reports", (json_int_t)s.reports, "forged",
+      (json_int_t)s.forged, "door", (json_int_t)s.door);
   for (int state = STATE_EXECUTED; state < STATE_STATES; state++)
     if (s.ended[state])
       json_object_set_new(out, state_name((enum state)state), json_integer((json_int_t)s.ended[state]));

@@ -47,9 +47,10 @@ static void end_tail(void *ctx, struct request *request) { subscriber_end(door_o
 static json_t *commands_status(const struct gateway *gateway) {
   struct dispatch_stats s;
   dispatch_stats(gateway->dispatch, &s);
-  json_t *out = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)s.open, "taken", (json_int_t)s.commands,
-      "refused", (json_int_t)s.ended[STATE_REJECTED], "reports", (json_int_t)s.reports, "forged", (json_int_t)s.forged,
-      "replays", (json_int_t)s.replays);
+  json_t *out =
+      json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "max_deadline_us", (json_int_t)gateway->config->max_deadline_us,
+          "open", (json_int_t)s.open, "taken", (json_int_t)s.commands, "refused", (json_int_t)s.ended[STATE_REJECTED],
+          "reports", (json_int_t)s.reports, "forged", (json_int_t)s.forged, "replays", (json_int_t)s.replays);
   for (int state = STATE_EXECUTED; state < STATE_STATES; state++)
     if (s.ended[state])
       json_object_set_new(out, state_name((enum state)state), json_integer((json_int_t)s.ended[state]));

@@ -55,6 +55,17 @@ enum exit_code giving_describe(
   return code;
 }
 
+static void take_status(void *ctx, const json_t *reply) {
+  const json_t *commands = json_object_get(json_object_get(reply, "status"), "commands");
+  const json_t *most = json_object_get(commands, "max_deadline_us");
+  if (json_integer_value(most) > 0) *(int64_t *)ctx = json_integer_value(most);
+}
+
+enum exit_code giving_max_deadline(struct client *client, int64_t *us) {
+  *us = 0;
+  return client_ask(client, json_pack("{s:s}", "verb", "status"), take_status, us);
+}
+
 /* ---- sending ---- */
 
 static void print_json(const struct client *client, const struct wish *wish, struct bytes command, int64_t now) {

@@ -2,6 +2,7 @@
 #include "broker/operator/view.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
+#include "common/base/units.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,18 +234,62 @@ void script_deinit(struct script *script) {
 
 /* ---- by what is known of the points ---- */
 
-int script_check(const struct script *script, const struct described *described, int64_t now, struct buffer *problems) {
-  struct reading reading = {(struct script *)(uintptr_t)script, problems, 0, false};
+size_t script_addresses(const struct script *script, char ***addresses) {
+  size_t count = script->count, at = script->count;
+  for (size_t i = 0; i < script->count; i++) count += script->lines[i].wish.condition_count;
+  char **list = mem_alloc((count + 1) * sizeof *list);
   for (size_t i = 0; i < script->count; i++) {
-    const struct described *point = &described[i];
-    struct command command;
-    struct refusal refusal;
-    char text[WISH_PROBLEM];
+    const struct wish *wish = &script->lines[i].wish;
+    list[i] = mem_text(wish->address, strlen(wish->address));
+    for (uint32_t k = 0; k < wish->condition_count; k++)
+      list[at++] = mem_text((const char *)wish->conditions[k].address.data, wish->conditions[k].address.len);
+  }
+  *addresses = list;
+  return count;
+}
+
+/* A point that is not told of here is for the station to judge. */
+static void check_condition(
+    struct reading *reading, const struct command_condition *condition, const struct described *point) {
+  enum value_type type = point->type, limit = condition->value.type;
+  bool number = type == VALUE_NUMBER || type == VALUE_INTEGER;
+  bool limit_number = limit == VALUE_NUMBER || limit == VALUE_INTEGER;
+  bool alike = condition->op == CONDITION_EQUALS || condition->op == CONDITION_NOT_EQUALS;
+  if (!point->known || type == VALUE_NONE || (number && limit_number) || (alike && type == limit)) return;
+  problem(reading, "precondition: " BYTES_FMT " is a %s, which cannot be compared by %s with the %s given",
+      BYTES_ARG(condition->address), value_type_name(type), condition_op_symbol(condition->op), value_type_name(limit));
+}
+
+static void check_line(
+    struct reading *reading, const struct wish *wish, const struct described *point, const struct script_world *world) {
+  struct command command;
+  struct refusal refusal;
+  struct buffer ahead = BUFFER_NULL;
+  char text[WISH_PROBLEM];
+  if (wish_command(wish, point->type, world->now, &command, text)) {
+    problem(reading, "%s", text);
+    return;
+  }
+  if (!check_value(&command, point->known, point->writable ? &point->control : NULL, &refusal))
+    problem(reading, "%s: %s", code_name(refusal.code), refusal.message);
+  if (point->writable && point->control.select_us)
+    problem(reading, "select: %s is select before operate: use `riverbus set --select`", wish->address);
+  if (!world->max_deadline_us || wish->deadline_us <= world->max_deadline_us) return;
+  units_put_duration(&ahead, world->max_deadline_us);
+  problem(reading, "deadline: %s may be given no more than %s ahead", wish->address, buffer_text(&ahead));
+  buffer_deinit(&ahead);
+}
+
+int script_check(const struct script *script, const struct described *described, const struct script_world *world,
+    struct buffer *problems) {
+  struct reading reading = {(struct script *)(uintptr_t)script, problems, 0, false};
+  const struct described *of_conditions = described + script->count;
+  for (size_t i = 0; i < script->count; i++) {
+    const struct wish *wish = &script->lines[i].wish;
     reading.number = script->lines[i].number;
-    if (wish_command(&script->lines[i].wish, point->type, now, &command, text))
-      problem(&reading, "%s", text);
-    else if (!check_value(&command, point->known, point->writable ? &point->control : NULL, &refusal))
-      problem(&reading, "%s: %s", code_name(refusal.code), refusal.message);
+    check_line(&reading, wish, &described[i], world);
+    for (uint32_t k = 0; k < wish->condition_count; k++)
+      check_condition(&reading, &wish->conditions[k], of_conditions++);
   }
   return reading.wrong ? SCRIPT_WRONG : 0;
 }

@@ -26,7 +26,15 @@ struct script {
  * script_deinit in any case. */
 int script_read(struct script *script, const char *name, struct bytes text, uint8_t verb, struct buffer *problems);
 void script_deinit(struct script *script);
-/* By what is known of the points (described[i] of lines[i]): there, writable, of their type, in range. SCRIPT_WRONG, as
- * above. */
-int script_check(const struct script *script, const struct described *described, int64_t now, struct buffer *problems);
+/* The addresses that script_check wants described, in its order: of all lines, then of their conditions. The caller
+ * frees each and the list; returns how many. */
+size_t script_addresses(const struct script *script, char ***addresses);
+struct script_world {
+  int64_t now;             /* wall, µs */
+  int64_t max_deadline_us; /* of the node that takes the commands; 0: it does not say */
+};
+/* By what is known of the points (described[i] of the i-th address): there, writable, of their type, in range, not
+ * select before operate, conditions that can be judged; and deadlines not too far ahead. SCRIPT_WRONG, as above. */
+int script_check(const struct script *script, const struct described *described, const struct script_world *world,
+    struct buffer *problems);
 #endif

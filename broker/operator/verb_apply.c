@@ -141,16 +141,23 @@ static enum exit_code say_problems(struct buffer *problems) {
   return EXIT_CODE_USAGE;
 }
 
+static enum exit_code describe_points(struct applying *applying) {
+  char **addresses;
+  size_t count = script_addresses(&applying->script, &addresses);
+  applying->described = mem_alloc((count + 1) * sizeof *applying->described);
+  enum exit_code code = giving_describe(applying->client, (const char *const *)addresses, count, applying->described);
+  for (size_t i = 0; i < count; i++) free(addresses[i]);
+  free(addresses);
+  return code;
+}
+
 static enum exit_code check_points(struct applying *applying, struct buffer *problems) {
-  const struct script *script = &applying->script;
-  const char **addresses = mem_alloc((script->count + 1) * sizeof *addresses);
-  applying->described = mem_alloc((script->count + 1) * sizeof *applying->described);
-  for (size_t i = 0; i < script->count; i++) addresses[i] = script->lines[i].wish.address;
-  enum exit_code code = giving_describe(applying->client, addresses, script->count, applying->described);
-  free((void *)addresses);
+  struct script_world world = {.now = world_now(&world_system).wall};
+  enum exit_code code = describe_points(applying);
+  if (code == EXIT_CODE_DONE) code = giving_max_deadline(applying->client, &world.max_deadline_us);
   if (code != EXIT_CODE_DONE) return code;
-  return script_check(script, applying->described, world_now(&world_system).wall, problems) ? say_problems(problems)
-                                                                                            : EXIT_CODE_DONE;
+  return script_check(&applying->script, applying->described, &world, problems) ? say_problems(problems)
+                                                                                : EXIT_CODE_DONE;
 }
 
 /* Lines without an id get the batch's and their number: the same file under the same id is the same commands. */

@@ -82,6 +82,19 @@ def test_apply_checks_everything_before_anything_is_sent(t):
     assert province.duty.run("--json", "commands").rows == []
 
 
+def test_apply_checks_what_broker_and_station_would_refuse(t):
+    province, station = reservoir(t, select="10s")
+    devices(t, province, station)
+    text = f"{OTHER} 33\n{GATE} 44\n{OTHER} 5 --if '{GATE} != open'\n{OTHER} 5 --deadline 301s\n{OTHER} 6 --if '{GATE} >= 0' --deadline 300s\n"
+    for more in ([], ["--dry-run"]):
+        answer = province.duty.run("apply", t.write("orders", text), *more)
+        assert answer.exit == 2, str(answer)
+        for line, says in ((2, "select: .*riverbus set --select"), (3, "precondition: .*number.*text"), (4, "deadline: .*5m")):
+            assert re.search(rf"orders:{line}: .*{says}", answer.err), str(answer)
+        assert not re.search(r"orders:[15]:", answer.err) and "nothing was sent" in answer.err, str(answer)
+    assert province.duty.run("--json", "commands").rows == []
+
+
 def test_apply_in_parallel_from_standard_input(t):
     province, station = reservoir(t)
     devices(t, province, station)

@@ -70,6 +70,47 @@ static void test_all_problems_with_their_lines(void **state) {
   buffer_deinit(&problems);
 }
 
+static const struct script_world today = {1000000, 300 * SECOND_US};
+
+static void describe(struct described *described, const char *row) {
+  json_t *json = json_loads(row, 0, NULL);
+  described_read(described, json);
+  json_decref(json);
+}
+
+static void test_what_the_node_would_refuse(void **state) {
+  (void)state;
+  struct script script;
+  struct buffer problems = BUFFER_NULL;
+  struct described described[10];
+  char **addresses;
+  static const char *const want[] = {"a/b", "a/g", "a/b", "a/b", "a/b", "a/s", "a/s", "a/l", "a/s", "a/none"};
+  assert_int_equal(read_script(&script,
+                       "a/b 40\na/g 33\na/b 40 --deadline 301s\n"
+                       "a/b 40 --if 'a/s != 5' --if 'a/s > open' --if 'a/l >= 3'\n"
+                       "a/b 40 --deadline 300s --if 'a/s == open' --if 'a/none > 3'\n",
+                       &problems),
+      0);
+  assert_int_equal(script_addresses(&script, &addresses), 10);
+  for (int i = 0; i < 10; i++) {
+    assert_string_equal(addresses[i], want[i]);
+    describe(
+        &described[i], strcmp(want[i], "a/s") == 0 ? "{\"type\":\"text\"}" : "{\"type\":\"number\",\"control\":{}}");
+    free(addresses[i]);
+  }
+  free(addresses);
+  describe(&described[1], "{\"type\":\"number\",\"control\":{\"select_us\":10000000}}");
+  described_read(&described[9], NULL);
+  assert_int_equal(script_check(&script, described, &today, &problems), SCRIPT_WRONG);
+  assert_string_equal(buffer_text(&problems),
+      "orders:2: select: a/g is select before operate: use `riverbus set --select`\n"
+      "orders:3: deadline: a/b may be given no more than 5m ahead\n"
+      "orders:4: precondition: a/s is a text, which cannot be compared by != with the integer given\n"
+      "orders:4: precondition: a/s is a text, which cannot be compared by > with the text given\n");
+  script_deinit(&script);
+  buffer_deinit(&problems);
+}
+
 static void test_by_the_points(void **state) {
   (void)state;
   struct script script;
@@ -82,14 +123,14 @@ static void test_by_the_points(void **state) {
   for (int i = 0; i < 3; i++) described_read(&described[i], row);
   described_read(&described[3], plain);
   described_read(&described[4], NULL);
-  assert_int_equal(script_check(&script, described, 1000000, &problems), SCRIPT_WRONG);
+  assert_int_equal(script_check(&script, described, &today, &problems), SCRIPT_WRONG);
   assert_string_equal(buffer_text(&problems), "orders:2: range: the value 140 is outside the range 0 to 100 %\n"
                                               "orders:3: \"high\" is no number, but that is what the point a/b takes\n"
                                               "orders:4: not-writable: the point a/c cannot be set: it has no control\n"
                                               "orders:5: unknown-point: no point a/d is known\n");
   buffer_clear(&problems);
   script.count = 1;
-  assert_int_equal(script_check(&script, described, 1000000, &problems), 0);
+  assert_int_equal(script_check(&script, described, &today, &problems), 0);
   script.count = 5;
   script_deinit(&script);
   json_decref(row);
@@ -135,6 +176,7 @@ int main(void) {
       cmocka_unit_test(test_lines),
       cmocka_unit_test(test_all_problems_with_their_lines),
       cmocka_unit_test(test_by_the_points),
+      cmocka_unit_test(test_what_the_node_would_refuse),
       cmocka_unit_test(test_nonsense),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
