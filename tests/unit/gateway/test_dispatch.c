@@ -351,7 +351,7 @@ static void test_start_reads_what_is_open(void **state) {
   crash(); /* a new store is marked at its first start */
   settle();
   for (int i = 0; i < 50; i++) {
-    char id[8];
+    char id[16];
     snprintf(id, sizeof id, "p%d", i);
     order((struct ask){.id = id, .address = PUMP, .value = YES});
     settle();
