@@ -15,18 +15,56 @@ static void put_line(struct buffer *out, const char *text) {
   buffer_append(out, bytes_text("\n"));
 }
 
+struct document_problem {
+  size_t line, column;
+  char *text;
+};
+
+static size_t kept_of(const struct document *document) {
+  return document->problem_count < DOCUMENT_PROBLEMS_MAX ? document->problem_count : DOCUMENT_PROBLEMS_MAX;
+}
+
+static bool is_before(const struct document_problem *a, const struct document_problem *b) {
+  return a->line != b->line ? a->line < b->line : a->column < b->column;
+}
+
+/* Into its place, behind those of the same one; where there are too many, the last of the file goes. */
+static void keep(struct document *document, struct document_problem problem) {
+  size_t at = kept_of(document);
+  document->problem_count++;
+  if (at == DOCUMENT_PROBLEMS_MAX) {
+    if (!is_before(&problem, &document->problems[at - 1])) {
+      free(problem.text);
+      return;
+    }
+    free(document->problems[--at].text);
+  } else {
+    document->problems = mem_resize(document->problems, at + 1, sizeof *document->problems);
+  }
+  for (; at > 0 && is_before(&problem, &document->problems[at - 1]); at--)
+    document->problems[at] = document->problems[at - 1];
+  document->problems[at] = problem;
+}
+
 void document_problem(struct document *document, const yaml_node_t *node, const char *format, ...) {
   char text[1024];
   va_list args;
-  if (document->problem_count++ == DOCUMENT_PROBLEMS_MAX)
-    buffer_printf(document->problems, "%s: more problems follow; these come first\n", document->file);
-  if (document->problem_count > DOCUMENT_PROBLEMS_MAX) return;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  size_t line = node ? node->start_mark.line + 1 : 1, column = node ? node->start_mark.column + 1 : 1;
-  buffer_printf(document->problems, "%s:%zu:%zu: ", document->file, line, column);
-  put_line(document->problems, text);
+  keep(document, (struct document_problem){.line = node ? node->start_mark.line + 1 : 1,
+                     .column = node ? node->start_mark.column + 1 : 1,
+                     .text = mem_text(text, strlen(text))});
+}
+
+void document_tell(const struct document *document, struct buffer *out) {
+  for (size_t i = 0; i < kept_of(document); i++) {
+    const struct document_problem *problem = &document->problems[i];
+    buffer_printf(out, "%s:%zu:%zu: ", document->file, problem->line, problem->column);
+    put_line(out, problem->text);
+  }
+  if (document->problem_count > DOCUMENT_PROBLEMS_MAX)
+    buffer_printf(out, "%s: more problems follow; these come first\n", document->file);
 }
 
 struct bytes node_text(const yaml_node_t *node) {
@@ -110,10 +148,10 @@ static bool parse(struct document *document, struct bytes content) {
   return document->loaded && yaml_document_get_root_node(&document->yaml);
 }
 
-bool document_load(struct document *document, const char *file, struct buffer *problems) {
+bool document_load(struct document *document, const char *file) {
   struct buffer content = BUFFER_NULL;
   const char *slash = strrchr(file, '/');
-  *document = (struct document){.file = file, .problems = problems};
+  *document = (struct document){.file = file};
   document->folder = slash ? mem_text(file, slash == file ? 1 : (size_t)(slash - file)) : mem_text(".", 1);
   bool good = read_file(document, &content) && parse(document, buffer_bytes(&content));
   buffer_deinit(&content);
@@ -123,6 +161,10 @@ bool document_load(struct document *document, const char *file, struct buffer *p
 void document_deinit(struct document *document) {
   if (document->loaded) yaml_document_delete(&document->yaml);
   document->loaded = false;
+  for (size_t i = 0; i < kept_of(document); i++) free(document->problems[i].text);
+  free(document->problems);
+  document->problems = NULL;
+  document->problem_count = 0;
   free(document->folder);
   document->folder = NULL;
 }

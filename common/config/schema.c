@@ -209,8 +209,9 @@ void schema_deinit(const struct section *section, void *object) {
 
 int config_load(const char *path, const struct section *section, void *object, struct buffer *problems) {
   struct document document;
-  if (document_load(&document, path, problems)) schema_read(&document, document_root(&document), section, object);
+  if (document_load(&document, path)) schema_read(&document, document_root(&document), section, object);
   size_t count = document.problem_count;
+  document_tell(&document, problems);
   document_deinit(&document);
   return count == 0 ? 0 : CONFIG_WRONG;
 }

@@ -122,6 +122,7 @@ def problems(daemon, expected):
     for number_, words in expected:
         assert any(at == number_ and words in said for at, said in found), f"line {number_} ({words}) is not among\n{text}"
     assert len(found) == len(expected), text
+    assert [at for at, _ in found] == sorted(at for at, _ in found), f"not in the order of the file:\n{text}"
 
 
 def test_every_problem_of_a_brokers_configuration_in_one_run(t):

@@ -147,6 +147,42 @@ static void each_problem_has_its_place(void **state) {
       "name: x\ngrafts: 7\n", "2:1: grafts: not supported by this version yet; it is not ignored: take the key out");
 }
 
+/* The reader finds unknown keys first and goes through the others in its own order: the user goes through the file. */
+static void problems_come_in_the_order_of_the_file(void **state) {
+  (void)state;
+  char wanted[1024];
+  snprintf(wanted, sizeof wanted,
+      "1:7: mode: 'keep' is not known (allowed: refuse, discard)\n"
+      "%s:3:18: wait: '20s' is out of range (1s to 10s is allowed)\n"
+      "%s:3:23: unknown key 'wiat' in a leaf (did you mean 'wait'?)\n"
+      "%s:4:7: size: needs a single value, not a list\n"
+      "%s:5:1: unknown key 'siez' in this file (did you mean 'size'?)",
+      path, path, path, path);
+  assert_says("mode: keep\nname: x\nleaf:     {wait: 20s, wiat: 1s}\nsize: [1]\nsiez: 1\n", wanted);
+}
+
+/* Of too many, those at the beginning of the file are said, whenever they were found. */
+static void of_too_many_problems_the_first_are_said(void **state) {
+  (void)state;
+  struct tree tree;
+  struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
+  char wanted[256];
+  buffer_printf(&text, "mode: keep\nname: x\n");
+  for (int i = 0; i < DOCUMENT_PROBLEMS_MAX; i++) buffer_printf(&text, "k%d: 1\n", i);
+  assert_int_equal(load_bytes(buffer_bytes(&text), &tree, &problems), CONFIG_WRONG);
+  snprintf(wanted, sizeof wanted, "%s:1:7: mode: 'keep'", path);
+  assert_ptr_equal(strstr(buffer_text(&problems), wanted), buffer_text(&problems));
+  snprintf(wanted, sizeof wanted, "%s:%d:1: ", path, DOCUMENT_PROBLEMS_MAX + 1);
+  assert_non_null(strstr(buffer_text(&problems), wanted));
+  snprintf(wanted, sizeof wanted, "%s:%d:1: ", path, DOCUMENT_PROBLEMS_MAX + 2);
+  assert_null(strstr(buffer_text(&problems), wanted));
+  snprintf(wanted, sizeof wanted, "%s: more problems follow; these come first\n", path);
+  assert_string_equal(buffer_text(&problems) + problems.len - strlen(wanted), wanted);
+  schema_deinit(&root, &tree);
+  buffer_deinit(&text);
+  buffer_deinit(&problems);
+}
+
 static void what_a_parser_could_take_quietly_is_refused(void **state) {
   (void)state;
   assert_says("name: x\n---\nsize: 1MiB\n", "2:1: a second document begins here: the whole configuration is one");
@@ -288,6 +324,8 @@ static void mangled_files_end_well(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(each_problem_has_its_place),
+      cmocka_unit_test(problems_come_in_the_order_of_the_file),
+      cmocka_unit_test(of_too_many_problems_the_first_are_said),
       cmocka_unit_test(what_a_parser_could_take_quietly_is_refused),
       cmocka_unit_test(every_bad_line_of_endpoints_and_doors), cmocka_unit_test(endpoints_and_defaults),
       cmocka_unit_test(a_value_cannot_break_the_line), cmocka_unit_test(files_have_limits),
