@@ -2,6 +2,8 @@
 #include "gateway/moment.h"
 #include "gateway/pointer.h"
 #include "gateway/worth.h"
+#include <math.h>
+#include <stdlib.h>
 
 /* One message under way: parsed once, for all its points. */
 struct mapping {
@@ -18,52 +20,84 @@ static void mapping_fault(const struct mapping *m, struct point *point, enum poi
   m->sink->fault(m->sink->ctx, point, fault);
 }
 
-/* Not JSON, but written by many libraries: NaN, Infinity, -Infinity as bare words. They become null, and so a bad
- * reading. */
-static void mapping_soften(struct buffer *out, struct bytes payload) {
+/* Not JSON, but written by many libraries: the bare word of no number that begins here; 0: none. */
+static size_t mapping_word(struct bytes rest) {
   static const char *const words[] = {"-Infinity", "Infinity", "NaN"};
+  for (size_t i = 0; i < 3; i++)
+    if (rest.len >= strlen(words[i]) && memcmp(rest.data, words[i], strlen(words[i])) == 0) return strlen(words[i]);
+  return 0;
+}
+
+static size_t mapping_digits(struct bytes rest, size_t at) {
+  size_t end = at;
+  while (end < rest.len && rest.data[end] >= '0' && rest.data[end] <= '9') end++;
+  return end - at;
+}
+
+static bool mapping_is(struct bytes rest, size_t at, const char *any) {
+  return at < rest.len && rest.data[at] != 0 && strchr(any, rest.data[at]);
+}
+
+/* The JSON number that begins here; 0: none. */
+static size_t mapping_number(struct bytes rest) {
+  size_t len = mapping_is(rest, 0, "-") ? 1 : 0;
+  size_t digits = mapping_is(rest, len, "0") ? 1 : mapping_digits(rest, len);
+  if (digits == 0) return 0;
+  len += digits;
+  digits = mapping_is(rest, len, ".") ? mapping_digits(rest, len + 1) : 0;
+  if (digits > 0) len += 1 + digits;
+  if (!mapping_is(rest, len, "eE")) return len;
+  size_t sign = mapping_is(rest, len + 1, "+-") ? 1 : 0;
+  digits = mapping_digits(rest, len + 1 + sign);
+  return digits > 0 ? len + 1 + sign + digits : len;
+}
+
+static bool mapping_overflows(struct bytes number) {
+  struct buffer text = BUFFER_NULL;
+  buffer_append(&text, number);
+  bool overflows = isinf(strtod(buffer_text(&text), NULL));
+  buffer_deinit(&text);
+  return overflows;
+}
+
+/* What the parser takes for no number, or refuses the whole document for: it becomes null, and so a bad reading of its
+ * own, and the rest of the document is read. */
+static void mapping_soften(struct buffer *out, struct bytes payload) {
   bool quoted = false;
-  for (size_t i = 0; i < payload.len; i++) {
-    const uint8_t *at = payload.data + i;
-    size_t word = 0;
-    while (!quoted && word < 3 &&
-           (payload.len - i < strlen(words[word]) || memcmp(at, words[word], strlen(words[word])) != 0))
-      word++;
-    if (!quoted && word < 3) {
+  for (size_t i = 0, step; i < payload.len; i += step) {
+    struct bytes rest = bytes_of(payload.data + i, payload.len - i);
+    size_t word = quoted ? 0 : mapping_word(rest), number = quoted || word ? 0 : mapping_number(rest);
+    bool escape = quoted && mapping_is(rest, 0, "\\") && rest.len > 1;
+    step = word ? word : number ? number : escape ? 2 : 1;
+    if (mapping_is(rest, 0, "\"")) quoted = !quoted;
+    if (word || (number && mapping_overflows(bytes_of(rest.data, number))))
       buffer_append(out, bytes_text("null"));
-      i += strlen(words[word]) - 1;
-      continue;
-    }
-    if (*at == '"') quoted = !quoted;
-    bool escape = quoted && *at == '\\' && i + 1 < payload.len;
-    buffer_append(out, bytes_of(at, escape ? 2 : 1));
-    i += escape;
+    else
+      buffer_append(out, bytes_of(rest.data, step));
   }
 }
 
-static json_t *mapping_load(const char *text, size_t len, bool *overflow) {
+static json_t *mapping_load(struct bytes text) {
   const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
   json_error_t error;
-  json_t *json = json_loadb(text, len, flags, &error);
+  json_t *json = json_loadb((const char *)text.data, text.len, flags, &error);
   if (!json && json_error_code(&error) == json_error_numeric_overflow)
-    json = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, &error);
-  *overflow = !json && json_error_code(&error) == json_error_numeric_overflow;
+    json = json_loadb((const char *)text.data, text.len, flags | JSON_DECODE_INT_AS_REAL, &error);
   return json;
 }
 
 static const json_t *mapping_json(struct mapping *m) {
   struct bytes payload = m->message->payload;
-  bool overflow = false;
   if (m->parsed) return m->json;
   m->parsed = true;
-  m->json = mapping_load((const char *)payload.data, payload.len, &overflow);
-  if (!m->json && !overflow) {
+  m->json = mapping_load(payload);
+  if (!m->json) {
     struct buffer softened = BUFFER_NULL;
     mapping_soften(&softened, payload);
-    m->json = mapping_load((const char *)softened.data, softened.len, &overflow);
+    m->json = mapping_load(buffer_bytes(&softened));
     buffer_deinit(&softened);
   }
-  m->why = overflow ? FAULT_NOT_A_NUMBER : bytes_is_utf8(payload) ? FAULT_NOT_JSON : FAULT_NOT_UTF8;
+  m->why = bytes_is_utf8(payload) ? FAULT_NOT_JSON : FAULT_NOT_UTF8;
   return m->json;
 }
 
@@ -86,7 +120,6 @@ static void mapping_time(struct mapping *m, struct point *point, struct record *
   if (!config->time.given) return;
   const json_t *document = mapping_json(m);
   int64_t time = 0;
-  if (!document && m->why == FAULT_NOT_A_NUMBER) return;
   if (!document || mapping_time_of(m, config, pointer_get(&config->time, document), &time) != 0) {
     mapping_fault(m, point, FAULT_BAD_TIME);
     mapping_bad(record, REASON_CLOCK);
@@ -114,17 +147,6 @@ static void mapping_emit(struct mapping *m, struct point *point, const struct wo
   m->sink->record(m->sink->ctx, point, &record);
 }
 
-/* The whole document had a number that no double holds: which member it was cannot be told, so that no member is
- * trusted. */
-static void mapping_unreadable(struct mapping *m, struct point *point) {
-  const struct worth worth = {
-      .value = VALUE_EMPTY, .is_faulty = true, .fault = FAULT_NOT_A_NUMBER, .reason = REASON_NOT_A_NUMBER};
-  if (m->why == FAULT_NOT_A_NUMBER)
-    mapping_emit(m, point, &worth);
-  else
-    mapping_fault(m, point, m->why);
-}
-
 static void mapping_point(struct mapping *m, struct point *point) {
   struct worth worth;
   if (!point->config->value.given) {
@@ -135,7 +157,7 @@ static void mapping_point(struct mapping *m, struct point *point) {
   const json_t *document = mapping_json(m);
   const json_t *member = document ? pointer_get(&point->config->value, document) : NULL;
   if (!document) {
-    mapping_unreadable(m, point);
+    mapping_fault(m, point, m->why);
   } else if (!member) {
     mapping_fault(m, point, FAULT_NO_MEMBER);
   } else {

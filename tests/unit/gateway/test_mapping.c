@@ -200,6 +200,29 @@ static void test_several_points_and_events(void **state) {
   expect_of(list, 1, "gates/1", "{\"list\":[0,{\"a~b/c\":4}]}", "!no-member");
 }
 
+/* A number that no double holds is a fault of its own member: the other points and the device's time stand. */
+static void test_overflow_beside_others(void **state) {
+  struct gateway_point list[2] = {sample_point("level", "p/s/d/level", "t"), sample_point("flow", "p/s/d/flow", "t")};
+  static const char huge[] = "!not-a-number; null bad not-a-number -10; 7.5 good -10";
+  char payload[600];
+  (void)state;
+  list[0].time = list[1].time = SAMPLE_POINTER("tm");
+  list[0].time_format = list[1].time_format = (struct gateway_time){.format = GATEWAY_TIME_EPOCH_S};
+  list[0].value = SAMPLE_POINTER("z");
+  list[1].value = SAMPLE_POINTER("q");
+  expect_of(list, 2, "t", "{\"z\":1e999,\"q\":7.5,\"tm\":1795507190}", huge);
+  expect_of(list, 2, "t", "{\"tm\":1795507190,\"q\":7.5,\"z\":-1.5E+999}", huge);
+  expect_of(
+      list, 2, "t", "{\"n\":\"1e999 \\\" 1e999\",\"z\":NaN,\"x\":[1e999,-1e999],\"q\":7.5,\"tm\":1795507190}", huge);
+  snprintf(payload, sizeof payload, "{\"z\":1%0400d,\"q\":7.5,\"tm\":1795507190}", 0);
+  expect_of(list, 2, "t", payload, huge);
+  expect_of(list, 1, "t", "{\"z\":1,\"tm\":1e999}", "!bad-time; 1 bad clock");
+  expect_of(list, 1, "t", "{\"z\":01e999,\"tm\":1795507190}", "!not-json");
+  expect_of(list, 1, "t", "{\"z\":1e999.5,\"tm\":1795507190}", "!not-json");
+  expect_of(list, 1, "t", "{\"z\":1.e999,\"tm\":1795507190}", "!not-json");
+  expect_of(list, 1, "t", "{\"z\":1e999", "!not-json");
+}
+
 static void test_sizes(void **state) {
   struct gateway_point point = sample_point("blob", "p/s/d/blob", "t");
   struct gateway_device device = {.name = "d", .points = &point, .point_count = 1};
@@ -228,6 +251,7 @@ static void test_sizes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain_number), cmocka_unit_test(test_json_number),
       cmocka_unit_test(test_integer), cmocka_unit_test(test_boolean_and_map), cmocka_unit_test(test_text),
-      cmocka_unit_test(test_time), cmocka_unit_test(test_several_points_and_events), cmocka_unit_test(test_sizes)};
+      cmocka_unit_test(test_time), cmocka_unit_test(test_several_points_and_events),
+      cmocka_unit_test(test_overflow_beside_others), cmocka_unit_test(test_sizes)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
