@@ -267,7 +267,6 @@ static int open_mqtt(struct gateway *gateway) {
 
 static void init_plain(struct gateway *gateway) {
   gateway->intake.full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 1};
-  gateway->intake.fault_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   gateway->intake.part_bytes = GATEWAY_PART_BYTES < gateway->config->store.max_size / 64
                                    ? GATEWAY_PART_BYTES
                                    : gateway->config->store.max_size / 64;

@@ -32,7 +32,7 @@ struct intake {
   uint64_t next_from;
   bool retained; /* of the message being mapped */
   uint64_t messages, suppressed, unwanted, refused, dropped;
-  struct log_limit full_limit, fault_limit;
+  struct log_limit full_limit;
 };
 
 struct gateway {

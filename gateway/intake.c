@@ -15,14 +15,15 @@ static void intake_record(void *ctx, struct point *point, const struct record *m
   dispatch_measured(gateway->dispatch, point, &record, gateway->intake.retained, world_now(gateway->daemon.world));
 }
 
-/* Counted at the point already; here it becomes a line, at a bounded rate. */
+/* Counted at the point already; here it becomes a line, at a bounded rate of each point: one that is always wrong does
+ * not hide the others. */
 static void intake_fault(void *ctx, struct point *point, enum point_fault fault) {
   struct gateway *gateway = ctx;
   uint64_t suppressed = 0;
-  if (!log_allow(&gateway->intake.fault_limit, world_now(gateway->daemon.world).mono, &suppressed)) return;
-  log_warning("mapping", point->config->address, "%s in a payload of %s (%llu so far%s)", point_fault_name(fault),
-      point->config->topic, (unsigned long long)point->faults[fault],
-      suppressed ? "; more such lines were left out" : "");
+  if (!log_allow(&point->fault_limit, world_now(gateway->daemon.world).mono, &suppressed)) return;
+  log_warning("mapping", point->config->address, "%s in a payload of %s (%llu so far, %llu lines before left out)",
+      point_fault_name(fault), point->config->topic, (unsigned long long)point->faults[fault],
+      (unsigned long long)suppressed);
 }
 
 static void intake_message(

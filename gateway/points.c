@@ -34,6 +34,7 @@ static void points_add(struct points *points, const struct gateway_device *devic
   point->device = device;
   point->config = &device->points[point_index];
   point->control = points_control(device, point_index);
+  point->fault_limit = (struct log_limit){.interval_us = 30 * SECOND_US, .burst = 3};
   table_put(&points->by_address, bytes_text(point->config->address), point);
   points_hang(points, point);
 }
@@ -74,6 +75,7 @@ void points_inherit(struct points *points, const struct points *old) {
     if (!before) continue;
     point->readings = before->readings;
     memcpy(point->faults, before->faults, sizeof point->faults);
+    point->fault_limit = before->fault_limit;
     if (before->has_last && before->config->type == point->config->type) point_keep(point, &before->last);
     point->heard = before->heard;
     point->stale = before->stale;

@@ -4,6 +4,7 @@
  * The station's points as they live: configuration, the last value, when something was heard, what was wrong so far.
  * Found by MQTT topic and by address. Pure; time is passed in.
  */
+#include "common/base/log.h"
 #include "common/base/table.h"
 #include "common/base/world.h"
 #include "common/record/record.h"
@@ -33,6 +34,7 @@ struct point {
   bool is_urgent_topic; /* of the first of a topic: an event is among its points */
   uint64_t readings;    /* records made of it, faulty ones included */
   uint64_t faults[FAULTS];
+  struct log_limit fault_limit; /* of the lines about its faults */
   bool has_last;
   struct record last; /* the newest record; its texts live in last_text */
   struct buffer last_text;
@@ -54,7 +56,7 @@ struct point *points_of_topic(const struct points *points, struct bytes topic); 
 struct point *points_of_address(const struct points *points, struct bytes address);
 /* Whether an event hangs on the topic: its messages are committed first, and may use the store's reserve. */
 bool points_topic_is_urgent(const struct points *points, struct bytes topic);
-/* After a reload: last values and counters of points with the same address. */
+/* After a reload: last values, counters and limits of points with the same address. */
 void points_inherit(struct points *points, const struct points *old);
 /* How old the last value is, µs: by its own time and by when it came, whichever is longer. */
 int64_t point_age(const struct point *point, struct instant now);

@@ -130,6 +130,24 @@ def test_bad_payloads(t):
     assert counted == {"not-json": 1, "no-member": 1, "not-a-number": 2, "wrong-type": 1, "not-utf8": 1, "too-large": 1, "future": 1}
 
 
+def test_a_noisy_point_does_not_hide_the_faults_of_others(t):
+    """Each point has a limit of its own for the lines about its faults; what is left out is counted all the same."""
+    province, station, _ = river(t)
+    t.start()
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    publisher = t.publisher(station)
+    for _ in range(50):
+        publisher.publish(TOPIC, b"not json")
+    publisher.publish("hydro/rain", b"not json")
+    publisher.publish("hydro/rain", reading(42))
+    tail.wait_record(lambda record: is_value(record, 42), "the good reading after the bad ones")
+    station.gateway.wait_line(r"mapping\[chongqing/cuntan/gauge-1/rain\]: not-json in a payload of hydro/rain \(1 so far, 0 lines before left out")
+    said = [line for line in station.gateway.err if "gauge-1/level]: not-json" in line]
+    assert 1 <= len(said) < 10, said
+    counted = {key: value for key, value in t.metrics(station).items() if "point_faults_total" in key and "gauge-1/level" in key and value}
+    assert list(counted.values()) == [50], counted
+
+
 def test_events_are_taken_when_the_store_is_full(t):
     """With `when-full: refuse` and no broker the store fills up with readings; an event is still committed, once, and survives a kill and the loss of the MQTT session."""
     province = t.province("chongqing")
