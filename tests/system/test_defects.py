@@ -88,6 +88,7 @@ class Dam:
 
     def judge(self):
         rows = [row for row in self.duty.run("commands", "--json").rows if "state" in row]
+        wait_until(lambda: not self.movements().under_way(), "the end of every movement", every=0.1)
         movements = self.movements()
         orders.at_most_once(movements)
         orders.in_time_and_order(movements)

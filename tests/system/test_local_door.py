@@ -154,6 +154,21 @@ def test_commands_with_the_broker_away(t):
     assert (rows["first"]["by"], rows["first"]["basis"], rows["first"]["value"]) == ("duty", "at the dam", 10)
 
 
+def test_a_script_at_the_door_leaves_room_for_the_province(t):
+    """Of its own door a station holds 1024 commands (DISPATCH_LOCAL_MAX): the next is refused, the broker's go on, and so does a stop."""
+    province, station = river(t, stop=STOP)
+    devices, duty = gate_moves(t, province, station, "--gate-speed", "100")
+    path = t.write("orders", "".join(f"{GATE} {1 + n % 99}\n" for n in range(1025)))
+    answer = duty.run("--json", "apply", path, "--dry-run", "--parallel", "50")
+    done = [row for row in answer.rows if row.get("code") == "dry-run"]
+    assert answer.exit != 0 and len(done) == 1024, answer.err
+    one_more = duty.run("set", GATE, "40")
+    assert one_more.exit == 5 and "code: full" in one_more.err and "hint:" in one_more.err, str(one_more)
+    assert devices.ledger("received") == []
+    ends(duty.run("--json", "stop", GATE), 0, "executed")
+    ends(province.duty.run("--json", "set", GATE, "40"), 0, "executed")
+
+
 def test_decisions_at_the_door(t):
     """A second person approves at the door; nobody approves what they gave; without it the command expires and moves nothing."""
     province, station = river(t, approval="required")

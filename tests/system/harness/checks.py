@@ -38,7 +38,7 @@ class Dam:
                  {"point": "gauge-1/level", "at-least": INTERLOCK_M, "max-age": "30s", "moving": "up",
                   "say": "tail water too high to open further"}]
         self.slow = t.station(SLOW, [
-            gate(1, **{"min-interval": "5s"}), gate(2, **{"refuse-when": lines}), gate(3, stop=False),
+            gate(1, **{"min-interval": "5s"}), gate(2, **{"refuse-when": lines}), gate(3, stop=False, confirm={"within": 0.5, "timeout": "4s"}, **soon(3, "4s")),
             gate(4, stop=False, confirm=None, **soon(4)),       # its outcome is known by its answer alone
             sensor("gauge-1", number("level", "test/level"),
                    {"name": "mode", "type": "text", "topic": "test/mode", "value": "/v", "map": {"0": "local", "1": "remote"}})])

@@ -3,7 +3,8 @@
 The letters are the invariants that hold after the dust has settled:
 I1 every accepted command has an end state, and a final one that an operator was told changed only from `unknown`, once;
 I2 a device moved at most once for an id;
-I3 executed: one movement to the value; what ended before the device: none;
+I3 executed: one movement, which ended at the value and was measured there; not-reached: none that had ended there by then; what ended before the
+   device: none at all;
 I4 no movement began at or after its deadline; movements of a device in the order of their fence;
 I5 unknown only where a fault fell into its time;
 I7 the audit log holds every state that the ledger has or an operator was told.
@@ -33,6 +34,10 @@ class Movements:
 
     def stop(self, command_id):
         return next((e for e in self.entries if e["event"] == "stop" and e["id"] == command_id), None)
+
+    def under_way(self):
+        """Ids of movements that have not ended. A device that was killed while it moved never ended them."""
+        return [e["id"] for e in self.starts if not self.stop(e["id"])]
 
     def heard(self, command_id):
         return any(e["event"] in ("received", "stop-received") and e["id"] == command_id for e in self.entries)
@@ -66,7 +71,28 @@ def told_the_truth(told, rows):
         assert state not in FINAL - {"unknown"} or now[command] == state, f"I1: {command} was told as {state}, and is {now[command]}"
 
 
+def _near(value, target, within):
+    return value is not None and abs(value - target) <= within
+
+
+def _arrived(row, movements, within, what):
+    """The device's own ledger says where the movement ended; the station's measurement must say the same."""
+    start, stop = movements.start(row["id"]), movements.stop(row["id"])
+    assert start and start["value"] == row["value"], f"I3: {what}, and the device did not move to it: {start}"
+    assert stop and _near(stop["at"], row["value"], within), f"I3: {what}, and the value was not reached: {stop}"
+    assert _near(row["actual"], row["value"], within), f"I3: {what}, and it was measured at {row['actual']}"
+
+
+def _not_there(row, movements, within, what):
+    """failed/not-reached: whoever takes it for true may give another command."""
+    stop = movements.stop(row["id"])
+    assert not stop or not _near(stop["at"], row["value"], within) or moment(stop["t"]) > moment(row["time"]), \
+        f"I3: {what}, and the device had reached the value: {stop}"
+    assert not _near(row["actual"], row["value"], within), f"I3: {what}, and it was measured there, at {row['actual']}"
+
+
 def states_and_movements(rows, movements, within):
+    """For gates whose control has `confirm`, and numbers."""
     for row in rows:
         count, what = movements.count[row["id"]], f"{row['id']} is {row['state']} ({row['code']})"
         if row["verb"] not in ("set", None):
@@ -74,14 +100,14 @@ def states_and_movements(rows, movements, within):
             continue
         if row["state"] in NO_MOVEMENT:
             assert count == 0, f"I3: {what}, and the device moved: {movements.start(row['id'])}"
+        if (row["state"], row["code"]) == ("failed", "not-reached"):
+            _not_there(row, movements, within, what)
         if row["state"] != "executed":
             continue
         if row["code"] in STILL:
             assert count == 0 or row["code"] == "resolved", f"I3: {what}, and the device moved"
             continue
-        start, stop = movements.start(row["id"]), movements.stop(row["id"])
-        assert start and start["value"] == row["value"], f"I3: {what}, and the device did not move to it: {start}"
-        assert stop is None or abs(stop["at"] - row["value"]) <= within, f"I3: {what}, and the value was not reached: {stop}"
+        _arrived(row, movements, within, what)
 
 
 def unknown_for_a_reason(rows, faults, grace):
