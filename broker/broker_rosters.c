@@ -117,18 +117,24 @@ static void note_refused(
   const char *by = request_requester(request)->name;
   if (!roster.len || !orders_may_record(broker->orders, by)) return;
   struct store_batch *batch = store_batch_new();
-  note_roster(batch, bytes_text(broker->config->node), roster, by, refusal->message, refusal->code,
+  struct buffer entry = BUFFER_NULL;
+  note_roster(&entry, bytes_text(broker->config->node), roster, by, refusal->message, refusal->code,
       world_now(broker->daemon.world).wall);
+  note_put(batch, buffer_bytes(&entry));
+  buffer_deinit(&entry);
   errands_submit(&broker->errands, ERRAND_URGENT, batch, noted, NULL, NULL);
 }
 
 static void note_taken(struct push *push, struct store_batch *batch) {
   char text[128];
   struct broker *broker = push->broker;
+  struct buffer entry = BUFFER_NULL;
   snprintf(text, sizeof text, "version %llu with %zu operators is obeyed", (unsigned long long)push->roster->version,
       push->roster->operator_count);
-  note_roster(batch, bytes_text(broker->config->node), buffer_bytes(&push->bytes),
+  note_roster(&entry, bytes_text(broker->config->node), buffer_bytes(&push->bytes),
       request_requester(push->request)->name, text, CODE_NONE, world_now(broker->daemon.world).wall);
+  note_put(batch, buffer_bytes(&entry));
+  buffer_deinit(&entry);
 }
 
 static void start_push(struct broker *broker, struct request *request, const char *text) {

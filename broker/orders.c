@@ -266,6 +266,7 @@ static void expire(struct order *order, int64_t now) {
   char message[2 * ADDRESS_MAX];
   if (ledger_move(entry, ACTOR_BROKER, STATE_EXPIRED, now)) return;
   entry->code = unapproved ? CODE_APPROVAL : CODE_EXPIRED;
+  if (unapproved) entry->hint = bytes_text("send a new command, and have a second person approve it in time");
   if (unapproved)
     snprintf(message, sizeof message, "no second person approved it until the deadline passed");
   else

@@ -36,6 +36,7 @@ struct dispatch *dispatch_free(struct dispatch *d) {
   table_deinit(&d->unreadable, free);
   block_builder_free(d->builder);
   free(d->operators);
+  dispatch_free_kept(d);
   roster_free(d->roster);
   buffer_deinit(&d->signed_roster);
   free(d->where);
@@ -108,7 +109,7 @@ static void dispatch_forget(struct dispatch *d, struct order *order) {
 
 void dispatch_committed(struct dispatch *d, void *cookie, bool durable, struct instant now) {
   struct order *order = cookie;
-  if (!order) return;
+  if (dispatch_kept(d, cookie, durable, now)) return;
   if (!durable) {
     order->retry_mono = now.mono + DISPATCH_RETRY_US;
     return;
@@ -201,7 +202,7 @@ static int64_t dispatch_tick_order(struct dispatch *d, struct order *order, stru
 
 int64_t dispatch_tick(struct dispatch *d, struct instant now) {
   size_t count;
-  int64_t next = INT64_MAX;
+  int64_t next = dispatch_kept_tick(d, now);
   if (d->orders.count == 0) return next;
   struct order **all = dispatch_all(d, &count);
   for (size_t i = 0; i < count; i++) next = sooner(next, dispatch_tick_order(d, all[i], now));

@@ -64,6 +64,7 @@ struct dispatch_options {
 
 struct dispatch_stats {
   uint64_t commands, forged, malformed, replays, reports, ended[STATE_STATES];
+  uint64_t notes_lost;                        /* for no order, refused by the store, and too many to be held */
   uint64_t nevers_dropped, strangers_dropped; /* left unanswered, so that the ledger is not filled */
   uint64_t decisions, decisions_refused, rosters_refused, movements; /* movements: that nobody ordered */
   uint64_t roster_version;                                           /* of the one that is held; 0: none */
@@ -105,6 +106,10 @@ bool dispatch_local(
  * *refusal says why not. */
 bool dispatch_approve(
     struct dispatch *dispatch, struct bytes id, struct bytes approval, struct instant now, struct refusal *refusal);
+/* A cancel or resolve (verbatim; it was opened) of one who may decide so here. What becomes of it is told by `said`.
+ * False: it is not looked at, *refusal says why. */
+bool dispatch_local_decision(
+    struct dispatch *dispatch, struct bytes decision, struct instant now, struct refusal *refusal);
 /* The entry of an id that is in memory, NULL: it is not. durable: what the entry says is; else `said` is to come. */
 const struct ledger_entry *dispatch_entry(const struct dispatch *dispatch, struct bytes id, bool *durable);
 struct check_operators dispatch_operators(const struct dispatch *dispatch);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 /* A draft of one report record. Views of the report are copied by the builder. */
-static void dispatch_put_report(
+void dispatch_put_report(
     struct dispatch *d, struct store_batch *batch, struct bytes address, struct bytes report, int64_t time) {
   char stream[STREAM_MAX];
   const struct record record = {
@@ -64,20 +64,4 @@ void dispatch_commit(struct dispatch *d, struct order *order) {
   order->pending = true;
   order->retry_mono = 0;
   d->options.hooks.submit(d->options.hooks.ctx, batch, order);
-}
-
-void dispatch_note(struct dispatch *d, struct bytes entry) {
-  struct store_batch *batch = store_batch_new();
-  note_put(batch, entry);
-  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
-}
-
-void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time) {
-  struct store_batch *batch = store_batch_new();
-  store_batch_urgent(batch);
-  dispatch_put_report(d, batch, address, report, time);
-  if (store_batch_is_empty(batch))
-    store_batch_free(batch);
-  else
-    d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
 }

@@ -129,6 +129,8 @@ bool dispatch_approve(
   order_approve(order, approval, by->name);
   d->stats.decisions++;
   dispatch_step(d, order, now);
+  if (!order->pending)
+    dispatch_commit(d, order); /* it waits on, for the clock, and a person's word is kept meanwhile */
   return true;
 }
 
@@ -154,6 +156,29 @@ void dispatch_found_decision(
   }
 }
 
+/* False: nothing comes of it. */
+static bool dispatch_decide_about(
+    struct dispatch *d, const struct decision *decision, struct bytes body, struct instant now) {
+  struct order *order = table_get(&d->orders, decision->id);
+  if (!order) return dispatch_lookup(d, decision->id, BYTES_NULL, BYTES_NULL, body);
+  dispatch_decide(d, order, decision, now);
+  return true;
+}
+
+bool dispatch_local_decision(struct dispatch *d, struct bytes bytes, struct instant now, struct refusal *refusal) {
+  struct decision decision;
+  if (decision_read(&decision, bytes) != 0)
+    refusal_set(refusal, CODE_MALFORMED, NULL, "the decision cannot be read");
+  else if (dispatch_decide_about(d, &decision, bytes, now))
+    return true;
+  else if (table_get(&d->waiting, decision.id))
+    refusal_set(refusal, CODE_BUSY, "give it again in a moment", "the station is looking that command up already");
+  else
+    refusal_set(refusal, CODE_FULL, "give it again in a moment", "the station looks up as many commands as it can, %d",
+        DISPATCH_WAITING_MAX);
+  return false;
+}
+
 void dispatch_decision(struct dispatch *d, struct bytes body, struct instant now) {
   struct decision decision;
   int outcome = decision_open(&decision, body);
@@ -162,9 +187,5 @@ void dispatch_decision(struct dispatch *d, struct bytes body, struct instant now
         d, outcome == DECISION_FORGED, "a decision: it cannot be read, or its signature does not fit", now);
     return;
   }
-  struct order *order = table_get(&d->orders, decision.id);
-  if (order)
-    dispatch_decide(d, order, &decision, now);
-  else
-    dispatch_lookup(d, decision.id, BYTES_NULL, BYTES_NULL, body);
+  (void)dispatch_decide_about(d, &decision, body, now); /* the broker repeats it */
 }

@@ -3,7 +3,8 @@
 /* Shared by dispatch.c (its life, what comes back, time), dispatch_take.c (what comes in), dispatch_check.c (may it be
  * done), dispatch_run.c (from received to the outcome), dispatch_stop.c, dispatch_decide.c (cancel and resolve),
  * dispatch_roster.c (whom it obeys), dispatch_watch.c (what nobody ordered), dispatch_place.c (what is known of a point
- * beside its value), dispatch_batch.c (what is committed) and dispatch_ledger.c (under which keys, and what a start
+ * beside its value), dispatch_batch.c (what is committed), dispatch_keep.c (what
+ * of it belongs to no order) and dispatch_ledger.c (under which keys, and what a start
  * reads). */
 #include "common/base/log.h"
 #include "common/command/roster.h"
@@ -12,7 +13,9 @@
 
 /* an ended order stays in memory so long after its deadline, for late replies and repeated commands */
 #define DISPATCH_MARGIN_US (5 * 60 * SECOND_US)
-#define DISPATCH_RETRY_US SECOND_US /* a batch that the store refused */
+#define DISPATCH_RETRY_US SECOND_US             /* a batch that the store refused */
+#define DISPATCH_KEPT_RETRY_US (10 * SECOND_US) /* ... and one of no order: no device waits for it */
+enum { DISPATCH_KEPT_MAX = 256 };
 /* a received order waits for the clock to be compared with the broker's: how often that is looked at */
 #define DISPATCH_CLOCK_US (100 * MILLISECOND_US)
 /* after a start a dispatched order waits at least so long for word from the device */
@@ -71,9 +74,11 @@ struct dispatch {
   struct table waiting;    /* id -> struct waiting */
   struct table places;     /* address -> struct place */
   struct table unreadable; /* ids of entries that this version cannot read */
-  uint64_t numbers;        /* the last one given to an order */
-  size_t unlisted;         /* orders that are */
-  bool marked;             /* nothing that may change stands under its id alone */
+  struct keepsake *kept;   /* what is committed for no order, until it is durable */
+  size_t kept_count;
+  uint64_t numbers; /* the last one given to an order */
+  size_t unlisted;  /* orders that are */
+  bool marked;      /* nothing that may change stands under its id alone */
   struct block_builder *builder;
   struct log_limit forged_limit;
   struct log_limit never_limit, stranger_limit; /* entries of the ledger for what nobody here has given */
@@ -154,6 +159,9 @@ bool dispatch_fulfil(struct dispatch *d, struct order *order, struct instant now
 
 /* dispatch_roster.c */
 void dispatch_make_operators(struct dispatch *d);
+void dispatch_put_roster(struct store_batch *batch, struct bytes roster);
+bool dispatch_roster_is_new(const struct dispatch *d, struct bytes bytes);
+void dispatch_obey_roster(struct dispatch *d, struct bytes bytes); /* it is durable */
 void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now);
 
 /* dispatch_place.c */
@@ -171,9 +179,20 @@ struct check_selection dispatch_selection(const struct place *place);
 
 /* dispatch_batch.c */
 void dispatch_commit(struct dispatch *d, struct order *order); /* the entry as it is, with a new report */
-void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
+void dispatch_put_report(
+    struct dispatch *d, struct store_batch *batch, struct bytes address, struct bytes report, int64_t time);
 void dispatch_noted(struct order *order); /* its batch is durable: the audit log tells of all its states */
+
+/* dispatch_keep.c */
+void dispatch_free_kept(struct dispatch *d);
 void dispatch_note(struct dispatch *d, struct bytes entry); /* an entry of the audit log by itself */
+void dispatch_issue_again(struct dispatch *d, struct bytes address, struct bytes report, int64_t time);
+/* Puts it into the store, with an entry of the audit log; it is obeyed once that is durable. */
+void dispatch_keep_roster(struct dispatch *d, struct bytes roster, struct bytes note);
+/* Whether the batch of that cookie was one of these; then it is dealt with. */
+bool dispatch_kept(struct dispatch *d, const void *cookie, bool durable, struct instant now);
+int64_t dispatch_kept_tick(struct dispatch *d, struct instant now); /* as dispatch_tick */
+
 /* dispatch_ledger.c */
 void dispatch_put_entry(struct store_batch *batch, const struct order *order);
 void dispatch_mark(struct dispatch *d);

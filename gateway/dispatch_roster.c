@@ -78,22 +78,54 @@ static const char *dispatch_why_not(const struct dispatch *d, const struct roste
   return bytes_equal(bytes, buffer_bytes(&d->signed_roster)) ? NULL : "another one of the same version is held";
 }
 
+void dispatch_put_roster(struct store_batch *batch, struct bytes roster) {
+  store_batch_put(batch, STORE_ROSTER, bytes_text(roster_key), roster);
+}
+
+static bool dispatch_holds_roster(const struct dispatch *d, struct bytes bytes) {
+  return d->roster && bytes_equal(bytes, buffer_bytes(&d->signed_roster));
+}
+
+bool dispatch_roster_is_new(const struct dispatch *d, struct bytes bytes) {
+  struct roster *roster = NULL;
+  bool is_new =
+      !dispatch_holds_roster(d, bytes) && roster_open(&roster, bytes) == 0 && !dispatch_why_not(d, roster, bytes);
+  roster_free(roster);
+  return is_new;
+}
+
+void dispatch_obey_roster(struct dispatch *d, struct bytes bytes) {
+  struct roster *roster = NULL;
+  if (dispatch_roster_is_new(d, bytes) && roster_open(&roster, bytes) == 0) dispatch_hold_roster(d, roster, bytes);
+}
+
+static void dispatch_note_roster(
+    struct buffer *out, const struct dispatch *d, struct bytes body, const char *text, enum code code, int64_t wall) {
+  note_roster(out, bytes_text(d->station), body, NULL, text, code, wall);
+}
+
 static void dispatch_refuse_roster(
     struct dispatch *d, struct bytes body, const char *why, bool forged, struct instant now) {
-  struct store_batch *batch = store_batch_new();
+  struct buffer note = BUFFER_NULL;
   log_warning("roster", d->broker, "a roster was refused: %s", why);
-  note_roster(batch, bytes_text(d->station), body, NULL, why, forged ? CODE_SIGNATURE : CODE_AUTHORITY, now.wall);
-  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
+  dispatch_note_roster(&note, d, body, why, forged ? CODE_SIGNATURE : CODE_AUTHORITY, now.wall);
+  dispatch_note(d, buffer_bytes(&note));
+  buffer_deinit(&note);
 }
 
-static void dispatch_note_roster(const struct dispatch *d, struct store_batch *batch, const struct roster *roster,
-    struct bytes body, struct instant now) {
+static void dispatch_take_roster(
+    struct dispatch *d, const struct roster *roster, struct bytes body, struct instant now) {
   char text[128];
+  struct buffer note = BUFFER_NULL;
   snprintf(text, sizeof text, "version %llu with %zu operators is obeyed", (unsigned long long)roster->version,
       roster->operator_count);
-  note_roster(batch, bytes_text(d->station), body, NULL, text, CODE_NONE, now.wall);
+  log_notice("roster", d->broker, "%s", text);
+  dispatch_note_roster(&note, d, body, text, CODE_NONE, now.wall);
+  dispatch_keep_roster(d, body, buffer_bytes(&note));
+  buffer_deinit(&note);
 }
 
+/* Obeyed once it is durable: else a crash would bring the one before back to power. */
 void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now) {
   struct roster *roster = NULL;
   int outcome = roster_open(&roster, body);
@@ -103,17 +135,8 @@ void dispatch_roster(struct dispatch *d, struct bytes body, struct instant now) 
     uint64_t suppressed = 0;
     d->stats.rosters_refused++;
     if (log_allow(&d->forged_limit, now.mono, &suppressed)) dispatch_refuse_roster(d, body, why, outcome != 0, now);
-    roster_free(roster);
-    return;
+  } else if (!dispatch_holds_roster(d, body)) {
+    dispatch_take_roster(d, roster, body, now);
   }
-  struct store_batch *batch = store_batch_new();
-  store_batch_urgent(batch);
-  store_batch_put(batch, STORE_ROSTER, bytes_text(roster_key), body);
-  bool other = !d->roster || roster->version != d->roster->version;
-  if (other)
-    log_notice("roster", d->broker, "version %llu with %zu operators is obeyed", (unsigned long long)roster->version,
-        roster->operator_count);
-  if (other) dispatch_note_roster(d, batch, roster, body, now);
-  dispatch_hold_roster(d, roster, body);
-  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
+  roster_free(roster);
 }

@@ -92,7 +92,9 @@ static void dispatch_next(struct dispatch *d, struct order *order, struct instan
   struct refusal refusal = {.code = CODE_NONE}, bad;
   bool lacks_approval = dispatch_lacks_approval(d, order);
   if (!check_life_left(order_life(order, now), &refusal)) {
-    if (lacks_approval) refusal_set(&refusal, CODE_APPROVAL, NULL, "nobody approved it before its deadline");
+    if (lacks_approval)
+      refusal_set(&refusal, CODE_APPROVAL, "send a new command, and have a second person approve it in time",
+          "nobody approved it before its deadline");
     dispatch_end(d, order, STATE_EXPIRED, &refusal, now);
     return;
   }

@@ -170,7 +170,10 @@ void dispatch_found(struct dispatch *d, struct bytes id, bool found, struct byte
   struct ledger_entry entry;
   if (!waiting) return;
   const struct ledger_entry *known = found && ledger_read(&entry, value) == 0 ? &entry : NULL;
-  if (table_get(&d->orders, id) || (found && !known))
+  bool in_memory = table_get(&d->orders, id);
+  if (in_memory && waiting->decision.len > 0)
+    dispatch_decision(d, buffer_bytes(&waiting->decision), now);
+  else if (in_memory || (found && !known))
     (void)0; /* it came into memory meanwhile, or cannot be read: the broker asks again */
   else if (waiting->command.len > 0)
     dispatch_found_command(d, waiting, known, now);

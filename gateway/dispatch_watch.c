@@ -45,9 +45,9 @@ static void dispatch_tell_movement(
   value_put_json(&text, to);
   buffer_printf(&text, "}");
   d->options.hooks.event(d->options.hooks.ctx, "uncommanded-movement", buffer_bytes(&text));
-  struct store_batch *batch = store_batch_new();
-  note_movement(batch, bytes_text(d->station), address, from, to, "nobody had ordered it", now.wall);
-  d->options.hooks.submit(d->options.hooks.ctx, batch, NULL);
+  buffer_clear(&text);
+  note_movement(&text, bytes_text(d->station), address, from, to, "nobody had ordered it", now.wall);
+  dispatch_note(d, buffer_bytes(&text));
   buffer_deinit(&text);
 }
 

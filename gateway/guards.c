@@ -76,7 +76,7 @@ static bool passes(const struct guard *guard, const struct guard_input *input, s
   else if (verdict == CONDITION_HOLDS)
     refusal_set(refusal, guard->code, NULL, "%s%s%s is %s; refused when %s %s", guard->say ? guard->say : "",
         guard->say ? ": " : "", guard->address, value_words(&words.actual, &input->value, input->unit),
-        condition_op_name(guard->op), value_words(&words.limit, &guard->limit, input->unit));
+        condition_op_symbol(guard->op), value_words(&words.limit, &guard->limit, input->unit));
   words_deinit(&words);
   return (verdict == CONDITION_FAILS) != defect("invert-guard");
 }
@@ -110,7 +110,7 @@ static bool holds(const struct command_condition *condition, const char *station
   else if (verdict == CONDITION_FAILS)
     refusal_set(refusal, CODE_PRECONDITION, NULL, BYTES_FMT " is %s; the command asks for %s %s",
         BYTES_ARG(condition->address), value_words(&words.actual, &input->value, input->unit),
-        condition_op_name(condition->op), value_words(&words.limit, &condition->value, input->unit));
+        condition_op_symbol(condition->op), value_words(&words.limit, &condition->value, input->unit));
   words_deinit(&words);
   return verdict == CONDITION_HOLDS;
 }

@@ -40,6 +40,8 @@ static void put_commands(const struct gateway *gateway, struct buffer *out) {
           "Commands by keys that are nobody's here, left unanswered since there were too many.", d.strangers_dropped},
       {"riverbus_asks_dropped_total", "counter",
           "Questions about ids that never came here, left unanswered since there were too many.", d.nevers_dropped},
+      {"riverbus_notes_lost_total", "counter",
+          "Entries of the audit log and repeated reports that the store refused, too many to be held.", d.notes_lost},
       {"riverbus_reports_total", "counter", "Reports issued.", d.reports},
       {"riverbus_decisions_total", "counter", "Cancels and resolves taken.", d.decisions},
       {"riverbus_decisions_refused_total", "counter", "Cancels and resolves refused.", d.decisions_refused},

@@ -141,6 +141,8 @@ bool order_value_reached(
 void order_approve(struct order *order, struct bytes approval, const char *by) {
   order->ledger.entry.approval = approval;
   order->ledger.entry.approved_by = bytes_text(by);
+  order->ledger.entry.code = CODE_NONE; /* it waits for nobody any more */
+  order->ledger.entry.message = order->ledger.entry.hint = BYTES_NULL;
   ledger_keep(&order->ledger);
   order_read_command(order);
 }

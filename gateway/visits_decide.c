@@ -33,9 +33,12 @@ static void visit_refuse_state(struct visit *visit, enum state state) {
 /* The dispatch looks at it once more, and its states are followed. */
 static void visit_pass_on(struct visit *visit) {
   struct visits *visits = visit->owner;
+  struct refusal refusal;
   visit->cancels = visit->decision.verb == DECISION_CANCEL;
-  dispatch_message(visits->dispatch, SETTLE_DECISION, buffer_bytes(&visit->bytes), world_now(visits->world));
-  visit_join(visit, VISIT_FOLLOW);
+  if (dispatch_local_decision(visits->dispatch, buffer_bytes(&visit->bytes), world_now(visits->world), &refusal))
+    visit_join(visit, VISIT_FOLLOW);
+  else
+    visit_refuse(visit, &refusal);
 }
 
 static void visit_approve(struct visit *visit) {

@@ -114,7 +114,7 @@ static void put_hex(struct buffer *out, const uint8_t hash[HASH]) {
   buffer_printf(out, "%s", text);
 }
 
-void note_roster(struct store_batch *batch, struct bytes node, struct bytes roster, const char *by, const char *message,
+void note_roster(struct buffer *out, struct bytes node, struct bytes roster, const char *by, const char *message,
     enum code code, int64_t time) {
   struct buffer text = BUFFER_NULL;
   uint8_t hash[HASH];
@@ -125,7 +125,7 @@ void note_roster(struct store_batch *batch, struct bytes node, struct bytes rost
   entry.code = code;
   entry.by = bytes_text(by);
   if (roster.len <= NOTE_PROOF_MAX) entry.proof = roster;
-  put(batch, &entry);
+  audit_write(out, &entry);
   buffer_deinit(&text);
 }
 
@@ -169,13 +169,13 @@ void note_config(struct store_batch *batch, struct bytes node, const char *what,
   buffer_deinit(&text);
 }
 
-void note_movement(struct store_batch *batch, struct bytes node, struct bytes address, const struct value *from,
+void note_movement(struct buffer *out, struct bytes node, struct bytes address, const struct value *from,
     const struct value *to, const char *message, int64_t time) {
   struct audit_entry entry = plain(AUDIT_MOVEMENT, node, bytes_text(message), time);
   entry.address = address;
   entry.before = *from;
   entry.actual = *to;
-  put(batch, &entry);
+  audit_write(out, &entry);
 }
 
 void note_checkpoint(struct store_batch *batch, struct bytes node, const struct audit_checkpoint *checkpoint,

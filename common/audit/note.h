@@ -31,16 +31,17 @@ struct note_decision {
 /* Appends the bytes of the entry, for note_put: it may have to wait for the batch of what was decided. */
 void note_decision(struct buffer *out, struct bytes node, const struct note_decision *note);
 void note_put(struct store_batch *batch, struct bytes entry);
-/* A roster that was taken, or refused (code). by: who pushed it; NULL: nobody's name is known. */
-void note_roster(struct store_batch *batch, struct bytes node, struct bytes roster, const char *by, const char *message,
+/* These two append likewise. A roster that was taken, or refused (code). by: who pushed it; NULL: nobody's name is
+ * known. */
+void note_roster(struct buffer *out, struct bytes node, struct bytes roster, const char *by, const char *message,
     enum code code, int64_t time);
+/* A controlled point moved, and nobody had ordered it. */
+void note_movement(struct buffer *out, struct bytes node, struct bytes address, const struct value *from,
+    const struct value *to, const char *message, int64_t time);
 /* The program has started. store_created: of the store that it found. */
 void note_start(struct store_batch *batch, struct bytes node, uint64_t run, int64_t store_created, int64_t time);
 /* The configuration in the file `path` is in force. what: "loaded", "reloaded". Reads the file for its hash: blocks. */
 void note_config(struct store_batch *batch, struct bytes node, const char *what, const char *path, int64_t time);
-/* A controlled point moved, and nobody had ordered it. */
-void note_movement(struct store_batch *batch, struct bytes node, struct bytes address, const struct value *from,
-    const struct value *to, const char *message, int64_t time);
 /* Another node's checkpoint was taken. message: NULL, or what it contradicts. */
 void note_checkpoint(struct store_batch *batch, struct bytes node, const struct audit_checkpoint *checkpoint,
     const char *message, int64_t time);

@@ -135,7 +135,8 @@ static bool approval_opens(const struct command *command, struct bytes approval,
   if (wrong) return false;
   if (now <= decision->deadline && decision->issued <= now + CHECK_CLOCK_US) return true;
   units_put_rfc3339(&time, decision->deadline);
-  refusal_set(refusal, CODE_APPROVAL, NULL, "the approval was good until %s only", buffer_text(&time));
+  refusal_set(refusal, CODE_APPROVAL, "send a new command, and have it approved in time",
+      "the approval was good until %s only", buffer_text(&time));
   buffer_deinit(&time);
   return false;
 }
@@ -315,8 +316,10 @@ bool check_created(const struct command *command, int64_t store_created, struct 
 
 bool check_busy(
     const struct command *command, struct bytes running, enum state running_state, struct refusal *refusal) {
+  char hint[sizeof refusal->hint];
   if (running.len == 0 || bytes_equal(running, command->id)) return true;
-  refusal_set(refusal, CODE_BUSY, NULL, "the device is busy with command " BYTES_FMT " (%s); one at a time is allowed",
+  snprintf(hint, sizeof hint, "follow it to its end, then send again: riverbus follow " BYTES_FMT, BYTES_ARG(running));
+  refusal_set(refusal, CODE_BUSY, hint, "the device is busy with command " BYTES_FMT " (%s); one at a time is allowed",
       BYTES_ARG(running), state_name(running_state));
   return false;
 }

@@ -45,7 +45,8 @@ static const struct code_row rows[] = {
     {CODE_TYPE, "type", "The value is of the wrong type.",
         "give a value of the point's type; `riverbus points ADDRESS` shows it"},
     {CODE_DEADLINE, "deadline", "The deadline is too far ahead, or lies before the time of issue.",
-        "give a shorter --deadline"},
+        "give a --deadline that ends later than now and sooner than the limit; if you did, compare the clock of your "
+        "machine"},
     {CODE_MALFORMED, "malformed", "The command cannot be read.",
         "use the riverbus program of the same version as the broker"},
     {CODE_UNSUPPORTED, "unsupported", "The command asks for something that is not evaluated there.",

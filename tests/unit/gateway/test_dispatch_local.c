@@ -1,5 +1,6 @@
 /* Commands that were given at the station's own door; see scene.h. */
 #include "tests/unit/gateway/scene.h"
+#include "gateway/dispatch_internal.h"
 
 /* As the door does it: the id is new. Returns the refusal's code. */
 static enum code give_here(struct ask ask, struct buffer *kept) {
@@ -100,6 +101,68 @@ static void test_after_a_crash(void **state) {
   expect_published("gates/1/set {\"id\":\"d1\",\"pos\":40} for 58s");
 }
 
+/* A person's word is not held in memory alone while the command waits on. */
+static void test_an_approval_over_a_crash(void **state) {
+  struct buffer command = BUFFER_NULL, approval = BUFFER_NULL;
+  struct refusal refusal;
+  (void)state;
+  scene.controls[0].approval = 1;
+  give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(40)}, &command);
+  settle();
+  expect("received+command/approval");
+  scene.offset_known = false;
+  crash();
+  decide(&approval, DECISION_APPROVE, buffer_bytes(&command), scene.chief);
+  assert_true(dispatch_approve(scene.dispatch, bytes_text("d1"), buffer_bytes(&approval), now, &refusal));
+  settle();
+  expect("received"); /* and waits on, as nothing is known of the clock yet */
+  crash();
+  scene.offset_known = true;
+  wait_for(SECOND_US);
+  expect("dispatched");
+  expect_published("gates/1/set {\"id\":\"d1\",\"pos\":40} for 59s");
+  buffer_deinit(&command);
+  buffer_deinit(&approval);
+}
+
+static void no_lookup(void *ctx, struct bytes id) {
+  (void)ctx;
+  (void)id;
+}
+
+/* Where it cannot be looked up the person is told; where it can, it is done. */
+static void test_a_decision_about_what_left_the_memory(void **state) {
+  struct buffer command = BUFFER_NULL, resolve = BUFFER_NULL;
+  struct refusal refusal;
+  char id[32];
+  (void)state;
+  order_kept((struct ask){.id = "c1", .address = GATE, .verb = COMMAND_STOP}, &command);
+  settle();
+  puback("c1", ORDER_PUBLISH_ACKED);
+  wait_for(11 * SECOND_US);
+  expect("received dispatched unknown/no-answer");
+  for (int i = 0; i < 3; i++) wait_for(600 * SECOND_US);
+  decide(&resolve, DECISION_RESOLVE_MOVED, buffer_bytes(&command), scene.duty);
+  scene.dispatch->options.hooks.lookup = no_lookup;
+  for (int i = 0; i < DISPATCH_WAITING_MAX; i++) {
+    snprintf(id, sizeof id, "other%d", i);
+    ask_about(id);
+  }
+  assert_false(dispatch_local_decision(scene.dispatch, buffer_bytes(&resolve), now, &refusal));
+  assert_int_equal(refusal.code, CODE_FULL);
+  dispatch_found(scene.dispatch, bytes_text("other0"), false, BYTES_NULL, now);
+  settle();
+  scene.dispatch->options.hooks.lookup = hook_lookup;
+  assert_true(dispatch_local_decision(scene.dispatch, buffer_bytes(&resolve), now, &refusal));
+  assert_false(dispatch_local_decision(scene.dispatch, buffer_bytes(&resolve), now, &refusal));
+  assert_int_equal(refusal.code, CODE_BUSY);
+  settle();
+  expect("executed/resolved");
+  buffer_clear(&scene.published);
+  buffer_deinit(&command);
+  buffer_deinit(&resolve);
+}
+
 static void test_second_person(void **state) {
   struct buffer command = BUFFER_NULL, own = BUFFER_NULL, approval = BUFFER_NULL;
   struct refusal refusal;
@@ -157,6 +220,7 @@ int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {AT_DOOR(test_goes_without_a_broker), AT_DOOR(test_refused_here),
       AT_DOOR(test_from_the_broker), AT_DOOR(test_right_taken_meanwhile), AT_DOOR(test_after_a_crash),
-      AT_DOOR(test_second_person), AT_DOOR(test_room_for_the_broker)};
+      AT_DOOR(test_second_person), AT_DOOR(test_an_approval_over_a_crash),
+      AT_DOOR(test_a_decision_about_what_left_the_memory), AT_DOOR(test_room_for_the_broker)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

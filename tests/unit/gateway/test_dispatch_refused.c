@@ -145,6 +145,74 @@ static void test_crash(void **state) {
   buffer_clear(&scene.published);
 }
 
+/* ---- what belongs to no command ---- */
+
+static bool tells_of_a_movement(void *ctx, struct bytes key, struct bytes value) {
+  struct store_audit row;
+  struct bytes bytes;
+  struct audit_entry entry;
+  assert_true(store_audit_row(key, value, &row, &bytes));
+  assert_int_equal(audit_read(&entry, bytes), 0);
+  *(size_t *)ctx += entry.kind == AUDIT_MOVEMENT;
+  return true;
+}
+
+static size_t movements(void) {
+  size_t count = 0;
+  assert_int_equal(store_scan(scene.store, STORE_AUDIT, tells_of_a_movement, &count), 0);
+  return count;
+}
+
+/* Moved by hand while the store has no room: it stands in the audit log all the same, once. */
+static void test_a_movement(void **state) {
+  (void)state;
+  measure(10);
+  pass(SECOND_US);
+  refuses = true;
+  measure(60);
+  assert_int_equal(refused_count, 1);
+  flush();
+  assert_int_equal(movements(), 0);
+  refuses = false;
+  wait_for(DISPATCH_KEPT_RETRY_US);
+  wait_for(DISPATCH_KEPT_RETRY_US);
+  assert_int_equal(movements(), 1);
+  buffer_clear(&scene.events);
+}
+
+/* What the broker asked for is issued again once there is room. */
+static void test_a_report(void **state) {
+  (void)state;
+  give((struct ask){.id = "c1", .address = GATE, .value = NUMBER(140)});
+  expect("rejected/range");
+  refuses = true;
+  ask_about("c1");
+  flush();
+  expect("");
+  refuses = false;
+  wait_for(DISPATCH_KEPT_RETRY_US);
+  expect("rejected/range");
+}
+
+/* So much is held, and the rest is counted. */
+static void test_too_much(void **state) {
+  (void)state;
+  give((struct ask){.id = "c1", .address = GATE, .value = NUMBER(140)});
+  refuses = true;
+  for (int i = 0; i < DISPATCH_KEPT_MAX + 5; i++) {
+    ask_about("c1");
+    if (refused_count == 60) flush();
+  }
+  flush();
+  struct dispatch_stats stats;
+  dispatch_stats(scene.dispatch, &stats);
+  assert_int_equal(stats.notes_lost, 5);
+  refuses = false;
+  wait_for(DISPATCH_KEPT_RETRY_US);
+  assert_int_equal(scene.dispatch->kept_count, 0);
+  buffer_clear(&scene.states);
+}
+
 /* ---- what anyone may cause ---- */
 
 static size_t entries;
@@ -205,7 +273,8 @@ int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_goes_on), STORY(test_a_guard_meanwhile),
       STORY(test_authority_meanwhile), STORY(test_clock_meanwhile), STORY(test_its_deadline_meanwhile),
-      STORY(test_cancelled_meanwhile), STORY(test_a_stop), STORY(test_crash), STORY(test_questions_about_invented_ids),
+      STORY(test_cancelled_meanwhile), STORY(test_a_stop), STORY(test_crash), STORY(test_a_movement),
+      STORY(test_a_report), STORY(test_too_much), STORY(test_questions_about_invented_ids),
       STORY(test_commands_by_invented_keys)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

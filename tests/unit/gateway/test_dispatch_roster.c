@@ -1,6 +1,7 @@
 /* Rosters: whom the station obeys beside its own list. See scene.h. */
 #include "common/command/roster.h"
 #include "tests/unit/gateway/scene.h"
+#include "gateway/dispatch_internal.h"
 
 static struct identity *authority, *night; /* night: an operator that only rosters name */
 static struct public_key authority_key, night_key;
@@ -91,6 +92,37 @@ static void test_refused(void **state) {
   assert_int_equal(version_held(), 5);
 }
 
+static void refuse(void *ctx, struct store_batch *batch, void *cookie) {
+  *(void **)&scene.dispatch->options.hooks.ctx = cookie;
+  (void)ctx;
+  store_batch_free(batch);
+}
+
+/* Obeyed once it is durable, and tried again where the store has no room: no crash brings the one before back. */
+static void test_not_before_it_is_durable(void **state) {
+  (void)state;
+  push(1, "chongqing/caijiagang/#");
+  scene.dispatch->options.hooks.submit = refuse;
+  push(2, "chongqing/elsewhere/#");
+  scene.dispatch->options.hooks.submit = hook_submit;
+  assert_int_equal(version_held(), 1);
+  dispatch_committed(scene.dispatch, scene.dispatch->options.hooks.ctx, false, now);
+  assert_int_equal(version_held(), 1);
+  ask_by_night("p1", "received dispatched");
+  wait_for(DISPATCH_KEPT_RETRY_US);
+  assert_int_equal(version_held(), 2);
+  ask_by_night("p2", "rejected/authority");
+  scene.dispatch->options.hooks.submit = refuse;
+  push(3, "chongqing/caijiagang/#");
+  scene.dispatch->options.hooks.submit = hook_submit;
+  dispatch_committed(scene.dispatch, scene.dispatch->options.hooks.ctx, false, now);
+  push(4, "chongqing/elsewhere/#"); /* a later one comes first */
+  wait_for(DISPATCH_KEPT_RETRY_US);
+  assert_int_equal(version_held(), 4);
+  crash();
+  assert_int_equal(version_held(), 4);
+}
+
 static void test_altered(void **state) {
   struct roster_operator operator= {.name = (char *)(uintptr_t) "night", .keys = {night_key}, .key_count = 1};
   const struct roster roster = {.province = (char *)(uintptr_t) "chongqing",
@@ -147,7 +179,7 @@ static void test_authority_is_taken_away(void **state) {
 #define STORY(test) cmocka_unit_test_setup_teardown(test, set_up_roster, tear_down_roster)
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
-  const struct CMUnitTest tests[] = {STORY(test_obeyed), STORY(test_refused), STORY(test_altered), STORY(test_ends),
-      STORY(test_authority_is_taken_away)};
+  const struct CMUnitTest tests[] = {STORY(test_obeyed), STORY(test_refused), STORY(test_not_before_it_is_durable),
+      STORY(test_altered), STORY(test_ends), STORY(test_authority_is_taken_away)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

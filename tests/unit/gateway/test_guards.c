@@ -48,8 +48,7 @@ static void a_line_refuses_at_its_edge(void **state) {
   assert_true(at_level(178.49, &guard, 40, 10, &refusal));
   assert_false(at_level(178.5, &guard, 40, 10, &refusal));
   assert_int_equal(refusal.code, CODE_INTERLOCK);
-  assert_string_equal(
-      refusal.message, "tail water too high: p/s/gauge/level is 178.5 m; refused when at-least 178.5 m");
+  assert_string_equal(refusal.message, "tail water too high: p/s/gauge/level is 178.5 m; refused when >= 178.5 m");
 }
 
 static void a_direction_narrows_a_line(void **state) {
@@ -98,7 +97,7 @@ static void preconditions_hold_or_refuse(void **state) {
   level.value.number = 180;
   assert_false(guards_preconditions(&command, "p/s", look, NULL, &refusal));
   assert_int_equal(refusal.code, CODE_PRECONDITION);
-  assert_string_equal(refusal.message, "p/s/gauge/level is 180 m; the command asks for below 180 m");
+  assert_string_equal(refusal.message, "p/s/gauge/level is 180 m; the command asks for < 180 m");
   command.conditions[0].address = bytes_text("q/other/x/y");
   assert_false(guards_preconditions(&command, "p/s", look, NULL, &refusal));
   assert_non_null(strstr(refusal.message, "no such point"));
