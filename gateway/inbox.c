@@ -50,16 +50,40 @@ void inbox_load(struct inbox *inbox, struct bytes key, struct bytes value) {
   inbox->next = number + 1;
 }
 
+uint64_t inbox_mark(const struct inbox *inbox) { return inbox->next - 1; }
+
+void inbox_prove(struct inbox *inbox, uint64_t mark) {
+  if (mark > inbox->proven) inbox->proven = mark;
+}
+
+/* The oldest batches, whose pairs answer no more. */
+static size_t inbox_proven(const struct inbox *inbox, size_t *pairs) {
+  size_t batches = 0;
+  *pairs = 0;
+  while (batches < inbox->batch_count && inbox->batches[batches].number <= inbox->proven)
+    *pairs += inbox->batches[batches++].count;
+  return batches;
+}
+
+size_t inbox_unproven(const struct inbox *inbox) {
+  size_t proven;
+  inbox_proven(inbox, &proven);
+  return inbox->pair_count - proven;
+}
+
 void inbox_connected(struct inbox *inbox, bool session_present) {
   inbox->compare = session_present ? INBOX_PAIRS : 0;
-  for (size_t i = 0; i < inbox->pair_count; i++) inbox->pairs[i].used = !session_present;
+  for (size_t i = 0; i < inbox->pair_count; i++) inbox->pairs[i].used = false;
+  if (!session_present) inbox_prove(inbox, inbox_mark(inbox));
 }
 
 /* From the newest: an old pair of the same packet id belongs to a message that was acknowledged long ago. */
 bool inbox_holds(struct inbox *inbox, uint16_t mid, uint64_t hash) {
   if (inbox->compare == 0 || mid == 0) return false;
   inbox->compare--;
-  for (size_t i = inbox->pair_count; i-- > 0;) {
+  size_t proven;
+  inbox_proven(inbox, &proven);
+  for (size_t i = inbox->pair_count; i-- > proven;) {
     struct inbox_pair *pair = &inbox->pairs[i];
     if (pair->mid != mid || pair->used) continue;
     pair->used = true;
@@ -73,20 +97,19 @@ void inbox_note(struct inbox *inbox, uint16_t mid, uint64_t hash) {
     inbox_append(&inbox->fresh, &inbox->fresh_count, &inbox->fresh_cap, (struct inbox_pair){.mid = mid, .hash = hash});
 }
 
-/* The oldest batches that are not needed to make INBOX_PAIRS pairs together with the fresh ones. */
+/* The oldest batches that are proven, or not needed to make INBOX_PAIRS pairs together with the fresh ones. */
 static size_t inbox_surplus(const struct inbox *inbox) {
-  size_t left = inbox->pair_count + inbox->fresh_count, batches = 0;
+  size_t proven, batches = inbox_proven(inbox, &proven);
+  size_t left = inbox->pair_count - proven + inbox->fresh_count;
   while (batches < inbox->batch_count && left - inbox->batches[batches].count >= INBOX_PAIRS)
     left -= inbox->batches[batches++].count;
   return batches;
 }
 
-void inbox_put(struct inbox *inbox, struct store_batch *batch) {
+static void inbox_put_fresh(struct inbox *inbox, struct store_batch *batch) {
   struct buffer value = BUFFER_NULL;
   struct writer writer;
   uint8_t key[INBOX_KEY];
-  inbox->keep_from = 0;
-  if (inbox->fresh_count == 0) return;
   writer_init(&writer, &value, STORE_VALUE_MAX);
   for (size_t i = 0; i < inbox->fresh_count; i++) {
     writer_u16(&writer, inbox->fresh[i].mid);
@@ -94,12 +117,17 @@ void inbox_put(struct inbox *inbox, struct store_batch *batch) {
   }
   inbox_key(inbox->next, key);
   store_batch_put(batch, STORE_INBOX, bytes_of(key, sizeof key), buffer_bytes(&value));
+  buffer_deinit(&value);
+}
+
+void inbox_put(struct inbox *inbox, struct store_batch *batch) {
+  uint8_t key[INBOX_KEY];
+  if (inbox->fresh_count > 0) inbox_put_fresh(inbox, batch);
   inbox->keep_from = inbox_surplus(inbox);
   for (size_t i = 0; i < inbox->keep_from; i++) {
     inbox_key(inbox->batches[i].number, key);
     store_batch_delete(batch, STORE_INBOX, bytes_of(key, sizeof key));
   }
-  buffer_deinit(&value);
 }
 
 static void inbox_drop_surplus(struct inbox *inbox) {
@@ -109,15 +137,16 @@ static void inbox_drop_surplus(struct inbox *inbox) {
   inbox->pair_count -= pairs;
   memmove(inbox->batches, inbox->batches + inbox->keep_from, inbox->batch_count * sizeof *inbox->batches);
   memmove(inbox->pairs, inbox->pairs + pairs, inbox->pair_count * sizeof *inbox->pairs);
+  inbox->keep_from = 0;
 }
 
 void inbox_committed(struct inbox *inbox) {
-  if (inbox->fresh_count == 0) return;
   if (inbox->keep_from > 0) inbox_drop_surplus(inbox);
+  if (inbox->fresh_count == 0) return;
   inbox_append_batch(inbox, (struct inbox_batch){inbox->next++, (uint32_t)inbox->fresh_count});
   for (size_t i = 0; i < inbox->fresh_count; i++)
     inbox_append(&inbox->pairs, &inbox->pair_count, &inbox->pair_cap, inbox->fresh[i]);
   inbox->fresh_count = 0;
 }
 
-void inbox_refused(struct inbox *inbox) { inbox->fresh_count = 0; }
+void inbox_refused(struct inbox *inbox) { inbox->fresh_count = inbox->keep_from = 0; }

@@ -53,6 +53,8 @@ static void intake_give_back(struct gateway *gateway, bool durable) {
   struct mqtt_batch *batch = intake->batch;
   intake->batch = NULL;
   batch->durable = durable;
+  batch->mark = inbox_mark(&gateway->inbox);
+  if (durable) inbox_prove(&gateway->inbox, batch->proven);
   if (intake->from == gateway->mqtt_made && gateway->mqtt)
     mqtt_batch_done(gateway->mqtt, batch);
   else
@@ -78,7 +80,9 @@ static struct store_batch *intake_part(struct gateway *gateway) {
     const struct mqtt_message *message = &intake->batch->messages[intake->at++];
     if (message->is_urgent == intake->is_urgent) intake_message(gateway, intake->batch, message, now);
   }
-  inbox_put(&gateway->inbox, pack_batch(&gateway->pack));
+  /* what is proven leaves with messages, or with a commit of its own when there are none */
+  struct store_batch *batch = pack_batch(&gateway->pack);
+  if (gateway->inbox.fresh_count > 0 || intake->batch->count == 0) inbox_put(&gateway->inbox, batch);
   struct store_batch *part = pack_take(&gateway->pack);
   if (!store_batch_is_empty(part)) return part;
   store_batch_free(part); /* QoS 0 and nothing of use */
@@ -108,13 +112,14 @@ static void intake_begin(struct gateway *gateway, struct mqtt_batch *batch) {
   struct intake *intake = &gateway->intake;
   intake_sort(gateway, batch);
   intake->batch = batch;
-  intake->is_urgent = true;
+  intake->is_urgent = batch->count > 0;
   intake->at = 0;
   intake->from = gateway->mqtt_made;
   if (batch->fresh) {
     inbox_connected(&gateway->inbox, batch->session_present);
     dispatch_reconnected(gateway->dispatch, world_now(gateway->daemon.world));
   }
+  if (batch->count == 0) inbox_prove(&gateway->inbox, batch->proven);
   intake_go_on(gateway);
 }
 
@@ -144,8 +149,12 @@ void intake_take(struct gateway *gateway, struct mqtt_batch *batch) {
 
 static void intake_full(struct gateway *gateway) {
   uint64_t suppressed = 0;
-  gateway->intake.refused++;
   inbox_refused(&gateway->inbox);
+  if (gateway->intake.batch->count == 0) { /* what is proven stays in the store until readings go in again */
+    intake_give_back(gateway, true);
+    return;
+  }
+  gateway->intake.refused++;
   if (log_allow(&gateway->intake.full_limit, world_now(gateway->daemon.world).mono, &suppressed))
     log_error("store", NULL,
         "the store is full and `when-full` is refuse: messages stay at the MQTT broker, which keeps only so many");
@@ -155,8 +164,12 @@ static void intake_full(struct gateway *gateway) {
 /* A part is as small as it can be: what is refused for its size would be refused for ever, and hold up everything
  * behind it. */
 static void intake_drop(struct gateway *gateway) {
-  gateway->intake.dropped++;
   inbox_refused(&gateway->inbox);
+  if (gateway->intake.batch->count == 0) {
+    intake_give_back(gateway, true);
+    return;
+  }
+  gateway->intake.dropped++;
   log_error("store", NULL,
       "a message makes more records than one transaction of this store can hold; it is dropped: a larger `max-size`, "
       "or fewer large points on one topic");

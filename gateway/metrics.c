@@ -16,6 +16,8 @@ static void put_mqtt(const struct gateway *gateway, struct buffer *out) {
       {"riverbus_mqtt_batches_total", "counter", "Batches of messages handed to the store.", m.batches},
       {"riverbus_mqtt_suppressed_total", "counter", "Redelivered messages that were stored already.",
           gateway->intake.suppressed},
+      {"riverbus_mqtt_unproven_messages", "gauge", "Stored messages whose PUBACK may not have reached the MQTT broker.",
+          inbox_unproven(&gateway->inbox)},
       {"riverbus_mqtt_unwanted_total", "counter", "Messages on a topic that no point has.", gateway->intake.unwanted},
       {"riverbus_mqtt_refused_batches_total", "counter", "Batches that the store refused; their messages come again.",
           gateway->intake.refused},

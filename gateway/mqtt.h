@@ -21,15 +21,18 @@ struct mqtt_message {
   bool is_urgent;           /* the core's note: an event hangs on the topic */
 };
 
-/* Messages in the order in which they came. It belongs to the core from the event on, until it is given back by
- * mqtt_batch_done. */
+/* Messages in the order in which they came; none: the batch only brings `proven`. It belongs to the core from the event
+ * on, until it is given back by mqtt_batch_done. */
 struct mqtt_batch {
   struct buffer bytes;
   struct mqtt_message *messages;
   size_t count, cap;
   bool fresh;           /* the first of a connection */
   bool session_present; /* of that connection */
-  bool durable;         /* the core's answer */
+  uint64_t proven; /* the MQTT broker has processed the PUBACKs up to this mark of the core, and came to that before the
+                      end of this batch; 0: nothing new */
+  bool durable;    /* the core's answer */
+  uint64_t mark;   /* the core's answer: inbox_mark, all of it durable */
 };
 struct mqtt_batch *mqtt_batch_free(struct mqtt_batch *batch);
 

@@ -14,6 +14,8 @@ enum {
   TELEMETRY_SUBSCRIBE_AT_ONCE = 64,
 };
 #define TELEMETRY_NEVER INT64_MAX
+/* No point has a wildcard in its topic: this ends no subscription. */
+#define TELEMETRY_NOBODYS "riverbus/nobody/+"
 
 /* hurries: somebody waits for what comes on this topic. */
 static void telemetry_add_topic(struct telemetry *t, const struct gateway_point *point, bool hurries) {
@@ -89,8 +91,9 @@ static void telemetry_on_connect(
     t->lost = true;
     return;
   }
+  /* a session that was new stays so until the core has heard of it */
+  t->session_present = (flags & 1) != 0 && (!t->fresh || t->session_present);
   t->fresh = true;
-  t->session_present = (flags & 1) != 0;
   t->state = TELEMETRY_READING;
   t->connects++;
   t->subscribes = 0;
@@ -108,6 +111,14 @@ static void telemetry_on_subscribe(
   for (int i = 0; i < count; i++)
     if (granted[i] > 2)
       log_error("mqtt", "telemetry", "the MQTT broker refuses a subscription: %s", mosquitto_reason_string(granted[i]));
+}
+
+static void telemetry_on_unsubscribe(struct mosquitto *mosq, void *ctx, int mid, const mosquitto_property *properties) {
+  struct telemetry *t = ctx;
+  (void)mosq, (void)properties;
+  if (t->asking == 0 || mid != t->asking) return;
+  t->asking = 0;
+  t->proven = t->asked;
 }
 
 /* A topic of an earlier configuration: the session still has it. */
@@ -155,6 +166,7 @@ static void telemetry_open(struct telemetry *t) {
   }
   mosquitto_connect_v5_callback_set(t->client.mosq, telemetry_on_connect);
   mosquitto_subscribe_v5_callback_set(t->client.mosq, telemetry_on_subscribe);
+  mosquitto_unsubscribe_v5_callback_set(t->client.mosq, telemetry_on_unsubscribe);
   mosquitto_message_v5_callback_set(t->client.mosq, telemetry_on_message);
   mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, UINT32_MAX); /* never */
   mosquitto_property_add_int16(&properties, MQTT_PROP_RECEIVE_MAXIMUM, INBOX_PAIRS);
@@ -166,6 +178,8 @@ static void telemetry_open(struct telemetry *t) {
 static void telemetry_drop(struct telemetry *t, const char *why) {
   client_cut(&t->client, why);
   t->subscribed = false;
+  t->acknowledged = t->asked = t->proven = 0;
+  t->asking = 0;
   t->state = TELEMETRY_DOWN;
 }
 
@@ -196,6 +210,21 @@ static int64_t telemetry_wait_until(const struct telemetry *t) {
   return telemetry_batch_is_full(t) || t->lost ? t->linger.last_at : linger_until(&t->linger);
 }
 
+static bool telemetry_wants_to_ask(const struct telemetry *t) {
+  return t->state == TELEMETRY_READING && t->batch->count == 0 && t->asking == 0 && t->acknowledged > t->asked;
+}
+
+/* Only without messages that are not durable, since it lets the queue out. */
+static void telemetry_ask(struct telemetry *t, int64_t now) {
+  if (!telemetry_wants_to_ask(t) || now < t->ask_at) return;
+  if (mosquitto_unsubscribe_v5(t->client.mosq, &t->asking, TELEMETRY_NOBODYS, NULL) != MOSQ_ERR_SUCCESS) {
+    t->lost = true;
+    return;
+  }
+  t->asked = t->acknowledged;
+  t->ask_at = now + SECOND_US;
+}
+
 int64_t telemetry_poll(struct telemetry *t, int *fd, short *events) {
   *fd = -1;
   *events = 0;
@@ -207,7 +236,8 @@ int64_t telemetry_poll(struct telemetry *t, int *fd, short *events) {
     *events = (short)(POLLIN | (writes ? POLLOUT : 0));
   else
     *events = writes ? POLLOUT : POLLIN;
-  return t->batch->count > 0 ? telemetry_wait_until(t) : t->client.misc_at;
+  if (t->batch->count > 0) return telemetry_wait_until(t);
+  return telemetry_wants_to_ask(t) && t->ask_at < t->client.misc_at ? t->ask_at : t->client.misc_at;
 }
 
 /* Hands the batch over; the socket is left alone from here on. */
@@ -215,12 +245,14 @@ static struct mqtt_batch *telemetry_hand_over(struct telemetry *t) {
   struct mqtt_batch *batch = t->batch;
   batch->fresh = t->fresh;
   batch->session_present = t->session_present;
+  batch->proven = t->proven;
   t->fresh = false;
+  t->proven = 0;
   t->batch = NULL;
   linger_clear(&t->linger);
   t->state = TELEMETRY_HOLDING;
   t->messages += batch->count;
-  t->batches++;
+  t->batches += batch->count > 0;
   return batch;
 }
 
@@ -240,6 +272,8 @@ struct mqtt_batch *telemetry_run(struct telemetry *t, short revents, int64_t now
   linger_tick(&t->linger, now);
   telemetry_socket(t, revents, now);
   if (t->batch->count > 0 && now >= telemetry_wait_until(t)) return telemetry_hand_over(t);
+  if (t->batch->count == 0 && !t->lost && t->proven > 0) return telemetry_hand_over(t);
+  if (!t->lost) telemetry_ask(t, now);
   if (t->batch->count == 0 && !t->lost && !client_misc(&t->client, now)) t->lost = true;
   if (t->batch->count == 0 && t->lost) telemetry_drop(t, "the connection is lost");
   return NULL;
@@ -247,6 +281,7 @@ struct mqtt_batch *telemetry_run(struct telemetry *t, short revents, int64_t now
 
 void telemetry_done(struct telemetry *t, struct mqtt_batch *batch) {
   bool durable = batch->durable;
+  t->acknowledged = batch->mark;
   batch->count = 0;
   buffer_clear(&batch->bytes);
   t->batch = batch;

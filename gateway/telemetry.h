@@ -12,6 +12,11 @@
  * broker sends the messages again. mosquitto_loop_misc only queues its PINGREQ (checked in the source of 2.0.11) and is
  * not called while holding.
  *
+ * That a PUBACK was written does not say that it arrived. An UNSUBSCRIBE of a filter that nobody has is queued behind
+ * the PUBACKs of durable batches, at most one at a time and one a second: its UNSUBACK proves that the MQTT broker has
+ * processed them. What it sent again after the CONNACK came before the UNSUBACK, so the core is told with the batch
+ * that was being read, or with one without messages, and takes it as said at the end of that batch.
+ *
  * QoS 2 is subscribed as QoS 1: libmosquitto keeps a QoS 2 message in memory between PUBREC and PUBREL, where a crash
  * would lose it; exactly once is the inbox's work.
  */
@@ -36,6 +41,12 @@ struct telemetry {
   size_t subscribes; /* SUBSCRIBE packets of this connection that are not answered yet */
   bool subscribed;   /* all of them are */
   bool lost;         /* the connection broke */
+  /* marks of the core, of this connection; 0: none */
+  uint64_t acknowledged; /* the PUBACKs up to here are written or queued */
+  uint64_t asked;        /* up to here the last UNSUBSCRIBE asked */
+  uint64_t proven;       /* answered, and not told to the core */
+  int asking;            /* packet id of the UNSUBSCRIBE under way; 0: none */
+  int64_t ask_at;        /* mono: not before */
   struct linger linger;
   struct log_limit limit;
   uint64_t connects, messages, batches;

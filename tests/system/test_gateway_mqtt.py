@@ -112,6 +112,38 @@ def test_kills_and_cuts(t, seed):
     judge.same_values(published, [record for record in tail.records() if is_value(record)])
 
 
+def test_a_crashed_mosquitto_gives_packet_ids_again(t):
+    """mosquitto goes on from an old snapshot and numbers new messages like those before the crash: equal payloads under equal packet ids are new readings all the same."""
+    province = t.province("chongqing")
+    station = t.station("chongqing/cuntan", [sensor("gauge-1", {"name": "level", "unit": "m", "topic": TOPIC, "value": "/v"})])
+    t.start()
+    t.wait_metric(station, lambda m: m["riverbus_mqtt_up"] == 1, "the subscriptions")
+    tail = province.duty.tail("--from-start", "chongqing/#")
+    station.mosquitto.signal(signal.SIGUSR1)
+    snapshot = os.path.join(t.path(station.plain + "-mosquitto"), "mosquitto.db")
+    wait_until(lambda: os.path.exists(snapshot), "the snapshot of mosquitto")
+    publisher = t.publisher(station)
+    for _ in range(20):
+        publisher.publish(TOPIC, {"v": 7})
+    publisher.settle()
+    tail.wait_count(20, wanted=is_value)
+    t.wait_metric(station, lambda m: m["riverbus_mqtt_unproven_messages"] == 0, "the proof that the PUBACKs arrived")
+
+    mark = station.gateway.mark()
+    station.mosquitto.kill()
+    station.mosquitto.start()
+    station.mosquitto.ready()
+    station.gateway.wait_line(r"connected to .*, session present", since=mark)
+    t.wait_metric(station, lambda m: m["riverbus_mqtt_up"] == 1, "the subscriptions after the crash")
+    publisher = t.publisher(station, client_id="another")
+    for _ in range(20):
+        publisher.publish(TOPIC, {"v": 7})
+    publisher.settle()
+    records = tail.wait_count(40, wanted=is_value)
+    judge.once(records)
+    assert t.metrics(station)["riverbus_mqtt_suppressed_total"] == 0
+
+
 def test_bad_payloads(t):
     """Each is counted by reason and point, what can be represented is kept as bad, and the next message is served."""
     province, station, _ = river(t)

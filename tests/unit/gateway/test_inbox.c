@@ -105,7 +105,52 @@ static void test_bounded(void **state) {
   memory_disk_free(disk);
 }
 
+/* A pair whose PUBACK is known to have arrived answers no more, and leaves the store; later ones stay. */
+static void test_proven(void **state) {
+  struct memory_disk *disk = memory_disk_new();
+  struct store *store = open_store(disk);
+  struct inbox inbox, again;
+  (void)state;
+  inbox_init(&inbox);
+  inbox_connected(&inbox, false);
+  assert_int_equal(inbox_mark(&inbox), 0);
+  inbox_note(&inbox, 1, hash("flat"));
+  inbox_note(&inbox, 2, hash("flat"));
+  commit(&inbox, store);
+  uint64_t mark = inbox_mark(&inbox);
+  inbox_note(&inbox, 3, hash("flat"));
+  commit(&inbox, store);
+  assert_int_equal(inbox_unproven(&inbox), 3);
+  inbox_prove(&inbox, mark);
+  assert_int_equal(inbox_unproven(&inbox), 1);
+  inbox_connected(&inbox, true);
+  assert_false(inbox_holds(&inbox, 1, hash("flat"))); /* the packet id is given again: a new message */
+  assert_true(inbox_holds(&inbox, 3, hash("flat")));
+  inbox_prove(&inbox, mark - 1); /* an older word changes nothing */
+  commit(&inbox, store);         /* idle: only what is proven leaves */
+  inbox_init(&again);
+  assert_int_equal(store_scan(store, STORE_INBOX, load, &again), 0);
+  assert_int_equal(again.pair_count, 1);
+  assert_int_equal(again.pairs[0].mid, 3);
+  assert_int_equal(again.next, inbox.next);
+  inbox_prove(&inbox, inbox_mark(&inbox));
+  inbox_note(&inbox, 4, hash("flat"));
+  commit(&inbox, store); /* with the next batch */
+  inbox_deinit(&again);
+  assert_int_equal(store_scan(store, STORE_INBOX, load, &again), 0);
+  assert_int_equal(again.pair_count, 1);
+  assert_int_equal(again.pairs[0].mid, 4);
+  inbox_connected(&inbox, false);
+  inbox_connected(&inbox, true);
+  assert_false(inbox_holds(&inbox, 4, hash("flat"))); /* what was void with another session stays so */
+  inbox_deinit(&inbox);
+  inbox_deinit(&again);
+  store_close(store);
+  memory_disk_free(disk);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_redelivery), cmocka_unit_test(test_bounded)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_redelivery), cmocka_unit_test(test_bounded), cmocka_unit_test(test_proven)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
