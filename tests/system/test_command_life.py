@@ -1,11 +1,11 @@
 """The states that a command passes when somebody stops it, calls it off, gives another, or when a link or a program fails in the middle."""
 import os
-import pty
 import signal
 
 import pytest
 from harness.checks import gate
 from harness.orders import Movements
+from harness.terminal import fork_terminal
 from onebox.process import Process, wait_until
 
 HOME = "chongqing/caijiagang"
@@ -275,7 +275,7 @@ class Terminal:
     """`riverbus` on a terminal, as a person has it."""
 
     def __init__(self, argv):
-        self.pid, self.fd = pty.fork()
+        self.pid, self.fd = fork_terminal()
         if self.pid == 0:
             os.execv(argv[0], argv)
         self.said = ""

@@ -3,7 +3,6 @@ import array
 import fcntl
 import json
 import os
-import pty
 import random
 import re
 import signal
@@ -18,6 +17,7 @@ from harness import ROOT, judge
 from harness.hostile import Pretender, reply, welcome
 from harness.orders import moment
 from harness.river import now_ms, number, sanitizers, sensor, sluice
+from harness.terminal import fork_terminal
 from onebox.process import Process, wait_until
 from onebox.programs import Tail
 
@@ -378,7 +378,7 @@ def test_json_of_every_verb_is_an_object_a_line_with_names_of_the_manual(t):
 
 def seen_on_terminal(columns, argv, env):
     """What a program writes on a terminal of that width."""
-    pid, terminal = pty.fork()
+    pid, terminal = fork_terminal()
     if pid == 0:
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.execvpe(argv[0], argv, {**os.environ, **env})

@@ -1,10 +1,10 @@
 """What one person commands and another decides: stop, select before operate, dry runs, conditions, approve, cancel, resolve."""
 import os
-import pty
 import re
 import signal
 
 from harness.river import number, sensor, sluice
+from harness.terminal import fork_terminal
 from onebox.process import Process, wait_until
 
 STATION = "chongqing/caijiagang"
@@ -99,7 +99,7 @@ def test_select_in_a_script(t):
 
 def at_terminal(argv, answer):
     """Runs it at a terminal and answers its question: (what stood on the screen, exit code)."""
-    child, master = pty.fork()
+    child, master = fork_terminal()
     if child == 0:
         os.execv(argv[0], argv)
     screen = b""
