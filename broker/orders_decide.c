@@ -2,7 +2,6 @@
 #include "broker/order.h"
 #include "common/audit/note.h"
 #include "common/base/log.h"
-#include <sodium.h>
 #include <stdlib.h>
 
 /* ---- what the station has still to hear ---- */
@@ -281,32 +280,15 @@ static void decide_looked_up(void *ctx, void *cookie, const struct store_done *d
 
 /* ---- the verbs ---- */
 
-static bool decode(const char *text, struct buffer *out) {
-  size_t len = text ? strlen(text) : 0, got = 0;
-  if (!len || len > 2 * DECISION_MAX) return false;
-  buffer_reserve(out, len);
-  if (sodium_base642bin(out->data, len, text, len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL)) return false;
-  out->len = got;
-  return true;
-}
-
-static bool check_signed(struct inquiry *inquiry, const char *text, struct refusal *refusal) {
-  int outcome = decode(text, &inquiry->bytes) ? decision_open(&inquiry->decision, buffer_bytes(&inquiry->bytes))
-                                              : DECISION_MALFORMED;
-  if (outcome == 0) return true;
-  if (outcome == DECISION_FORGED)
-    refusal_set(refusal, CODE_SIGNATURE, NULL, "the signature does not fit the bytes of the decision");
-  else if (outcome == DECISION_VERSION)
-    refusal_set(refusal, CODE_UNSUPPORTED, NULL, "the decision is of another version; version 1 is understood here");
-  else
-    refusal_set(refusal, CODE_MALFORMED, NULL, "the decision cannot be read");
-  return false;
+static bool check_signed(struct inquiry *inquiry, const json_t *text, struct refusal *refusal) {
+  request_read_bytes(text, DECISION_MAX, &inquiry->bytes); /* what is no base64 leaves nothing, which is malformed */
+  return check_open_decision(&inquiry->decision, buffer_bytes(&inquiry->bytes), refusal);
 }
 
 void orders_decide(struct orders *orders, struct request *request, const json_t *body) {
   struct inquiry *inquiry = inquiry_new(orders, request);
   struct refusal refusal;
-  if (!check_signed(inquiry, json_string_value(json_object_get(body, "decision")), &refusal)) {
+  if (!check_signed(inquiry, json_object_get(body, "decision"), &refusal)) {
     request_refuse(
         request, code_name(refusal.code), refusal.message, refusal.hint); /* nobody is known to have said it */
     return;

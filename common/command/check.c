@@ -163,6 +163,19 @@ bool check_approval(const struct command *command, struct bytes approval, const 
   return true;
 }
 
+bool check_open_decision(struct decision *decision, struct bytes bytes, struct refusal *refusal) {
+  switch (decision_open(decision, bytes)) {
+    case 0: return true;
+    case DECISION_FORGED:
+      refusal_set(refusal, CODE_SIGNATURE, NULL, "the signature does not fit the bytes of the decision");
+      return false;
+    case DECISION_VERSION:
+      refusal_set(refusal, CODE_UNSUPPORTED, NULL, "the decision is of another version; version 1 is understood here");
+      return false;
+    default: refusal_set(refusal, CODE_MALFORMED, NULL, "the decision cannot be read"); return false;
+  }
+}
+
 bool check_decision(const struct decision *decision, const struct command *command,
     const struct check_operators *operators, int64_t now, const char *where, const struct check_operator **by,
     struct refusal *refusal) {

@@ -60,6 +60,8 @@ bool check_authority(const struct command *command, const struct check_operators
  * required. */
 bool check_approval(const struct command *command, struct bytes approval, const struct check_operators *operators,
     const struct check_operator *by, int64_t now, const struct check_operator **approved_by, struct refusal *refusal);
+/* Opens the bytes of a decision: signature, unsupported version, malformed. */
+bool check_open_decision(struct decision *decision, struct bytes bytes, struct refusal *refusal);
 /* A signed cancel or resolve about this very command by one who may command its address, not past its deadline. Codes
  * malformed, signature, authority, expired, replay (another command's). *by: the row. */
 bool check_decision(const struct decision *decision, const struct command *command,
