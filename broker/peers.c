@@ -49,10 +49,6 @@ static bool share_keeps(void *ctx, const struct record *record) {
   return patterns_match(&rules->share, record->address);
 }
 
-bool peer_shares_record(const struct peer_rules *rules, struct bytes stream, const struct record *record) {
-  return peer_shares_stream(rules, stream) && share_keeps((void *)(uintptr_t)rules, record);
-}
-
 /* The records decide; a stream's blocks carry its head under the node's own address. */
 static bool any_address(void *ctx, struct bytes address) {
   (void)ctx, (void)address;
@@ -77,10 +73,6 @@ static bool accept_keeps(void *ctx, const struct record *record) {
 
 bool peer_accepts_stream(const struct peer_rules *rules, struct bytes stream) {
   return !stream_is_ours(rules, stream) && patterns_extent(&rules->accept, stream_owner(stream)) != SELECTION_NONE;
-}
-
-bool peer_accepts_record(const struct peer_rules *rules, struct bytes stream, const struct record *record) {
-  return peer_accepts_stream(rules, stream) && accept_keeps((void *)(uintptr_t)rules, record);
 }
 
 enum peer_accept peer_accept(const struct peer_rules *rules, const struct block *block, struct blob **replace) {

@@ -28,11 +28,9 @@ uint64_t peer_rules_scope(const struct peer_rules *rules);
 bool peer_shares_stream(const struct peer_rules *rules, struct bytes stream);
 /* A new reference to `from`, a new block, or NULL: nothing goes. */
 struct blob *peer_share(const struct peer_rules *rules, struct blob *from, const struct block *block);
-bool peer_shares_record(const struct peer_rules *rules, struct bytes stream, const struct record *record);
 
 enum peer_accept { PEER_ACCEPT_ALL, PEER_ACCEPT_SOME, PEER_ACCEPT_NOTHING };
 /* SOME: *replace is the block to take instead. */
 enum peer_accept peer_accept(const struct peer_rules *rules, const struct block *block, struct blob **replace);
 bool peer_accepts_stream(const struct peer_rules *rules, struct bytes stream); /* anything of it can be taken */
-bool peer_accepts_record(const struct peer_rules *rules, struct bytes stream, const struct record *record);
 #endif

@@ -170,27 +170,44 @@ static void test_no_name_leaks(void **state) {
   peer_rules_deinit(&rules);
 }
 
+static bool is_shared(const struct peer_rules *rules, const char *stream, const char *address, enum record_kind kind) {
+  char addresses[1][64];
+  struct block block;
+  snprintf(addresses[0], sizeof addresses[0], "%s", address);
+  struct blob *blob = block_of(stream, addresses, 1, kind);
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  struct blob *sent = peer_share(rules, blob, &block);
+  bool shared = sent != NULL;
+  blob_unref(sent);
+  blob_unref(blob);
+  return shared;
+}
+
+static bool is_accepted(
+    const struct peer_rules *rules, const char *stream, const char *address, enum record_kind kind) {
+  char addresses[1][64];
+  struct block block;
+  struct blob *replace;
+  snprintf(addresses[0], sizeof addresses[0], "%s", address);
+  struct blob *blob = block_of(stream, addresses, 1, kind);
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  enum peer_accept accepted = peer_accept(rules, &block, &replace);
+  blob_unref(replace);
+  blob_unref(blob);
+  return accepted != PEER_ACCEPT_NOTHING;
+}
+
 static void test_kinds(void **state) {
   (void)state;
   char share[1][64] = {"chongqing/#"}, accept[1][64] = {"hubei/+/+/level"};
   struct peer_rules rules = rules_of(share, 1, accept, 1);
-  struct record report = {.kind = RECORD_REPORT, .address = bytes_text("chongqing/cai/gate-1/opening")};
-  struct record head = {.kind = RECORD_HEAD, .address = bytes_text("chongqing/cai")};
-  struct record event = {.kind = RECORD_EVENT, .address = bytes_text("chongqing/cai/gate-1/limit")};
-  struct bytes urgent = bytes_text("chongqing/cai!urgent");
-  assert_false(peer_shares_record(&rules, urgent, &report));
-  assert_true(peer_shares_record(&rules, urgent, &head));
-  assert_true(peer_shares_record(&rules, urgent, &event));
-  struct record theirs = {.kind = RECORD_HEAD, .address = bytes_text("hubei/yichang")};
-  assert_true(peer_accepts_record(&rules, bytes_text("hubei/yichang"), &theirs));
-  assert_false(peer_accepts_record(&rules, bytes_text("anhui/yichang"), &theirs));
-  assert_false(peer_accepts_record(&rules, urgent, &event)); /* our own streams never come from a neighbour */
-  char addresses[1][64] = {"chongqing/cai/gate-1/opening"};
-  struct blob *blob = block_of("chongqing/cai!urgent", addresses, 1, RECORD_REPORT);
-  struct block block;
-  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
-  assert_null(peer_share(&rules, blob, &block));
-  blob_unref(blob);
+  assert_false(is_shared(&rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/opening", RECORD_REPORT));
+  assert_true(is_shared(&rules, "chongqing/cai!urgent", "chongqing/cai", RECORD_HEAD));
+  assert_true(is_shared(&rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/limit", RECORD_EVENT));
+  assert_true(is_accepted(&rules, "hubei/yichang", "hubei/yichang", RECORD_HEAD));
+  assert_false(is_accepted(&rules, "anhui/yichang", "anhui/yichang", RECORD_HEAD));
+  /* our own streams never come from a neighbour */
+  assert_false(is_accepted(&rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/limit", RECORD_EVENT));
   peer_rules_deinit(&rules);
 }
 
