@@ -20,7 +20,6 @@ enum audit_kind {
   AUDIT_START = 4,      /* the program started; message: version and what the store said */
   AUDIT_CONFIG = 5,     /* a configuration was loaded; message: what changed, with a hash of the file */
   AUDIT_MOVEMENT = 6,   /* a controlled point moved and nobody had ordered it */
-  AUDIT_CLOCK = 7,      /* the highest time seen was lowered by hand, or commands were refused for the clock */
   AUDIT_CHECKPOINT = 8, /* another node's signed checkpoint was taken; verbatim in `proof` */
   AUDIT_KINDS
 };

@@ -98,15 +98,6 @@ enum code code_parse(struct bytes name) {
   return CODE_NONE;
 }
 
-static const char *const exit_meanings[] = {"done (set: executed)", "error", "usage",
-    "not reachable, certainly not taken", "not authorised", "rejected", "expired", "failed", "outcome not known",
-    "still open, or the condition not met in time", "cancelled, superseded or stopped", "undelivered",
-    "looked and found it wanting"};
-
-const char *exit_code_meaning(enum exit_code exit) {
-  return (unsigned)exit <= EXIT_CODE_WANTING ? exit_meanings[exit] : "";
-}
-
 enum exit_code exit_code_worst(enum exit_code a, enum exit_code b) {
   static const enum exit_code order[] = {EXIT_CODE_UNKNOWN, EXIT_CODE_FAILED, EXIT_CODE_UNDELIVERED, EXIT_CODE_REJECTED,
       EXIT_CODE_NOT_AUTHORISED, EXIT_CODE_EXPIRED, EXIT_CODE_CANCELLED, EXIT_CODE_OPEN, EXIT_CODE_NOT_REACHABLE,

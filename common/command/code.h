@@ -82,7 +82,6 @@ enum exit_code {
   EXIT_CODE_UNDELIVERED = 11,
   EXIT_CODE_WANTING = 12
 };
-const char *exit_code_meaning(enum exit_code exit); /* one phrase; "" for other numbers */
 /* The worse of two, for several commands: 8 7 11 5 4 6 10 9 3 0, the first is the worst. Any other number (1, 2, 12) is
  * worse than all of these. */
 enum exit_code exit_code_worst(enum exit_code a, enum exit_code b);

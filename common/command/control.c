@@ -10,12 +10,6 @@ void control_init(struct control *control, enum value_type type, struct bytes un
   if (len > 0) memcpy(control->unit, unit.data, len);
 }
 
-void control_copy(struct control *to, const struct control *from) {
-  *to = *from;
-  for (uint32_t i = 0; i < to->allowed_count; i++)
-    if (to->allowed[i].type == VALUE_TEXT) to->allowed[i].bytes.data = (const uint8_t *)to->allowed_text[i];
-}
-
 int control_allow(struct control *control, const struct value *value) {
   uint32_t i = control->allowed_count;
   if (i == CONTROL_ALLOWED_MAX || value->type == VALUE_BYTES || value->type == VALUE_NONE) return CONTROL_BAD;

@@ -18,10 +18,10 @@ struct control {
   enum value_type type; /* of the point; VALUE_NONE: any */
   char unit[CONTROL_UNIT_MAX + 1];
   bool has_range;
-  double low, high;                          /* both ends allowed */
-  uint32_t allowed_count;                    /* 0: no list */
-  struct value allowed[CONTROL_ALLOWED_MAX]; /* texts point into allowed_text of the same control: use control_copy, not
-                                                assignment */
+  double low, high;       /* both ends allowed */
+  uint32_t allowed_count; /* 0: no list */
+  struct value
+      allowed[CONTROL_ALLOWED_MAX]; /* texts point into allowed_text of the same control: a control is never assigned */
   char allowed_text[CONTROL_ALLOWED_MAX][CONTROL_TEXT_MAX + 1];
   double max_step;            /* 0: none */
   int64_t min_interval_us;    /* 0: none */
@@ -32,7 +32,6 @@ struct control {
 };
 
 void control_init(struct control *control, enum value_type type, struct bytes unit); /* nothing limited */
-void control_copy(struct control *to, const struct control *from);
 int control_allow(struct control *control,
     const struct value *value); /* adds to the list; CONTROL_BAD: list full, text too long, or bytes */
 /* Appends the member's value, the object {...}. */
