@@ -20,8 +20,8 @@ struct control {
   bool has_range;
   double low, high;       /* both ends allowed */
   uint32_t allowed_count; /* 0: no list */
-  struct value
-      allowed[CONTROL_ALLOWED_MAX]; /* texts point into allowed_text of the same control: a control is never assigned */
+  /* texts point into allowed_text of the same control, so a control is never assigned */
+  struct value allowed[CONTROL_ALLOWED_MAX];
   char allowed_text[CONTROL_ALLOWED_MAX][CONTROL_TEXT_MAX + 1];
   double max_step;            /* 0: none */
   int64_t min_interval_us;    /* 0: none */
