@@ -85,7 +85,7 @@ void format_put_times(
 
 /* ---- opening ---- */
 
-enum { SEEN_STREAM = 1, SEEN_RUN = 2, SEEN_EXTENT = 4, SEEN_TIMES = 8, SEEN_ALL = 15 };
+enum { SEEN_STREAM = 1, SEEN_RUN = 2, SEEN_EXTENT = 4, SEEN_TIMES = 8, SEEN_ALL = 15, SEEN_ONWARD = 16 };
 
 static bool stream_is_good(struct bytes stream) {
   struct bytes node = format_node(stream);
@@ -121,7 +121,7 @@ static void read_hop(struct block *block, struct reader *r) {
   if (address_check(hop->node, NULL) != 0) reader_fail(r);
 }
 
-/* Returns which required item it was, 0 for another. */
+/* Returns which item it was of those that may stand once, 0 for another. */
 static unsigned read_item(struct block *block, uint64_t id, struct reader *r) {
   switch (id) {
     case FORMAT_ITEM_STREAM:
@@ -132,6 +132,10 @@ static unsigned read_item(struct block *block, uint64_t id, struct reader *r) {
     case FORMAT_ITEM_EXTENT: read_extent(block, r); return SEEN_EXTENT;
     case FORMAT_ITEM_TIMES: read_times(block, r); return SEEN_TIMES;
     case FORMAT_ITEM_HOP: read_hop(block, r); return 0;
+    case FORMAT_ITEM_ONWARD:
+      block->onward = reader_bytes(r, reader_left(r));
+      if (block->onward.len > ONWARD_MAX) reader_fail(r);
+      return SEEN_ONWARD;
     default: return 0;
   }
 }
@@ -148,7 +152,7 @@ static int read_items(struct block *block, struct bytes items) {
     if (r.failed || value.failed || (seen & item)) return BLOCK_MALFORMED;
     seen |= item;
   }
-  return seen == SEEN_ALL && !r.failed ? 0 : BLOCK_MALFORMED;
+  return (seen & SEEN_ALL) == SEEN_ALL && !r.failed ? 0 : BLOCK_MALFORMED;
 }
 
 int block_open(struct block *block, struct bytes bytes) {
@@ -181,21 +185,34 @@ static struct bytes items_of(const struct block *block) {
 
 static uint8_t flags_of(const struct block *block) { return block->compressed ? FORMAT_COMPRESSED : 0; }
 
+/* A copy with one more item behind the others. */
+static int with_item(struct blob **out, const struct block *block, uint64_t id, struct bytes value) {
+  struct buffer items = BUFFER_NULL;
+  struct writer w;
+  buffer_append(&items, items_of(block));
+  writer_init(&w, &items, items.len + value.len + 16);
+  format_put_item(&w, id, value);
+  bool fits = FORMAT_FIXED + items.len + block->body.len <= BLOCK_MAX;
+  if (fits) *out = format_assemble(flags_of(block), block->epoch, block->first, buffer_bytes(&items), block->body);
+  buffer_deinit(&items);
+  return fits ? 0 : BLOCK_FULL;
+}
+
 int block_with_hop(struct blob **out, const struct block *block, struct bytes node, int64_t time) {
-  struct buffer hop = BUFFER_NULL, items = BUFFER_NULL;
+  struct buffer hop = BUFFER_NULL;
   struct writer w;
   if (block->hop_count == BLOCK_HOPS_MAX) return BLOCK_FULL;
   writer_init(&w, &hop, ADDRESS_MAX + 16);
   writer_zigzag(&w, time);
   writer_bytes(&w, node);
-  buffer_append(&items, items_of(block));
-  writer_init(&w, &items, items.len + hop.len + 16);
-  format_put_item(&w, FORMAT_ITEM_HOP, buffer_bytes(&hop));
-  bool fits = FORMAT_FIXED + items.len + block->body.len <= BLOCK_MAX;
-  if (fits) *out = format_assemble(flags_of(block), block->epoch, block->first, buffer_bytes(&items), block->body);
+  int result = with_item(out, block, FORMAT_ITEM_HOP, buffer_bytes(&hop));
   buffer_deinit(&hop);
-  buffer_deinit(&items);
-  return fits ? 0 : BLOCK_FULL;
+  return result;
+}
+
+int block_with_onward(struct blob **out, const struct block *block, struct bytes grants) {
+  if (block->onward.len > 0 || grants.len > ONWARD_MAX) return BLOCK_FULL;
+  return with_item(out, block, FORMAT_ITEM_ONWARD, grants);
 }
 
 bool block_visited(const struct block *block, struct bytes node) {

@@ -10,6 +10,7 @@
  * *numbered* once by the store in the transaction that stores it.
  */
 #include "common/base/blob.h"
+#include "common/record/onward.h"
 #include "common/record/record.h"
 
 enum {
@@ -63,8 +64,9 @@ struct block {
   bool compressed;
   uint32_t hop_count;
   struct block_hop hops[BLOCK_HOPS_MAX];
-  struct bytes body;  /* as it stands, possibly compressed */
-  uint32_t body_size; /* uncompressed */
+  struct bytes onward; /* grants, see onward.h; empty: none */
+  struct bytes body;   /* as it stands, possibly compressed */
+  uint32_t body_size;  /* uncompressed */
 };
 /* Checks length, version, checksum and header. BLOCK_DAMAGED (checksum, length), BLOCK_VERSION_UNKNOWN,
  * BLOCK_MALFORMED. Does not open the body. */
@@ -89,6 +91,8 @@ int block_filter(struct blob **out, struct blob *from, const struct block *block
     bool (*keep)(void *ctx, const struct record *record), void *ctx);
 /* A copy of the block with one more hop in its path. BLOCK_FULL: the path is full (a loop). */
 int block_with_hop(struct blob **out, const struct block *block, struct bytes node, int64_t time);
+/* A copy with the grants in its header. BLOCK_FULL: it has some already, or they do not fit. */
+int block_with_onward(struct blob **out, const struct block *block, struct bytes grants);
 bool block_visited(const struct block *block, struct bytes node);
 
 /* What zstd needs to compress, kept for the next block: making it anew costs more than a small block. */

@@ -20,7 +20,7 @@
  *    4  times: zigzag received_from, varint received_to - received_from, zigzag received_from - time_from, varint
  *       time_to - time_from    required
  *    5  hop: zigzag time, then the node's name; one item a hop, in order of the way
- *    6  onward: reserved (names of nodes that may relay it further)
+ *    6  onward: to whom it may be passed on (common/record/onward.h); at most one item
  * Body (after decompression):
  *   varint count of addresses, then each: varint n, varint m, m bytes: the address is the first n bytes of the one
  *   before it and then these m. Before the first stands the stream's node name (the stream without "!urgent").
@@ -63,7 +63,8 @@ enum {
   FORMAT_ITEM_EXTENT = 3,
   FORMAT_ITEM_TIMES = 4,
   FORMAT_ITEM_HOP = 5,
-  FORMAT_BUILD_MAX = BLOCK_MAX - 3000, /* what a builder makes at most: room for the hops of a path */
+  FORMAT_ITEM_ONWARD = 6,
+  FORMAT_BUILD_MAX = BLOCK_MAX - 3000, /* what a builder makes at most: room for the hops of a path and for grants */
   FORMAT_EXPONENT_FIRST = 2,
   FORMAT_EXPONENT_MAX = 9
 };
