@@ -101,13 +101,15 @@ static const struct order *dispatch_locking(const struct dispatch *d, const stru
   return NULL;
 }
 
+/* A set operates a selection when its operator gives it: how long it then waits, for a person's approval or for the
+ * store, is nothing that they could hurry. */
 static bool dispatch_is_selected(struct dispatch *d, const struct order *order, const struct gateway_control *control,
     struct instant now, struct refusal *refusal) {
   const struct command *command = &order->command;
   const struct check_selection armed = dispatch_selection(dispatch_place(d, command->address));
   bool armed_now = armed.id.len > 0 && now.mono <= armed.until;
   if (command->verb == COMMAND_SET || command_item(command, COMMAND_ITEM_SELECTION))
-    return check_selection(command, control->select_us, &armed, now.mono, refusal);
+    return check_selection(command, control->select_us, &armed, order->given_mono, refusal);
   if (command->verb != COMMAND_SELECT) return true;
   if (control->select_us == 0)
     refusal_set(refusal, CODE_SELECT, "give the command without selecting first", "the control knows no selection");

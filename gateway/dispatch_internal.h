@@ -174,7 +174,7 @@ void dispatch_place_stays(struct place *place); /* the store refused that, and n
 int64_t dispatch_place_since(const struct place *place, struct instant now);
 void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place);
 void dispatch_select(struct dispatch *d, const struct command *command, int64_t until);
-void dispatch_unselect(struct dispatch *d, struct bytes address);
+void dispatch_unselect(struct dispatch *d, const struct order *order); /* it has used its selection */
 struct check_selection dispatch_selection(const struct place *place);
 
 /* dispatch_batch.c */

@@ -76,8 +76,10 @@ void dispatch_select(struct dispatch *d, const struct command *command, int64_t 
   selection->value.bytes = buffer_bytes(&selection->text);
 }
 
-void dispatch_unselect(struct dispatch *d, struct bytes address) {
-  buffer_clear(&dispatch_place(d, address)->selection.id);
+void dispatch_unselect(struct dispatch *d, const struct order *order) {
+  const struct command_item *item = command_item(&order->command, COMMAND_ITEM_SELECTION);
+  struct selection *selection = &dispatch_place(d, order->command.address)->selection;
+  if (item && bytes_equal(buffer_bytes(&selection->id), item->value)) buffer_clear(&selection->id);
 }
 
 struct check_selection dispatch_selection(const struct place *place) {

@@ -40,7 +40,7 @@ void dispatch_refuse(struct dispatch *d, struct order *order, const struct refus
 
 static void dispatch_already(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal;
-  dispatch_unselect(d, order->command.address);
+  dispatch_unselect(d, order);
   refusal_set(&refusal, CODE_ALREADY, NULL, "the point has that value already; nothing was sent to the device");
   dispatch_end(d, order, STATE_EXECUTED, &refusal, now);
 }
@@ -74,7 +74,6 @@ static uint64_t dispatch_fence(struct place *place, int64_t wall) {
 
 void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant now) {
   struct place *place = dispatch_place(d, order->command.address);
-  dispatch_unselect(d, order->command.address);
   order->measured = order->reached = false;
   if (!order_move(order, STATE_DISPATCHED, CODE_NONE, NULL, NULL, now.wall)) return;
   order->ledger.entry.fence = dispatch_fence(place, now.wall);
@@ -138,11 +137,13 @@ void dispatch_publish(struct dispatch *d, struct order *order, const char *topic
   buffer_deinit(&text);
 }
 
-/* `dispatched` is durable: the last look at the clock and for a stop, then the publish. */
+/* `dispatched` is durable: its selection is used; the last look at the clock and for a stop, then
+ * the publish. */
 static void dispatch_send(struct dispatch *d, struct order *order, struct instant now) {
   const struct gateway_control *control = dispatch_control(d, order);
   const struct order *stop = dispatch_later_stop(d, order, false);
   struct refusal refusal = {.code = CODE_NONE};
+  dispatch_unselect(d, order);
   order->settle_mono = dispatch_settle_at(order, control, now);
   if (stop) {
     refusal_set(&refusal, CODE_STOPPED, NULL, "the stop " BYTES_FMT " came first; nothing was published",

@@ -29,6 +29,11 @@ static bool order_is_from_door(const struct order *order) {
   return bytes_equal(order->ledger.entry.from, bytes_text(ORDER_LOCAL));
 }
 
+static int64_t order_given(const struct order *order, struct instant now) {
+  int64_t waited_us = now.wall - order->command.issued;
+  return order->ledger.entry.approval.len > 0 && waited_us > 0 ? now.mono - waited_us : now.mono;
+}
+
 void order_begin(struct order *order, const struct command *command, struct bytes approval, const char *station,
     const char *from, struct instant now) {
   struct ledger_entry *entry = &order->ledger.entry;
@@ -42,6 +47,7 @@ void order_begin(struct order *order, const struct command *command, struct byte
   order->is_local = order_is_from_door(order);
   order_read_command(order);
   order->expires_mono = now.mono + (order->command.deadline - now.wall);
+  order->given_mono = order_given(order, now);
 }
 
 int order_load(struct order *order, struct bytes bytes, struct instant now) {
@@ -49,6 +55,7 @@ int order_load(struct order *order, struct bytes bytes, struct instant now) {
   if (outcome != 0) return outcome;
   order_read_command(order);
   order->expires_mono = now.mono + (order->command.deadline - now.wall);
+  order->given_mono = now.mono;
   order->restarted = order_awaits(order);
   order->noted = note_states(&order->ledger.entry);
   order->is_local = order_is_from_door(order);

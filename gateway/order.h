@@ -56,8 +56,11 @@ struct order {
   bool unlisted;        /* was found under its id alone, as earlier programs kept it */
   bool leaving;         /* `unknown`, and no answer is awaited any more: leaves the memory when that is durable */
   int64_t expires_mono; /* the deadline by the boot clock */
-  int64_t settle_mono;  /* until then the outcome is awaited; 0: not dispatched */
-  int64_t retry_mono;   /* the store refused the batch: try again then; 0: no */
+  /* when its operator gave it, by the boot clock: when it came or, of one that had to wait elsewhere for an approval,
+   * when it was signed */
+  int64_t given_mono;
+  int64_t settle_mono; /* until then the outcome is awaited; 0: not dispatched */
+  int64_t retry_mono;  /* the store refused the batch: try again then; 0: no */
   enum order_publish publish;
   int64_t acked; /* wall time of the PUBACK */
   bool has_reply, reply_ok;

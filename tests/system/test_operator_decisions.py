@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import time
 
 from harness.river import number, sensor, sluice
 from harness.terminal import fork_terminal
@@ -134,6 +135,22 @@ def test_select_that_ends_before_the_answer(t):
     devices(t, province, station)
     screen, code = at_terminal(province.duty.argv("set", GATE, "30", "--select"), b"")
     assert code == 6 and "the selection has ended" in screen, screen
+
+
+def test_select_then_a_second_person_then_the_gate(t):
+    """The selection is used when the command is given: it does not run out while somebody approves."""
+    province, station = river(t, approval="required", select="1s")
+    simulator = devices(t, province, station)
+    run = t._keep(Process("set", province.duty.argv("set", GATE, "30", "--select", "--id", "one"), t.folder)).start()
+    run.wait_line("riverbus approve one", lines=run.out)
+    given = time.time()
+    wait_until(lambda: time.time() > given + 1.5, "the end of the time that the point is armed for", every=0.1)
+    answer = province.chief.run("approve", "one")
+    assert answer.exit == 0, str(answer)
+    assert run.wait() == 0, run.tail()
+    assert [entry["id"] for entry in simulator.ledger("received")] == ["one"]
+    again = province.duty.run("set", GATE, "31", "--select", "--deadline", "4s", "--id", "two")
+    assert again.exit == 6 and "approval" in again.out, str(again)
 
 
 # -- approve, cancel, resolve ---------------------------------------------------------------------------------------------

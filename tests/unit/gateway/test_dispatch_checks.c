@@ -327,6 +327,52 @@ static void test_select(void **state) {
   expect("executed rejected/select"); /* it was used */
 }
 
+/* Select, operate, then a second person takes their time: what counts is when it was operated. */
+static void test_select_and_approval(void **state) {
+  struct buffer bytes = BUFFER_NULL, approval = BUFFER_NULL;
+  (void)state;
+  needs_approval();
+  for (int late = 0; late < 2; late++) {
+    scene.controls[0].select_us = 10 * SECOND_US;
+    const char *id = late ? "c1" : "c0", *selection = late ? "s1" : "s0";
+    give((struct ask){.id = selection, .address = GATE, .value = NUMBER(40), .verb = COMMAND_SELECT});
+    expect("executed/selected"); /* which moves nothing, and needs nobody */
+    pass(late ? 11 * SECOND_US : 9 * SECOND_US);
+    buffer_clear(&bytes);
+    buffer_clear(&approval);
+    sign(&bytes, &(struct ask){.id = id, .address = GATE, .value = NUMBER(40), .selection = selection});
+    pass(40 * SECOND_US);
+    decide(&approval, DECISION_APPROVE, buffer_bytes(&bytes), scene.chief);
+    deliver_with(buffer_bytes(&bytes), buffer_bytes(&approval));
+    settle();
+    expect(late ? "rejected/select" : "received dispatched");
+    if (!late) answer(GATE, id, false, "");
+    if (!late) expect("failed/device");
+  }
+  expect_published("gates/1/set {\"id\":\"c0\",\"pos\":40} for 20s");
+  buffer_deinit(&bytes);
+  buffer_deinit(&approval);
+}
+
+/* Meanwhile another one may select, once the window is over; then the first has to select again. */
+static void test_selected_by_another_meanwhile(void **state) {
+  struct buffer bytes = BUFFER_NULL, approval = BUFFER_NULL;
+  (void)state;
+  needs_approval();
+  needs_selection();
+  sign(&bytes, &(struct ask){.id = "c1", .address = GATE, .value = NUMBER(40), .selection = "s1"});
+  pass(11 * SECOND_US);
+  give((struct ask){.id = "s2", .address = GATE, .value = NUMBER(50), .verb = COMMAND_SELECT, .by = scene.chief});
+  expect("executed/selected");
+  decide(&approval, DECISION_APPROVE, buffer_bytes(&bytes), scene.chief);
+  deliver_with(buffer_bytes(&bytes), buffer_bytes(&approval));
+  settle();
+  expect("rejected/select");
+  expect_published("");
+  buffer_deinit(&bytes);
+  buffer_deinit(&approval);
+}
+
 static void test_a_crash_unselects(void **state) {
   (void)state;
   needs_selection();
@@ -402,7 +448,8 @@ int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_each_check), STORY(test_texts), STORY(test_incomparable),
       STORY(test_approval), STORY(test_needless_approval), STORY(test_approval_over_a_crash), STORY(test_select),
-      STORY(test_a_crash_unselects), STORY(test_try), STORY(test_already), STORY(test_interval_over_a_crash),
+      STORY(test_select_and_approval), STORY(test_selected_by_another_meanwhile), STORY(test_a_crash_unselects),
+      STORY(test_try), STORY(test_already), STORY(test_interval_over_a_crash),
       STORY(test_interval_and_a_clock_that_jumps)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

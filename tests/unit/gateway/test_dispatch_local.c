@@ -196,6 +196,82 @@ static void test_second_person(void **state) {
   buffer_deinit(&approval);
 }
 
+/* ---- what changes while a person approves ---- */
+
+static void narrower(void) { scene.controls[0].range.high = 30; }
+static void no_control(void) { scene.devices[0].control_count = 0; }
+static void shorter_deadlines(void) { scene.config.max_deadline_us = 10 * SECOND_US; }
+static void smaller_steps(void) { scene.controls[0].max_step = 20; }
+static void other_kind(void) { scene.points[0].type = VALUE_TEXT; }
+static void selected_first(void) { scene.controls[0].select_us = 10 * SECOND_US; }
+
+static void reload(void) {
+  struct points fresh;
+  points_init(&fresh, &scene.config);
+  points_inherit(&fresh, &scene.live);
+  points_deinit(&scene.live);
+  scene.live = fresh;
+  dispatch_configure(scene.dispatch, &scene.config, &scene.live);
+}
+
+/* A reload: all is looked at again just before the device is told, not authority alone. */
+static void test_reload_meanwhile(void **state) {
+  static const struct {
+    void (*change)(void);
+    const char *refused;
+  } rows[] = {{narrower, "rejected/range"}, {no_control, "rejected/not-writable"},
+      {shorter_deadlines, "rejected/deadline"}, {smaller_steps, "rejected/max-step"}, {other_kind, "rejected/type"},
+      {selected_first, "rejected/select"}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    struct buffer command = BUFFER_NULL, approval = BUFFER_NULL;
+    struct refusal refusal;
+    if (i > 0) {
+      tear_down(state);
+      set_up_door(state);
+    }
+    measure(10);
+    buffer_clear(&scene.events);
+    scene.controls[0].approval = 1;
+    give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(40)}, &command);
+    settle();
+    expect("received+command/approval");
+    decide(&approval, DECISION_APPROVE, buffer_bytes(&command), scene.chief);
+    rows[i].change();
+    reload();
+    bool waited = dispatch_approve(scene.dispatch, bytes_text("d1"), buffer_bytes(&approval), now, &refusal);
+    assert_int_equal(waited, rows[i].change != no_control); /* which asks for no approval */
+    wait_for(SECOND_US);
+    expect(rows[i].refused);
+    expect_published("");
+    buffer_deinit(&command);
+    buffer_deinit(&approval);
+  }
+}
+
+/* Armed when it was operated, at the door; the approval takes longer than that lasts. */
+static void test_select_and_second_person(void **state) {
+  struct buffer command = BUFFER_NULL, approval = BUFFER_NULL;
+  struct refusal refusal;
+  (void)state;
+  scene.controls[0].approval = 1;
+  scene.controls[0].select_us = 5 * SECOND_US;
+  give_here((struct ask){.id = "s1", .address = GATE, .value = NUMBER(40), .verb = COMMAND_SELECT}, NULL);
+  settle();
+  expect("executed+command/selected");
+  wait_for(4 * SECOND_US);
+  give_here((struct ask){.id = "d1", .address = GATE, .value = NUMBER(40), .selection = "s1"}, &command);
+  settle();
+  expect("received+command/approval");
+  wait_for(30 * SECOND_US);
+  decide(&approval, DECISION_APPROVE, buffer_bytes(&command), scene.chief);
+  assert_true(dispatch_approve(scene.dispatch, bytes_text("d1"), buffer_bytes(&approval), now, &refusal));
+  settle();
+  expect("dispatched");
+  expect_published("gates/1/set {\"id\":\"d1\",\"pos\":40} for 30s");
+  buffer_deinit(&command);
+  buffer_deinit(&approval);
+}
+
 /* A script at the door leaves room for the broker's commands, and is never too many to stop. */
 static void test_room_for_the_broker(void **state) {
   char id[16];
@@ -220,7 +296,8 @@ int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {AT_DOOR(test_goes_without_a_broker), AT_DOOR(test_refused_here),
       AT_DOOR(test_from_the_broker), AT_DOOR(test_right_taken_meanwhile), AT_DOOR(test_after_a_crash),
-      AT_DOOR(test_second_person), AT_DOOR(test_an_approval_over_a_crash),
-      AT_DOOR(test_a_decision_about_what_left_the_memory), AT_DOOR(test_room_for_the_broker)};
+      AT_DOOR(test_second_person), AT_DOOR(test_reload_meanwhile), AT_DOOR(test_select_and_second_person),
+      AT_DOOR(test_an_approval_over_a_crash), AT_DOOR(test_a_decision_about_what_left_the_memory),
+      AT_DOOR(test_room_for_the_broker)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,29 @@ static void test_goes_on(void **state) {
   expect("failed/device rejected/min-interval");
 }
 
+/* Operated in time, so nobody selects again; and used once. */
+static void test_a_selection(void **state) {
+  (void)state;
+  scene.controls[0].select_us = 5 * SECOND_US;
+  give((struct ask){.id = "s1", .address = GATE, .value = NUMBER(40), .verb = COMMAND_SELECT});
+  expect("executed/selected");
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40), .selection = "s1"});
+  commit(1000);
+  refuses = true;
+  commit(1);
+  for (int i = 0; i < 6; i++) {
+    flush();
+    wait_for(SECOND_US + 1);
+  }
+  flush();
+  room();
+  expect("received dispatched");
+  expect_published("gates/1/set {\"id\":\"c1\",\"pos\":40} for 51s");
+  answer(GATE, "c1", false, "");
+  give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(40), .selection = "s1"});
+  expect("failed/device rejected/select");
+}
+
 static void test_a_guard_meanwhile(void **state) {
   (void)state;
   guard = (struct guard){
@@ -271,7 +294,7 @@ static void test_commands_by_invented_keys(void **state) {
 #define STORY(test) cmocka_unit_test_setup_teardown(test, set_up_refused, tear_down)
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
-  const struct CMUnitTest tests[] = {STORY(test_goes_on), STORY(test_a_guard_meanwhile),
+  const struct CMUnitTest tests[] = {STORY(test_goes_on), STORY(test_a_selection), STORY(test_a_guard_meanwhile),
       STORY(test_authority_meanwhile), STORY(test_clock_meanwhile), STORY(test_its_deadline_meanwhile),
       STORY(test_cancelled_meanwhile), STORY(test_a_stop), STORY(test_crash), STORY(test_a_movement),
       STORY(test_a_report), STORY(test_too_much), STORY(test_questions_about_invented_ids),
