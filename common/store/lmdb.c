@@ -173,6 +173,7 @@ static void lmdb_free(struct lmdb *lmdb) {
   for (size_t i = 0; i < lmdb->ceiling_count; i++) free((void *)(uintptr_t)lmdb->ceilings[i].stream.data);
   free(lmdb->ceilings);
   store_teardown(&lmdb->store);
+  pthread_cond_destroy(&lmdb->read_ends);
   pthread_mutex_destroy(&lmdb->lock);
   free(lmdb);
 }
@@ -296,6 +297,7 @@ int store_open_lmdb(struct store **out, const struct store_options *options, str
   mallopt(M_TRIM_THRESHOLD, 32 << 20);
   struct lmdb *lmdb = mem_alloc(sizeof *lmdb);
   pthread_mutex_init(&lmdb->lock, NULL);
+  pthread_cond_init(&lmdb->read_ends, NULL);
   lmdb->hidden = lmdb->unreadable = COVERAGE_NULL;
   lmdb->full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 5};
   lmdb->linger_us = options->linger_us;

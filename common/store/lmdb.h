@@ -41,6 +41,8 @@ struct lmdb {
   void *fatal_ctx;
 
   pthread_mutex_t lock; /* of what follows */
+  pthread_cond_t read_ends;
+  uint64_t reads_begun, reads_ended; /* at most one apart */
   struct store_stats figures;
   struct ceiling *ceilings;
   size_t ceiling_count;
@@ -54,7 +56,7 @@ struct lmdb {
   int64_t trim_due_mono;       /* the writer's: when it looks again at the age of the fronts */
   bool memory_held;            /* the writer's: a large group went by since memory was given back */
   struct log_limit full_limit; /* the writer's */
-  atomic_uint small_pieces;    /* groups for which LMDB had no room as they were */
+  atomic_uint small_pieces;    /* transactions for which LMDB had no room as they were */
   unsigned kill_at;            /* RIVERBUS_TEST_HOOKS: see lmdb_writer.c */
 };
 
@@ -66,6 +68,10 @@ int lmdb_commit(struct lmdb *lmdb, MDB_txn *txn);
 /* What memory knows is thrown away and read again: the only way back after a transaction that was planned and not
  * committed. */
 void lmdb_reload(struct lmdb *lmdb);
+/* After BASE_FULL, before one more try: reloads, and waits for the end of the read under way, since it may be what
+ * keeps LMDB from the pages that were freed. A read that begins later keeps none that the next transaction could have.
+ * `what` there was no room for. Blocks as long as one read takes. */
+void lmdb_no_room(struct lmdb *lmdb, const char *what);
 struct measured { /* taken inside a transaction, told when it is committed */
   uint64_t used, log_bytes[LANES], discarded;
 };
@@ -76,8 +82,9 @@ void lmdb_update_figures(struct lmdb *lmdb, const struct plan_counts *counts, co
  * wall clock may be set. */
 void lmdb_trim_by_age(struct lmdb *lmdb);
 /* discard-oldest: makes room for a whole group, in its own transaction, so that churn costs one commit and not two.
- * Adds to *records how many go. NULL: there was room. */
-struct done *lmdb_make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes, uint64_t *records);
+ * Adds to *records how many go. *out: what is gone, NULL: there was room; the caller frees it, also where it fails.
+ * BASE_FULL: not even to delete was there room. */
+int lmdb_make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes, struct done **out, uint64_t *records);
 
 void *lmdb_writer_main(void *lmdb);
 void *lmdb_reader_main(void *lmdb);

@@ -32,6 +32,23 @@ void lmdb_reload(struct lmdb *lmdb) {
   if (damaged > lmdb->state.damaged) lmdb->state.damaged = damaged;
 }
 
+static void wait_for_reader(struct lmdb *lmdb) {
+  pthread_mutex_lock(&lmdb->lock);
+  for (uint64_t begun = lmdb->reads_begun; lmdb->reads_ended < begun;) pthread_cond_wait(&lmdb->read_ends, &lmdb->lock);
+  pthread_mutex_unlock(&lmdb->lock);
+}
+
+void lmdb_no_room(struct lmdb *lmdb, const char *what) {
+  unsigned tried = atomic_fetch_add(&lmdb->small_pieces, 1) + 1;
+  uint64_t suppressed;
+  if (log_allow(&lmdb->full_limit, world_now(&lmdb->store.world).mono, &suppressed))
+    log_warning("store", lmdb->base.path,
+        "LMDB has no room %s at %llu bytes in use; trying again in small pieces (%u times so far)", what,
+        (unsigned long long)lmdb->figures.used_bytes, tried);
+  wait_for_reader(lmdb);
+  lmdb_reload(lmdb);
+}
+
 struct measured lmdb_measure(struct lmdb *lmdb, MDB_txn *txn) {
   struct measured measured = {.used = base_used(&lmdb->base, txn)};
   for (enum lane lane = LANE_URGENT; lane < LANES; lane++)

@@ -298,6 +298,23 @@ static struct done *answer(struct lmdb *lmdb, MDB_txn *txn, struct read *read) {
   return reading.done;
 }
 
+/* The writer may wait for the end (lmdb_no_room). */
+static void reader_begins(struct lmdb *lmdb, MDB_txn *txn) {
+  pthread_mutex_lock(&lmdb->lock);
+  lmdb->reads_begun++;
+  pthread_mutex_unlock(&lmdb->lock);
+  int r = base_result("renew", mdb_txn_renew(txn));
+  if (r != 0) lmdb_die(lmdb, "a read transaction could not begin", r);
+}
+
+static void reader_ends(struct lmdb *lmdb, MDB_txn *txn) {
+  mdb_txn_reset(txn);
+  pthread_mutex_lock(&lmdb->lock);
+  lmdb->reads_ended++;
+  pthread_cond_signal(&lmdb->read_ends);
+  pthread_mutex_unlock(&lmdb->lock);
+}
+
 void *lmdb_reader_main(void *ctx) {
   struct lmdb *lmdb = ctx;
   MDB_txn *txn;
@@ -305,10 +322,9 @@ void *lmdb_reader_main(void *ctx) {
   if (r != 0) lmdb_die(lmdb, "a read transaction could not begin", r);
   mdb_txn_reset(txn);
   for (void *entry; queue_wait(lmdb->reads, &entry, -1) != QUEUE_CLOSED;) {
-    r = base_result("renew", mdb_txn_renew(txn));
-    if (r != 0) lmdb_die(lmdb, "a read transaction could not begin", r);
+    reader_begins(lmdb, txn);
     struct done *done = answer(lmdb, txn, entry);
-    mdb_txn_reset(txn);
+    reader_ends(lmdb, txn);
     done->face.committed_mono = world_now(&lmdb->store.world).mono;
     done_list_push(&lmdb->done, done);
   }

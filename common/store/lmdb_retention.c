@@ -2,6 +2,7 @@
 #include "common/store/lmdb.h"
 
 enum { TRIM_STEP = 8 };
+static const char cannot_delete[] = "retention could not delete";
 
 static struct instant now_of(struct lmdb *lmdb) { return world_now(&lmdb->store.world); }
 
@@ -15,7 +16,8 @@ static enum lane oldest_lane(struct lmdb *lmdb, MDB_txn *txn) {
   return state_front(&lmdb->state, txn, LANE_URGENT, &urgent) == 0 ? LANE_URGENT : LANES;
 }
 
-static void trim_report(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint64_t records) {
+/* 0; BASE_FULL: nothing was changed, but for what memory knows. */
+static int trim_commit(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint64_t records) {
   int r = state_trim_end(&lmdb->state, txn, done);
   struct measured measured = lmdb_measure(lmdb, txn);
   measured.discarded = records;
@@ -23,34 +25,18 @@ static void trim_report(struct lmdb *lmdb, MDB_txn *txn, struct done *done, uint
     r = lmdb_commit(lmdb, txn);
   else
     mdb_txn_abort(txn);
-  if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
+  if (r != 0) return r;
   done->face.committed_mono = now_of(lmdb).mono;
   lmdb_update_figures(lmdb, &(struct plan_counts){0}, &measured);
-  if (done->face.discard_count > 0)
+  return 0;
+}
+
+static void trim_report(struct lmdb *lmdb, struct done *done, int result) {
+  if (result == 0 && done->face.discard_count > 0)
     done_list_push(&lmdb->done, done);
   else
     done_free(done);
-}
-
-/* Trims up to TRIM_STEP pieces for whose lane and age `pick` says so, in one transaction. Returns how many. */
-static size_t trim_step(struct lmdb *lmdb, bool (*pick)(void *ctx, MDB_txn *txn, enum lane *lane), void *ctx,
-    int64_t older, enum directory_trimmed why) {
-  MDB_txn *txn = lmdb_begin(lmdb);
-  struct done *done = done_new(STORE_DONE_TRIMMED, NULL);
-  uint64_t records = 0;
-  size_t count = 0;
-  enum lane lane;
-  for (; count < TRIM_STEP && pick(ctx, txn, &lane); count++) {
-    int r = state_trim(&lmdb->state, txn, lane, older, why, now_of(lmdb).wall, done, &records);
-    if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
-  }
-  if (count > 0) {
-    trim_report(lmdb, txn, done, records);
-  } else {
-    mdb_txn_abort(txn);
-    done_free(done);
-  }
-  return count;
+  if (result != 0 && result != BASE_FULL) lmdb_die(lmdb, cannot_delete, result);
 }
 
 struct by_age {
@@ -58,8 +44,8 @@ struct by_age {
   int64_t older, next;
 };
 
-static bool pick_by_age(void *ctx, MDB_txn *txn, enum lane *lane) {
-  struct by_age *by = ctx;
+/* The first lane whose front is too old. */
+static bool pick_by_age(struct by_age *by, MDB_txn *txn, enum lane *lane) {
   by->next = INT64_MAX;
   for (*lane = LANE_URGENT; *lane < LANES; (*lane)++) {
     int64_t received;
@@ -70,28 +56,62 @@ static bool pick_by_age(void *ctx, MDB_txn *txn, enum lane *lane) {
   return false;
 }
 
+/* Trims up to `most` pieces that are too old, in one transaction. *count: how many. BASE_FULL. */
+static int trim_step(struct by_age *by, size_t most, size_t *count) {
+  struct lmdb *lmdb = by->lmdb;
+  MDB_txn *txn = lmdb_begin(lmdb);
+  struct done *done = done_new(STORE_DONE_TRIMMED, NULL);
+  uint64_t records = 0;
+  enum lane lane;
+  int r = 0;
+  for (*count = 0; r == 0 && *count < most && pick_by_age(by, txn, &lane); (*count)++)
+    r = state_trim(&lmdb->state, txn, lane, by->older, DIRECTORY_BY_AGE, now_of(lmdb).wall, done, &records);
+  if (r == 0 && *count > 0)
+    r = trim_commit(lmdb, txn, done, records);
+  else
+    mdb_txn_abort(txn);
+  trim_report(lmdb, done, r);
+  return r;
+}
+
+/* When LMDB has no page left to delete with, a smaller step may still go; if not, nothing is lost but time: what is too
+ * old stays a second longer. Returns when to look again. */
+static int64_t trim_or_wait(struct by_age *by, int64_t now) {
+  size_t most = TRIM_STEP, count;
+  int r = trim_step(by, most, &count);
+  if (r == BASE_FULL) {
+    lmdb_no_room(by->lmdb, "to delete what is too old");
+    r = trim_step(by, most = 1, &count);
+  }
+  if (r == BASE_FULL) {
+    lmdb_reload(by->lmdb);
+    return now + SECOND_US;
+  }
+  if (count == most) return now;
+  int64_t wait = by->next == INT64_MAX ? 60 * SECOND_US : by->next - by->older;
+  if (wait > 60 * SECOND_US) wait = 60 * SECOND_US;
+  return now + (wait < SECOND_US ? SECOND_US : wait);
+}
+
 void lmdb_trim_by_age(struct lmdb *lmdb) {
   struct instant now = now_of(lmdb);
   if (lmdb->store.keep_us <= 0 || now.mono < lmdb->trim_due_mono) return;
   struct by_age by = {.lmdb = lmdb, .older = now.wall - lmdb->store.keep_us, .next = INT64_MAX};
-  size_t count = trim_step(lmdb, pick_by_age, &by, by.older, DIRECTORY_BY_AGE);
-  int64_t wait = by.next == INT64_MAX ? 60 * SECOND_US : by.next - by.older;
-  if (wait > 60 * SECOND_US) wait = 60 * SECOND_US;
-  if (wait < SECOND_US) wait = SECOND_US;
-  lmdb->trim_due_mono = count == TRIM_STEP ? now.mono : now.mono + wait;
+  lmdb->trim_due_mono = trim_or_wait(&by, now.mono);
 }
 
-struct done *lmdb_make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes, uint64_t *records) {
+int lmdb_make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes, struct done **out, uint64_t *records) {
   uint64_t limit = space_limit(lmdb->store.max_size, false);
   struct done *done = NULL;
   int r = 0;
-  while (lmdb->store.when_full == STORE_DISCARD_OLDEST && base_used(&lmdb->base, txn) + bytes > limit) {
+  while (r == 0 && lmdb->store.when_full == STORE_DISCARD_OLDEST && base_used(&lmdb->base, txn) + bytes > limit) {
     enum lane lane = oldest_lane(lmdb, txn);
-    if (lane == LANES || r != 0) break;
+    if (lane == LANES) break;
     if (!done) done = done_new(STORE_DONE_TRIMMED, NULL);
     r = state_trim(&lmdb->state, txn, lane, INT64_MAX, DIRECTORY_BY_SIZE, now_of(lmdb).wall, done, records);
   }
   if (done && r == 0) r = state_trim_end(&lmdb->state, txn, done);
-  if (r != 0) lmdb_die(lmdb, "retention could not delete", r);
-  return done;
+  if (r != 0 && r != BASE_FULL) lmdb_die(lmdb, cannot_delete, r);
+  *out = done;
+  return r;
 }

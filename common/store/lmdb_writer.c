@@ -200,9 +200,9 @@ static int group_try(struct group *group, bool seal) {
   struct measured measured = {.used = 0};
   uint64_t discarded = 0;
   group->audit = lmdb->audit;
-  group->trimmed = lmdb_make_room(lmdb, txn, group->bytes, &discarded);
   group_plan_init(group, &plan, &view);
-  int r = group_plan(group, &plan, base_used(&lmdb->base, txn));
+  int r = lmdb_make_room(lmdb, txn, group->bytes, &group->trimmed, &discarded);
+  if (r == 0) r = group_plan(group, &plan, base_used(&lmdb->base, txn));
   bool work = group->trimmed || group_has_work(group);
   if (r == 0 && work) r = group_write(group, txn, &plan, seal);
   if (r == 0 && work) {
@@ -223,18 +223,12 @@ static int group_try(struct group *group, bool seal) {
   return r;
 }
 
-/* LMDB finds no run of 64 free pages (or none at all): once more with the small chunks of the young end only, then the
- * batches are refused. */
+/* LMDB finds no run of 64 free pages (or none at all, so that not even the oldest can be deleted): once more with the
+ * small chunks of the young end only, then the batches are refused. */
 static void group_full(struct group *group) {
   struct lmdb *lmdb = group->lmdb;
-  unsigned tried = atomic_fetch_add(&lmdb->small_pieces, 1) + 1;
-  uint64_t suppressed;
-  if (log_allow(&lmdb->full_limit, now_of(lmdb).mono, &suppressed))
-    log_warning("store", lmdb->base.path,
-        "LMDB has no room for a segment at %llu bytes in use; writing in small pieces (%u times so far)",
-        (unsigned long long)lmdb->figures.used_bytes, tried);
   for (size_t i = 0; i < group->count; i++) done_reset(group->dones[i]);
-  lmdb_reload(lmdb);
+  lmdb_no_room(lmdb, "for what is to be stored");
   if (group_try(group, false) == 0) return;
   for (size_t i = 0; i < group->count; i++) {
     done_reset(group->dones[i]);

@@ -128,6 +128,97 @@ static void what_is_discarded_is_counted_once(void **state) {
   assert_stored(f, "q/s", E1, 1, stream.floor, next - 1);
 }
 
+/* Small values, until LMDB has not one page left. */
+static void use_up(struct fixture *f) {
+  int refused = 0;
+  for (int i = 0; i < 5000 && refused < 20; i++) {
+    struct store_batch *batch = store_batch_new();
+    store_batch_put(batch, STORE_META, TEXT("small"), TEXT("value"));
+    store_batch_urgent(batch);
+    struct store_done *done = fixture_commit(f, batch);
+    refused = done->kind == STORE_DONE_REFUSED ? refused + 1 : 0;
+    store_done_free(done);
+  }
+  assert_int_equal(refused, 20);
+}
+
+static uint64_t floor_of(struct fixture *f, const char *name) {
+  struct store_stream stream;
+  assert_true(store_stream_get(f->store, TEXT(name), &stream));
+  return stream.floor;
+}
+
+static struct store_batch *large_batch(uint64_t next) {
+  struct store_batch *batch = store_batch_new();
+  for (uint64_t i = 0; i < 15; i++)
+    store_batch_block(batch, LANE_LIVE, TEXT("peer"), 1, 1, 0, block_of_size("q/s", E1, next + i * 10, 10, 2000));
+  return batch;
+}
+
+static void without_a_page_to_delete_with_the_oldest_stays_a_while(void **state) {
+  struct fixture *f = *state;
+  fixture_end(f);
+  fixture_init(f, LMDB, (uint64_t)8 << 20);
+  f->options.when_full = STORE_DISCARD_OLDEST;
+  assert_int_equal(fixture_open(f), 0);
+  uint64_t next = 1;
+  for (int i = 0; i < 400; i++, next += 10)
+    fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+  assert_true(floor_of(f, "q/s") > 1); /* it discards with each segment from here on */
+  for (int round = 0; round < 3; round++) {
+    MDB_txn *txn = pin(f);
+    use_up(f);
+    uint64_t before = floor_of(f, "q/s");
+    for (int i = 0; i < 20; i++) { /* so large that the oldest must go first */
+      struct store_done *done = fixture_commit(f, large_batch(next));
+      assert_int_equal(done->kind, STORE_DONE_REFUSED);
+      assert_int_equal(done->refusal, STORE_REFUSAL_FULL);
+      store_done_free(done);
+    }
+    assert_int_equal(floor_of(f, "q/s"), before);
+    assert_stored(f, "q/s", E1, 1, before, next - 1);
+    mdb_txn_abort(txn);
+    for (int i = 0; i < 100; i++, next += 10)
+      fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+    assert_true(floor_of(f, "q/s") > before);
+    assert_int_equal(stats_of(f).discarded_records, floor_of(f, "q/s") - 1);
+    assert_stored(f, "q/s", E1, 1, floor_of(f, "q/s"), next - 1);
+  }
+  fixture_reopen(f);
+  assert_stored(f, "q/s", E1, 1, floor_of(f, "q/s"), next - 1);
+  assert_int_equal(stats_of(f).damaged, 0);
+}
+
+static void without_a_page_to_delete_with_the_too_old_stays_a_while(void **state) {
+  struct fixture *f = *state;
+  fixture_end(f);
+  fixture_init(f, LMDB, (uint64_t)8 << 20);
+  f->options.keep_us = 3600 * SECOND_US;
+  assert_int_equal(fixture_open(f), 0);
+  uint64_t next = 1;
+  for (int i = 0; i < 200; i++, next += 10)
+    fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+  MDB_txn *txn = pin(f);
+  use_up(f);
+  test_world_pass(&f->clock, 2 * 3600 * SECOND_US);
+  for (int i = 0; i < 5; i++) { /* after each of them the writer looks what is too old */
+    test_world_pass(&f->clock, 2 * SECOND_US);
+    struct store_done *done = put(f, 10);
+    assert_int_equal(done->kind, STORE_DONE_REFUSED);
+    store_done_free(done);
+  }
+  assert_int_equal(floor_of(f, "q/s"), 1);
+  assert_int_equal(stats_of(f).discarded_records, 0);
+  assert_stored(f, "q/s", E1, 1, 1, next - 1);
+  mdb_txn_abort(txn);
+  for (int i = 0; i < 100 && floor_of(f, "q/s") < next; i++) {
+    test_world_pass(&f->clock, 2 * SECOND_US);
+    store_done_free(put(f, 10));
+  }
+  assert_int_equal(floor_of(f, "q/s"), next);
+  assert_int_equal(stats_of(f).discarded_records, next - 1);
+}
+
 /* ---- figures ---- */
 
 static void the_logs_say_how_large_they_are(void **state) {
@@ -157,6 +248,8 @@ int main(void) {
       ON_LMDB(a_map_that_is_full_refuses_and_goes_on),
       ON_LMDB(without_a_run_of_pages_the_log_grows_in_small_pieces),
       ON_LMDB(what_is_discarded_is_counted_once),
+      ON_LMDB(without_a_page_to_delete_with_the_oldest_stays_a_while),
+      ON_LMDB(without_a_page_to_delete_with_the_too_old_stays_a_while),
       ON_LMDB(the_logs_say_how_large_they_are),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
