@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 from harness import ROOT  # noqa: E402
+from harness.landscape import Landscape  # noqa: E402
 from harness.river import River  # noqa: E402
 
 
@@ -33,11 +34,10 @@ def hooks(build):
             pytest.skip("LOUD SKIP: this build has no test hooks (RIVERBUS_TEST_HOOKS=ON)")
 
 
-@pytest.fixture
-def t(request, build):
+def run_river(request, build, kind):
     """An empty river in a folder of its own; everything in it is ended afterwards, and that is checked. The folder stays where a test failed."""
     folder = tempfile.mkdtemp(prefix="riverbus-test-")
-    river = River(folder, build)
+    river = kind(folder, build)
     missing = [] if request.node.get_closest_marker("no_daemons") else river.build.missing()
     if missing:
         pytest.fail(f"not built: {missing}")
@@ -49,6 +49,18 @@ def t(request, build):
     elif not problems:
         shutil.rmtree(folder)
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def t(request, build):
+    """All on loopback."""
+    yield from run_river(request, build, River)
+
+
+@pytest.fixture
+def landscape(request, build):
+    """Each province in a network namespace of its own."""
+    yield from run_river(request, build, Landscape)
 
 
 @pytest.fixture

@@ -63,6 +63,11 @@ def pump(name, topic, **control):
         "confirm": {"timeout": "20s"}, **control}]}
 
 
+def whole_rules(rules):
+    """A pattern alone is a rule without conditions."""
+    return [rule if isinstance(rule, dict) else {"match": rule} for rule in rules]
+
+
 def now_ms():
     return time.time_ns() // 1_000_000
 
@@ -144,8 +149,7 @@ class River:
         peers = []
         for name, rules in province.peers.items():
             other = self.provinces[name]
-            peer = {"name": name, "key": other.key, "share": [{"match": m} for m in rules["share"]],
-                    "accept": [{"match": m} for m in rules["accept"]]}
+            peer = {"name": name, "key": other.key, "share": whole_rules(rules["share"]), "accept": whole_rules(rules["accept"]), **rules.get("more", {})}
             # One side connects: the one that was declared first, unless it waits.
             first = list(self.provinces).index(province.name) < list(self.provinces).index(name)
             if first and not rules["waits"]:
