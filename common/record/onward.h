@@ -3,7 +3,15 @@
 /*
  * To whom records may be passed on by those who get them. It is the origin's word, rides in the header of the block
  * (block.onward) and binds every relay: without a grant that matches its address and names the next node, a record goes
- * no further. Bytes: entries, each: varint length, pattern; varint n, n x (varint length, node name). Nothing: no
+ * no further.
+ *
+ * Which copy of a record comes first to a relay is chance, and only that one is stored. So a grant depends on the
+ * record and not on the way: into the blocks of its immediate, whole feed an origin writes the grants of *all* its
+ * rules without `every` and `delay`, to whichever neighbour (who may have a record by one way may have it by another);
+ * into those of a thinned or delayed feed the grants of that feed's rules besides. A rule whose `until` may have passed
+ * within a block grants nothing in it.
+ *
+ * Bytes: entries, each: varint length, pattern; varint n, n x (varint length, node name). Nothing: no
  * grant.
  */
 #include "common/record/address.h"
