@@ -111,7 +111,7 @@ static const struct field line_fields[] = {
         .offset = offsetof(struct gateway_line, moving),
         .names = movings,
         .fallback = "either",
-        .help = "only for commands that move the point that way"},
+        .help = "only for commands that move the point that way; of a boolean: up is switching on"},
     {.key = "code",
         .type = FIELD_ENUM,
         .offset = offsetof(struct gateway_line, code),
@@ -302,9 +302,9 @@ static void check_numbers(
     document_problem(
         d, uncommanded, "uncommanded is for points of type number or integer; any change of others counts");
   for (size_t i = 0; lines && i < control->line_count; i++)
-    if (control->lines[i].moving != GUARD_EITHER)
-      document_problem(
-          d, document_node(d, lines->data.sequence.items.start[i]), "moving is for controls of type number or integer");
+    if (control->lines[i].moving != GUARD_EITHER && type != VALUE_BOOLEAN)
+      document_problem(d, schema_find(d, document_node(d, lines->data.sequence.items.start[i]), "moving"),
+          "moving is for controls of type number, integer or boolean (up: switching on)");
 }
 
 /* As for the payload: what stops must be known by its answer. */

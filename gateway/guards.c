@@ -41,10 +41,16 @@ bool guard_input_is_sure(const struct guard_input *input) { return !unreliable(i
 
 /* ---- refuse-when ---- */
 
+/* Switching on is the way up. */
+static bool height(const struct value *value, double *number) {
+  if (value->type != VALUE_BOOLEAN) return value_as_number(value, number);
+  *number = value->boolean ? 1 : 0;
+  return true;
+}
+
 static enum guard_moving direction(const struct command *command, const struct guard_input *present) {
   double from, to;
-  if (!guard_input_is_sure(present) || !value_as_number(&present->value, &from) ||
-      !value_as_number(&command->value, &to))
+  if (!guard_input_is_sure(present) || !height(&present->value, &from) || !height(&command->value, &to))
     return GUARD_EITHER;
   return to > from ? GUARD_UP : to < from ? GUARD_DOWN : GUARD_EITHER;
 }

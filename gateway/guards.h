@@ -12,11 +12,12 @@ enum guard_moving { GUARD_EITHER = 0, GUARD_UP = 1, GUARD_DOWN = 2 };
 struct guard {
   char *address; /* of the input */
   enum condition_op op;
-  struct value limit;       /* a text lives with the configuration */
-  int64_t max_age_us;       /* 0: any age */
-  enum guard_moving moving; /* UP, DOWN: only for a command that moves the point that way */
-  enum code code;           /* CODE_INTERLOCK, CODE_LOCAL */
-  char *say;                /* for the operator; NULL: made from the line */
+  struct value limit; /* a text lives with the configuration */
+  int64_t max_age_us; /* 0: any age */
+  /* UP, DOWN: only for a command that moves the point that way; switching on is up, off is down */
+  enum guard_moving moving;
+  enum code code; /* CODE_INTERLOCK, CODE_LOCAL */
+  char *say;      /* for the operator; NULL: made from the line */
 };
 
 /* What a point is known to be. */

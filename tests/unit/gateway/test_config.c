@@ -284,6 +284,21 @@ static void a_control_says_what_is_safe(void **state) {
   buffer_deinit(&text);
 }
 
+static void a_switch_has_a_direction(void **state) {
+  static const char line[] = "        refuse-when: [{point: gauge-1/level, at-least: 178.5, moving: up}]\n";
+  (void)state;
+  struct gateway_config *config = NULL;
+  struct buffer problems = BUFFER_NULL, text = BUFFER_NULL;
+  const char *type = strstr(good, "name: opening, unit: \"%\""), *at = strstr(good, "        range: [0, 100]\n");
+  buffer_printf(&text, "%.*sname: opening, type: boolean%.*s%s", (int)(type - good), good,
+      (int)(at - strstr(type, ", topic")), strstr(type, ", topic"), line);
+  if (load(buffer_text(&text), &config, &problems) != 0) fail_msg("%s", buffer_text(&problems));
+  assert_int_equal(config->devices[1].controls[0].guards[0].moving, GUARD_UP);
+  gateway_config_free(config);
+  buffer_deinit(&problems);
+  buffer_deinit(&text);
+}
+
 static void what_would_guard_nothing_is_refused(void **state) {
   (void)state;
   static const char range[] = "        range: [0, 100]\n";
@@ -302,11 +317,15 @@ static void what_would_guard_nothing_is_refused(void **state) {
       {"refuse-when: [{point: gate-1/mode, below: 7}]", "type number or integer; use equals"},
       {"refuse-when: [{point: gauge-1/level, below: high}]", "'high' is no number"},
       {"refuse-when: [{point: gauge-1/level, below: 1, moving: left}]", "allowed: either, up, down"},
+      {"max-step: 1\n      - {point: mode, topic: m, payload: '${id} ${value}', allowed: [local], reply: {topic: r, "
+       "id: /id, "
+       "ok: /ok},\n         refuse-when: [{point: gauge-1/level, below: 1, moving: up}]}",
+          "moving is for controls of type number, integer or boolean"},
       {"refuse-when: [{point: gauge-1/level, below: 1, code: busy}]", "allowed: interlock, local"},
       {"refuse-when: [{point: gauge-1/level, less: 1}]", "unknown key 'less'"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-    char text[256];
+    char text[512];
     snprintf(text, sizeof text, "%s        %s\n", range, rows[i].line);
     assert_wrong(range, text, rows[i].says);
   }
@@ -317,6 +336,7 @@ int main(void) {
       cmocka_unit_test(the_door_and_who_reads_there), cmocka_unit_test(a_control_without_stop_is_named),
       cmocka_unit_test(all_problems_in_one_run), cmocka_unit_test(hostile_files_are_refused),
       cmocka_unit_test(a_reload_finds_what_changed), cmocka_unit_test(what_would_move_a_gate_wrongly_is_refused),
-      cmocka_unit_test(a_control_says_what_is_safe), cmocka_unit_test(what_would_guard_nothing_is_refused)};
+      cmocka_unit_test(a_control_says_what_is_safe), cmocka_unit_test(a_switch_has_a_direction),
+      cmocka_unit_test(what_would_guard_nothing_is_refused)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -63,6 +63,29 @@ static void a_direction_narrows_a_line(void **state) {
   assert_false(guards_pass(&guard, 1, &down, &unknown, look, NULL, &refusal)); /* from where? */
 }
 
+static bool switches(enum guard_moving moving, bool from, bool to) {
+  struct refusal refusal;
+  struct guard guard = high();
+  struct command command = set_to(0);
+  const struct guard_input present = {
+      .exists = true, .known = true, .good = true, .unit = "", .value = {.type = VALUE_BOOLEAN, .boolean = from}};
+  command.value = (struct value){.type = VALUE_BOOLEAN, .boolean = to};
+  guard.moving = moving;
+  level.value = (struct value){.type = VALUE_NUMBER, .number = 180};
+  return guards_pass(&guard, 1, &command, &present, look, NULL, &refusal);
+}
+
+/* Too high to pump, says the line: the pump may still be switched off, and nothing else of it may be. */
+static void switching_on_is_the_way_up(void **state) {
+  (void)state;
+  assert_false(switches(GUARD_UP, false, true));
+  assert_true(switches(GUARD_UP, true, false));
+  assert_true(switches(GUARD_UP, true, true));
+  assert_false(switches(GUARD_DOWN, true, false));
+  assert_true(switches(GUARD_DOWN, false, true));
+  assert_false(switches(GUARD_EITHER, true, false));
+}
+
 static void what_is_not_known_refuses(void **state) {
   (void)state;
   struct refusal refusal;
@@ -107,6 +130,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_line_refuses_at_its_edge),
       cmocka_unit_test(a_direction_narrows_a_line),
+      cmocka_unit_test(switching_on_is_the_way_up),
       cmocka_unit_test(what_is_not_known_refuses),
       cmocka_unit_test(preconditions_hold_or_refuse),
   };
