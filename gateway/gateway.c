@@ -221,6 +221,7 @@ static bool load_meta(void *ctx, struct bytes key, struct bytes value) {
   struct gateway *gateway = ctx;
   dispatch_load_meta(gateway->dispatch, key, value);
   clock_load(&gateway->clock, key, value);
+  last_load_undated(&gateway->points, key, value);
   gateway_load_descriptor(gateway, key, value);
   return true;
 }

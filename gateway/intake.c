@@ -1,5 +1,6 @@
 /* MQTT messages to records, in one transaction with what makes a redelivered one known; and silence to records. */
 #include "gateway/gateway.h"
+#include "gateway/last.h"
 
 static bool is_clock_bad(const struct record *record) { return record->reason == REASON_CLOCK; }
 
@@ -11,6 +12,7 @@ static void intake_record(void *ctx, struct point *point, const struct record *m
   if (!is_clock_bad(&record)) {
     point_keep(point, &record);
     point->undated = gateway->intake.retained && !point->config->time.given;
+    if (point->undated) last_put_undated(pack_batch(&gateway->pack), &record);
   }
   dispatch_measured(gateway->dispatch, point, &record, gateway->intake.retained, world_now(gateway->daemon.world));
 }

@@ -1,4 +1,5 @@
 #include "gateway/last.h"
+#include "common/base/cursor.h"
 
 struct loading {
   struct points *points;
@@ -22,8 +23,32 @@ void last_apply(struct points *points, const struct record *record, struct insta
   int64_t age = now.wall > record->received ? now.wall - record->received : 0;
   point_keep(point, record);
   point->stale = false;
+  point->undated = record->received == point->undated_received;
   point->heard = now.mono - age;
   if (point->heard == 0) point->heard = -1; /* 0: never */
+}
+
+static const char undated_prefix[] = "undated/";
+enum { UNDATED_PREFIX = sizeof undated_prefix - 1 };
+
+void last_put_undated(struct store_batch *batch, const struct record *record) {
+  struct buffer key = BUFFER_NULL, value = BUFFER_NULL;
+  struct writer writer;
+  buffer_printf(&key, "%s" BYTES_FMT, undated_prefix, BYTES_ARG(record->address));
+  writer_init(&writer, &value, sizeof record->received);
+  writer_u64(&writer, (uint64_t)record->received);
+  store_batch_put(batch, STORE_META, buffer_bytes(&key), buffer_bytes(&value));
+  buffer_deinit(&key);
+  buffer_deinit(&value);
+}
+
+void last_load_undated(struct points *points, struct bytes key, struct bytes value) {
+  struct reader reader;
+  if (key.len <= UNDATED_PREFIX || memcmp(key.data, undated_prefix, UNDATED_PREFIX) != 0) return;
+  struct point *point = points_of_address(points, bytes_of(key.data + UNDATED_PREFIX, key.len - UNDATED_PREFIX));
+  if (!point || value.len != sizeof point->undated_received) return;
+  reader_init(&reader, value);
+  point->undated_received = (int64_t)reader_u64(&reader);
 }
 
 static bool last_entry(void *ctx, const struct store_entry *entry) {

@@ -38,9 +38,10 @@ struct point {
   bool has_last;
   struct record last; /* the newest record; its texts live in last_text */
   struct buffer last_text;
-  int64_t heard; /* mono µs of the newest payload; 0: none in this run */
-  bool stale;    /* silence was said */
-  bool undated;  /* the last one was kept by the MQTT broker, and carries no time of its own */
+  int64_t heard;            /* mono µs of the newest payload; 0: none in this run */
+  bool stale;               /* silence was said */
+  bool undated;             /* the last one was kept by the MQTT broker, and carries no time of its own */
+  int64_t undated_received; /* at a start: when such a value came last, µs UTC; 0: none, see last.h */
 };
 
 struct points {

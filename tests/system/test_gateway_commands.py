@@ -5,6 +5,7 @@ import signal
 import urllib.error
 import urllib.request
 
+import paho.mqtt.client as paho
 import pytest
 from harness.river import sluice
 from onebox.process import wait_until
@@ -189,6 +190,38 @@ def test_the_local_switch_refuses(t):
         assert answer.exit == code, str(answer)
     device.wait(lambda topic, value: value["id"] == answer.rows[0]["id"], "the command that was let through")
     assert len(ids(device)) == 1
+
+
+def test_a_value_of_unknown_age_is_known_to_be_one_after_a_start(t):
+    """The switch stands in remote, says a message that the MQTT broker kept: nobody knows since when. That is still so when the gateway has read it back from its store."""
+    lines = [{"point": "gate-1/mode", "equals": "local", "code": "local", "say": "the switch is in local"}]
+    province, station = begin(t, guarded(lines))
+    t.start()
+    known(province)
+    device = t.listener(station, "gates/1/set", "gates/1/stop", client_id="gate")
+    mouth = t.publisher(station)
+    station.gateway.stop()
+    forget = paho.Client(client_id=t.gateway_config(station)["mqtt"]["client-id"], clean_session=True)   # it will subscribe anew
+    forget.connect("127.0.0.1", station.mqtt_port)
+    forget.loop_start()
+    wait_until(forget.is_connected, "the session of the gateway to be gone", every=0.05)
+    forget.disconnect()
+    forget.loop_stop()
+    mouth.client.publish("gates/1/mode", "remote", qos=1, retain=True).wait_for_publish()
+    tail = province.duty.tail("chongqing/#")
+    station.gateway.start_ready()
+    tail.wait_record(lambda r: r["address"] == GATE.replace("opening", "mode") and r["value"] == "remote", "the switch as it was kept")
+    for _ in range(2):
+        answer = province.duty.run("--json", "set", GATE, "40")     # at the second time it is read back from the store
+        assert (answer.exit, answer.rows[-1]["code"]) == (5, "local") and "(retained)" in answer.rows[-1]["message"], str(answer)
+        station.gateway.kill()
+        station.gateway.start_ready()
+    since = len(tail.out)
+    mouth.publish("gates/1/mode", "remote")
+    tail.wait_record(lambda r: r["address"] == GATE.replace("opening", "mode") and r["value"] == "remote", "the switch as it is", since=since)
+    one = command(province, 40)
+    device.wait(lambda topic, value: value["id"] == one, "the command that was let through")
+    assert ids(device) == [one]
 
 
 def test_the_station_decides_who_may_approve(t):

@@ -39,7 +39,37 @@ static void test_restored(void **state) {
   points_deinit(&points);
 }
 
+/* A value of an unknown time is known to be one after a start, and the next that has a time is not. */
+static void test_undated(void **state) {
+  struct gateway_point list[2] = {sample_point("a", "p/s/d/a", "t/a"), sample_point("b", "p/s/d/b", "t/b")};
+  struct gateway_device device = {.name = "d", .points = list, .point_count = 2};
+  const struct gateway_config config = {.devices = &device, .device_count = 1};
+  struct record record = {.kind = RECORD_READING,
+      .address = bytes_text("p/s/d/a"),
+      .time = 800 * SECOND_US,
+      .received = 800 * SECOND_US,
+      .value = {.type = VALUE_NUMBER, .number = 178.5}};
+  const uint8_t mark[8] = {0x00, 0x08, 0xaf, 0x2f}; /* 800 s in µs */
+  struct points points;
+  (void)state;
+  points_init(&points, &config);
+  last_load_undated(&points, bytes_text("undated/p/s/d/a"), bytes_of(mark, sizeof mark));
+  last_load_undated(&points, bytes_text("undated/p/s/d/gone"), bytes_of(mark, sizeof mark));
+  last_load_undated(&points, bytes_text("undated/p/s/d/b"), bytes_of(mark, 4));
+  last_load_undated(&points, bytes_text("fence/p/s/d/b"), bytes_of(mark, sizeof mark));
+  last_apply(&points, &record, NOW);
+  assert_true(points.items[0].undated);
+  record.address = bytes_text("p/s/d/b");
+  last_apply(&points, &record, NOW);
+  assert_false(points.items[1].undated);
+  record.address = bytes_text("p/s/d/a");
+  record.received++;
+  last_apply(&points, &record, NOW);
+  assert_false(points.items[0].undated);
+  points_deinit(&points);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_restored)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_restored), cmocka_unit_test(test_undated)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
