@@ -49,9 +49,10 @@ enum request_type {
 };
 enum {
   REQUEST_VERSION = 1,
-  REQUEST_JSON_MAX = 96 * 1024,    /* a JSON body; longer answers come in several replies */
-  REQUEST_COMMAND_MAX = 16 * 1024, /* COMMAND_MAX of common/command/command.h */
-  REQUEST_TEXT_MAX = 255,          /* program, node and operator names */
+  REQUEST_JSON_MAX = 96 * 1024, /* a JSON body; longer answers come in several replies */
+  /* four times COMMAND_MAX of common/command/command.h: who sends one that is too large is told so */
+  REQUEST_COMMAND_MAX = 64 * 1024,
+  REQUEST_TEXT_MAX = 255, /* program, node and operator names */
   REQUEST_WINDOW_MAX = 4 * 1024 * 1024,
   REQUEST_PING_US = 1000000,
   REQUEST_DEAD_US = 6000000,

@@ -2,6 +2,7 @@
 
 The words of a refusal are golden texts (golden/*.txt): rule, actual, limit, next step. RIVERBUS_GOLDEN=write writes them anew, to be read before they are kept.
 """
+import ast
 import base64
 import os
 import re
@@ -11,9 +12,12 @@ import tempfile
 import pytest
 from harness import ROOT
 from harness.checks import APPROVAL, ENDLESS, GUARDED, HOME, INTERLOCK_M, INTERVAL, LEVEL, MUTE, PLAIN, SELECT, SLOW, STEP, Dam, gate
-from harness.hostile import Speaker
+from harness.hostile import Speaker, integer, sign_command, text
+from harness.river import sanitizers
 from onebox.process import wait_until
+from onebox.programs import Daemon
 
+ORDERS_MAX = 10000      # broker/orders.h
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
 
 
@@ -76,7 +80,7 @@ def test_authority(dam, who):
 def test_signature(dam):
     """The very bytes of a command that was taken, with one byte altered, from its own author: the broker takes none of them."""
     order = passes(dam, dam.set(PLAIN, steps.next(PLAIN)))["id"]
-    speaker = Speaker(dam.province.port, dam.province.key, dam.t.path(dam.province.plain + "-duty.key"))
+    speaker = dam.speaker()
     signed = base64.b64decode(speaker.request("command", id=order)[-1]["command"])
     assert speaker.command(signed)[-1]["id"] == order, "unaltered it is the same command"
     codes = set()
@@ -122,12 +126,57 @@ def test_range(dam, value):
 
 
 def test_type(dam):
-    """Refused by the command line already: nothing was given."""
-    before = len(dam.movements().entries)
-    answer = dam.run("set", PLAIN, "open", "--id", dam.fresh("type"))
-    assert answer.exit == 2 and "number" in answer.err, str(answer)
-    heard = [e for e in dam.movements().entries[before:] if e["event"] == "received"]
-    assert not heard
+    """By the command line nothing is given at all; broker and station refuse it themselves."""
+    given = dam.fresh("type")
+    answer = dam.run("set", PLAIN, "open", "--id", given)
+    assert answer.exit == 2 and "number" in answer.err and not dam.movements().heard(given), str(answer)
+    for at_the_dam in (False, True):
+        speaks(dam, at_the_dam, integer(int(steps.next(PLAIN))))
+        speaks(dam, at_the_dam, text("open"), code="type")
+
+
+def speaks(dam, at_the_dam, value, code=None, **more):
+    """A command that was signed by hand, given at the broker or at the station's own door. code: it is refused so; else it is carried out."""
+    speaker, given = dam.speaker(at_the_dam), dam.fresh("by-hand")
+    last = speaker.command(sign_command(dam.duty_key, given, PLAIN, value, **more))[-1]
+    speaker.close()
+    assert (last["state"], last["code"]) == (("rejected", code) if code else ("executed", None)), last
+    assert not code or last["message"] and last["hint"], last
+    assert dam.movements().count[given] == (0 if code else 1) and (not code or not dam.movements().heard(given))
+    assert dam.wait_state(given, last["state"])["code"] == code, "the province's ledger"
+
+
+@pytest.mark.parametrize("at_the_dam", [False, True])
+def test_unsupported(dam, at_the_dam):
+    """Asked for something that this version does not evaluate: never ignored. What is not critical may be."""
+    speaks(dam, at_the_dam, integer(int(steps.next(PLAIN))), items=[(77, False, b"a note")])
+    speaks(dam, at_the_dam, integer(int(steps.next(PLAIN))), items=[(77, True, b"only by daylight")], code="unsupported")
+    speaks(dam, at_the_dam, integer(int(steps.next(PLAIN))), verb=9, code="unsupported")
+    unread(dam, at_the_dam, sign_command(dam.duty_key, dam.fresh("v2"), PLAIN, integer(50), version=2), "unsupported")
+
+
+def unread(dam, at_the_dam, signed, code):
+    """Nothing in it can be believed, so nothing is in a ledger; it is answered all the same."""
+    speaker, before = dam.speaker(at_the_dam), len(dam.movements().entries)
+    last = speaker.command(signed)[-1]
+    speaker.close()
+    said = last.get("error", last)
+    assert said["code"] == code and said["message"] and said["hint"], last
+    assert not [e for e in dam.movements().entries[before:] if e["event"] in ("received", "start")]
+
+
+@pytest.mark.parametrize("at_the_dam", [False, True])
+def test_too_large(dam, at_the_dam):
+    note = lambda size: [(77, False, b"x" * size)]
+    speaks(dam, at_the_dam, integer(int(steps.next(PLAIN))), items=note(15 * 1024))
+    unread(dam, at_the_dam, sign_command(dam.duty_key, dam.fresh("large"), PLAIN, integer(50), items=note(16 * 1024)), "too-large")
+
+
+@pytest.mark.parametrize("at_the_dam", [False, True])
+def test_malformed(dam, at_the_dam):
+    """Signed well, and not of the form of a command."""
+    speaks(dam, at_the_dam, integer(int(steps.next(PLAIN))))
+    unread(dam, at_the_dam, sign_command(dam.duty_key, dam.fresh("odd"), PLAIN + "/too/deep/#", integer(50)), "malformed")
 
 
 def test_unknown_point(dam):
@@ -142,6 +191,27 @@ def test_max_step(dam):
     at = dam.duty.run("last", "--json", STEP).rows[0]["value"]
     passes(dam, dam.set(STEP, str(at + 20)))
     refused(dam, dam.set(STEP, str(at + 40.5)), "max-step")
+
+
+def test_full(t):
+    """A broker with as many open commands as it holds (ORDERS_MAX) refuses the next, and not a stop."""
+    province, station = t.province("chongqing"), t.station(HOME, [gate(1)])
+    t.start()
+    devices = t.simulator(station, "reservoir", "--interval", "0.2", "--gate-speed", "200")
+    duty = province.duty
+    duty.tail("chongqing/#").wait_record(lambda r: r["address"] == PLAIN, "the gate's opening")
+    assert duty.run("set", PLAIN, "50", "--id", "passes").exit == 0
+    mark = province.broker.mark()
+    station.gateway.stop()
+    province.broker.wait_line("session down", since=mark)
+    speaker, key = Speaker(province.port, province.key, t.path(province.plain + "-duty.key")), t.path(province.plain + "-duty.key")
+    for first in range(0, ORDERS_MAX, 50):
+        speaker.hand_in([sign_command(key, f"try-{n}", PLAIN, integer(n % 90), verb=4, seconds=280) for n in range(first, first + 50)])
+    speaker.close()
+    last = duty.run("set", "--json", PLAIN, "60", "--id", "one-more").rows[-1]
+    assert (last["state"], last["code"]) == ("rejected", "full") and last["message"] and last["hint"], last
+    assert duty.run("stop", PLAIN, "--no-wait").exit == 9
+    assert [e["id"] for e in devices.ledger("received")] == ["passes"]
 
 
 # -- when ------------------------------------------------------------------------------------------------------------------
@@ -326,6 +396,29 @@ def test_clock(t, ahead):
     assert last["message"] and last["hint"] and devices.ledger("received") == []
 
 
+# -- the machines ----------------------------------------------------------------------------------------------------------
+
+def test_clone(t):
+    """A second gateway with the same key is refused while the first one answers, and that is an event; commands go on by the first."""
+    province, station = t.province("chongqing"), t.station(HOME, [gate(1)])
+    station.operators["duty"]["local"] = True
+    t.start()
+    devices = t.simulator(station, "reservoir", "--interval", "0.2", "--gate-speed", "200")
+    tail = province.duty.tail("chongqing/#")
+    tail.wait_record(lambda r: r["address"] == PLAIN, "the gate's opening")
+    door = t.ports.take()
+    copy = t.gateway_config(station) | {"http": f"127.0.0.1:{t.ports.take()}", "local": f"tcp://127.0.0.1:{door}"}
+    copy["store"] = copy["store"] | {"path": t.path("copy-store")}
+    copy["mqtt"] = copy["mqtt"] | {"client-id": "copy"}
+    clone = t._keep(Daemon("gateway-copy", t.build.gateway, t.write("copy.yaml", copy), t.folder, sanitizers()))
+    clone.start_ready()
+    told = tail.wait_record(lambda r: r["kind"] == "event" and r["address"].endswith("/clone"), "the event")
+    assert HOME in told["value"], told
+    clone.wait_line("another process with the same key")
+    assert province.duty.run("set", PLAIN, "50", "--id", "passes").exit == 0
+    assert [e["id"] for e in devices.ledger("received")] == ["passes"]
+
+
 # -- the words ---------------------------------------------------------------------------------------------------------------
 
 def plain_words(answer):
@@ -346,6 +439,47 @@ def worded(dam, name, *words, by="duty"):
     with open(path, encoding="utf-8") as file:
         assert text == file.read(), f"the words of {path} have changed"
     assert "why:" in text and "hint:" in text, text
+
+
+# Where each code of the table in the source is shown: here, or in another file of this folder.
+SHOWN = {
+    "signature": "test_signature", "authority": "test_authority", "range": "test_range", "max-step": "test_max_step", "min-interval": "test_min_interval",
+    "busy": "test_busy", "local": "test_local", "interlock": "test_interlock_only_that_way", "precondition": "test_precondition",
+    "approval": "test_approval", "clock": "test_clock", "locked": "test_locked_until_resolved", "replay": "test_replay", "expired": "test_expired",
+    "no-answer": "test_locked_until_resolved", "not-reached": "test_not_reached", "device": "test_failed_in_the_devices_words",
+    "already": "test_already", "clone": "test_clone", "too-large": "test_too_large", "full": "test_full", "unknown-point": "test_unknown_point",
+    "not-writable": "test_not_writable", "type": "test_type", "deadline": "test_deadline", "malformed": "test_malformed",
+    "unsupported": "test_unsupported", "no-listener": "test_commands.py test_undelivered_where_nobody_listens",
+    "not-received": "test_hostile.py test_every_single_byte_of_a_command_altered", "restarted": "test_restarted",
+    "cancelled": "test_command_life.py test_cancel_before_it_is_sent",
+    "superseded": "test_command_life.py test_a_later_command_takes_the_place_of_one_that_waits", "select": "test_select", "selected": "test_select",
+    "dry-run": "test_dry_run_asks_and_moves_nothing", "no-stop": "test_no_stop", "resolved": "test_locked_until_resolved", "too-late": "test_busy",
+    "agreement": "test_across.py test_asked_and_executed_and_each_refusal", "stopped": "test_command_life.py test_stop_halts_a_movement",
+}
+
+
+def literals(file, function):
+    """The texts that stand in a test beside its title, None where there is no such test."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), file), encoding="utf-8") as source:
+        found = [node for node in ast.parse(source.read()).body if isinstance(node, ast.FunctionDef) and node.name == function]
+    if not found:
+        return None
+    return {node.value for node in ast.walk(found[0]) if isinstance(node, ast.Constant) and isinstance(node.value, str)} - {ast.get_docstring(found[0], False)}
+
+
+@pytest.mark.no_daemons
+def test_every_code_of_the_source_is_shown():
+    with open(os.path.join(ROOT, "common", "command", "code.c"), encoding="utf-8") as source:
+        codes = re.findall(r'\{CODE_\w+, "([\w-]+)"', source.read())
+    with open(os.path.join(ROOT, "common", "command", "code.h"), encoding="utf-8") as source:
+        numbers = set(re.findall(r"\bCODE_\w+(?=\s*=\s*\d)", source.read())) - {"CODE_NONE"}
+    assert len(codes) == len(set(codes)) == len(numbers), "a code without a row in the table, or with two"
+    assert set(SHOWN) == set(codes), f"no test shows {set(codes) - set(SHOWN)}; no such code: {set(SHOWN) - set(codes)}"
+    for code, where in SHOWN.items():
+        file, function = where.split() if " " in where else (os.path.basename(__file__), where)
+        texts = literals(file, function)
+        assert texts is not None, f"{code}: there is no {function} in {file}"
+        assert any(code in text for text in texts), f"{code}: {function} in {file} does not look at it"
 
 
 def test_ten_refusals_in_words(dam):

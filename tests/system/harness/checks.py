@@ -1,6 +1,7 @@
 """A province with two reservoirs whose gates have one rule each, and what the table of checks does with them."""
 import time
 
+from harness.hostile import Speaker
 from harness.orders import Movements
 from harness.river import River, number, sensor, sluice
 from onebox.process import wait_until
@@ -44,6 +45,9 @@ class Dam:
                    {"name": "mode", "type": "text", "topic": "test/mode", "value": "/v", "map": {"0": "local", "1": "remote"}})])
         for station in (self.home, self.slow):
             station.operators = {name: {"approve": [station.address + "/#"]} for name in ("duty", "second")}
+        self.home.operators["duty"]["local"] = True
+        self.door = t.ports.take()
+        self.home.more["local"] = f"tcp://127.0.0.1:{self.door}"
 
     def start(self):
         t = self.t
@@ -75,6 +79,15 @@ class Dam:
 
     def run(self, *words, by="duty"):
         return self.hands[by].run(*words)
+
+    def speaker(self, at_the_dam=False):
+        """Duty as a program that signs what the command line would not: at the broker, or at the station's own door."""
+        node, port = (self.home, self.door) if at_the_dam else (self.province, self.province.port)
+        return Speaker(port, node.key, self.duty_key)
+
+    @property
+    def duty_key(self):
+        return self.t.path(self.province.plain + "-duty.key")
 
     def measure(self, level=None, mode=None):
         """Publishes inputs of the guards, and waits until the station's word about them is at the broker."""

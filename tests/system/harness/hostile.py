@@ -36,6 +36,36 @@ def transport_pair(path):
     return z85.encode(curve_public.raw), z85.encode(curve.raw)
 
 
+def _secret(path):
+    """(public, secret) as libsodium signs with them, of a secret key file."""
+    with open(path, encoding="ascii") as file:
+        seed = unpad(file.read().strip().removeprefix(SECRET_PREFIX))
+    public, secret = ctypes.create_string_buffer(32), ctypes.create_string_buffer(64)
+    assert sodium.crypto_sign_seed_keypair(public, secret, seed) == 0
+    return public.raw, secret
+
+
+def integer(number):
+    return b"\x02" + _varint(number << 1)
+
+
+def text(words):
+    return b"\x04" + _sized(words.encode())
+
+
+def sign_command(key_path, command_id, address, value, verb=1, seconds=60, items=(), version=1):
+    """The signed bytes of a command (common/command/command.c), of a kind that the command line would not sign. items: (number, critical, bytes)."""
+    public, secret = _secret(key_path)
+    issued = time.time_ns() // 1000
+    body = b"riverbus command v%d\0" % version + public + bytes([verb]) + _sized(command_id.encode()) + _sized(address.encode()) + value
+    body += _varint(issued << 1) + _varint(issued + seconds * 1_000_000 << 1) + _sized(b"") + _varint(0) + _varint(len(items))
+    for number, critical, content in items:
+        body += _varint(number) + bytes([critical]) + _sized(content)
+    signature = ctypes.create_string_buffer(64)
+    assert sodium.crypto_sign_detached(signature, None, body, ctypes.c_ulonglong(len(body)), secret) == 0
+    return body + signature.raw
+
+
 class Hostile:
     def __init__(self, port, server_key, key_path):
         self.context = zmq.Context()
@@ -86,6 +116,22 @@ class Speaker(Hostile):
 
     def command(self, signed):
         return self._ask(133, signed)
+
+    def hand_in(self, many):
+        """Gives signed commands and lets go of each once it is accepted, as `set --no-wait` does. At most 64 are asked about at a time."""
+        left = {}
+        for signed in many:
+            self.requests += 1
+            left[self.requests] = b""
+            self.send(bytes([133]) + _varint(self.requests) + _varint(1 << 20) + _sized(signed))
+        while left:
+            frame = self._next()
+            for number in [n for n in left if frame.startswith(b"\x86" + _varint(n))]:
+                last = frame[len(_varint(number)) + 1]
+                if b'"accepted"' in frame and not last:
+                    self.send(b"\x8a" + _varint(number))
+                if last:
+                    del left[number]
 
 
 def _varint(number):
