@@ -26,8 +26,8 @@ struct store_item *done_item(struct done *done); /* appends one, all zero */
 struct store_keyed *done_keyed(struct done *done, struct bytes key, struct bytes value); /* copies both */
 /* Appends a copy of what was read; takes one reference of block, which may be NULL. */
 void done_entry(struct done *done, const struct entry *entry, struct blob *block);
-/* READ of a STREAM: takes over the ranges that must stand in the log and were not met; what lies behind face.next was
- * not looked at. */
+/* READ of a STREAM: takes over the ranges that must stand in the log and were not met; of TIME: positions that are
+ * damaged. What lies behind face.next was not looked at. */
 void done_unreadable(struct done *done, struct intervals *unread);
 void done_discard(struct done *done, const struct store_discard *discard); /* copies the names */
 void done_effect(struct done *done, const struct effect *effect);          /* copies no name: they must live as long */

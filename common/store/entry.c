@@ -78,6 +78,14 @@ static bool sequences_read(const struct blob *bytes, uint64_t from, uint64_t to,
   return r == BLOCK_EMPTY;
 }
 
+bool entry_in_time(const struct entry *entry, const struct store_read *request) {
+  const struct block_summary *is = &entry->is;
+  bool received = request->clock == STORE_BY_RECEIVED;
+  int64_t from = received ? is->received_from : is->time_from, to = received ? is->received_to : is->time_to;
+  if (is->count == 0 || to < request->from_us || from > request->to_us) return false;
+  return !request->wants || request->wants(request->wants_ctx, is->stream);
+}
+
 void entry_sequences(const struct entry *entry, uint64_t from, uint64_t to, struct intervals *out) {
   uint64_t low = entry->is.first > from ? entry->is.first : from;
   uint64_t high = entry->is.last < to ? entry->is.last : to;

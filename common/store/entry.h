@@ -31,6 +31,8 @@ static inline bool entry_overlaps(
   return entry->is.count > 0 && entry->is.first <= to && entry->is.last >= from &&
          epoch_compare(entry->is.epoch, epoch) == 0 && bytes_equal(entry->is.stream, stream);
 }
+/* Whether records of the entry may lie in what a read by time asks for, and its stream is wanted. */
+bool entry_in_time(const struct entry *entry, const struct store_read *request);
 /* Adds the sequences of a block that lie in [from, to] to *out; of one that cannot be read, its whole extent. */
 void entry_sequences(const struct entry *entry, uint64_t from, uint64_t to, struct intervals *out);
 

@@ -157,6 +157,8 @@ static void lmdb_stats(struct store *store, struct store_stats *out) {
   pthread_mutex_unlock(&lmdb->lock);
   out->max_bytes = max;
   out->damaged += atomic_load(&lmdb->damaged_read);
+  out->time_segments_read = atomic_load(&lmdb->time_read);
+  out->time_segments_skipped = atomic_load(&lmdb->time_skipped);
 }
 
 /* ---- opening and closing ---- */

@@ -46,7 +46,8 @@ struct lmdb {
   struct store_stats figures;
   struct ceiling *ceilings;
   size_t ceiling_count;
-  atomic_uint_fast64_t damaged_read; /* by the reader */
+  atomic_uint_fast64_t damaged_read;            /* by the reader */
+  atomic_uint_fast64_t time_read, time_skipped; /* segments, by the reader */
 
   /* The reader's: the damage that it has counted. Of `unreadable` it knows that searching is in vain. */
   struct intervals lost[LANES];

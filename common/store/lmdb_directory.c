@@ -83,16 +83,21 @@ int directory_put(const struct directory *directory, const struct base *base, MD
   return r;
 }
 
+static bool directory_read_times(struct directory *directory, struct reader *r) {
+  if (reader_u8(r) != DIRECTORY_VERSION) return false;
+  directory->trimmed = (enum directory_trimmed)reader_u8(r);
+  directory->trimmed_when = (int64_t)reader_u64(r);
+  directory->received_from = (int64_t)reader_u64(r);
+  directory->received_to = (int64_t)reader_u64(r);
+  directory->time_from = (int64_t)reader_u64(r);
+  directory->time_to = (int64_t)reader_u64(r);
+  return !r->failed;
+}
+
 static bool directory_read(struct directory *directory, struct bytes value) {
   struct reader r;
   reader_init(&r, value);
-  if (reader_u8(&r) != DIRECTORY_VERSION) return false;
-  directory->trimmed = (enum directory_trimmed)reader_u8(&r);
-  directory->trimmed_when = (int64_t)reader_u64(&r);
-  directory->received_from = (int64_t)reader_u64(&r);
-  directory->received_to = (int64_t)reader_u64(&r);
-  directory->time_from = (int64_t)reader_u64(&r);
-  directory->time_to = (int64_t)reader_u64(&r);
+  if (!directory_read_times(directory, &r)) return false;
   for (uint64_t left = reader_varint(&r); left > 0 && !r.failed; left--) {
     struct run *run = directory_run(directory);
     run->id = (uint32_t)reader_varint(&r);
@@ -108,6 +113,16 @@ int directory_get(struct directory *directory, const struct base *base, MDB_txn 
   struct bytes value;
   int r = base_get(txn, base->directory, directory_key(key, directory->lane, directory->segment), &value);
   return r == 0 && !directory_read(directory, value) ? BASE_DAMAGED : r;
+}
+
+int directory_get_times(struct directory *directory, const struct base *base, MDB_txn *txn) {
+  uint8_t key[DIRECTORY_KEY];
+  struct bytes value;
+  struct reader reader;
+  int r = base_get(txn, base->directory, directory_key(key, directory->lane, directory->segment), &value);
+  if (r != 0) return r;
+  reader_init(&reader, value);
+  return directory_read_times(directory, &reader) ? 0 : BASE_DAMAGED;
 }
 
 int directory_delete(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment) {

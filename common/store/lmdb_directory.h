@@ -42,6 +42,8 @@ void directory_add(struct directory *directory, const struct block_summary *is, 
 int directory_put(const struct directory *directory, const struct base *base, MDB_txn *txn); /* BASE_FULL */
 /* *directory is to be initialised with lane and segment. BASE_NONE, BASE_DAMAGED. */
 int directory_get(struct directory *directory, const struct base *base, MDB_txn *txn);
+/* Only the times, without the runs; the rest of *directory is left as it is. BASE_NONE, BASE_DAMAGED. */
+int directory_get_times(struct directory *directory, const struct base *base, MDB_txn *txn);
 int directory_delete(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment);
 /* Visits the directories of a lane in order until visit returns false; damaged ones are passed over. */
 int directory_each(const struct base *base, MDB_txn *txn, enum lane lane,

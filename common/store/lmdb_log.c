@@ -31,8 +31,8 @@ static int segment_seek(MDB_cursor *cursor, uint64_t from, MDB_val *key, MDB_val
   return back == MDB_NOTFOUND && r == 0 ? mdb_cursor_get(cursor, key, value, MDB_FIRST) : back;
 }
 
-static int walk_sealed(
-    const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit, bool *going) {
+int log_walk_wanted(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from,
+    enum log_wanted (*wanted)(void *ctx, uint64_t segment), const struct log_visit *visit, bool *going) {
   MDB_cursor *cursor;
   int r = base_result("cursor", mdb_cursor_open(txn, base->sealed[lane], &cursor));
   if (r != 0) return r;
@@ -41,10 +41,17 @@ static int walk_sealed(
        r = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
     uint64_t at;
     memcpy(&at, key.mv_data, sizeof at);
-    visit_segment(base_bytes(value), lane, at, from, visit, going);
+    enum log_wanted answer = wanted(visit->ctx, at);
+    if (answer == LOG_READ) visit_segment(base_bytes(value), lane, at, from, visit, going);
+    if (answer == LOG_END) *going = false;
   }
   mdb_cursor_close(cursor);
   return r == MDB_NOTFOUND ? 0 : base_result("read segments", r);
+}
+
+static enum log_wanted want_every(void *ctx, uint64_t segment) {
+  (void)ctx, (void)segment;
+  return LOG_READ;
 }
 
 int log_walk_segment(
@@ -148,6 +155,6 @@ int log_walk_young(
 
 int log_walk(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from, const struct log_visit *visit) {
   bool going = true;
-  int r = walk_sealed(base, txn, lane, from, visit, &going);
+  int r = log_walk_wanted(base, txn, lane, from, want_every, visit, &going);
   return r != 0 || !going ? r : log_walk_young(base, txn, lane, from, visit);
 }

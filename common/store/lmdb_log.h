@@ -21,6 +21,11 @@ int log_walk_young(const struct base *base, MDB_txn *txn, enum lane lane, uint64
 /* Visits one segment. BASE_NONE: it is not there. */
 int log_walk_segment(
     const struct base *base, MDB_txn *txn, enum lane lane, uint64_t segment, const struct log_visit *visit);
+/* Visits the entries from a position on of those segments of a lane that `wanted` names, in order, until it answers
+ * LOG_END or visit->entry had enough. */
+enum log_wanted { LOG_READ, LOG_SKIP, LOG_END };
+int log_walk_wanted(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t from,
+    enum log_wanted (*wanted)(void *ctx, uint64_t segment), const struct log_visit *visit, bool *going);
 /* The first position of the first segment, and of the last; BASE_NONE: there is none. */
 int log_ends(const struct base *base, MDB_txn *txn, enum lane lane, uint64_t *first, uint64_t *last);
 /* Bytes of the segments of a lane. */

@@ -19,6 +19,9 @@ struct reading {
   struct done *done;
   size_t left;
   bool full;
+  /* TIME */
+  unsigned segments, directories; /* read, looked at */
+  struct intervals damaged;       /* positions */
   /* STREAM */
   uint32_t id;               /* 0: not known */
   const struct place *place; /* the run looked at */
@@ -76,6 +79,57 @@ static bool read_entry(void *ctx, const struct entry *entry, struct bytes bytes)
 static int read_log(struct reading *reading) {
   struct log_visit visit = {.entry = read_entry, .lost = reading_lost, .ctx = reading};
   return log_walk(&reading->lmdb->base, reading->txn, reading->request->lane, reading->request->from, &visit);
+}
+
+/* ---- a range of time ---- */
+
+static bool segment_in_time(struct reading *reading, uint64_t segment) {
+  const struct store_read *request = reading->request;
+  struct directory directory;
+  directory_init(&directory, request->lane, segment);
+  if (directory_get_times(&directory, &reading->lmdb->base, reading->txn) != 0)
+    return true; /* damaged: look yourself */
+  bool received = request->clock == STORE_BY_RECEIVED;
+  int64_t from = received ? directory.received_from : directory.time_from;
+  int64_t to = received ? directory.received_to : directory.time_to;
+  return from <= request->to_us && to >= request->from_us;
+}
+
+static enum log_wanted time_wants(void *ctx, uint64_t segment) {
+  struct reading *reading = ctx;
+  if (segment > reading->request->to) return LOG_END;
+  if (reading->segments == STORE_TIME_SEGMENTS || reading->directories == STORE_TIME_DIRECTORIES) {
+    reading->done->face.next = segment;
+    return LOG_END;
+  }
+  reading->directories++;
+  bool wanted = segment_in_time(reading, segment);
+  if (wanted) reading->segments++;
+  atomic_fetch_add(wanted ? &reading->lmdb->time_read : &reading->lmdb->time_skipped, 1);
+  return wanted ? LOG_READ : LOG_SKIP;
+}
+
+static bool time_entry(void *ctx, const struct entry *entry, struct bytes bytes) {
+  struct reading *reading = ctx;
+  if (!entry_in_time(entry, reading->request)) return entry->position <= reading->request->to;
+  return read_entry(ctx, entry, bytes);
+}
+
+static void time_lost(void *ctx, enum lane lane, uint64_t near, uint64_t count) {
+  struct reading *reading = ctx;
+  reading_lost(ctx, lane, near, count);
+  if (count > 0 && near + count > reading->request->from && near <= reading->request->to)
+    intervals_add(&reading->damaged, near, near + count - 1);
+}
+
+static int read_time(struct reading *reading) {
+  const struct store_read *request = reading->request;
+  struct log_visit visit = {.entry = time_entry, .lost = time_lost, .ctx = reading};
+  bool going = true;
+  int r = log_walk_wanted(&reading->lmdb->base, reading->txn, request->lane, request->from, time_wants, &visit, &going);
+  if (r == 0 && going) r = log_walk_young(&reading->lmdb->base, reading->txn, request->lane, request->from, &visit);
+  done_unreadable(reading->done, &reading->damaged);
+  return r;
 }
 
 /* ---- a stream ---- */
@@ -292,6 +346,7 @@ static struct done *answer(struct lmdb *lmdb, MDB_txn *txn, struct read *read) {
     case STORE_READ_LOG: r = read_log(&reading); break;
     case STORE_READ_STREAM: r = read_stream(&reading, &read->stands); break;
     case STORE_READ_TABLE: r = read_table(&reading); break;
+    case STORE_READ_TIME: r = read_time(&reading); break;
   }
   if (r != 0) lmdb_die(lmdb, "the store could not be read", r);
   read_free(read);

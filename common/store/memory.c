@@ -226,6 +226,21 @@ static void memory_read_log(struct reading *reading, const struct store_read *re
     if (!reading_take(reading, request, &log->entries[i], log->entries[i].position)) return;
 }
 
+static void memory_read_time(struct reading *reading, const struct store_read *request) {
+  const struct memory_log *log = &reading->memory->disk->logs[request->lane];
+  size_t i = memory_log_seek(log, request->from), most = i + STORE_TIME_DIRECTORIES;
+  struct intervals damaged = INTERVALS_NULL;
+  for (; i < log->end && log->entries[i].position <= request->to && reading->done->face.next == 0; i++) {
+    const struct entry *entry = &log->entries[i];
+    if (i == most) reading->done->face.next = entry->position;
+    if (i == most || !entry_in_time(entry, request)) continue;
+    uint64_t before = reading->memory->counts.damaged;
+    reading_take(reading, request, entry, entry->position);
+    if (reading->memory->counts.damaged > before) intervals_add(&damaged, entry->position, entry->position);
+  }
+  done_unreadable(reading->done, &damaged);
+}
+
 struct found {
   const struct entry **entries;
   size_t count, cap;
@@ -279,6 +294,7 @@ static void memory_answer(struct memory *memory, struct read *read) {
     case STORE_READ_LOG: memory_read_log(&reading, &read->request); break;
     case STORE_READ_STREAM: memory_read_stream(&reading, &read->request, &read->stands); break;
     case STORE_READ_TABLE: memory_read_table(&reading, &read->request); break;
+    case STORE_READ_TIME: memory_read_time(&reading, &read->request); break;
   }
   memory_report(memory, done);
 }

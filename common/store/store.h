@@ -208,10 +208,28 @@ enum store_submit_outcome {
 int store_submit(struct store *store, struct store_batch *batch, void *cookie);
 
 /* ---- reads, by the reader thread; bounded copies out of short transactions ---- */
+
+/*
+ * STORE_READ_TIME reads the blocks of one log, in order of position, whose records may lie in a range of time: those
+ * whose first and last time of that clock enclose any of it. Which of their records do is for the caller to look at.
+ * Segments whose directory says that they lie outside are not read. One read looks at no more than
+ * STORE_TIME_SEGMENTS segments, and at the directories of STORE_TIME_DIRECTORIES: it may give no entry and yet a
+ * `next`. Positions do not change, so pages that go on at `next` repeat nothing and miss nothing of what stands there
+ * when they come to it, whatever is stored, sealed or trimmed between them; with `to` the last position of the
+ * beginning they end.
+ */
+enum store_clock { STORE_BY_TIME = 0, STORE_BY_RECEIVED = 1 };
+enum { STORE_TIME_SEGMENTS = 32, STORE_TIME_DIRECTORIES = 4096 };
 struct store_read {
-  enum { STORE_READ_LOG, STORE_READ_STREAM, STORE_READ_TABLE } what;
-  enum lane lane;      /* LOG: which */
-  uint64_t from, to;   /* LOG: positions; STREAM: sequences; both ends inside */
+  enum { STORE_READ_LOG, STORE_READ_STREAM, STORE_READ_TABLE, STORE_READ_TIME } what;
+  enum lane lane;         /* LOG, TIME: which */
+  uint64_t from, to;      /* LOG, TIME: positions; STREAM: sequences; both ends inside */
+  enum store_clock clock; /* TIME */
+  int64_t from_us, to_us; /* TIME: µs UTC, both ends inside */
+  /* TIME: whether blocks of this stream are wanted; NULL: all. Called by the reader's thread: ctx must not change, and
+   * live, until the completion is taken. */
+  bool (*wants)(const void *ctx, struct bytes stream);
+  const void *wants_ctx;
   struct bytes stream; /* STREAM (copied) */
   struct epoch epoch;
   enum store_table table; /* TABLE */
@@ -267,10 +285,11 @@ struct store_done {
   struct store_discard *discards;
   size_t discard_count;
   /* READ of a STREAM: parts of what was read (up to `next`) that are stored here, but damaged. They are neither in
-   * `entries` nor "not held": nobody may be told so. Each is counted and logged once. */
+   * `entries` nor "not held": nobody may be told so. Each is counted and logged once. Of TIME: positions of damaged
+   * entries that were met; what their times were is not known. */
   const struct interval *unreadable;
   size_t unreadable_count;
-  /* READ: LOG, STREAM: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was reached */
+  /* READ: LOG, STREAM, TIME: `from` of the next request; TABLE: 1, go on behind the last key; 0: the end was reached */
   uint64_t next;
   int64_t committed_mono; /* when the commit returned */
 };
@@ -306,6 +325,8 @@ struct store_stats {
     uint64_t first, last, bytes;
   } logs[LANES]; /* positions; first > last: empty */
   int64_t commit_us_last, commit_us_max;
+  /* reads by time: segments that were read, and those whose directory said that they need not be */
+  uint64_t time_segments_read, time_segments_skipped;
   size_t queued_batches, queued_bytes;
 };
 void store_stats(struct store *store, struct store_stats *out);
