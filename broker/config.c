@@ -1,25 +1,9 @@
-#include "broker/config.h"
+#include "broker/config_rules.h"
 #include "common/base/mem.h"
 #include "common/config/schema.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const struct field rule_fields[] = {
-    {.key = "match",
-        .type = FIELD_PATTERN,
-        .offset = offsetof(struct broker_rule, match),
-        .required = true,
-        .help = "a pattern of addresses"},
-    {.key = "every", .type = FIELD_LATER},
-    {.key = "delay", .type = FIELD_LATER},
-    {.key = "until", .type = FIELD_LATER},
-    {.key = "since", .type = FIELD_LATER},
-    {.key = "onward", .type = FIELD_LATER},
-    {.key = NULL},
-};
-static const struct section rule_section = {
-    .name = "a rule", .size = sizeof(struct broker_rule), .fields = rule_fields};
 
 static void station_deinit(void *object) { free(((struct broker_station *)object)->node); }
 static const struct field station_fields[] = {
@@ -131,22 +115,29 @@ static const struct field peer_fields[] = {
         .type = FIELD_SECTIONS,
         .offset = offsetof(struct broker_peer, share),
         .count_offset = offsetof(struct broker_peer, share_count),
-        .section = &rule_section,
+        .section = &config_share_section,
         .help = "what is sent to it"},
     {.key = "accept",
         .type = FIELD_SECTIONS,
         .offset = offsetof(struct broker_peer, accept),
         .count_offset = offsetof(struct broker_peer, accept_count),
-        .section = &rule_section,
+        .section = &config_accept_section,
         .help = "what is taken from it"},
-    {.key = "transit", .type = FIELD_LATER},
+    {.key = "transit",
+        .type = FIELD_PATTERNS,
+        .offset = offsetof(struct broker_peer, transit),
+        .help = "what of third provinces may pass through us to it, as far as they granted it"},
     {.key = "requests",
         .type = FIELD_SECTIONS,
         .offset = offsetof(struct broker_peer, requests),
         .count_offset = offsetof(struct broker_peer, request_count),
         .section = &request_section,
         .help = "what its operators may ask for here"},
-    {.key = "quota", .type = FIELD_LATER},
+    {.key = "quota",
+        .type = FIELD_SECTION,
+        .offset = offsetof(struct broker_peer, quota),
+        .section = &config_quota_section,
+        .help = "what may go over the link at most; what is over it waits"},
     {.key = NULL},
 };
 static const struct section peer_section = {
@@ -210,6 +201,7 @@ static void finish_peers(struct document *d, yaml_node_t *list, struct broker_co
         twice(d, list, i, "peer", peer->name);
     snprintf(owner, sizeof owner, "peer %s", peer->name);
     key_book_add(book, d, item_node(d, list, i), &peer->keys, owner);
+    config_rules_finish(d, item_node(d, list, i), config, peer);
   }
 }
 

@@ -14,9 +14,31 @@ struct broker_station {
   struct config_keys keys;
 };
 
-/* One line of share: or accept:. */
+/* One line of share:, what goes to the neighbour. */
+struct broker_names {
+  char **items;
+  size_t count;
+};
+struct broker_share {
+  struct pattern *match;
+  int64_t every_us;           /* of each address one reading in so long; 0: all */
+  int64_t delay_us;           /* how long after it was stored here; 0: at once */
+  int64_t until;              /* what was received before; 0: no end */
+  int64_t since;              /* what was received then or later; 0: what comes from now on */
+  struct broker_names onward; /* to whom the neighbour may pass it on; none: it keeps it */
+};
+/* One line of accept:. */
 struct broker_rule {
   struct pattern *match;
+};
+/* What may go over the link in each direction at most; 0: no limit. */
+struct broker_quota {
+  uint64_t readings; /* a second */
+  uint64_t bytes;    /* in 24 hours */
+};
+enum {
+  BROKER_RULES_MAX = 256, /* lines of share, of accept, and patterns of transit */
+  BROKER_ONWARD_MAX = 16  /* names in one onward: */
 };
 
 /* One line of requests:, what operators of the neighbour may ask for here. */
@@ -41,10 +63,12 @@ struct broker_peer {
   char *name; /* the neighbour's node name, one segment */
   struct config_keys keys;
   struct config_endpoint connect; /* urgent NULL: wait for the peer */
-  struct broker_rule *share;      /* what we send; empty: nothing */
+  struct broker_share *share;     /* what we send; empty: nothing */
   size_t share_count;
   struct broker_rule *accept; /* what we take; empty: nothing */
   size_t accept_count;
+  struct patterns transit; /* what of third provinces may pass through us to it */
+  struct broker_quota quota;
   struct broker_request *requests;
   size_t request_count;
 };

@@ -35,7 +35,7 @@ config() { # PAGE SOURCE...
     grep -qE "\.key = \"${row%% *}\"" "$@" || say "$man/$page names a key that is not there: $row"
   done <<<"$rows"
 }
-config riverbus-broker.yaml.5 broker/config.c common/config/values.c
+config riverbus-broker.yaml.5 broker/config.c broker/config_rules.c common/config/values.c
 config riverbus-gateway.yaml.5 gateway/config.c gateway/config_controls.c common/config/values.c
 grep -ohE '\.key = "[^"]+"' broker/operator/config.c | cut -d'"' -f2 | expect riverbus.1 Cm key
 

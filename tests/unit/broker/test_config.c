@@ -113,16 +113,74 @@ static void names_and_keys_stand_once(void **state) {
 
 static void what_comes_later_is_not_ignored(void **state) {
   (void)state;
-  static const char *const rules[] = {
-      "every: 5m", "delay: 10m", "until: 2027-12-31", "since: 2020-01-01", "onward: [anhui]"};
-  for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-    char to[128];
-    snprintf(to, sizeof to, "{match: \"chongqing/+/+/level\", %s}", rules[i]);
-    assert_wrong("{match: \"chongqing/+/+/level\"}", to, "not supported by this version yet");
-  }
   assert_wrong("node:", "listen-next: {}\nnode:", "listen-next: not supported by this version yet");
-  assert_wrong("share:", "quota: {}, share:", "quota: not supported by this version yet");
-  assert_wrong("share:", "transit: [], share:", "transit: not supported by this version yet");
+}
+
+#define LEVEL "{match: \"chongqing/+/+/level\"}"
+static void what_passes_to_a_neighbour(void **state) {
+  (void)state;
+  struct broker_config *config = NULL;
+  struct buffer problems = BUFFER_NULL;
+  char *text = with(LEVEL "]",
+      "{match: \"chongqing/+/+/flow\", every: 5m, delay: 10m, since: 2026-01-01, until: 2027-12-31 08:00, onward: "
+      "[anhui, 江西]}], transit: [\"sichuan/#\"], quota: {readings: 5000/s, bytes: 20GiB/day}");
+  struct buffer zoned = BUFFER_NULL;
+  buffer_printf(&zoned, "%stime-zone: \"+08:00\"\n", text); /* behind the dates */
+  if (load(buffer_text(&zoned), &config, &problems)) fail_msg("%s", buffer_text(&problems));
+  const struct broker_share *rule = &config->peers[0].share[0];
+  assert_true(rule->every_us == 300000000 && rule->delay_us == 600000000);
+  assert_true(rule->since == 1767196800000000 && rule->until == 1830211200000000); /* 2025-12-31T16:00Z, 2027-12-31Z */
+  assert_int_equal(rule->onward.count, 2);
+  assert_string_equal(rule->onward.items[1], "江西");
+  assert_true(config->peers[0].quota.readings == 5000 && config->peers[0].quota.bytes == 20ull << 30);
+  assert_int_equal(config->peers[0].transit.count, 1);
+  broker_config_free(config);
+  free(text);
+  buffer_deinit(&zoned);
+  buffer_deinit(&problems);
+}
+
+static void rules_that_can_do_nothing(void **state) {
+  (void)state;
+  static const char *const rules[][2] = {
+      {"every: 1ms", "every: '1ms' is out of range (100ms to 30d"},
+      {"delay: 31d", "delay: '31d' is out of range (1s to 30d"},
+      {"until: tomorrow", "until: 'tomorrow' is no date"},
+      {"until: [2027-01-01]", "needs a date"},
+      {"since: 2027-02-30", "since: '2027-02-30' is no date"},
+      {"until: 2026-01-01, since: 2026-01-01", "until: is not later than since"},
+      {"onward: [chongqing]", "onward: chongqing is this node"},
+      {"onward: [hubei]", "onward: hubei is the peer itself"},
+      {"onward: [a/b]", "onward: 'a/b' is no name"},
+      {"onward: [anhui, anhui]", "onward: 'anhui' stands twice"},
+      {"onward: {}", "onward: needs a list"},
+  };
+  for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+    char to[160];
+    snprintf(to, sizeof to, "{match: \"chongqing/+/+/level\", %s}", rules[i][0]);
+    assert_wrong(LEVEL, to, rules[i][1]);
+  }
+  assert_wrong(LEVEL, "{match: \"anhui/#\"}", ":10:95: match: nothing of chongqing matches 'anhui/#'");
+  assert_wrong("{match: \"hubei/#\"}", "{match: \"chongqing/#\"}", "accept: 'chongqing/#' is of this province");
+  assert_wrong("{match: \"hubei/#\"}", "{match: \"hubei/#\", every: 5m}", "unknown key 'every' in an accept rule");
+  assert_wrong("share:", "transit: [\"a/#\", \"chongqing/+\"], share:", ":10:96: transit: 'chongqing/+' is of this");
+  assert_wrong("share:", "transit: [\"hubei/#\"], share:", "transit: 'hubei/#' is of the peer itself");
+  assert_wrong("share:", "quota: {readings: 5000}, share:", "readings: '5000' is no rate");
+  assert_wrong("share:", "quota: {readings: 0/s}, share:", "readings: '0/s' is no rate");
+  assert_wrong("share:", "quota: {bytes: 20GiB/s}, share:", "bytes: '20GiB/s' is no amount a day");
+}
+
+/* A peer with more rules than fit is refused before anybody is told. */
+static void too_many_rules(void **state) {
+  (void)state;
+  struct buffer rules = BUFFER_NULL, granted = BUFFER_NULL;
+  for (int i = 0; i <= BROKER_RULES_MAX; i++) buffer_printf(&rules, "%s{match: \"chongqing/s%d/+\"}", i ? ", " : "", i);
+  for (int i = 0; i < 100; i++)
+    buffer_printf(&granted, "%s{match: \"chongqing/s%d/+\", onward: [anhui]}", i ? ", " : "", i);
+  assert_wrong(LEVEL, buffer_text(&rules), "share: has 257 lines; at most 256 are taken");
+  assert_wrong(LEVEL, buffer_text(&granted), "share: the rules with onward: have more than 1500 bytes");
+  buffer_deinit(&rules);
+  buffer_deinit(&granted);
 }
 
 #define REQUEST "{match: \"chongqing/+/gate-1/opening\", operators: \"@2\""
@@ -191,7 +249,9 @@ static void a_reload_finds_what_changed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_file_loads), cmocka_unit_test(names_and_keys_stand_once),
-      cmocka_unit_test(what_comes_later_is_not_ignored), cmocka_unit_test(what_a_neighbours_operators_may_ask_for),
-      cmocka_unit_test(an_identity_must_load), cmocka_unit_test(a_reload_finds_what_changed)};
+      cmocka_unit_test(what_comes_later_is_not_ignored), cmocka_unit_test(what_passes_to_a_neighbour),
+      cmocka_unit_test(rules_that_can_do_nothing), cmocka_unit_test(too_many_rules),
+      cmocka_unit_test(what_a_neighbours_operators_may_ask_for), cmocka_unit_test(an_identity_must_load),
+      cmocka_unit_test(a_reload_finds_what_changed)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
