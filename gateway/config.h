@@ -161,6 +161,8 @@ struct gateway_control {
   struct guard *guards; /* one for each line; max_age is the input's stale-after where the line gives none */
   size_t guard_count;
   struct gateway_uncommanded uncommanded;
+  char **observed; /* addresses of the points that the operating log names beside this one; owned here */
+  size_t observed_count;
 };
 
 enum gateway_device_kind { GATEWAY_SENSOR = 0, GATEWAY_SLUICE = 1, GATEWAY_PUMP = 2 };

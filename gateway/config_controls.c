@@ -1,6 +1,7 @@
 /* What can be set: the sections below `controls`, and what of them needs more than its own keys. */
 #include "gateway/config_controls.h"
 #include "common/base/mem.h"
+#include "gateway/config_observed.h"
 #include "gateway/config_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,7 @@ static void deinit_control(void *object) {
   part_values_free(control->allowed, control->allowed_count);
   for (size_t i = 0; i < control->guard_count; i++) free(control->guards[i].address);
   free(control->guards);
+  observed_free(control);
   free(control->address);
 }
 static bool allowed_same(const void *a, const void *b) {
@@ -240,6 +242,9 @@ static const struct field control_fields[] = {
         .offset = offsetof(struct gateway_control, uncommanded),
         .section = &uncommanded_section,
         .help = "when a movement that nobody ordered is told of"},
+    {.key = "operating-log",
+        CUSTOM(struct gateway_control, observed, part_later, NULL, observed_same),
+        .help = "list of device/point of this station: what the operating log names before and after a movement"},
     {.key = NULL},
 };
 const struct section gateway_control_section = {
@@ -345,17 +350,6 @@ static const struct {
 } operators[] = {{"below", CONDITION_BELOW}, {"at-most", CONDITION_AT_MOST}, {"above", CONDITION_ABOVE},
     {"at-least", CONDITION_AT_LEAST}, {"equals", CONDITION_EQUALS}, {"not-equals", CONDITION_NOT_EQUALS}};
 
-static const struct gateway_point *find_input(const struct gateway_config *config, const char *name) {
-  for (size_t d = 0; d < config->device_count; d++)
-    for (size_t p = 0; p < config->devices[d].point_count; p++) {
-      const struct gateway_point *point = &config->devices[d].points[p];
-      size_t station = strlen(config->station);
-      if (point->address && strlen(point->address) > station && strcmp(point->address + station + 1, name) == 0)
-        return point;
-    }
-  return NULL;
-}
-
 static void finish_limit(struct document *d, yaml_node_t *node, const struct gateway_point *input,
     struct gateway_line *line, struct guard *guard) {
   int count = 0;
@@ -377,7 +371,7 @@ static void finish_limit(struct document *d, yaml_node_t *node, const struct gat
 
 static void finish_line(struct document *d, yaml_node_t *node, const struct gateway_config *config,
     struct gateway_line *line, struct guard *guard) {
-  const struct gateway_point *input = line->point ? find_input(config, line->point) : NULL;
+  const struct gateway_point *input = line->point ? config_find_point(config, line->point) : NULL;
   if (!line->point) return;
   if (!input) {
     document_problem(d, schema_find(d, node, "point"),
@@ -402,12 +396,18 @@ static void finish_lines(
         d, document_node(d, list->data.sequence.items.start[i]), config, &control->lines[i], &control->guards[i]);
 }
 
+static void finish_control(
+    struct document *d, yaml_node_t *node, const struct gateway_config *config, struct gateway_control *control) {
+  finish_lines(d, node, config, control);
+  observed_finish(d, node, config, control);
+}
+
 void controls_finish_lines(struct document *d, yaml_node_t *devices, struct gateway_config *config) {
   for (size_t i = 0; config->station && i < config->device_count; i++) {
     yaml_node_t *device = document_node(d, devices->data.sequence.items.start[i]);
     yaml_node_t *controls = schema_find(d, device, "controls");
     for (size_t c = 0; controls && c < config->devices[i].control_count; c++)
-      finish_lines(
+      finish_control(
           d, document_node(d, controls->data.sequence.items.start[c]), config, &config->devices[i].controls[c]);
   }
 }

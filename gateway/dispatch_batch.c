@@ -23,13 +23,44 @@ void dispatch_put_report(
   d->stats.reports++;
 }
 
-/* What is measured as the device is about to be told. */
-static void dispatch_keep_before(const struct dispatch *d, struct order *order) {
+static bool dispatch_is_sure(const struct point *point) {
+  return point->has_last && !point->stale && !point->undated && point->last.quality == QUALITY_GOOD;
+}
+
+/* What the operating log names beside the point itself. What cannot be relied on is named too, as what it is. */
+static void dispatch_observe(const struct dispatch *d, const struct order *order, struct buffer *list) {
+  const struct gateway_control *control = dispatch_control(d, order);
+  size_t station = strlen(d->station) + 1;
+  for (size_t i = 0; control && i < control->observed_count; i++) {
+    const struct point *point = points_of_address(d->points, bytes_text(control->observed[i]));
+    if (!point) continue;
+    struct observation observation = {.point = bytes_text(control->observed[i] + station),
+        .unit = bytes_text(point->config->unit),
+        .value = point->has_last ? point->last.value : VALUE_EMPTY,
+        .time = point->has_last ? point->last.time : 0,
+        .quality = dispatch_is_sure(point) ? QUALITY_GOOD : QUALITY_BAD};
+    if (!dispatch_is_sure(point) && point->has_last && point->last.quality != QUALITY_BAD)
+      observation.quality = QUALITY_UNCERTAIN;
+    observation_put(list, &observation);
+  }
+}
+
+/* What is measured as the device is about to be told, and as the order ends. `before` and `after` hold the lists until
+ * the entry is encoded. */
+static void dispatch_keep_measured(
+    const struct dispatch *d, struct order *order, struct buffer *before, struct buffer *after) {
   struct ledger_entry *entry = &order->ledger.entry;
   const struct point *point = dispatch_point(d, order);
-  bool fresh = order_state(order) == STATE_DISPATCHED && !(order->noted & 1u << STATE_DISPATCHED);
-  if (fresh && point && point->has_last && !point->stale && !point->undated && point->last.quality == QUALITY_GOOD)
-    entry->before = point->last.value;
+  enum state state = order_state(order);
+  bool fresh = !(order->noted & 1u << state);
+  if (fresh && state == STATE_DISPATCHED) {
+    if (point && dispatch_is_sure(point)) entry->before = point->last.value;
+    dispatch_observe(d, order, before);
+    entry->observed_before = buffer_bytes(before);
+  } else if (fresh && entry->times[STATE_DISPATCHED] && state_is_final(state)) {
+    dispatch_observe(d, order, after);
+    entry->observed_after = buffer_bytes(after);
+  }
 }
 
 static void dispatch_put_audit(const struct dispatch *d, struct store_batch *batch, struct order *order) {
@@ -47,8 +78,11 @@ void dispatch_noted(struct order *order) {
 static struct store_batch *dispatch_batch(struct dispatch *d, struct order *order) {
   struct store_batch *batch = store_batch_new();
   const struct ledger_entry *entry = &order->ledger.entry;
-  dispatch_keep_before(d, order);
+  struct buffer before = BUFFER_NULL, after = BUFFER_NULL;
+  dispatch_keep_measured(d, order, &before, &after);
   order_seal(order, d->options.identity);
+  buffer_deinit(&before);
+  buffer_deinit(&after);
   store_batch_urgent(batch);
   dispatch_put_entry(batch, order);
   if (order_state(order) == STATE_DISPATCHED)

@@ -112,6 +112,7 @@ void order_take_back(struct order *order) {
   entry->time = entry->times[STATE_RECEIVED];
   entry->fence = 0;
   entry->before = entry->actual = VALUE_EMPTY;
+  entry->observed_before = BYTES_NULL;
   order->settle_mono = 0;
   order->measured = order->reached = false;
 }

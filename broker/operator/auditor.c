@@ -204,7 +204,8 @@ bool auditor_take(struct auditor *auditor, uint64_t number, const uint8_t link[C
 
 /* Of an entry that would be too large as JSON a node leaves these out: the bytes hold them. */
 static bool may_be_left_out(const char *name) {
-  static const char *const names[] = {"value", "before", "actual", "device_message", "proof"};
+  static const char *const names[] = {
+      "value", "before", "actual", "observed_before", "observed_after", "device_message", "proof"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (strcmp(names[i], name) == 0) return true;
   return false;

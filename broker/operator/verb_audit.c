@@ -1,5 +1,6 @@
 /* riverbus audit show [options] | verify [--store PATH] [FILE...] [--key KEY]... */
 #include "broker/operator/auditor.h"
+#include "broker/operator/logbook.h"
 #include "broker/operator/verb.h"
 #include "common/base/mem.h"
 #include "common/store/store.h"
@@ -14,8 +15,11 @@ struct showing {
   struct view *view;
   size_t count;
   int64_t since, until;
-  const char *id; /* NULL: any */
+  const char *id;          /* NULL: any */
+  struct logbook *logbook; /* --orders: one row an order; NULL: one an entry */
 };
+/* An order is issued before its first entry is written, by a clock that may be so far ahead. */
+#define AHEAD_US (10 * SECOND_US)
 
 static void add_row(struct showing *showing, const json_t *row) {
   const char *state = view_text(row, "state"), *code = view_text(row, "code"), *verb = view_text(row, "verb");
@@ -30,7 +34,9 @@ static void add_row(struct showing *showing, const json_t *row) {
 
 static void show_row(struct showing *showing, const json_t *row) {
   showing->count++;
-  if (showing->call->json)
+  if (showing->logbook)
+    logbook_take(showing->logbook, row);
+  else if (showing->call->json)
     view_print_json(row);
   else
     add_row(showing, row);
@@ -44,7 +50,8 @@ static void take(void *ctx, const json_t *reply) {
 static enum exit_code show_node(struct showing *showing) {
   struct client *client;
   enum exit_code code = client_open(&client, showing->call->config);
-  json_t *body = json_pack("{s:s,s:b}", "verb", "audit", "links", (int)showing->call->json);
+  bool links = showing->call->json && !showing->logbook;
+  json_t *body = json_pack("{s:s,s:b}", "verb", "audit", "links", (int)links);
   if (showing->since > INT64_MIN) json_object_set_new(body, "since", json_integer(showing->since));
   if (showing->until < INT64_MAX) json_object_set_new(body, "until", json_integer(showing->until));
   if (showing->id) json_object_set_new(body, "id", json_string(showing->id));
@@ -86,8 +93,60 @@ static enum exit_code show_store(struct showing *showing, const char *path) {
   return outcome ? say_store(outcome, &problem) : EXIT_CODE_DONE;
 }
 
+static void add_order(const struct showing *showing, const json_t *row) {
+  struct buffer before = BUFFER_NULL, after = BUFFER_NULL, shown = BUFFER_NULL;
+  const char *state = view_text(row, "state"), *code = view_text(row, "code");
+  logbook_put_observed(&before, json_object_get(row, "observed_before"));
+  logbook_put_observed(&after, json_object_get(row, "observed_after"));
+  buffer_printf(&shown, "%s%s%s", json_string_value(json_object_get(row, "state")), *code ? ": " : "", code);
+  const char *cells[] = {view_text(row, "id"), view_time(row, "issued"), view_text(row, "by"), view_text(row, "basis"),
+      view_text(row, "approved_by"), view_text(row, "verb"), view_text(row, "address"), view_text(row, "value"),
+      view_time(row, "start"), view_time(row, "end"), view_text(row, "before"), view_text(row, "actual"),
+      buffer_text(&before), buffer_text(&after), buffer_text(&shown), view_text(row, "message")};
+  view_add(showing->view, cells, 14, view_state_colour(state));
+  buffer_deinit(&before);
+  buffer_deinit(&after);
+  buffer_deinit(&shown);
+}
+
+static void show_orders(const struct showing *showing, int64_t since, int64_t until) {
+  for (size_t i = 0; i < json_array_size(showing->logbook->list); i++) {
+    const json_t *row = json_array_get(showing->logbook->list, i);
+    if (!logbook_is_within(row, since, until)) continue;
+    if (showing->call->json)
+      view_print_json(row);
+    else
+      add_order(showing, row);
+  }
+}
+
+/* Of an order that was issued in time all entries are wanted, however much later they are. */
+static enum exit_code show_by_order(const struct call *call) {
+  const struct arguments *a = call->arguments;
+  const struct view_column columns[] = {{"order", false}, {view_zone_title("issued"), false}, {"issuer", false},
+      {"basis", false}, {"supervisor", false}, {"what", false}, {"gate", false}, {"ordered", true}, {"start", false},
+      {"end", false}, {"before", true}, {"after", true}, {"levels and flows before", false},
+      {"levels and flows after", false}, {"end state", false}, {"why", false}};
+  struct logbook logbook;
+  int64_t since = arguments_number(a, "since", INT64_MIN), until = arguments_number(a, "until", INT64_MAX);
+  struct showing showing = {.call = call,
+      .view = call->json ? NULL : view_new(columns, sizeof columns / sizeof columns[0]),
+      .since = since == INT64_MIN ? since : since - AHEAD_US,
+      .until = INT64_MAX,
+      .id = arguments_text(a, "id"),
+      .logbook = &logbook};
+  const char *store = arguments_text(a, "store");
+  logbook_init(&logbook);
+  enum exit_code code = store ? show_store(&showing, store) : show_node(&showing);
+  if (code == EXIT_CODE_DONE) show_orders(&showing, since, until);
+  view_print(showing.view, SIZE_MAX, code ? NULL : "no order is recorded there in that time");
+  logbook_deinit(&logbook);
+  return code;
+}
+
 static enum exit_code show(const struct call *call) {
   const struct arguments *a = call->arguments;
+  if (arguments_has(a, "orders")) return show_by_order(call);
   const struct view_column columns[] = {{"number", true}, {view_zone_title("time"), false}, {"what", false},
       {"order", false}, {"address", false}, {"value", true}, {"before", true}, {"after", true}, {"state", false},
       {"operator", false}, {"supervisor", false}, {"basis", false}, {"why", false}};
@@ -281,8 +340,8 @@ static enum exit_code run(const struct call *call) {
   const struct arguments *a = call->arguments;
   const char *what = a->operands[0], *id = arguments_text(a, "id");
   if (strcmp(what, "verify") == 0) {
-    if (id || arguments_has(a, "since") || arguments_has(a, "until"))
-      return verb_misused(call, "--since, --until and --id are for show: a part of a chain proves nothing");
+    if (id || arguments_has(a, "since") || arguments_has(a, "until") || arguments_has(a, "orders"))
+      return verb_misused(call, "--since, --until, --id and --orders are for show: a part of a chain proves nothing");
     return verb_written(verify(call));
   }
   if (strcmp(what, "show") != 0) return verb_misused(call, "\"%s\" is neither show nor verify", what);
@@ -295,6 +354,7 @@ static enum exit_code run(const struct call *call) {
 static const struct option_spec options[] = {{"since", OPTION_TIME, "T", "show: entries at or after T"},
     {"until", OPTION_TIME, "T", "show: entries at or before T"},
     {"id", OPTION_TEXT, "ID", "show: entries about that command"},
+    {"orders", OPTION_FLAG, NULL, "show: the operating log, one row an order; --since and --until: issued then"},
     {"store", OPTION_TEXT, "PATH", "the log in the store of a node that does not run, offline"},
     {"key", OPTION_TEXT, "KEY", "verify: a public key, or a file with one; then only signatures by such keys count"},
     {0}};

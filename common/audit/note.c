@@ -33,8 +33,10 @@ static void passed(struct ledger_entry *out, const struct ledger_entry *entry, e
   out->code = CODE_NONE;
   out->message = out->device_message = BYTES_NULL;
   out->actual = VALUE_EMPTY;
+  out->observed_after = BYTES_NULL;
   if (state >= STATE_DISPATCHED && entry->times[STATE_DISPATCHED]) return;
   out->before = VALUE_EMPTY;
+  out->observed_before = BYTES_NULL;
   out->fence = 0;
 }
 

@@ -2,7 +2,7 @@
  * An audit entry: u8 version (1), then items (varint id, sized value), absent ones zero or empty, unknown ones passed
  * over: 1 u8 kind   2 zigzag time   3 node   4 id   5 address   6 u8 verb   7 u8 state   8 varint code   9 message
  *  10 by   11 approved by   12 basis   13 value   14 before   15 actual   16 zigzag issued   17 zigzag deadline
- *  18 varint fence   19 device message   20 proof
+ *  18 varint fence   19 device message   20 proof   21, 22 observed before and after (observation.c)
  *
  * The fields of a checkpoint, inside the frame of common/identity/seal.h with the prefix "riverbus checkpoint v1":
  * sized node, varint number, 32 link, zigzag time.
@@ -33,7 +33,9 @@ enum item {
   ITEM_DEADLINE,
   ITEM_FENCE,
   ITEM_DEVICE_MESSAGE,
-  ITEM_PROOF
+  ITEM_PROOF,
+  ITEM_OBSERVED_BEFORE,
+  ITEM_OBSERVED_AFTER
 };
 
 static const char *const kind_names[AUDIT_KINDS] = {
@@ -98,6 +100,8 @@ void audit_write(struct buffer *out, const struct audit_entry *e) {
   put_number(&w, ITEM_FENCE, e->fence, false);
   put_text(&w, ITEM_DEVICE_MESSAGE, e->device_message);
   put_text(&w, ITEM_PROOF, e->proof);
+  put_text(&w, ITEM_OBSERVED_BEFORE, e->observed_before);
+  put_text(&w, ITEM_OBSERVED_AFTER, e->observed_after);
 }
 
 /* ---- reading ---- */
@@ -113,6 +117,8 @@ static struct bytes *text_of(struct audit_entry *e, uint64_t id) {
     case ITEM_BASIS: return &e->basis;
     case ITEM_DEVICE_MESSAGE: return &e->device_message;
     case ITEM_PROOF: return &e->proof;
+    case ITEM_OBSERVED_BEFORE: return &e->observed_before;
+    case ITEM_OBSERVED_AFTER: return &e->observed_after;
     default: return NULL;
   }
 }
@@ -172,6 +178,8 @@ void audit_of_ledger(
       .actual = ledger->actual,
       .fence = ledger->fence,
       .device_message = ledger->device_message,
+      .observed_before = ledger->observed_before,
+      .observed_after = ledger->observed_after,
       .proof = proof};
   if (!known) return;
   out->address = command.address;
@@ -202,6 +210,11 @@ static void put_time_member(struct buffer *out, const char *name, int64_t time) 
 static void put_value_member(struct buffer *out, const char *name, const struct value *value) {
   buffer_printf(out, ",\"%s\":", name);
   value_put_json(out, value);
+}
+
+static void put_observed(struct buffer *out, const char *name, struct bytes list) {
+  buffer_printf(out, ",\"%s\":", name);
+  observations_put_json(out, list);
 }
 
 static void put_base64(struct buffer *out, const char *name, struct bytes bytes) {
@@ -240,6 +253,8 @@ void audit_put_json(struct buffer *out, uint64_t number, const struct audit_entr
   put_value_member(out, "value", &e->value);
   put_value_member(out, "before", &e->before);
   put_value_member(out, "actual", &e->actual);
+  put_observed(out, "observed_before", e->observed_before);
+  put_observed(out, "observed_after", e->observed_after);
   put_time_member(out, "issued", e->issued);
   put_time_member(out, "deadline", e->deadline);
   buffer_printf(out, ",\"fence\":%llu", (unsigned long long)e->fence);

@@ -3,8 +3,9 @@
 /*
  * One entry of the audit log: who did what, when, on whose word, and what was measured before and after: the fields of
  * an operating log (order number and issuer, basis, operator and supervisor, start and end, gate, opening before and
- * after). Entries are written in the transaction of the change they tell of (store_batch_audit) and chained there
- * (common/record/chain.h). Never trimmed. Layout: top of audit.c. Times are µs since 1970 UTC.
+ * after, levels and flow before and after). Entries are written in the transaction of the change they tell of
+ * (store_batch_audit) and chained there (common/record/chain.h). Never trimmed. Layout: top of audit.c. Times are µs
+ * since 1970 UTC.
  *
  * A checkpoint is a node's signed word about the end of its chain at some time. It leaves the node: to the broker, and
  * from the broker to a neighbour, so that a log that was cut off, or written anew, shows.
@@ -42,6 +43,7 @@ struct audit_entry {
   int64_t issued, deadline;    /* 0: none */
   uint64_t fence;
   struct bytes device_message;
+  struct bytes observed_before, observed_after; /* levels and flows (observation.h); may be empty */
   struct bytes proof; /* the verbatim signed command, decision, report, roster or checkpoint; may be empty */
 };
 
@@ -53,8 +55,9 @@ const char *audit_kind_name(enum audit_kind kind);                     /* "comma
  * of a command, the report in later ones of a broker. */
 void audit_of_ledger(struct audit_entry *out, const struct ledger_entry *ledger, struct bytes node, struct bytes proof);
 /* One JSON object, no newline: number, time, node, kind, id, address, verb, state, code, message, by, approved_by,
- * basis, value, before, actual, issued, deadline, fence, device_message, proof (base64), link (hexadecimal), entry
- * (base64: the bytes that are chained, so that a copy of this output can be verified). link NULL: left out, with entry.
+ * basis, value, before, actual, observed_before, observed_after (arrays, see observation.h), issued, deadline, fence,
+ * device_message, proof (base64), link (hexadecimal), entry (base64: the bytes that are chained, so that a copy of this
+ * output can be verified). link NULL: left out, with entry.
  */
 void audit_put_json(struct buffer *out, uint64_t number, const struct audit_entry *entry, struct bytes bytes,
     const uint8_t link[CHAIN_HASH]);

@@ -7,7 +7,7 @@
  *    9 u8 custody       10 station             11 by                12 approved by     13 batch
  *   14 from             15 value actual        16 device message    17 varint fence    18 epoch: u64, u64
  *   19 zigzag settle by 20 report, verbatim    21 approval, verbatim                   22 decision, verbatim
- *   23 value before
+ *   23 value before      24, 25 what was observed before and after (observation.c)
  */
 #include "common/command/ledger.h"
 #include "common/base/units.h"
@@ -36,7 +36,9 @@ enum item {
   ITEM_APPROVAL,
   ITEM_DECISION,
   ITEM_BEFORE,
-  ITEM_LAST = ITEM_BEFORE
+  ITEM_OBSERVED_BEFORE,
+  ITEM_OBSERVED_AFTER,
+  ITEM_LAST = ITEM_OBSERVED_AFTER
 };
 enum { LEDGER_VERSION = 1 };
 
@@ -124,6 +126,8 @@ void ledger_write(struct buffer *out, const struct ledger_entry *e) {
   put_text(&w, ITEM_REPORT, e->report);
   put_text(&w, ITEM_APPROVAL, e->approval);
   put_text(&w, ITEM_DECISION, e->decision);
+  put_text(&w, ITEM_OBSERVED_BEFORE, e->observed_before);
+  put_text(&w, ITEM_OBSERVED_AFTER, e->observed_after);
   put_composed(&w, e);
   writer_bytes(&w, e->extra);
 }
@@ -167,6 +171,8 @@ static struct bytes *text_of(struct ledger_entry *e, uint64_t id) {
     case ITEM_REPORT: return &e->report;
     case ITEM_APPROVAL: return &e->approval;
     case ITEM_DECISION: return &e->decision;
+    case ITEM_OBSERVED_BEFORE: return &e->observed_before;
+    case ITEM_OBSERVED_AFTER: return &e->observed_after;
     default: return NULL;
   }
 }
@@ -249,6 +255,8 @@ int ledger_report(struct ledger_entry *entry, const struct report *report) {
   if (report->before.type != VALUE_NONE) entry->before = report->before;
   if (report->actual.type != VALUE_NONE) entry->actual = report->actual;
   if (report->fence) entry->fence = report->fence;
+  if (report->observed_before.len) entry->observed_before = report->observed_before;
+  if (report->observed_after.len) entry->observed_after = report->observed_after;
   entry->report = report->bytes;
   return 0;
 }
@@ -262,6 +270,8 @@ int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said) {
   if (said->before.type != VALUE_NONE) entry->before = said->before;
   if (said->actual.type != VALUE_NONE) entry->actual = said->actual;
   if (said->fence) entry->fence = said->fence;
+  if (said->observed_before.len) entry->observed_before = said->observed_before;
+  if (said->observed_after.len) entry->observed_after = said->observed_after;
   if (said->approved_by.len) entry->approved_by = said->approved_by;
   if (said->report.len) entry->report = said->report;
   return 0;
@@ -277,6 +287,8 @@ void ledger_to_report(const struct ledger_entry *entry, struct report *report) {
       .before = entry->before,
       .actual = entry->actual,
       .device_message = entry->device_message,
+      .observed_before = entry->observed_before,
+      .observed_after = entry->observed_after,
       .time = entry->time,
       .fence = entry->fence,
       .by = entry->by};

@@ -45,6 +45,8 @@ struct ledger_entry {
   struct bytes approval; /* the second person's signed decision, verbatim; may be empty */
   /* A signed cancel or resolve, verbatim, that is still to be told to the node that decides; empty: none, or told. */
   struct bytes decision;
+  /* Lists of levels and flows (observation.h) as the device was about to be told, and at the end; may be empty. */
+  struct bytes observed_before, observed_after;
   struct bytes extra; /* items of newer versions, written back as they came */
 };
 #define LEDGER_ENTRY_NULL ((struct ledger_entry){.state = STATE_NONE})

@@ -2,12 +2,13 @@
  * The fields of a report, inside the frame of common/identity/seal.h with the prefix "riverbus report v1": sized id,
  * sized address, 32 digest, u8 state, varint code, sized message, sized hint, value actual, sized device message,
  * zigzag time, varint fence, sized by, then items (varint id, sized value): 1 the verbatim command, where the station
- * took it at its own door; 2 value before. Items that are not known are passed over.
+ * took it at its own door; 2 value before; 3 and 4 what was observed before and after (observation.c). Items that are
+ * not known are passed over.
  */
 #include "common/command/report.h"
 
 static const struct seal seal = {"riverbus report v1", REPORT_MAX};
-enum { ITEM_COMMAND = 1, ITEM_BEFORE = 2 };
+enum { ITEM_COMMAND = 1, ITEM_BEFORE = 2, ITEM_OBSERVED_BEFORE = 3, ITEM_OBSERVED_AFTER = 4 };
 
 /* At most REPORT_TEXT_MAX bytes, ending at a whole character. */
 static struct bytes cut(struct bytes text) {
@@ -34,8 +35,13 @@ static void write_before(struct writer *w, const struct value *before) {
   buffer_deinit(&piece);
 }
 
-static void write_body(
-    struct writer *w, const struct report *r, const struct value *before, const struct value *actual) {
+static void write_item(struct writer *w, int item, struct bytes bytes) {
+  if (bytes.len == 0) return;
+  writer_varint(w, (uint64_t)item);
+  writer_sized(w, bytes);
+}
+
+static void write_body(struct writer *w, const struct report *r) {
   writer_sized(w, r->id);
   writer_sized(w, r->address);
   writer_bytes(w, bytes_of(r->digest, COMMAND_DIGEST));
@@ -43,28 +49,30 @@ static void write_body(
   writer_varint(w, (uint64_t)r->code);
   writer_sized(w, cut(r->message));
   writer_sized(w, cut(r->hint));
-  value_write(w, actual);
+  value_write(w, &r->actual);
   writer_sized(w, cut(r->device_message));
   writer_zigzag(w, r->time);
   writer_varint(w, r->fence);
   writer_sized(w, cut(r->by));
-  write_before(w, before);
-  if (r->command.len == 0) return;
-  writer_varint(w, ITEM_COMMAND);
-  writer_sized(w, r->command);
+  write_before(w, &r->before);
+  write_item(w, ITEM_OBSERVED_BEFORE, r->observed_before);
+  write_item(w, ITEM_OBSERVED_AFTER, r->observed_after);
+  write_item(w, ITEM_COMMAND, r->command);
 }
 
 int report_sign(struct buffer *out, const struct report *report, const struct identity *identity) {
   struct buffer body = BUFFER_NULL;
   struct writer w;
-  static const struct value none = {.type = VALUE_NONE};
   if (!is_good(report)) return REPORT_MALFORMED;
   seal_begin(&seal, identity, &body, &w);
-  write_body(&w, report, &report->before, &report->actual);
+  write_body(&w, report);
   if (w.failed) { /* only measured values can be that large */
+    struct report slim = *report;
+    slim.before = slim.actual = VALUE_EMPTY;
+    slim.observed_before = slim.observed_after = BYTES_NULL;
     buffer_clear(&body);
     seal_begin(&seal, identity, &body, &w);
-    write_body(&w, report, &none, &none);
+    write_body(&w, &slim);
   }
   return seal_close(identity, &body, &w, out) ? REPORT_MALFORMED : 0;
 }
@@ -74,6 +82,8 @@ static void read_item(struct reader *r, struct report *report) {
   uint64_t item = reader_varint(r);
   struct bytes value = reader_sized(r);
   if (item == ITEM_COMMAND) report->command = value;
+  if (item == ITEM_OBSERVED_BEFORE) report->observed_before = value;
+  if (item == ITEM_OBSERVED_AFTER) report->observed_after = value;
   if (item != ITEM_BEFORE) return;
   reader_init(&v, value);
   value_read(&v, &report->before);
@@ -101,7 +111,7 @@ static void read_body(struct reader *r, struct report *report) {
 
 static bool texts_are_good(const struct report *r) {
   return bytes_is_utf8(r->message) && bytes_is_utf8(r->hint) && bytes_is_utf8(r->device_message) &&
-         bytes_is_utf8(r->by);
+         bytes_is_utf8(r->by) && observations_are_good(r->observed_before) && observations_are_good(r->observed_after);
 }
 
 static int decode(struct report *report, struct bytes fields) {

@@ -6,6 +6,7 @@
  * with the station's public key can check it. Layout: top of report.c.
  */
 #include "common/command/command.h"
+#include "common/command/observation.h"
 #include "common/command/state.h"
 
 enum { REPORT_MAX = 8 * 1024 + COMMAND_MAX, REPORT_TEXT_MAX = 1024 };
@@ -23,9 +24,11 @@ struct report {
   struct value before;         /* measured just before the dispatch; VALUE_NONE: not measured, or not dispatched */
   struct value actual;         /* VALUE_NONE: not measured */
   struct bytes device_message; /* the device's own words */
-  int64_t time;                /* of the transition, by the gateway's clock */
-  uint64_t fence;              /* 0: none was given */
-  struct bytes by;             /* the operator's name at the station; may be empty */
+  /* Lists of levels and flows (observation.h): as the device was about to be told, and at the end; may be empty. */
+  struct bytes observed_before, observed_after;
+  int64_t time;    /* of the transition, by the gateway's clock */
+  uint64_t fence;  /* 0: none was given */
+  struct bytes by; /* the operator's name at the station; may be empty */
   /* The verbatim command, in the first report of one that was given at the station itself, so that the province learns
    * of it; empty: the reader has it. */
   struct bytes command;
@@ -33,8 +36,8 @@ struct report {
 };
 
 /* Appends the signed bytes; texts longer than REPORT_TEXT_MAX are cut at a character, measured values that do not
- * fit are left out. Never fails for a report with a good id, address and known state (else REPORT_MALFORMED). `key` and
- * `bytes` are ignored. */
+ * fit are left out, with what was observed around them. Never fails for a report with a good id, address and known
+ * state (else REPORT_MALFORMED). `key` and `bytes` are ignored. */
 int report_sign(struct buffer *out, const struct report *report, const struct identity *identity);
 /* Verifies with the key inside, then decodes. The caller compares report->key with the station's own keys: a report by
  * another key is none. */

@@ -44,7 +44,7 @@ static void put_row(const struct audit_rows *rows, struct buffer *out, const str
   if (out->len - begin <= ROW_MAX) return;
   struct audit_entry slim = *entry;
   slim.value = slim.before = slim.actual = VALUE_EMPTY;
-  slim.proof = slim.device_message = BYTES_NULL;
+  slim.proof = slim.device_message = slim.observed_before = slim.observed_after = BYTES_NULL;
   out->len = begin;
   audit_put_json(out, at->number, &slim, bytes, link);
 }

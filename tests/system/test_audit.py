@@ -9,13 +9,16 @@ import signal
 
 import pytest
 from harness.orders import FINAL
-from harness.river import sluice
+from harness.river import sensor, sluice
 from onebox.process import Process, wait_until
 
 STATION = "chongqing/caijiagang"
 GATE, SPILLWAY = STATION + "/gate-1/opening", STATION + "/gate-2/opening"
-FIELDS = {"number", "time", "node", "kind", "id", "address", "verb", "state", "code", "message", "by", "approved_by", "basis", "value", "before", "actual",
+FIELDS = {"number", "time", "node", "kind", "id", "address", "verb", "state", "code", "message", "by", "approved_by", "basis", "value", "before", "actual", "observed_before", "observed_after",
           "issued", "deadline", "fence", "device_message", "proof", "link", "entry"}
+LEVELS = sensor("gauge-1", {"name": "level", "unit": "m", "topic": "hydro/level", "value": "/z", "scale": 0.01},
+                {"name": "flow", "unit": "m3/s", "topic": "hydro/flow", "value": "/otq"})
+SAME = ("before", "actual", "observed_before", "observed_after", "time", "fence", "by", "value")
 SOON = {"checkpoint-every": "100ms"}
 
 
@@ -30,7 +33,7 @@ class Dam:
         self.there = t.province("hubei", accepts={"chongqing": ["chongqing/#"]}, **more)
         rights = {"read": ["#"], "command": ["#"], "approve": ["#"]}
         self.here.operators = {"duty": rights, "second": {**rights}, "watcher": {"read": [GATE]}}
-        self.station = t.station(STATION, [sluice("gate-1", "gates/1"), sluice("gate-2", "gates/2", approval="required")], authority=[authority], **more)
+        self.station = t.station(STATION, [sluice("gate-1", "gates/1"), sluice("gate-2", "gates/2", approval="required"), LEVELS], authority=[authority], **more)
         self.station.operators = {name: {"approve": [STATION + "/#"]} for name in ("duty", "second")}
 
     def start(self):
@@ -127,6 +130,9 @@ def test_every_transition_with_all_that_an_operating_log_names(t):
     assert b"flood order 12" in base64.b64decode(one(rows, "order-12", "accepted")["proof"]), "the first entry holds the verbatim command"
     assert end["proof"], "the broker's later ones hold the station's report"
 
+    named = [(o["point"], o["unit"], o["quality"]) for o in end["observed_after"]]
+    assert named == [("gauge-1/level", "m", "good"), ("gauge-1/flow", "m3/s", "good")] and begin["observed_after"] is None, end
+    assert end["observed_before"] == begin["observed_before"] and end["observed_before"][0]["time"] <= begin["time"] <= end["observed_after"][0]["time"] <= end["time"]
     no = one(rows, "order-13", "rejected")
     assert (no["by"], no["code"], no["basis"]) == ("duty", "range", "by mistake") and no["message"] and no["proof"]
     two = one(rows, "order-14", "executed")
@@ -140,13 +146,26 @@ def test_every_transition_with_all_that_an_operating_log_names(t):
     assert dam.log("--since", end["time"]) == [row for row in rows if row["time"] >= end["time"]]
     assert {row["address"] for row in dam.log(by="watcher")} == {GATE}, "who may read one address sees what is about it"
     whole(dam.run("audit", "verify"))
+    orders = {row["id"]: row for row in dam.log("--orders")}
+    assert list(orders) == ["order-12", "order-13", "order-14"], "one row an order"
+    assert {k: orders["order-12"][k] for k in ("by", "approved_by", "basis", "address", "value", "state", "code")} == {
+        "by": "duty", "approved_by": None, "basis": "flood order 12", "address": GATE, "value": 45, "state": "executed", "code": None}
+    assert (orders["order-12"]["start"], orders["order-12"]["end"]) == (begin["time"], end["time"])
+    assert all(orders["order-12"][k] == end[k] for k in ("before", "actual", "observed_before", "observed_after"))
+    assert (orders["order-13"]["state"], orders["order-13"]["start"], orders["order-13"]["observed_before"]) == ("rejected", None, None)
+    assert orders["order-14"]["approved_by"] == "second"
+    assert [row["id"] for row in dam.log("--orders", "--since", orders["order-13"]["issued"])] == ["order-13", "order-14"]
+    assert [row["id"] for row in dam.log("--orders", "--until", orders["order-12"]["issued"])] == ["order-12"], "and whole, though its end is later"
+    table = dam.run("audit", "show", "--orders", "--id", "order-12")
+    assert "gauge-1/level" in table.out and "flood order 12" in table.out and len(table.out.strip().splitlines()) == 2, str(table)
 
     dam.station.gateway.stop()
     there = dam.log_at_station()
+    assert [row["id"] for row in dam.log_at_station("--orders")] == ["order-12", "order-14"], "order-13 never came so far"
     for order in ("order-12", "order-14"):
         assert states(there, order)[:2] == ["received", "dispatched"] and states(there, order)[-1] == "executed"
         mine, theirs = one(rows, order, "executed"), one(there, order, "executed")
-        assert {k: mine[k] for k in ("before", "actual", "time", "fence", "by", "value")} == {k: theirs[k] for k in ("before", "actual", "time", "fence", "by", "value")}
+        assert {k: mine[k] for k in SAME} == {k: theirs[k] for k in SAME}
     assert {"start", "config", "roster"} <= {row["kind"] for row in there}
     whole(dam.run("audit", "verify", "--store", dam.store))
     for name, log in (("broker", rows), ("station", there)):

@@ -49,6 +49,7 @@ struct scene {
   struct buffer published; /* payloads and expiries */
   struct buffer events;
   struct buffer reported; /* " id/state " of every report, for the audit log */
+  struct buffer observed; /* the levels and flows of the last report: before, after */
   struct buffer nevers;   /* ids said to be never received */
   int64_t offset;
   bool offset_known, unsynchronised;
@@ -120,6 +121,10 @@ static inline void hear_report(struct bytes value) {
   buffer_append(&scene.hint, report.hint);
   buffer_clear(&scene.actual);
   value_put_json(&scene.actual, &report.actual);
+  buffer_clear(&scene.observed);
+  observations_put_json(&scene.observed, report.observed_before);
+  buffer_printf(&scene.observed, " ");
+  observations_put_json(&scene.observed, report.observed_after);
   if (report.code != CODE_NONE) buffer_printf(&scene.states, "/%s", code_name(report.code));
 }
 
@@ -351,6 +356,7 @@ static inline int tear_down(void **state) {
   buffer_deinit(&scene.message);
   buffer_deinit(&scene.hint);
   buffer_deinit(&scene.actual);
+  buffer_deinit(&scene.observed);
   buffer_deinit(&scene.states);
   buffer_deinit(&scene.said);
   buffer_deinit(&scene.published);

@@ -279,6 +279,8 @@ static void a_control_says_what_is_safe(void **state) {
   assert_true(control->guards[1].max_age_us == 600 * SECOND_US && control->guards[1].limit.number == 178.5);
   assert_int_equal(control->guards[2].max_age_us, 0);
   assert_int_equal(config->authority.count, 1);
+  assert_int_equal(control->observed_count, 1); /* the input that is a measurement, once */
+  assert_string_equal(control->observed[0], "chongqing/caijiagang/gauge-1/level");
   gateway_config_free(config);
   buffer_deinit(&problems);
   buffer_deinit(&text);
@@ -323,6 +325,11 @@ static void what_would_guard_nothing_is_refused(void **state) {
           "moving is for controls of type number, integer or boolean"},
       {"refuse-when: [{point: gauge-1/level, below: 1, code: busy}]", "allowed: interlock, local"},
       {"refuse-when: [{point: gauge-1/level, less: 1}]", "unknown key 'less'"},
+      {"operating-log: [gauge-2/level]", ":26:25: operating-log: 'gauge-2/level' is no point of this station"},
+      {"operating-log: [gate-1/mode]", "'gate-1/mode' is of type text"},
+      {"operating-log: [gauge-1/level, gauge-1/level]", "is there twice"},
+      {"operating-log: [gate-1/opening]", "is the control's own point"},
+      {"operating-log: gauge-1/level", "needs a list of device/point"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     char text[512];

@@ -34,6 +34,30 @@ static void test_acting_then_silence(void **state) {
   expect("executed");
 }
 
+/* What an operating log names beside the gate: read as the device is about to be told, and at the end, with what the
+ * sensor is worth. */
+static void test_levels_before_and_after(void **state) {
+  static char level[] = "chongqing/caijiagang/gauge-1/level", mode[] = "chongqing/caijiagang/gauge-1/mode";
+  static char *observed[] = {level, mode};
+  (void)state;
+  scene.controls[0].observed = observed;
+  scene.controls[0].observed_count = 2;
+  measure_of(2, (struct value)NUMBER(178.5), QUALITY_GOOD, false);
+  run("c1");
+  assert_non_null(strstr(buffer_text(&scene.observed), "[{\"point\":\"gauge-1/level\",\"value\":178.5,\"unit\":\"m\""));
+  assert_non_null(strstr(buffer_text(&scene.observed), "{\"point\":\"gauge-1/mode\",\"value\":null,"));
+  assert_non_null(strstr(buffer_text(&scene.observed), "] null")); /* nothing is over yet */
+  crash();
+  measure_of(2, (struct value)NUMBER(177.25), QUALITY_UNCERTAIN, false);
+  measure(40);
+  expect("executed");
+  assert_non_null(strstr(buffer_text(&scene.observed), "\"value\":178.5"));
+  const char *after = strstr(buffer_text(&scene.observed), "] [");
+  assert_non_null(after);
+  assert_non_null(strstr(after, "\"value\":177.25"));
+  assert_non_null(strstr(after, "\"quality\":\"uncertain\""));
+}
+
 static void test_acting_crash_then_silence(void **state) {
   (void)state;
   run("c1");
@@ -172,9 +196,10 @@ static void test_measured_elsewhere_after_a_crash(void **state) {
 
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
-  const struct CMUnitTest tests[] = {STORY(test_acting_then_silence), STORY(test_acting_crash_then_silence),
-      STORY(test_a_late_yes_is_no_movement), STORY(test_a_late_yes_without_confirm),
-      STORY(test_measured_early_then_silence), STORY(test_measured_early_then_stale), STORY(test_measured_elsewhere),
+  const struct CMUnitTest tests[] = {STORY(test_acting_then_silence), STORY(test_levels_before_and_after),
+      STORY(test_acting_crash_then_silence), STORY(test_a_late_yes_is_no_movement),
+      STORY(test_a_late_yes_without_confirm), STORY(test_measured_early_then_silence),
+      STORY(test_measured_early_then_stale), STORY(test_measured_elsewhere),
       STORY(test_measured_at_the_target_at_the_last_moment), STORY(test_a_backlog_proves_nothing),
       STORY(test_measured_elsewhere_without_a_puback), STORY(test_measured_elsewhere_after_a_crash)};
   return cmocka_run_group_tests(tests, NULL, NULL);
