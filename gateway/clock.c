@@ -37,6 +37,12 @@ enum clock_verdict clock_judge(
   return reading->offset_known ? CLOCK_GOOD : CLOCK_UNKNOWN;
 }
 
+enum clock_verdict clock_for_stop(const struct clock *clock, const struct clock_reading *reading, int64_t *shift_us) {
+  bool own = reading->synchronised || !clock->config->require_synchronised;
+  *shift_us = own || !reading->offset_known ? 0 : -reading->offset_us;
+  return own || reading->offset_known ? CLOCK_GOOD : CLOCK_UNKNOWN;
+}
+
 bool clock_note(struct clock *clock, const struct clock_reading *reading) {
   struct refusal refusal;
   bool confirmed = reading->synchronised && clock_judge(clock, reading, &refusal) == CLOCK_GOOD;

@@ -40,6 +40,10 @@ void clock_configure(struct clock *clock, const struct gateway_clock *config);
 /* At the start: entries of STORE_META; other keys are passed over. */
 void clock_load(struct clock *clock, struct bytes key, struct bytes value);
 enum clock_verdict clock_judge(const struct clock *clock, const struct clock_reading *reading, struct refusal *refusal);
+/* By which clock the deadline of a stop from the broker is judged, which never is refused for a clock: *shift_us is to
+ * be added to this one. Its own where that is synchronised, so that no broker can bring a dead stop to life; else the
+ * broker's, by whose time the stop was signed. CLOCK_UNKNOWN: it would be the broker's, which is not known yet. */
+enum clock_verdict clock_for_stop(const struct clock *clock, const struct clock_reading *reading, int64_t *shift_us);
 /* Notes a reading, about once a second. true: the highest time is to be written, by clock_put. */
 bool clock_note(struct clock *clock, const struct clock_reading *reading);
 void clock_put(struct clock *clock, struct store_batch *batch);

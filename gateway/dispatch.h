@@ -46,8 +46,10 @@ struct dispatch_hooks {
   void (*send)(void *ctx, uint8_t type, struct bytes body);           /* to the broker */
   void (*event)(void *ctx, const char *name, struct bytes text);      /* of the station, on the urgent lane */
   enum clock_verdict (*clock)(void *ctx, struct refusal *refusal);    /* of this moment */
-  int64_t (*received)(void *ctx);                                     /* for records of the urgent stream */
-  struct epoch (*epoch)(void *ctx);                                   /* of the urgent stream */
+  /* by which a stop from the broker is judged, see clock_for_stop */
+  enum clock_verdict (*stop_clock)(void *ctx, int64_t *shift_us);
+  int64_t (*received)(void *ctx);   /* for records of the urgent stream */
+  struct epoch (*epoch)(void *ctx); /* of the urgent stream */
   /* for the station's own door; NULL: there is none */
   void (*said)(void *ctx, const struct ledger_entry *entry); /* a state is durable */
   void (*operators)(void *ctx, const struct roster *obeyed); /* another roster is obeyed; NULL: none */

@@ -153,15 +153,20 @@ static bool dispatch_is_safe(struct dispatch *d, const struct order *order, cons
 
 /* ---- the whole ---- */
 
-/* A stop is not refused because a clock is slow, nor because the station wants short deadlines. One that was signed for
- * next year, or before this store was made, is none that an operator gives now. */
+int64_t dispatch_stop_ahead(const struct dispatch *d) {
+  return d->config->max_deadline_us > CHECK_AHEAD_US ? d->config->max_deadline_us : CHECK_AHEAD_US;
+}
+
+/* A stop is not refused because a clock is slow, nor because the station wants short deadlines, nor because it is older
+ * than this store: one that a former store had taken halts again what does not move, or what its signer wanted halted
+ * until its deadline. One that was signed for next year is none that an operator gives now. */
 static bool dispatch_stop_is_in_time(
     const struct dispatch *d, const struct order *order, struct instant now, struct refusal *refusal) {
   struct command when = order->command;
-  int64_t ahead_us = d->config->max_deadline_us > CHECK_AHEAD_US ? d->config->max_deadline_us : CHECK_AHEAD_US;
-  if (when.issued > now.wall) when.issued = now.wall;
-  return (check_created(&when, d->options.store_created, refusal) || defect("accept-replay")) &&
-         check_deadline(&when, now.wall, ahead_us, refusal) && check_life_left(order_life(order, now), refusal);
+  int64_t wall = now.wall + order->shift_us;
+  if (when.issued > wall) when.issued = wall;
+  return check_deadline(&when, wall, dispatch_stop_ahead(d), refusal) &&
+         check_life_left(order_life(order, now), refusal);
 }
 
 /* Signature (checked before), authority, that all of it is understood, and its time: no more. What halts a movement is
@@ -170,7 +175,7 @@ static enum dispatch_verdict dispatch_check_stop(
     struct dispatch *d, struct order *order, struct instant now, struct refusal *refusal) {
   const struct check_operator *by = NULL;
   const struct gateway_control *control = dispatch_control(d, order);
-  if (!dispatch_is_authorised(d, order, &by, now.wall, refusal)) return DISPATCH_REFUSED;
+  if (!dispatch_is_authorised(d, order, &by, now.wall + order->shift_us, refusal)) return DISPATCH_REFUSED;
   if (!check_understood(&order->command, CHECK_ALL, refusal) || !dispatch_stop_is_in_time(d, order, now, refusal))
     return DISPATCH_REFUSED;
   if (control && control->stop.topic) return DISPATCH_GOES;

@@ -118,6 +118,8 @@ enum dispatch_verdict {
 enum dispatch_verdict dispatch_check(
     struct dispatch *d, struct order *order, struct instant now, struct refusal *refusal);
 
+int64_t dispatch_stop_ahead(const struct dispatch *d); /* how far the deadline of a stop may be ahead, µs */
+
 /* A set that was given at the own door, and waits here for a second person. */
 bool dispatch_lacks_approval(const struct dispatch *d, const struct order *order);
 

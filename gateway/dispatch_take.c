@@ -17,6 +17,11 @@ static void dispatch_take(
   struct order *order = order_new();
   order_begin(order, command, approval, d->station, is_local ? ORDER_LOCAL : d->broker, now);
   order->number = ++d->numbers;
+  if (command->verb == COMMAND_STOP && !is_local) {
+    int64_t shift_us;
+    (void)d->options.hooks.stop_clock(d->options.hooks.ctx, &shift_us); /* unknown: it is in time by this clock */
+    order_shift(order, shift_us);
+  }
   table_put(&d->orders, order_id(order), order);
   d->stats.commands++;
   enum dispatch_verdict verdict = dispatch_check(d, order, now, &refusal);
@@ -197,6 +202,16 @@ void dispatch_refuse_message(struct dispatch *d, bool forged, const char *why, s
   if (log_allow(&d->forged_limit, now.mono, &suppressed)) log_warning("command", d->broker, "refused: %s", why);
 }
 
+/* What its deadline means here is not known before the first ping of the session; the broker repeats it. A stop waits
+ * for that only where the clock here is not synchronised, and says that the stop is out of time. */
+static bool dispatch_must_wait(const struct dispatch *d, const struct command *command, struct instant now) {
+  struct refusal refusal;
+  int64_t shift_us, left_us = command->deadline - now.wall;
+  if (command->verb != COMMAND_STOP) return dispatch_clock(d, &refusal) == CLOCK_UNKNOWN;
+  return (left_us < CHECK_DISPATCH_LEFT_US || left_us > dispatch_stop_ahead(d)) &&
+         d->options.hooks.stop_clock(d->options.hooks.ctx, &shift_us) == CLOCK_UNKNOWN;
+}
+
 static void dispatch_command(struct dispatch *d, struct bytes body, struct instant now) {
   struct refusal refusal;
   struct command command;
@@ -211,9 +226,7 @@ static void dispatch_command(struct dispatch *d, struct bytes body, struct insta
     return;
   }
   const struct order *known = table_get(&d->orders, command.id);
-  /* what its deadline means here is not known before the first ping of the session; the broker repeats it. A stop does
-   * not wait for that */
-  if (!known && command.verb != COMMAND_STOP && dispatch_clock(d, &refusal) == CLOCK_UNKNOWN) return;
+  if (!known && dispatch_must_wait(d, &command, now)) return;
   if (!known)
     dispatch_lookup(d, command.id, bytes, approval, BYTES_NULL);
   else if (!known->pending)

@@ -126,6 +126,12 @@ static enum clock_verdict dispatch_clock_hook(void *ctx, struct refusal *refusal
   return gateway_clock(ctx, refusal);
 }
 
+static enum clock_verdict dispatch_stop_clock_hook(void *ctx, int64_t *shift_us) {
+  struct gateway *gateway = ctx;
+  const struct clock_reading reading = gateway_clock_reading(gateway);
+  return clock_for_stop(&gateway->clock, &reading, shift_us);
+}
+
 static struct epoch dispatch_epoch_hook(void *ctx) {
   struct gateway *gateway = ctx;
   struct store_stream stream;
@@ -211,6 +217,7 @@ static void make_dispatch(struct gateway *gateway) {
           .said = dispatch_said_hook,
           .operators = dispatch_operators_hook,
           .clock = dispatch_clock_hook,
+          .stop_clock = dispatch_stop_clock_hook,
           .received = dispatch_received_hook,
           .epoch = dispatch_epoch_hook}};
   gateway->dispatch = dispatch_new(&options);

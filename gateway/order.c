@@ -50,6 +50,11 @@ void order_begin(struct order *order, const struct command *command, struct byte
   order->given_mono = order_given(order, now);
 }
 
+void order_shift(struct order *order, int64_t shift_us) {
+  order->expires_mono -= shift_us - order->shift_us;
+  order->shift_us = shift_us;
+}
+
 int order_load(struct order *order, struct bytes bytes, struct instant now) {
   int outcome = ledger_load(&order->ledger, bytes);
   if (outcome != 0) return outcome;
@@ -86,7 +91,7 @@ struct bytes order_device(const struct order *order) {
 }
 
 int64_t order_life(const struct order *order, struct instant now) {
-  int64_t by_wall = order->command.deadline - now.wall, by_boot = order->expires_mono - now.mono;
+  int64_t by_wall = order->command.deadline - now.wall - order->shift_us, by_boot = order->expires_mono - now.mono;
   if (defect("skip-expiry")) return 60 * SECOND_US;
   return by_wall < by_boot ? by_wall : by_boot;
 }

@@ -47,14 +47,16 @@ struct order {
   bool decided_goes;      /* that batch is under way */
   uint64_t number;        /* rises with each order that is taken: which came later */
   struct order_wish wish;
-  bool pending;         /* a batch is under way */
-  bool is_local;        /* was given at the station's own door */
-  bool introduced;      /* a report of it is durable; the first one of a local command carries the command */
-  bool loaded;          /* was found at the start of this process */
-  bool never;           /* "never received": the answer goes out when that is durable */
-  bool restarted;       /* was found dispatched at the start of this process */
-  bool unlisted;        /* was found under its id alone, as earlier programs kept it */
-  bool leaving;         /* `unknown`, and no answer is awaited any more: leaves the memory when that is durable */
+  bool pending;    /* a batch is under way */
+  bool is_local;   /* was given at the station's own door */
+  bool introduced; /* a report of it is durable; the first one of a local command carries the command */
+  bool loaded;     /* was found at the start of this process */
+  bool never;      /* "never received": the answer goes out when that is durable */
+  bool restarted;  /* was found dispatched at the start of this process */
+  bool unlisted;   /* was found under its id alone, as earlier programs kept it */
+  bool leaving;    /* `unknown`, and no answer is awaited any more: leaves the memory when that is durable */
+  /* a stop that is judged by the broker's clock: to be added to this one's wall time. Not over a start */
+  int64_t shift_us;
   int64_t expires_mono; /* the deadline by the boot clock */
   /* when its operator gave it, by the boot clock: when it came or, of one that had to wait elsewhere for an approval,
    * when it was signed */
@@ -79,6 +81,8 @@ struct order *order_free(struct order *order);
  */
 void order_begin(struct order *order, const struct command *command, struct bytes approval, const char *station,
     const char *from, struct instant now);
+/* Judged by another clock than this one. */
+void order_shift(struct order *order, int64_t shift_us);
 /* From the store. LEDGER_MALFORMED: not one of ours. */
 int order_load(struct order *order, struct bytes bytes, struct instant now);
 struct bytes order_id(const struct order *order);

@@ -85,12 +85,21 @@ static inline void hook_event(void *ctx, const char *name, struct bytes text) {
   (void)ctx;
   buffer_printf(&scene.events, "%s%s " BYTES_FMT, scene.events.len ? "; " : "", name, BYTES_ARG(text));
 }
+static const struct gateway_clock clock_config = {.require_synchronised = true, .max_offset_us = 2 * SECOND_US};
+static inline struct clock_reading read_clock(void) {
+  return (struct clock_reading){now.wall, !scene.unsynchronised, scene.offset_known, scene.offset};
+}
 static inline enum clock_verdict hook_clock(void *ctx, struct refusal *refusal) {
-  static const struct gateway_clock config = {.require_synchronised = true, .max_offset_us = 2 * SECOND_US};
-  const struct clock clock = {.config = &config};
-  const struct clock_reading reading = {now.wall, !scene.unsynchronised, scene.offset_known, scene.offset};
+  const struct clock clock = {.config = &clock_config};
+  const struct clock_reading reading = read_clock();
   (void)ctx;
   return clock_judge(&clock, &reading, refusal);
+}
+static inline enum clock_verdict hook_stop_clock(void *ctx, int64_t *shift_us) {
+  const struct clock clock = {.config = &clock_config};
+  const struct clock_reading reading = read_clock();
+  (void)ctx;
+  return clock_for_stop(&clock, &reading, shift_us);
 }
 static inline int64_t hook_received(void *ctx) {
   (void)ctx;
@@ -185,6 +194,7 @@ static inline void open_station(void) {
           .publish = hook_publish,
           .send = hook_send,
           .event = hook_event,
+          .stop_clock = hook_stop_clock,
           .clock = hook_clock,
           .received = hook_received,
           .epoch = hook_epoch,
