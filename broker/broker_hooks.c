@@ -53,15 +53,16 @@ static bool node_accept_stream(void *ctx, struct node_peer *peer, struct bytes s
   return !link->is_peer || peer_accepts_stream(&link->rules, stream);
 }
 
-static bool node_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+static bool node_share_stream(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream) {
   struct link *link = node_peer_owner(peer);
-  (void)ctx;
+  (void)ctx, (void)feed;
   return link->is_peer && peer_shares_stream(&link->rules, stream);
 }
 
-static struct blob *node_share(void *ctx, struct node_peer *peer, struct blob *from, const struct block *block) {
+static struct blob *node_share(void *ctx, struct node_peer *peer, size_t feed, struct blob *from,
+    const struct block *block, enum lane lane, uint64_t position) {
   struct link *link = node_peer_owner(peer);
-  (void)ctx;
+  (void)ctx, (void)feed, (void)lane, (void)position;
   return link->is_peer ? peer_share(&link->rules, from, block) : NULL;
 }
 

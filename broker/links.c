@@ -196,7 +196,8 @@ static void add_to_node(struct links *links, struct link *link, bool connects) {
       .node = link->node,
       .role = link->is_peer ? NODE_PEER_NEIGHBOUR : NODE_PEER_STATION,
       .connects = connects,
-      .scope = link->scope,
+      .feeds = &(struct node_feed){.scope = link->scope},
+      .feed_count = 1,
       .owner = link};
   link->peer = node_peer_add(links->node, &config);
 }
@@ -269,7 +270,7 @@ static void configure_peer(struct links *links, const struct broker_peer *peer) 
   if (fresh || moved)
     add_to_node(links, link, peer->connect.urgent != NULL);
   else if (changed)
-    node_peer_rules(links->node, link->peer, scope);
+    node_peer_rules(links->node, link->peer, &(struct node_feed){.scope = scope}, 1);
   if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
 }
 

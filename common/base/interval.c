@@ -77,6 +77,16 @@ void intervals_remove_all(struct intervals *set, const struct intervals *other) 
   for (size_t i = 0; i < other->count; i++) intervals_remove(set, other->items[i].from, other->items[i].to);
 }
 
+void intervals_keep(struct intervals *set, const struct intervals *other) {
+  uint64_t from = 0;
+  for (size_t i = 0; i < other->count && set->count > 0; i++) {
+    if (other->items[i].from > from) intervals_remove(set, from, other->items[i].from - 1);
+    if (other->items[i].to == UINT64_MAX) return;
+    from = other->items[i].to + 1;
+  }
+  intervals_remove(set, from, UINT64_MAX);
+}
+
 bool intervals_contains(const struct intervals *set, uint64_t number) {
   return intervals_overlaps(set, number, number);
 }

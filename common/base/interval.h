@@ -23,6 +23,8 @@ void intervals_add(struct intervals *set, uint64_t from, uint64_t to); /* from <
 void intervals_remove(struct intervals *set, uint64_t from, uint64_t to);
 void intervals_add_all(struct intervals *set, const struct intervals *other);
 void intervals_remove_all(struct intervals *set, const struct intervals *other);
+/* Keeps what is in the other as well. */
+void intervals_keep(struct intervals *set, const struct intervals *other);
 bool intervals_contains(const struct intervals *set, uint64_t number);
 /* every number of [from, to] is in the set */
 bool intervals_covers(const struct intervals *set, uint64_t from, uint64_t to);

@@ -38,8 +38,9 @@ static void write_hello(struct writer *w, const struct link_message *m) {
   writer_u64(w, m->run);
   writer_u64(w, m->answer);
   writer_zigzag(w, m->clock);
-  writer_u64(w, m->scope);
   writer_sized(w, m->node);
+  writer_varint(w, m->scope_count);
+  for (uint32_t i = 0; i < m->scope_count; i++) writer_u64(w, m->scopes[i]);
 }
 
 static void write_block(struct writer *w, const struct link_message *m) {
@@ -57,6 +58,7 @@ static void write_fields(struct writer *w, const struct link_message *m) {
     case LINK_HELD:
       write_held(w, m);
       writer_varint(w, m->number);
+      writer_u64(w, m->scope);
       break;
     case LINK_HELD_END:
     case LINK_ATTACH: writer_varint(w, m->number); break;
@@ -143,14 +145,20 @@ static void read_runs(struct reader *r, struct link_message *m) {
   }
 }
 
+static void read_scopes(struct reader *r, struct link_message *m) {
+  uint64_t count = reader_varint(r);
+  if (count > LINK_FEEDS_MAX) reader_fail(r);
+  for (uint64_t i = 0; i < count && !r->failed; i++) m->scopes[m->scope_count++] = reader_u64(r);
+}
+
 static void read_hello(struct reader *r, struct link_message *m) {
   m->version_low = reader_varint(r);
   m->version_high = reader_varint(r);
   m->run = reader_u64(r);
   m->answer = reader_u64(r);
   m->clock = reader_zigzag(r);
-  m->scope = reader_u64(r);
   m->node = reader_sized(r);
+  read_scopes(r, m);
 }
 
 static void read_range(struct reader *r, struct link_message *m) {
@@ -180,6 +188,7 @@ static void read_fields(struct reader *r, struct link_message *m) {
       read_ranges(r, m);
       read_runs(r, m);
       m->number = reader_varint(r);
+      m->scope = reader_u64(r);
       break;
     case LINK_HELD_END:
     case LINK_ATTACH: m->number = reader_varint(r); break;

@@ -6,12 +6,14 @@
  * 128: that is how later versions add things. Types from 128 on are the operators' (request.h).
  *
  *   1 HELLO     varint lowest version, varint highest version, u64 run, u64 answer (the session it answers, 0: none),
- *               zigzag clock, u64 scope, sized node name
+ *               zigzag clock, sized node name, varint n, n x u64 scope of a feed in which records are sent: what is
+ *               claimed, and all that is sent, belongs to one of these
  *   2 HELD      what the sender of this message holds of a stream that the other side sends:
  *               sized stream, u64 epoch created, u64 epoch random, varint last held (0: none),
  *               varint n, n x (varint from - to of the range before, varint length - 1) covered,
  *               varint m, m x (u64 run, varint first sequence) runs known of this epoch, oldest first,
- *               varint number of this message among the HELD of the session, from 1
+ *               varint number of this message among the HELD of the session, from 1, u64 scope under which all of the
+ *               ranges was claimed: one message for each feed
  *   3 HELD_END  varint how many HELD came before it in this session (one that was lost would look like nothing held)
  *   4 ATTACH    varint number (0: of none), sent on the telemetry connection, which then belongs to the session. After
  *               LATER, on either connection, it says that what was refused is sent again from this number on; until
@@ -62,6 +64,7 @@ enum link_code { LINK_CODE_VERSION = 1, LINK_CODE_CLONE = 2, LINK_CODE_NAME = 3 
 enum link_refused { LINK_REFUSED_MALFORMED = 1, LINK_REFUSED_FORBIDDEN = 2, LINK_REFUSED_STREAM = 3 };
 enum {
   LINK_VERSION = 1,
+  LINK_FEEDS_MAX = 16,   /* scopes in one HELLO */
   LINK_RANGES_MAX = 64,  /* ranges in one HELD: a subset of what is covered where there are more */
   LINK_RUNS_NEWEST = 64, /* of the runs in one HELD these stand without a gap between them, */
   LINK_RUNS_MAX = 112,   /* and of older ones a choice: STORE_RUNS_* in common/store/store.h */
@@ -79,8 +82,10 @@ struct link_message {
   uint64_t version_low, version_high, run, answer; /* HELLO */
   int64_t clock, clock_received;                   /* HELLO, PING, PONG */
   struct bytes node;                               /* HELLO */
-  uint64_t scope;                                  /* HELLO, BLOCK, CLAIM, DISCARD */
-  struct bytes stream;                             /* HELD, CLAIM, DISCARD */
+  uint64_t scope;                                  /* HELD, BLOCK, CLAIM, DISCARD */
+  uint32_t scope_count;                            /* HELLO */
+  uint64_t scopes[LINK_FEEDS_MAX];
+  struct bytes stream; /* HELD, CLAIM, DISCARD */
   struct epoch epoch;
   uint64_t last; /* HELD */
   uint32_t range_count, run_count;

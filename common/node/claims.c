@@ -13,7 +13,7 @@ static bool send_range(struct node_peer *peer, struct out_stream *stream, const 
   struct link_message m = {.type = LINK_CLAIM,
       .session = peer->session,
       .number = out->next_number,
-      .scope = peer->config.scope,
+      .scope = stream->scope,
       .stream = stream->stream,
       .epoch = stream->epoch,
       .from = from,

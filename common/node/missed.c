@@ -30,11 +30,22 @@ static void add_named(const struct node *node, const struct out_stream *stream, 
   store_discards(node->options.store, stream->stream, add_discard, &named);
 }
 
+/* What the source says it has nothing more of, in any of its feeds. */
 static void add_claims(
     const struct node *node, const struct node_peer *source, const struct out_stream *stream, struct intervals *have) {
-  if (source)
+  struct intervals all = INTERVALS_NULL;
+  for (size_t i = 0; source && i < source->scope_count; i++) {
+    struct intervals claimed = INTERVALS_NULL;
     store_claimed(
-        node->options.store, stream->stream, stream->epoch, bytes_text(source->principal), source->peer_scope, have);
+        node->options.store, stream->stream, stream->epoch, bytes_text(source->principal), source->scopes[i], &claimed);
+    if (i == 0)
+      intervals_add_all(&all, &claimed);
+    else
+      intervals_keep(&all, &claimed);
+    intervals_deinit(&claimed);
+  }
+  intervals_add_all(have, &all);
+  intervals_deinit(&all);
 }
 
 uint64_t missed_hole(const struct node_peer *peer, const struct out_stream *stream) {
@@ -65,6 +76,7 @@ bool missed_is_catching_up(const struct node_peer *peer, const struct out_stream
 
 struct starter {
   struct node_peer *peer;
+  size_t feed;
   bool short_outage;
 };
 
@@ -79,7 +91,7 @@ static void set_top(struct out_stream *stream) {
 static void start_stream(void *ctx, const struct store_stream *held) {
   struct starter *starter = ctx;
   struct node_peer *peer = starter->peer;
-  struct out_stream *stream = out_stream_of(peer, held->stream, held->epoch);
+  struct out_stream *stream = out_stream_of(peer, starter->feed, held->stream, held->epoch);
   if (!stream->shared) return;
   uint64_t newest = stream->top;
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
@@ -93,16 +105,16 @@ static void start_stream(void *ctx, const struct store_stream *held) {
 }
 
 void missed_start(struct node_peer *peer, bool short_outage) {
-  struct starter starter = {peer, short_outage};
-  if (peer->config.role == NODE_PEER_STATION) return;
+  struct starter starter = {peer, 0, short_outage};
   for (size_t i = 0; i < peer->stream_count; i++) set_top(peer->streams[i]);
-  store_streams(peer->node->options.store, start_stream, &starter);
+  for (; starter.feed < peer->feed_count; starter.feed++)
+    store_streams(peer->node->options.store, start_stream, &starter);
   peer_mark(peer);
 }
 
 void missed_gone(struct node_peer *peer, const struct store_discard *discard) {
-  struct out_stream *stream = out_stream_of(peer, discard->stream, discard->epoch);
-  if (stream->shared) out_stream_miss(peer, stream, discard->from, discard->to);
+  for (size_t feed = 0; feed < peer->feed_count; feed++)
+    out_stream_miss(peer, out_stream_of(peer, feed, discard->stream, discard->epoch), discard->from, discard->to);
 }
 
 /* ---- what to read next ---- */
@@ -191,13 +203,15 @@ struct found {
   struct intervals extents, runs;
 };
 
-static void take_read(struct node_peer *peer, const struct work *work, struct blob *stored, struct found *found) {
+static void take_read(
+    struct node_peer *peer, const struct work *work, const struct store_entry *entry, struct found *found) {
   struct out_stream *stream = work->stream;
+  struct stored stored = {entry->block, entry->lane, entry->position};
   struct block block;
-  if (!stored || block_open(&block, blob_bytes(stored)) != 0) return;
+  if (!entry->block || block_open(&block, blob_bytes(entry->block)) != 0) return;
   intervals_add(&found->extents, block.first, block.last);
   outgoing_runs(&block, &found->runs);
-  struct outgoing *out = outgoing_new(peer, stream, stored, &block, work->lane);
+  struct outgoing *out = outgoing_new(peer, stream, &stored, &block, work->lane);
   if (!out) {
     claims_add_block(peer, stream, &block);
     return;
@@ -217,7 +231,7 @@ void missed_read_done(struct node_peer *peer, const struct work *work, const str
   stream->reading = stream->reading_live = false;
   peer_mark(peer);
   if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) return;
-  for (size_t i = 0; i < done->entry_count; i++) take_read(peer, work, done->entries[i].block, &found);
+  for (size_t i = 0; i < done->entry_count; i++) take_read(peer, work, &done->entries[i], &found);
   if (done->next > 0 && done->next - 1 < looked.to) looked.to = done->next - 1;
   intervals_remove(&stream->missed, looked.from, looked.to);
   intervals_remove_all(&stream->missed, &found.runs);

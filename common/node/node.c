@@ -143,6 +143,14 @@ struct node *node_free(struct node *node) {
 
 /* ---- peers ---- */
 
+static void set_feeds(struct node_peer *peer, const struct node_feed *feeds, size_t count) {
+  static const struct node_feed all = {0};
+  peer->feed_count = peer->config.role == NODE_PEER_STATION ? 0 : count > 0 ? count : 1;
+  memcpy(peer->feeds, count > 0 ? feeds : &all, peer->feed_count * sizeof *feeds);
+  peer->config.feeds = peer->feeds;
+  peer->config.feed_count = peer->feed_count;
+}
+
 struct node_peer *node_peer_add(struct node *node, const struct node_peer_config *config) {
   struct node_peer *peer = mem_alloc(sizeof *peer);
   peer->node = node;
@@ -152,6 +160,7 @@ struct node_peer *node_peer_add(struct node *node, const struct node_peer_config
   peer->config = *config;
   peer->config.principal = peer->principal;
   peer->config.node = peer->name;
+  set_feeds(peer, config->feeds, config->feed_count);
   if (peer->config.window_bytes == 0) peer->config.window_bytes = 1024 * 1024;
   peer->since = node_now(node).wall;
   peer->limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 5};
@@ -186,9 +195,9 @@ void node_peer_remove(struct node *node, struct node_peer *peer) {
   peer_free(peer);
 }
 
-void node_peer_rules(struct node *node, struct node_peer *peer, uint64_t scope) {
+void node_peer_rules(struct node *node, struct node_peer *peer, const struct node_feed *feeds, size_t count) {
   (void)node;
-  peer->config.scope = scope;
+  set_feeds(peer, feeds, count);
   /* the next greeting tells the new scope and asks what the peer holds under it */
   session_end(peer, "the rules changed");
 }

@@ -38,14 +38,22 @@ enum node_peer_role {
   NODE_PEER_NEIGHBOUR /* the brokers' view of each other: both send what the share hook lets through */
 };
 
+/* A peer is sent to by one or more feeds. Each has its own rules (the hooks share and share_stream are asked for each),
+ * its own claims and its own place in what is sent; what one has passed says nothing about another. */
+struct node_feed {
+  uint64_t scope; /* of the rules, so that it changes with them: what the peer is told of under it holds for no other */
+};
+enum { NODE_FEEDS_MAX = 16 };
+
 struct node_peer_config {
   /* the name under which net authenticates it, e.g. "station chongqing/cuntan", "peer hubei"; unique; copied */
   const char *principal;
   const char *node; /* its node name: chongqing/cuntan, hubei; copied */
   enum node_peer_role role;
   bool connects; /* this side opens the connections (the owner calls node_opened) */
-  /* hash of the rules by which this node selects for that peer; 0 for "everything of the own streams" */
-  uint64_t scope;
+  /* copied; none: one of scope 0 ("everything of the own streams"), and to a station none */
+  const struct node_feed *feeds;
+  size_t feed_count;     /* at most NODE_FEEDS_MAX */
   uint32_t window_bytes; /* telemetry in flight at most, 0: 1 MiB */
   void *owner;           /* the owner's own mark, given back by node_peer_owner */
 };
@@ -87,12 +95,13 @@ struct node_hooks {
    * record, that a station's stream is its own and that every address lies below the stream's node. NULL: admit all. */
   enum node_admit (*admit)(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block,
       struct store_batch *batch, struct blob **replace, bool *drop, const char **reason);
-  /* Whether anything of this stream can go to the peer; asked once per stream and whenever rules change. NULL: only own
-   * streams. */
-  bool (*share_stream)(void *ctx, struct node_peer *peer, struct bytes stream);
-  /* What of this block goes to the peer: a new reference to `from` (all), a new blob (some), NULL (nothing). NULL hook:
-   * all. */
-  struct blob *(*share)(void *ctx, struct node_peer *peer, struct blob *from, const struct block *block);
+  /* Whether anything of this stream can go to the peer by this feed (its index in the peer's); asked once per stream
+   * and whenever rules change. NULL: only own streams. */
+  bool (*share_stream)(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream);
+  /* What of this block goes to the peer by this feed: a new reference to `from` (all), a new blob (some), NULL
+   * (nothing). lane, position: where the block stands in the log here. NULL hook: all. */
+  struct blob *(*share)(void *ctx, struct node_peer *peer, size_t feed, struct blob *from, const struct block *block,
+      enum lane lane, uint64_t position);
   /* A block is durable here: own or foreign, as stored, in log order within each lane. */
   void (*committed)(void *ctx, const struct store_item *item, struct node_peer *from /* NULL: own */);
   /* Retention or discard-oldest took these away, or a peer named them as gone. */
@@ -149,8 +158,8 @@ struct node *node_free(struct node *node);
 struct node_peer *node_peer_add(struct node *node, const struct node_peer_config *config);
 /* Revoked or removed by a reload: its session is closed at once. */
 void node_peer_remove(struct node *node, struct node_peer *peer);
-/* New rules: the scope changes from here on; share and share_stream are asked anew. */
-void node_peer_rules(struct node *node, struct node_peer *peer, uint64_t scope);
+/* New rules: the scopes change from here on; share and share_stream are asked anew. */
+void node_peer_rules(struct node *node, struct node_peer *peer, const struct node_feed *feeds, size_t count);
 void *node_peer_owner(const struct node_peer *peer);
 const char *node_peer_node(const struct node_peer *peer);
 struct node_peer *node_peer_find(struct node *node, const char *principal);

@@ -54,7 +54,8 @@ static struct past past_of(struct node_peer *peer, struct bytes stream, struct e
       continue;
     }
     if (epoch_compare(told->epoch, past.newest) > 0) past.newest = told->epoch;
-    if (epoch_compare(told->epoch, mine) == 0) past.same = told;
+    bool knows_more = !past.same || told->peer_last > past.same->peer_last;
+    if (epoch_compare(told->epoch, mine) == 0 && knows_more) past.same = told;
   }
   return past;
 }

@@ -3,34 +3,37 @@
 #include <stdlib.h>
 
 struct stream_key {
-  uint8_t bytes[STREAM_MAX + 16];
+  uint8_t bytes[STREAM_MAX + 17];
   size_t len;
 };
-static struct bytes stream_key(struct stream_key *key, struct bytes stream, struct epoch epoch) {
+static struct bytes stream_key(struct stream_key *key, size_t feed, struct bytes stream, struct epoch epoch) {
   memcpy(key->bytes, &epoch, 16);
-  memcpy(key->bytes + 16, stream.data, stream.len);
-  key->len = 16 + stream.len;
+  key->bytes[16] = (uint8_t)feed;
+  memcpy(key->bytes + 17, stream.data, stream.len);
+  key->len = 17 + stream.len;
   return bytes_of(key->bytes, key->len);
 }
 
-bool out_stream_shared(const struct node_peer *peer, struct bytes stream) {
+bool out_stream_shared(const struct node_peer *peer, size_t feed, struct bytes stream) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
   struct bytes origin = stream_node(stream);
   if (peer->config.role == NODE_PEER_STATION || bytes_equal(origin, bytes_text(peer->name))) return false;
-  if (hooks->share_stream) return hooks->share_stream(hooks->ctx, (struct node_peer *)(uintptr_t)peer, stream);
+  if (hooks->share_stream) return hooks->share_stream(hooks->ctx, (struct node_peer *)(uintptr_t)peer, feed, stream);
   return bytes_equal(origin, bytes_text(peer->node->name));
 }
 
-struct out_stream *out_stream_of(struct node_peer *peer, struct bytes name, struct epoch epoch) {
+struct out_stream *out_stream_of(struct node_peer *peer, size_t feed, struct bytes name, struct epoch epoch) {
   struct stream_key key;
   if (name.len > STREAM_MAX) name.len = STREAM_MAX;
-  struct out_stream *stream = table_get(&peer->by_stream, stream_key(&key, name, epoch));
+  struct out_stream *stream = table_get(&peer->by_stream, stream_key(&key, feed, name, epoch));
   if (stream) return stream;
   stream = mem_alloc(sizeof *stream);
   stream->stream = bytes_of(mem_copy(name.data, name.len), name.len);
   stream->epoch = epoch;
   stream->urgent = stream_is_urgent(name);
-  stream->shared = out_stream_shared(peer, name);
+  stream->feed = (uint32_t)feed;
+  stream->scope = peer->feeds[feed].scope;
+  stream->shared = out_stream_shared(peer, feed, name);
   stream->claim_from = 1;
   table_put(&peer->by_stream, bytes_of(key.bytes, key.len), stream);
   if (peer->stream_count == peer->stream_cap) {

@@ -1,7 +1,8 @@
 #ifndef RIVERBUS_COMMON_NODE_OUT_STREAM_H
 #define RIVERBUS_COMMON_NODE_OUT_STREAM_H
 /*
- * A (stream, epoch) as it concerns one peer: what the peer said of it, and what it misses. Kept while a session lasts.
+ * A (stream, epoch) as it concerns one feed of a peer: what the peer said of it, and what it misses. Kept while a
+ * session lasts.
  */
 #include "common/base/interval.h"
 #include "common/link/message.h"
@@ -12,6 +13,8 @@ struct out_channel;
 struct out_stream {
   struct bytes stream; /* owned */
   struct epoch epoch;
+  uint32_t feed; /* of the peer's */
+  uint64_t scope;
   bool urgent, shared;
   bool as_live; /* what is missed is made good in the live lane: new blocks wait behind it */
   bool listed;  /* stands in peer->missing */
@@ -27,10 +30,10 @@ struct out_stream {
   uint32_t peer_run_count;
 };
 
-/* Whether anything of this stream can go to the peer. */
-bool out_stream_shared(const struct node_peer *peer, struct bytes name);
+/* Whether anything of this stream can go to the peer by this feed. */
+bool out_stream_shared(const struct node_peer *peer, size_t feed, struct bytes name);
 /* Made where it is not known yet; lives until sender_reset. */
-struct out_stream *out_stream_of(struct node_peer *peer, struct bytes name, struct epoch epoch);
+struct out_stream *out_stream_of(struct node_peer *peer, size_t feed, struct bytes name, struct epoch epoch);
 void out_stream_free(struct out_stream *stream);
 struct out_channel *out_stream_channel(struct node_peer *peer, const struct out_stream *stream);
 /* The peer misses [from, to]; nothing where the stream is not for it. */

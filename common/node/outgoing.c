@@ -9,9 +9,14 @@ static struct blob *pack(struct node_peer *peer, struct blob *blob, const struct
   return window_is_thin(&peer->window) ? block_compress(peer->node->packer, blob, block) : blob_ref(blob);
 }
 
-static struct blob *prepare(struct node_peer *peer, struct blob *from, const struct block *block) {
+static struct blob *share(struct node_peer *peer, size_t feed, const struct stored *from, const struct block *block) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
-  struct blob *shared = hooks->share ? hooks->share(hooks->ctx, peer, from, block) : blob_ref(from), *hopped = NULL;
+  if (!hooks->share) return blob_ref(from->blob);
+  return hooks->share(hooks->ctx, peer, feed, from->blob, block, from->lane, from->position);
+}
+
+static struct blob *prepare(struct node_peer *peer, size_t feed, const struct stored *from, const struct block *block) {
+  struct blob *shared = share(peer, feed, from, block), *hopped = NULL;
   struct block opened;
   if (!shared || block_open(&opened, blob_bytes(shared)) != 0) return blob_unref(shared);
   if (peer->config.role == NODE_PEER_NEIGHBOUR) {
@@ -37,10 +42,10 @@ void outgoing_runs(const struct block *block, struct intervals *runs) {
   block_reader_free(reader);
 }
 
-struct outgoing *outgoing_new(
-    struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane) {
+struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, const struct stored *from,
+    const struct block *block, enum lane lane) {
   if (block_visited(block, bytes_text(peer->name))) return NULL;
-  struct blob *whole = prepare(peer, from, block);
+  struct blob *whole = prepare(peer, stream->feed, from, block);
   struct block opened;
   if (!whole) return NULL;
   block_open(&opened, blob_bytes(whole));
@@ -53,7 +58,7 @@ struct outgoing *outgoing_new(
       .to = block->last,
       .records = opened.count,
       .saved = (uint32_t)(whole->len - ready->len),
-      .source = has_holes(block) ? blob_ref(from) : NULL};
+      .source = has_holes(block) ? blob_ref(from->blob) : NULL};
   blob_unref(whole);
   return out;
 }

@@ -38,9 +38,16 @@ struct flights {
   size_t head, count, cap;
 }; /* in order of number; items [head, head + count) */
 
+/* A block and where it stands in the log. */
+struct stored {
+  struct blob *blob;
+  enum lane lane;
+  uint64_t position;
+};
+
 /* What of the stored block `from` (opened as `block`) goes to the peer; NULL: nothing. */
-struct outgoing *outgoing_new(
-    struct node_peer *peer, struct out_stream *stream, struct blob *from, const struct block *block, enum lane lane);
+struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, const struct stored *from,
+    const struct block *block, enum lane lane);
 struct outgoing *outgoing_free(struct outgoing *out);
 /* Adds the sequences that the block holds, which may have holes. */
 void outgoing_runs(const struct block *block, struct intervals *runs);

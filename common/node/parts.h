@@ -24,13 +24,14 @@
 #include "common/node/ring.h"
 #include "common/base/log.h"
 
+_Static_assert((int)NODE_FEEDS_MAX == (int)LINK_FEEDS_MAX, "each feed's scope is told");
 _Static_assert((int)LINK_RUNS_MAX == (int)STORE_RUNS_MAX && (int)LINK_RUNS_NEWEST == (int)STORE_RUNS_NEWEST,
     "what a store keeps of runs is what HELD tells");
 
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_UP };
 
 #define SESSION_GREET_US (500 * MILLISECOND_US) /* HELLO and ATTACH are repeated so often until answered */
-/* HELD messages of one greeting: 10,000 stations with two streams and some epochs each */
+/* HELD messages of one greeting and feed: 10,000 stations with two streams and some epochs each */
 #define SESSION_TOLD_MAX 65536
 /* an outage up to this is made good in the live lane (architecture: live goes on from now after more) */
 #define SESSION_SHORT_US (2 * SECOND_US)
@@ -70,8 +71,12 @@ struct node_peer {
   uint64_t id;
   char *principal, *name;
   struct node_peer_config config;
+  struct node_feed feeds[NODE_FEEDS_MAX]; /* by which it is sent to; to a station: none */
+  size_t feed_count;
+  uint64_t scopes[LINK_FEEDS_MAX]; /* of the feeds by which it sends to us, as it told in this or the last session */
+  size_t scope_count;
   enum session_state state;
-  uint64_t session, run, peer_scope;
+  uint64_t session, run;
   uint64_t told;            /* HELD messages of this session so far */
   uint64_t conns[CHANNELS]; /* 0: none */
   bool attached;            /* the telemetry connection belongs to the session */

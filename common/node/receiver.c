@@ -56,6 +56,12 @@ static const char *forbids_addresses(const struct block *block) {
   return good ? NULL : "an address does not belong to the stream's node";
 }
 
+static const char *forbids_scope(const struct node_peer *peer, uint64_t scope) {
+  for (size_t i = 0; i < peer->scope_count; i++)
+    if (peer->scopes[i] == scope) return NULL;
+  return "it comes under rules that this session does not know";
+}
+
 static const char *malformed(const struct link_message *m, struct block *block) {
   int result = block_open(block, m->body);
   if (result == BLOCK_VERSION_UNKNOWN) return "the block has a version that is not known here";
@@ -70,6 +76,7 @@ static const char *forbidden(struct node_peer *peer, enum channel channel, const
     const struct block *block, enum link_refused *code) {
   *code = LINK_REFUSED_FORBIDDEN;
   const char *why = forbids_stream(peer, channel, block->stream);
+  if (!why) why = forbids_scope(peer, m->scope);
   if (why) return why;
   if (lane_channel((enum lane)m->lane) != channel) return "the lane does not belong into this channel";
   if (block_visited(block, bytes_text(peer->node->name))) return "the block was here already: a loop";
@@ -171,10 +178,10 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
   struct bytes source = bytes_text(peer->principal);
   bool claims = m->from > 0;
   if (drop && claims)
-    store_batch_claim(inbox->batch, source, peer->peer_scope, block->stream, block->epoch, m->from, m->to);
+    store_batch_claim(inbox->batch, source, m->scope, block->stream, block->epoch, m->from, m->to);
   else if (!drop)
-    store_batch_block(inbox->batch, (enum lane)m->lane, source, peer->peer_scope, claims ? m->from : 1,
-        claims ? m->to : 0, replace ? replace : blob_copy(m->body));
+    store_batch_block(inbox->batch, (enum lane)m->lane, source, m->scope, claims ? m->from : 1, claims ? m->to : 0,
+        replace ? replace : blob_copy(m->body));
   note_receipt(inbox, peer, channel, m->number);
   if (NODE_HAS_DEFECT(NODE_DEFECT_ACK_EARLY))
     answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_ACK);
@@ -209,6 +216,7 @@ static void note_discard(struct work *work, const struct store_discard *discard)
 static void on_range(struct node_peer *peer, enum channel channel, const struct link_message *m) {
   enum link_refused code = LINK_REFUSED_FORBIDDEN;
   const char *why = forbids_stream(peer, channel, m->stream);
+  if (!why) why = forbids_scope(peer, m->scope);
   if (!why && (m->stream.len > STREAM_MAX || address_check(stream_node(m->stream), NULL) != 0 || m->from == 0))
     why = "the range is malformed";
   if (!why && m->type == LINK_DISCARD &&
@@ -223,7 +231,7 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
   /* What a relay merely does not have may come to it later: noted, but asked for again. */
   bool claims = m->type == LINK_CLAIM || !bytes_equal(m->reason, bytes_text("not-held"));
   if (claims)
-    store_batch_claim(inbox->batch, bytes_text(peer->principal), peer->peer_scope, m->stream, m->epoch, m->from, m->to);
+    store_batch_claim(inbox->batch, bytes_text(peer->principal), m->scope, m->stream, m->epoch, m->from, m->to);
   if (m->type == LINK_DISCARD) {
     struct store_discard discard = {.stream = m->stream,
         .epoch = m->epoch,

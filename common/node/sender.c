@@ -61,8 +61,8 @@ static void trim_live(struct node_peer *peer, struct out_channel *channel, size_
   }
 }
 
-void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
-  struct out_stream *stream = out_stream_of(peer, block->stream, block->epoch);
+static void offer(struct node_peer *peer, size_t feed, const struct store_item *item, const struct block *block) {
+  struct out_stream *stream = out_stream_of(peer, feed, block->stream, block->epoch);
   if (!stream->shared) return;
   /* An old copy of our store takes in again what the peer has long had, or was told is gone: that it stays. */
   if (intervals_covers(&stream->covered, block->first, block->last)) return;
@@ -72,7 +72,8 @@ void sender_offer(struct node_peer *peer, const struct store_item *item, const s
     out_stream_miss(peer, stream, block->first, block->last);
     return;
   }
-  struct outgoing *out = outgoing_new(peer, stream, item->block, block, item->lane);
+  struct outgoing *out =
+      outgoing_new(peer, stream, &(struct stored){item->block, item->lane, item->position}, block, item->lane);
   peer_mark(peer);
   if (!out) {
     claims_add_block(peer, stream, block);
@@ -81,6 +82,10 @@ void sender_offer(struct node_peer *peer, const struct store_item *item, const s
   struct out_channel *channel = out_stream_channel(peer, stream);
   outgoing_push(&channel->live, out);
   if (!stream->urgent) trim_live(peer, channel, peer->config.window_bytes);
+}
+
+void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
+  for (size_t feed = 0; feed < peer->feed_count; feed++) offer(peer, feed, item, block);
 }
 
 /* ---- sending ---- */
@@ -98,7 +103,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
       .session = peer->session,
       .number = channel->next_number,
       .lane = (uint8_t)out->lane,
-      .scope = peer->config.scope,
+      .scope = stream->scope,
       .from = whole ? out->from : 0,
       .to = whole ? out->to : 0,
       .body = blob_bytes(out->block)};

@@ -85,17 +85,22 @@ void session_conn_closed(struct node_peer *peer, uint64_t conn) {
 static void send_hello(struct node_peer *peer, uint64_t answer) {
   struct node *node = peer->node;
   struct instant now = node_now(node);
+  struct link_message m = {.type = LINK_HELLO,
+      .session = peer->session,
+      .version_low = LINK_VERSION,
+      .version_high = LINK_VERSION,
+      .run = store_run(node->options.store),
+      .answer = answer,
+      .clock = now.wall,
+      .node = bytes_text(node->name)};
+  for (size_t i = 0; i < peer->feed_count; i++) m.scopes[m.scope_count++] = peer->feeds[i].scope;
   peer->greeted = now.mono;
-  peer_send(peer, CHANNEL_URGENT,
-      &(struct link_message){.type = LINK_HELLO,
-          .session = peer->session,
-          .version_low = LINK_VERSION,
-          .version_high = LINK_VERSION,
-          .run = store_run(node->options.store),
-          .answer = answer,
-          .clock = now.wall,
-          .scope = peer->config.scope,
-          .node = bytes_text(node->name)});
+  peer_send(peer, CHANNEL_URGENT, &m);
+}
+
+static void take_scopes(struct node_peer *peer, const struct link_message *m) {
+  peer->scope_count = m->scope_count;
+  memcpy(peer->scopes, m->scopes, m->scope_count * sizeof *m->scopes);
 }
 
 static void begin(struct node_peer *peer, uint64_t session) {
@@ -151,22 +156,24 @@ static void put_ranges(struct link_message *m, const struct intervals *covered) 
 
 struct teller {
   struct node_peer *peer;
-  uint64_t count;
+  uint64_t count, names;
 };
 
-static void tell_stream(void *ctx, const struct store_stream *stream) {
-  struct teller *teller = ctx;
+/* One feed of theirs. */
+static bool tell_feed(struct teller *teller, const struct store_stream *stream, uint64_t scope) {
   struct node_peer *peer = teller->peer;
   struct store *store = peer->node->options.store;
   bool theirs = bytes_equal(stream_node(stream->stream), bytes_text(peer->name));
   struct intervals covered = INTERVALS_NULL;
-  store_claimed(store, stream->stream, stream->epoch, bytes_text(peer->principal), peer->peer_scope, &covered);
-  if (theirs || covered.count > 0) {
+  store_claimed(store, stream->stream, stream->epoch, bytes_text(peer->principal), scope, &covered);
+  bool known = theirs || covered.count > 0;
+  if (known) {
     struct link_message m = {.type = LINK_HELD,
         .session = peer->session,
         .stream = stream->stream,
         .epoch = stream->epoch,
         .last = stream->last,
+        .scope = scope,
         .number = ++teller->count};
     put_ranges(&m, &covered);
     for (uint32_t i = 0; theirs && i < stream->run_count; i++)
@@ -174,16 +181,25 @@ static void tell_stream(void *ctx, const struct store_stream *stream) {
     peer_send(peer, CHANNEL_URGENT, &m);
   }
   intervals_deinit(&covered);
+  return known;
+}
+
+static void tell_stream(void *ctx, const struct store_stream *stream) {
+  struct teller *teller = ctx;
+  bool known = false;
+  for (size_t i = 0; i < teller->peer->scope_count; i++)
+    if (tell_feed(teller, stream, teller->peer->scopes[i])) known = true;
+  teller->names += known;
 }
 
 /* What an earlier session brought may still be on its way into the store. It must be in HELD: a sender whose old copy
  * was put back would give its numbers to other records, and these would be taken for duplicates of it. */
 static void send_held(struct node_peer *peer) {
-  struct teller teller = {peer, 0};
+  struct teller teller = {.peer = peer};
   peer->held_owed = peer->receipts_open[CHANNEL_URGENT] + peer->receipts_open[CHANNEL_TELEMETRY] > 0;
   if (peer->held_owed) return;
   if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
-  names_begin(peer, teller.count);
+  names_begin(peer, teller.names);
   peer_send(peer, CHANNEL_URGENT,
       &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});
 }
@@ -192,19 +208,27 @@ void session_receipts_done(struct node_peer *peer) {
   if (peer->held_owed) send_held(peer);
 }
 
+static size_t feed_of(const struct node_peer *peer, uint64_t scope) {
+  size_t feed = 0;
+  while (feed < peer->feed_count && peer->feeds[feed].scope != scope) feed++;
+  return feed;
+}
+
 static void on_held(struct node_peer *peer, const struct link_message *m) {
   if (peer->state != SESSION_RESUMING) return;
   if (m->number != peer->told + 1) return; /* doubled, or one before it was lost, which HELD_END will show */
-  if (peer->told == SESSION_TOLD_MAX) {
+  if (peer->told == SESSION_TOLD_MAX * (peer->feed_count > 0 ? peer->feed_count : 1)) {
     session_end(peer, "it tells of more streams than a node can have");
     return;
   }
   peer->told++;
-  if (m->stream.len == 0 || m->stream.len > STREAM_MAX || !out_stream_shared(peer, m->stream)) {
+  size_t feed = feed_of(peer, m->scope);
+  if (feed == peer->feed_count || m->stream.len == 0 || m->stream.len > STREAM_MAX ||
+      !out_stream_shared(peer, feed, m->stream)) {
     receiver_count_refusal(peer, "it tells of a stream that is not sent to it", m->stream);
     return;
   }
-  struct out_stream *stream = out_stream_of(peer, m->stream, m->epoch);
+  struct out_stream *stream = out_stream_of(peer, feed, m->stream, m->epoch);
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
   stream->peer_last = m->last;
   stream->peer_run_count = m->run_count;
@@ -255,7 +279,7 @@ static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_
   begin(peer, m->session);
   set_conn(peer, CHANNEL_URGENT, conn);
   peer->run = m->run;
-  peer->peer_scope = m->scope;
+  take_scopes(peer, m);
   peer->clone_refused = false;
   enter(peer, SESSION_RESUMING);
   send_hello(peer, m->session);
@@ -342,7 +366,7 @@ static void on_answer(struct node_peer *peer, const struct link_message *m) {
     return;
   }
   peer->run = m->run;
-  peer->peer_scope = m->scope;
+  take_scopes(peer, m);
   peer->greeted = node_now(peer->node).mono;
   enter(peer, SESSION_RESUMING);
   send_attach(peer);

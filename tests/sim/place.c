@@ -23,16 +23,17 @@ static bool is_level(void *ctx, const struct record *record) {
   return record->kind == RECORD_HEAD || (a.len > 6 && memcmp(a.data + a.len - 6, "/level", 6) == 0);
 }
 
-static struct blob *on_share(void *ctx, struct node_peer *peer, struct blob *from, const struct block *block) {
-  (void)ctx;
+static struct blob *on_share(void *ctx, struct node_peer *peer, size_t feed, struct blob *from,
+    const struct block *block, enum lane lane, uint64_t position) {
+  (void)ctx, (void)feed, (void)lane, (void)position;
   if (strcmp(node_peer_node(peer), "q") != 0) return blob_ref(from);
   struct blob *out = NULL;
   return block_filter(&out, from, block, is_level, NULL) == 0 ? out : NULL;
 }
 
 /* Each province gives what is its own. */
-static bool on_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
-  (void)peer;
+static bool on_share_stream(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream) {
+  (void)peer, (void)feed;
   return stream.data[0] == place_names[((struct owner *)ctx)->place][0];
 }
 
@@ -123,13 +124,13 @@ static struct node_peer *add_peer(struct node *node, int at, int of) {
   enum node_peer_role role = place_is_station(at)   ? NODE_PEER_UPSTREAM
                              : place_is_station(of) ? NODE_PEER_STATION
                                                     : NODE_PEER_NEIGHBOUR;
+  struct node_feed feed = {.scope = of == NEIGHBOUR ? 77 : at == NEIGHBOUR ? 78 : 0};
   struct node_peer_config config = {.principal = place_principal(at, of),
       .node = place_names[of],
       .role = role,
       .connects = place_is_station(at) || of == NEIGHBOUR,
-      .scope = of == NEIGHBOUR   ? 77
-               : at == NEIGHBOUR ? 78
-                                 : 0,
+      .feeds = &feed,
+      .feed_count = 1,
       .window_bytes = 1}; /* the least there is */
   return node_peer_add(node, &config);
 }

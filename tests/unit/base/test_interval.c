@@ -61,6 +61,27 @@ static void removing_splits(void **state) {
   intervals_deinit(&set);
 }
 
+static void keeping_leaves_what_is_in_both(void **state) {
+  (void)state;
+  struct intervals set = INTERVALS_NULL, other = INTERVALS_NULL;
+  intervals_add(&set, 0, 10);
+  intervals_add(&set, 20, UINT64_MAX);
+  intervals_add(&other, 5, 6);
+  intervals_add(&other, 9, 25);
+  intervals_add(&other, UINT64_MAX, UINT64_MAX);
+  intervals_keep(&set, &other);
+  ASSERT_SET(&set, {5, 6}, {9, 10}, {20, 25}, {UINT64_MAX, UINT64_MAX});
+  intervals_clear(&other);
+  intervals_add(&other, 6, 9);
+  intervals_keep(&set, &other);
+  ASSERT_SET(&set, {6, 6}, {9, 9});
+  intervals_clear(&other);
+  intervals_keep(&set, &other);
+  assert_int_equal(set.count, 0);
+  intervals_deinit(&set);
+  intervals_deinit(&other);
+}
+
 static void joining_takes_the_smallest_holes(void **state) {
   (void)state;
   struct intervals set = INTERVALS_NULL;
@@ -139,6 +160,7 @@ int main(void) {
       cmocka_unit_test(touching_ranges_join),
       cmocka_unit_test(the_ends_of_the_numbers_work),
       cmocka_unit_test(removing_splits),
+      cmocka_unit_test(keeping_leaves_what_is_in_both),
       cmocka_unit_test(joining_takes_the_smallest_holes),
       cmocka_unit_test(random_changes_agree_with_a_plain_array),
   };

@@ -19,7 +19,8 @@ static const struct link_message samples[] = {
         .run = UINT64_MAX,
         .answer = 7,
         .clock = -5,
-        .scope = 77,
+        .scope_count = 2,
+        .scopes = {77, UINT64_MAX},
         .node = TEXT("chongqing/cuntan")},
     {.type = LINK_HELD,
         .session = 2,
@@ -30,6 +31,7 @@ static const struct link_message samples[] = {
         .ranges = {{1, 5}, {7, 7}, {300, UINT64_MAX}},
         .run_count = 2,
         .runs = {{11, 1}, {UINT64_MAX, 400}},
+        .scope = 77,
         .number = 1},
     {.type = LINK_HELD, .session = 2, .stream = TEXT("a/b"), .epoch = EPOCH, .number = 2},
     {.type = LINK_HELD_END, .session = 2, .number = 2},
@@ -106,6 +108,8 @@ static void assert_fields(const struct link_message *a, const struct link_messag
               bytes_equal(a->reason, b->reason) && bytes_equal(a->body, b->body));
   assert_true(epoch_compare(a->epoch, b->epoch) == 0 && a->last == b->last && a->range_count == b->range_count &&
               a->run_count == b->run_count);
+  assert_int_equal(a->scope_count, b->scope_count);
+  assert_memory_equal(a->scopes, b->scopes, sizeof a->scopes);
   assert_memory_equal(a->ranges, b->ranges, sizeof a->ranges);
   assert_memory_equal(a->runs, b->runs, sizeof a->runs);
 }
@@ -192,6 +196,7 @@ static int held_with_ranges(uint64_t count, const uint64_t *numbers, size_t n) {
   for (size_t i = 0; i < n; i++) writer_varint(&w, numbers[i]);
   writer_varint(&w, 0); /* no runs */
   writer_varint(&w, 1);
+  writer_u64(&w, 77);
   int outcome = read_copy(buffer_bytes(&frame));
   buffer_deinit(&frame);
   return outcome;
@@ -224,7 +229,29 @@ static void test_hostile_runs(void **state) {
       writer_varint(&w, i + 1);
     }
     writer_varint(&w, 1);
+    writer_u64(&w, 77);
     assert_int_equal(read_copy(buffer_bytes(&frame)), count > LINK_RUNS_MAX ? LINK_MALFORMED : 0);
+    buffer_deinit(&frame);
+  }
+}
+
+static void test_hostile_scopes(void **state) {
+  (void)state;
+  for (uint64_t count = LINK_FEEDS_MAX; count <= LINK_FEEDS_MAX + 1; count++) {
+    struct buffer frame = BUFFER_NULL;
+    struct writer w;
+    writer_init(&w, &frame, SIZE_MAX);
+    writer_u8(&w, LINK_HELLO);
+    writer_u64(&w, 1);
+    writer_varint(&w, 1);
+    writer_varint(&w, 1);
+    writer_u64(&w, 2);
+    writer_u64(&w, 0);
+    writer_zigzag(&w, 5);
+    writer_sized(&w, bytes_text("a"));
+    writer_varint(&w, count);
+    for (uint64_t i = 0; i < count; i++) writer_u64(&w, i);
+    assert_int_equal(read_copy(buffer_bytes(&frame)), count > LINK_FEEDS_MAX ? LINK_MALFORMED : 0);
     buffer_deinit(&frame);
   }
 }
@@ -253,6 +280,7 @@ int main(void) {
       cmocka_unit_test(test_unknown_type_passes),
       cmocka_unit_test(test_hostile_ranges),
       cmocka_unit_test(test_hostile_runs),
+      cmocka_unit_test(test_hostile_scopes),
       cmocka_unit_test(test_hostile_fields),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,8 +97,8 @@ static inline bool on_accept_stream(void *ctx, struct node_peer *peer, struct by
          memcmp(stream.data, denied, strlen(denied)) != 0;
 }
 
-static inline bool on_share_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
-  (void)ctx, (void)peer, (void)stream;
+static inline bool on_share_stream(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream) {
+  (void)ctx, (void)peer, (void)feed, (void)stream;
   return true;
 }
 
@@ -306,6 +306,7 @@ static inline void greet_as(struct pipe *p, const char *name) {
           .session = 99,
           .version_low = 1,
           .version_high = 1,
+          .scope_count = 1,
           .run = 4711,
           .node = bytes_text(name)});
 }

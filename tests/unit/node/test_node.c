@@ -175,6 +175,7 @@ static void be_other_station(struct pipe *p) {
           .session = 77,
           .version_low = 1,
           .version_high = 1,
+          .scope_count = 1,
           .run = 4712,
           .node = bytes_text("p/t")});
   put_on(p, me, CONN_OTHER, &(struct link_message){.type = LINK_HELD_END, .session = 77});
@@ -346,6 +347,7 @@ static void be_neighbour(struct pipe *p, uint64_t session) {
           .session = session,
           .version_low = 1,
           .version_high = 1,
+          .scope_count = 1,
           .run = 4713,
           .node = bytes_text("q")});
   put_on(p, "peer q", CONN_OTHER, &(struct link_message){.type = LINK_HELD_END, .session = session});
@@ -415,6 +417,7 @@ static void q_that_has(struct pipe *p, uint64_t newest) {
           .session = 77,
           .version_low = 1,
           .version_high = 1,
+          .scope_count = 1,
           .run = 4713,
           .node = bytes_text("q")});
   put_on(p, "peer q", CONN_OTHER,

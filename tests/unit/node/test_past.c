@@ -118,6 +118,7 @@ static void greet_with(struct pipe *p, struct epoch epoch, uint64_t last) {
                                           .answer = session,
                                           .version_low = 1,
                                           .version_high = 1,
+                                          .scope_count = 1,
                                           .run = 4712,
                                           .node = bytes_text("p")},
       {.type = LINK_HELD,
