@@ -19,24 +19,12 @@ def two(t):
     t.make_keys()
     asker = chongqing.operators["duty"]["key"]
     requests = [{"match": GATE, "operators": asker, "range": [0, 40]}, {"match": GUARDED, "operators": asker, "approval": "local"}]
-    with_requests(t, "chongqing", requests)
+    hubei.peers["chongqing"]["requests"] = requests
     station.more["operators"] = [
         {"name": "chongqing-duty", "key": asker, "command": [STATION + "/#"]},
         {"name": "second", "key": hubei.operators["second"]["key"], "command": [STATION + "/#"], "approve": [STATION + "/#"]},
         {"name": "duty", "key": hubei.operators["duty"]["key"], "command": [STATION + "/#"]}]
     return chongqing, hubei, station
-
-
-def with_requests(t, peer, requests):
-    plain = t.broker_config
-
-    def config(province):
-        made = plain(province)
-        for row in made["peers"]:
-            if row["name"] == peer:
-                row["requests"] = requests
-        return made
-    t.broker_config = config
 
 
 def start(t, two, devices=True):

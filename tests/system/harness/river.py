@@ -150,6 +150,8 @@ class River:
         for name, rules in province.peers.items():
             other = self.provinces[name]
             peer = {"name": name, "key": other.key, "share": whole_rules(rules["share"]), "accept": whole_rules(rules["accept"]), **rules.get("more", {})}
+            if "requests" in rules:
+                peer["requests"] = rules["requests"]
             # One side connects: the one that was declared first, unless it waits.
             first = list(self.provinces).index(province.name) < list(self.provinces).index(name)
             if first and not rules["waits"]:
