@@ -1,7 +1,7 @@
 """Commands across provinces: chongqing's operator asks for a gate of hubei, whose broker applies the agreement; the gate's own ledger is the judge."""
 import pytest
 from harness.river import number, sensor, sluice
-from onebox.process import wait_until
+from onebox.process import Process, wait_until
 
 STATION = "hubei/danjiang"
 GATE, GUARDED = STATION + "/gate-1/opening", STATION + "/gate-2/opening"
@@ -140,3 +140,103 @@ def test_the_link_between_the_provinces_is_cut(t, two):
     telemetry.restore()
     wait_until(lambda: chongqing.duty.run("--json", "commands", "guarded").rows[-1]["state"] == "executed", "the truth in chongqing", every=0.2)
     assert moved(simulator) == ["guarded"]
+
+
+# -- what persons decide ----------------------------------------------------------------------------------------------
+
+def row(operator, command_id):
+    return (operator.run("--json", "commands", command_id).rows or [{"state": None}])[-1]
+
+
+def wait_state(operator, command_id, state):
+    wait_until(lambda: row(operator, command_id)["state"] == state, f"{command_id} {state}, is {row(operator, command_id)}", every=0.1)
+    return row(operator, command_id)
+
+
+def refused(answer, code, *words):
+    assert answer.exit in (4, 5) and f"code: {code}" in answer.err and all(word in answer.err for word in words), str(answer)
+
+
+def test_persons_of_the_asking_province_approve_and_resolve_nothing(t, two):
+    """Both are for who is where the device is; what these decide is known in both provinces, and locks and unlocks the point."""
+    chongqing, hubei, station = two
+    chongqing.operators["chief"] = {"read": ["#"], "command": ["hubei/#"], "approve": ["hubei/#"]}
+    soon = {"reply": {"topic": "gates/2/reply", "id": "/id", "ok": "/ok", "reason": "/reason", "timeout": "1s"}, "confirm": None}
+    station.devices[1]["controls"][0].update(soon)
+    del station.devices[1]["controls"][0]["confirm"]
+    simulator = start(t, two)
+    t.publisher(station).publish("simulator/control", {"device": "gate-2", "fault": "mute"})
+    wait_until(lambda: simulator.ledger("fault"), "the gate that does not answer")
+    chief, second = t.operator(chongqing, "chief"), t.operator(hubei, "second")
+    chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "guarded", "--no-wait")
+    wait_state(chongqing.duty, "guarded", "approval")
+    refused(chief.run("approve", "guarded"), "approval", "hubei")
+    assert moved(simulator) == [] and row(hubei.duty, "guarded")["state"] == "approval"
+    assert second.run("approve", "guarded").exit in (0, 8)     # taken, or unknown already
+    wait_state(hubei.duty, "guarded", "unknown")
+    wait_state(chongqing.duty, "guarded", "unknown")
+    refused(chief.run("resolve", "guarded", "--not-moved", "--basis", "it did not look like it"), "authority", "hubei")
+    refused(chief.run("cancel", "guarded"), "too-late", "resolve")
+    locked = chongqing.duty.run("--json", "set", GUARDED, "40", "--id", "next", "--no-wait")
+    assert locked.exit == 9, str(locked)
+    wait_state(hubei.duty, "next", "approval")
+    assert second.run("approve", "next").exit in (0, 5)     # taken, or refused already
+    assert wait_state(chongqing.duty, "next", "rejected")["code"] == "locked"
+    resolved = second.run("resolve", "guarded", "--moved", "--basis", "Li has looked")
+    assert resolved.exit == 0, str(resolved)
+    here = wait_state(chongqing.duty, "guarded", "executed")
+    assert here["code"] == "resolved" and "Li has looked" in here["message"], here
+    assert moved(simulator) == ["guarded"]
+
+
+def test_cancelled_where_the_neighbour_has_handed_it_over(t, two):
+    """Who asked may cancel until the device is told; then the hint is `stop`, which works across provinces too. Others may not."""
+    chongqing, hubei, station = two
+    chongqing.operators["night"]["command"] = ["chongqing/#"]
+    for n, device in enumerate(station.devices, 1):
+        device["controls"][0]["stop"] = {"topic": f"gates/{n}/stop", "payload": '{"id":"${id}","halts":"${running}"}'}
+    start(t, two, devices=False)
+    simulator = t.simulator(station, "reservoir", "--interval", "0.2", "--gate-speed", "5")
+    wait_until(lambda: hubei.duty.run("--json", "last", GATE).rows, "the opening", every=0.1)
+    mark = hubei.broker.mark()
+    station.gateway.stop()
+    hubei.broker.wait_line(r"\[station .*danjiang\]: session down", since=mark)
+    chongqing.duty.run("--json", "set", GATE, "30", "--id", "early", "--no-wait", "--deadline", "60s")
+    wait_state(hubei.duty, "early", "accepted")
+    refused(t.operator(chongqing, "night").run("cancel", "early"), "authority")
+    cancelled = chongqing.duty.run("cancel", "early", "--basis", "wrong gate")
+    assert cancelled.exit == 0, str(cancelled)
+    assert wait_state(hubei.duty, "early", "cancelled")["code"] == wait_state(chongqing.duty, "early", "cancelled")["code"] == "cancelled"
+    mark = station.gateway.mark()
+    station.gateway.start_ready()
+    station.gateway.wait_line("session up", since=mark)
+    chongqing.duty.run("--json", "set", GATE, "40", "--id", "long", "--no-wait")
+    wait_until(lambda: "long" in moved(simulator), "the movement")
+    refused(chongqing.duty.run("cancel", "long"), "too-late", "riverbus stop")
+    halted = chongqing.duty.run("--json", "stop", GATE, "--id", "halt")
+    assert halted.exit == 0 and halted.rows[-1]["state"] == "executed", str(halted)
+    assert wait_state(chongqing.duty, "long", "stopped")["code"] == "stopped"
+    assert [entry["id"] for entry in simulator.ledger("start")] == ["long"]
+
+
+def test_cancelled_while_the_provinces_do_not_hear_of_each_other(t, two):
+    """The wish is kept, and told when the link stands again; until then nobody says that it was cancelled."""
+    chongqing, hubei, station = two
+    urgent, telemetry = t.relay(hubei.port), t.relay(hubei.port + 1)
+    chongqing.peers["hubei"].update(port=urgent.port, telemetry=telemetry.port)
+    simulator = start(t, two)
+    chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "guarded", "--no-wait", "--deadline", "60s")
+    wait_state(chongqing.duty, "guarded", "approval")
+    for relay in (urgent, telemetry):
+        relay.cut(refuse=True)
+    cancel = t._keep(Process("cancel", chongqing.duty.argv("--json", "cancel", "guarded"), t.folder)).start()
+    cancel.wait_line('"id":"guarded"', lines=cancel.out)
+    assert row(chongqing.duty, "guarded")["state"] == row(hubei.duty, "guarded")["state"] == "approval"
+    chongqing.broker.kill()     # it stands in the ledger
+    chongqing.broker.start_ready()
+    for relay in (urgent, telemetry):
+        relay.restore()
+    wait_state(hubei.duty, "guarded", "cancelled")
+    wait_state(chongqing.duty, "guarded", "cancelled")
+    assert t.operator(hubei, "second").run("approve", "guarded").exit == 5
+    assert moved(simulator) == []

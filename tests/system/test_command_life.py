@@ -177,6 +177,24 @@ def test_a_later_command_takes_the_place_of_one_that_waits(t):
     assert [e["id"] for e in dam.movements().starts] == ["newer"]
 
 
+def test_what_waits_is_judged_by_what_holds_when_it_comes(t):
+    """The station comes back with another range and another approval than the broker knew when it took the commands."""
+    dam = Dam(t, speed=100)
+    dam.away()
+    for name, address, value in (("wide", GATE, "90"), ("alone", OTHER, "20"), ("fits", ARMED, "30")):
+        assert dam.run("set", address, value, "--id", name, "--no-wait", "--deadline", "60s").exit == 9
+    controls = [device["controls"][0] for device in dam.station.devices]
+    controls[0]["range"] = [0, 50]
+    controls[1]["approval"] = "required"
+    del controls[3]["select"]
+    t.write(dam.station.plain + ".yaml", t.gateway_config(dam.station))
+    dam.back()
+    assert dam.wait_state("wide", "rejected", "executed")["code"] == "range"
+    assert dam.wait_state("alone", "rejected", "executed")["code"] == "approval"
+    assert dam.wait_state("fits", "rejected", "executed")["state"] == "executed"
+    assert [e["id"] for e in dam.movements().starts] == ["fits"]
+
+
 def test_two_scripts_at_the_same_point_at_the_same_time(t):
     """One order of the two, and each is told clearly."""
     dam = Dam(t, speed=40)

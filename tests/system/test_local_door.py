@@ -191,6 +191,30 @@ def test_decisions_at_the_door(t):
     assert [e["id"] for e in devices.ledger("start")] == ["two"]
 
 
+def test_a_reload_while_a_command_waits_for_its_approval(t):
+    """All is looked at again just before the device is told: what the new configuration forbids does not move."""
+    province, station = river(t, approval="required")
+    devices, duty = gate_moves(t, province, station, "--gate-speed", "100")
+
+    def reload(**control):
+        station.devices[0]["controls"][0].update(control)
+        station.more["operators"] = [{**operator, "local": True, "approve": [STATION + "/#"]} for operator in station.more["operators"]]
+        t.write(station.plain + ".yaml", t.gateway_config(station))
+        mark = station.gateway.mark()
+        station.gateway.signal(signal.SIGHUP)
+        station.gateway.wait_line("configuration reloaded", since=mark)
+
+    watch = at_door(t, province, station, "watch")
+    for name, control, code in (("range", {"range": [0, 30]}, "range"), ("step", {"max-step": 10}, "max-step")):
+        reload(range=[0, 100])
+        duty.run("--json", "set", GATE, "40", "--id", name, "--no-wait")
+        wait_until(lambda: duty.run("--json", "commands", name).rows[-1]["code"] == "approval", "waiting for approval", every=0.05)
+        reload(**control)
+        watch.run("--json", "approve", name)
+        ends(duty.run("--json", "follow", name), 5, "rejected", code)
+    assert devices.ledger("received") == []
+
+
 def test_the_station_s_own_audit_log(t):
     """What was commanded at the door is in the station's chain, and verifies there; an order of the door is found by its id."""
     province, station = river(t, stop=STOP)
