@@ -46,7 +46,7 @@ struct net_options {
   struct net_events events;
   uint32_t max_message;                   /* bytes; 0: 128 KiB. Larger: the connection is cut by libzmq */
   int high_water;                         /* messages a connection may hold unsent; 0: 256 */
-  int heartbeat_ms, heartbeat_timeout_ms; /* 0: 500, 1500; of connections that we open */
+  int heartbeat_ms, heartbeat_timeout_ms; /* 0: 500; 1500, of telemetry 10000; of connections that we open */
 };
 
 /* <0: libzmq has no CURVE, or a needed option is refused */

@@ -56,9 +56,11 @@ static bool set_listening(void *socket, const struct net_socket_setup *setup) {
  * that ends a timer libzmq looks through all timers of the I/O thread: with 1,000 gateways that was two fifths of the
  * broker's work, and under load they could not all connect. The listening side needs none: sessions of nodes and
  * operators have pings of their own and end after 1.5 and 6 s of silence, and TCP keepalive frees the descriptor. */
-static bool set_heartbeat(void *socket, const struct net_options *o) {
+static bool set_heartbeat(void *socket, const struct net_socket_setup *setup) {
+  const struct net_options *o = setup->options;
+  int timeout = o->heartbeat_timeout_ms ? o->heartbeat_timeout_ms : setup->channel == 0 ? 1500 : 10000;
   return set_int(socket, ZMQ_HEARTBEAT_IVL, o->heartbeat_ms ? o->heartbeat_ms : 500) &&
-         set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, o->heartbeat_timeout_ms ? o->heartbeat_timeout_ms : 1500);
+         set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, timeout);
 }
 
 /* The first retry comes after 100 to 100 + random ms (libzmq adds a random part of the interval itself), doubling to 5
@@ -67,7 +69,7 @@ static bool set_connecting(void *socket, const struct net_socket_setup *setup) {
   return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, setup->server_key, 32) == 0 &&
          set_keys(socket, &setup->options->transport) && set_int(socket, ZMQ_RECONNECT_IVL, 100) &&
          set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000) && set_int(socket, ZMQ_CONNECT_TIMEOUT, 3000) &&
-         set_heartbeat(socket, setup->options);
+         set_heartbeat(socket, setup);
 }
 
 void *net_socket_new(void *context, const struct net_socket_setup *setup) {

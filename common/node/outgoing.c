@@ -97,6 +97,58 @@ void outgoing_clear(struct outgoing_queue *queue) {
   while ((out = outgoing_pop(queue))) outgoing_free(out);
 }
 
+/* ---- pieces ---- */
+
+struct cutting {
+  struct node_peer *peer;
+  const struct outgoing *whole;
+  struct outgoing_queue pieces;
+  uint64_t from; /* of the next piece: it covers what lies between it and the one before */
+};
+
+static void take_piece(void *ctx, struct blob *piece) {
+  struct cutting *cutting = ctx;
+  const struct outgoing *whole = cutting->whole;
+  struct block opened;
+  struct outgoing *out = mem_alloc(sizeof *out);
+  block_open(&opened, blob_bytes(piece));
+  *out = *whole;
+  out->next = NULL;
+  out->from = cutting->from;
+  out->to = opened.last;
+  out->records = opened.count;
+  cutting->from = opened.last + 1;
+  out->block = pack(cutting->peer, piece, &opened);
+  out->saved = (uint32_t)(piece->len - out->block->len);
+  if (out->from_read) out->stream->waiting++;
+  if (out->from_read && out->lane == LANE_LIVE) out->stream->waiting_live++;
+  blob_unref(piece);
+  outgoing_push(&cutting->pieces, out);
+}
+
+static void put_in_front(struct outgoing_queue *queue, const struct outgoing_queue *pieces) {
+  pieces->last->next = queue->first;
+  if (!queue->first) queue->last = pieces->last;
+  queue->first = pieces->first;
+  queue->bytes += pieces->bytes;
+}
+
+void outgoing_fit(struct node_peer *peer, struct outgoing_queue *queue, size_t most) {
+  struct outgoing *whole = queue->first;
+  struct block block;
+  if (whole->source || whole->records < 2 || whole->block->len <= most + most / 2) return;
+  size_t each = whole->records * most / whole->block->len;
+  struct cutting cutting = {peer, whole, {NULL, NULL, 0}, whole->from};
+  if (block_open(&block, blob_bytes(whole->block)) != 0) return;
+  if (block_cut(&block, each ? (uint32_t)each : 1, take_piece, &cutting) != 0) {
+    outgoing_clear(&cutting.pieces);
+    return;
+  }
+  cutting.pieces.last->to = whole->to;
+  outgoing_free(outgoing_pop(queue));
+  put_in_front(queue, &cutting.pieces);
+}
+
 /* ---- sent, not answered yet ---- */
 
 void flights_add(struct node_peer *peer, struct flights *flights, struct flight flight) {

@@ -55,6 +55,9 @@ void outgoing_runs(const struct block *block, struct intervals *runs);
 void outgoing_push(struct outgoing_queue *queue, struct outgoing *out);
 struct outgoing *outgoing_pop(struct outgoing_queue *queue); /* NULL: empty */
 void outgoing_clear(struct outgoing_queue *queue);
+/* Cuts the first of the queue into pieces of about `most` bytes where it is much larger. One that holds a single record
+ * stays whole, and one with holes, whose claims are not its own. */
+void outgoing_fit(struct node_peer *peer, struct outgoing_queue *queue, size_t most);
 
 void flights_add(struct node_peer *peer, struct flights *flights, struct flight flight); /* sets `sent` */
 /* The first whose number is not below this; the end of the items where there is none. */

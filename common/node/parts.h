@@ -41,6 +41,8 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_ANSWER_US (10 * SECOND_US)
 #define SENDER_READ_BYTES (256 * 1024)
 #define SENDER_URGENT_WINDOW (256 * 1024)
+#define SENDER_URGENT_LEAST (8 * 1024) /* a quarter of a second of 256 kbit/s */
+#define SENDER_LIVE_LEAST (32 * 1024)  /* a second of it: so much live data waits in memory on any link */
 /* a relay's own hole is waited for so long once its source is back, and so long while it is away (choose_missed) */
 #define SENDER_FILL_US (30 * SECOND_US)
 #define SENDER_RETURN_US (600 * SECOND_US)

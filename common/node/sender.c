@@ -48,8 +48,8 @@ static void yield_live(struct node_peer *peer, struct out_channel *channel, cons
   }
 }
 
-/* The live queue holds a window's worth; beyond it the oldest become missed, so that live stays live. Of a stream with
- * a hole, or whose missed blocks go out in the live lane, all of it: it has to stay in order. */
+/* The live queue holds what live_most says; beyond it the oldest become missed, so that live stays live. Of a stream
+ * with a hole, or whose missed blocks go out in the live lane, all of it: it has to stay in order. */
 static void trim_live(struct node_peer *peer, struct out_channel *channel, size_t most) {
   while (channel->live.bytes > most && channel->live.first != channel->live.last) {
     struct outgoing *out = outgoing_pop(&channel->live);
@@ -59,6 +59,13 @@ static void trim_live(struct node_peer *peer, struct out_channel *channel, size_
     outgoing_free(out);
     if (stream->as_live || to >= missed_hole(peer, stream)) yield_live(peer, channel, stream);
   }
+}
+
+/* What the link carries in a second, so that live is not older than that; the window itself at most. */
+static size_t live_most(const struct node_peer *peer) {
+  size_t most = (size_t)peer->window.now * 4;
+  if (most < SENDER_LIVE_LEAST) most = SENDER_LIVE_LEAST;
+  return most < peer->config.window_bytes ? most : peer->config.window_bytes;
 }
 
 static void offer(struct node_peer *peer, size_t feed, const struct store_item *item, const struct block *block) {
@@ -81,7 +88,7 @@ static void offer(struct node_peer *peer, size_t feed, const struct store_item *
   }
   struct out_channel *channel = out_stream_channel(peer, stream);
   outgoing_push(&channel->live, out);
-  if (!stream->urgent) trim_live(peer, channel, peer->config.window_bytes);
+  if (!stream->urgent) trim_live(peer, channel, live_most(peer));
 }
 
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
@@ -123,7 +130,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   if (c == CHANNEL_URGENT)
     peer->urgent_in_flight += out->block->len;
   else if (!NODE_HAS_DEFECT(NODE_DEFECT_NO_WINDOW))
-    window_sent(&peer->window, out->block->len);
+    window_sent(&peer->window, out->block->len, node_now(peer->node).mono);
   struct block source;
   if (!whole && block_open(&source, blob_bytes(out->source)) == 0) claims_add_block(peer, stream, &source);
   return true;
@@ -131,7 +138,10 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
 
 static bool may_send(struct node_peer *peer, enum channel c, size_t bytes) {
   if (c == CHANNEL_TELEMETRY) return window_open(&peer->window, bytes);
-  return peer->urgent_in_flight == 0 || peer->urgent_in_flight + bytes <= SENDER_URGENT_WINDOW;
+  /* The pings go by this connection: what stands before them must not take as long as a dead link. */
+  size_t most = peer->window.now > SENDER_URGENT_LEAST ? peer->window.now : SENDER_URGENT_LEAST;
+  if (most > SENDER_URGENT_WINDOW) most = SENDER_URGENT_WINDOW;
+  return peer->urgent_in_flight == 0 || peer->urgent_in_flight + bytes <= most;
 }
 
 /* Live first, but one byte in five is backfill's while both wait. On the urgent channel what was missed comes first:
@@ -159,7 +169,9 @@ static void pump_channel(struct node_peer *peer, enum channel c) {
   struct out_channel *channel = &peer->channels[c];
   struct outgoing_queue *queue;
   if (channel->held_back && !begin_again(peer, c)) return;
-  while ((queue = pick(channel, c)) && may_send(peer, c, queue->first->block->len)) {
+  while ((queue = pick(channel, c))) {
+    outgoing_fit(peer, queue, window_block(&peer->window));
+    if (!may_send(peer, c, queue->first->block->len)) break;
     bool live = queue == &channel->live;
     if (!send_block(peer, c, queue->first)) break;
     channel->live_since_backfill = live ? channel->live_since_backfill + queue->first->block->len : 0;

@@ -89,6 +89,9 @@ int block_check(const struct block *block);
  * left; a new reference to the same bytes where all are (from may be NULL: then a copy). BLOCK_MALFORMED. */
 int block_filter(struct blob **out, struct blob *from, const struct block *block,
     bool (*keep)(void *ctx, const struct record *record), void *ctx);
+/* Cuts a block into pieces of `each` records, at least 1, with the same identity, path and grants; gives each to
+ * take(), which gets the reference, in order. BLOCK_MALFORMED: some pieces may have been given. */
+int block_cut(const struct block *block, uint32_t each, void (*take)(void *ctx, struct blob *piece), void *ctx);
 /* A copy of the block with one more hop in its path. BLOCK_FULL: the path is full (a loop). */
 int block_with_hop(struct blob **out, const struct block *block, struct bytes node, int64_t time);
 /* A copy with the grants in its header. BLOCK_FULL: it has some already, or they do not fit. */

@@ -1,4 +1,4 @@
-/* Taking records out of a block: identity, run, hops and unknown items stay. */
+/* Taking records out of a block, and cutting it: identity, run, hops and unknown items stay. */
 #include "common/record/block_format.h"
 
 static int keep_some(struct block_builder *builder, struct block_reader *reader,
@@ -32,4 +32,20 @@ int block_filter(struct blob **out, struct blob *from, const struct block *block
   block_builder_free(builder);
   block_reader_free(reader);
   return result;
+}
+
+int block_cut(const struct block *block, uint32_t each, void (*take)(void *ctx, struct blob *piece), void *ctx) {
+  struct block_reader *reader;
+  struct record record;
+  int result = block_reader_new(&reader, block);
+  if (result != 0) return result;
+  struct block_builder *builder = format_builder_keeping();
+  while (result == 0 && (result = block_reader_next(reader, &record)) == 0) {
+    result = block_builder_add(builder, &record, BLOCK_MAX) == 0 ? 0 : BLOCK_MALFORMED;
+    if (result == 0 && block_builder_count(builder) == each) take(ctx, format_finish_like(builder, block));
+  }
+  if (result == BLOCK_EMPTY && block_builder_count(builder) > 0) take(ctx, format_finish_like(builder, block));
+  block_builder_free(builder);
+  block_reader_free(reader);
+  return result == BLOCK_EMPTY ? 0 : BLOCK_MALFORMED;
 }

@@ -111,6 +111,50 @@ static void they_ride_with_the_block(void **state) {
   buffer_deinit(&grants);
 }
 
+struct cut {
+  uint64_t next;
+  unsigned pieces;
+  struct bytes onward;
+};
+
+static void take_piece(void *ctx, struct blob *piece) {
+  struct cut *cut = ctx;
+  struct block block;
+  assert_int_equal(block_open(&block, blob_bytes(piece)), 0);
+  assert_int_equal(block_check(&block), 0);
+  assert_int_equal(block.first, cut->next);
+  assert_true(bytes_equal(block.onward, cut->onward));
+  assert_true(block_visited(&block, bytes_text("b")));
+  assert_int_equal(block.run, 3);
+  cut->next = block.last + 1;
+  cut->pieces++;
+  blob_unref(piece);
+}
+
+/* The pieces of a block are that block: each record once, in order, each with path and grants. */
+static void a_block_is_cut(void **state) {
+  (void)state;
+  struct buffer grants = BUFFER_NULL;
+  struct block block;
+  struct blob *blob = some_block(), *hopped, *granting;
+  grant(&grants, "a/#", "c", NULL);
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  assert_int_equal(block_with_hop(&hopped, &block, bytes_text("b"), 5), 0);
+  assert_int_equal(block_open(&block, blob_bytes(hopped)), 0);
+  assert_int_equal(block_with_onward(&granting, &block, buffer_bytes(&grants)), 0);
+  assert_int_equal(block_open(&block, blob_bytes(granting)), 0);
+  for (uint32_t each = 1; each <= 12; each++) {
+    struct cut cut = {.next = 7, .onward = buffer_bytes(&grants)};
+    assert_int_equal(block_cut(&block, each, take_piece, &cut), 0);
+    assert_int_equal(cut.next, 17);
+    assert_int_equal(cut.pieces, (10 + each - 1) / each);
+  }
+  blob_unref(blob);
+  blob_unref(hopped);
+  blob_unref(granting);
+  buffer_deinit(&grants);
+}
+
 /* The bytes are the format: a change here is a new version. */
 static void golden_bytes(void **state) {
   (void)state;
@@ -133,6 +177,7 @@ int main(void) {
       cmocka_unit_test(cut_off_they_grant_nothing),
       cmocka_unit_test(too_many_are_refused_whole),
       cmocka_unit_test(they_ride_with_the_block),
+      cmocka_unit_test(a_block_is_cut),
       cmocka_unit_test(golden_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
