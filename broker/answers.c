@@ -145,6 +145,10 @@ static void end_tail(void *ctx, struct request *request) {
   subscriber_end(((struct broker *)ctx)->subscribers, request);
 }
 
+static void start_history(void *ctx, struct request *request, const json_t *body) {
+  history_start(&((struct broker *)ctx)->histories, request, body);
+}
+
 static void start_command(void *ctx, struct request *request, const json_t *body) {
   (void)body;
   orders_take(((struct broker *)ctx)->orders, request);
@@ -177,6 +181,7 @@ static void start_audit(void *ctx, struct request *request, const json_t *body) 
 const struct request_verb broker_command_verb = {.name = "command", .start = start_command, .end = end_orders};
 const struct request_verb broker_verbs[] = {
     {.name = "tail", .start = start_tail, .more = more_tail, .ack = ack_tail, .cancel = cancel_tail, .end = end_tail},
+    {.name = "history", .start = start_history, .more = history_more, .end = history_end},
     {.name = "last", .start = start_last, .more = listing_more, .end = listing_end},
     {.name = "points", .start = start_points, .more = listing_more, .end = listing_end},
     {.name = "status", .start = start_status, .more = listing_more, .end = listing_end},

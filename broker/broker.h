@@ -11,6 +11,7 @@
 #include "broker/orders.h"
 #include "broker/rosters.h"
 #include "common/door/answers.h"
+#include "common/door/history.h"
 #include "common/door/subscribers.h"
 #include "common/audit/book.h"
 #include "common/audit/pace.h"
@@ -31,6 +32,7 @@ struct broker {
   struct readers readers;
   struct answers answers;
   struct subscribers *subscribers;
+  struct histories histories;
   struct orders *orders;
   struct book book; /* what stations and neighbours signed about their audit logs */
   struct pace pace; /* of our own checkpoints */

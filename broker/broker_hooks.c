@@ -300,6 +300,7 @@ void broker_make_requests(struct broker *broker) {
       broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
   broker->answers = (struct answers){&broker->catalogue, broker->node, broker->daemon.store, &broker->readers};
   broker->subscribers = subscribers_new(&followed);
+  broker->histories = (struct histories){&broker->errands, answers_units, &broker->catalogue, NULL};
   broker->requests = requests_new(broker->config->node, broker->daemon.world, &hooks);
 }
 

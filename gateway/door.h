@@ -9,6 +9,7 @@
  * windows, and nothing waits for a client that does not read. Without `local:` everything here does nothing.
  */
 #include "common/door/answers.h"
+#include "common/door/history.h"
 #include "common/door/subscribers.h"
 #include "gateway/callers.h"
 #include "gateway/visits.h"
@@ -29,6 +30,7 @@ struct door {
   struct readers readers;
   struct answers answers;
   struct subscribers *subscribers;
+  struct histories histories;
   struct requests *requests;
   struct visits visits;
 };

@@ -42,6 +42,10 @@ static void ack_tail(void *ctx, struct request *request, const struct request_me
 static void cancel_tail(void *ctx, struct request *request) { subscriber_cancel(door_of(ctx)->subscribers, request); }
 static void end_tail(void *ctx, struct request *request) { subscriber_end(door_of(ctx)->subscribers, request); }
 
+static void start_history(void *ctx, struct request *request, const json_t *body) {
+  history_start(&door_of(ctx)->histories, request, body);
+}
+
 /* ---- status: the node, then its link to the broker ---- */
 
 static json_t *commands_status(const struct gateway *gateway) {
@@ -123,6 +127,7 @@ static void end_visit(void *ctx, struct request *request) {
 const struct request_verb door_command_verb = {.name = "command", .start = start_command, .end = end_visit};
 const struct request_verb door_verbs[] = {
     {.name = "tail", .start = start_tail, .more = more_tail, .ack = ack_tail, .cancel = cancel_tail, .end = end_tail},
+    {.name = "history", .start = start_history, .more = history_more, .end = history_end},
     {.name = "last", .start = start_last, .more = listing_more, .end = listing_end},
     {.name = "points", .start = start_points, .more = listing_more, .end = listing_end},
     {.name = "status", .start = start_status},

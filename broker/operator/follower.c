@@ -1,96 +1,27 @@
 #include "broker/operator/follower.h"
-#include "broker/operator/output.h"
 #include "common/base/mem.h"
-#include "common/base/units.h"
-#include <stdio.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <wchar.h>
 
 void follower_init(struct follower *follower) { *follower = (struct follower){0}; }
 void follower_deinit(struct follower *follower) {
-  table_deinit(&follower->units, free);
+  unit_names_deinit(&follower->units);
   table_deinit(&follower->greatest, free);
-}
-
-static char *text_of(struct bytes from) { return mem_text(from.data, from.len); }
-
-void follower_unit(struct follower *follower, struct bytes address, struct bytes unit) {
-  free(unit.len ? table_put(&follower->units, address, text_of(unit)) : table_remove(&follower->units, address));
 }
 
 /* A point that is described anew while it is followed. */
 static void learn_unit(struct follower *follower, const struct record *record) {
   if (record->value.type != VALUE_TEXT) return;
   json_t *object = json_loadb((const char *)record->value.bytes.data, record->value.bytes.len, 0, NULL);
-  follower_unit(follower, record->address, bytes_text(json_string_value(json_object_get(object, "unit"))));
+  unit_names_put(&follower->units, record->address, bytes_text(json_string_value(json_object_get(object, "unit"))));
   json_decref(object);
-}
-
-/* Columns taken by UTF-8 text: a Chinese character takes two. */
-static size_t text_width(struct bytes text) {
-  char *copy = text_of(text);
-  wchar_t wide[ADDRESS_MAX + 1];
-  size_t count = mbstowcs(wide, copy, ADDRESS_MAX);
-  int width = count == (size_t)-1 ? -1 : wcswidth(wide, count);
-  free(copy);
-  return width < 0 ? text.len : (size_t)width;
-}
-
-enum { ADDRESS_COLUMNS = 40 };
-
-static const char *quality_colour(const struct follower *follower, const struct record *record) {
-  if (!follower->colour || record->quality == QUALITY_GOOD) return "";
-  return record->quality == QUALITY_BAD ? "\033[31m" : "\033[33m";
-}
-
-static void put_row(const struct follower *follower, const struct record *record, struct bytes unit, enum lane lane,
-    struct buffer *out) {
-  const char *colour = quality_colour(follower, record), *reason = record_reason_name(record->reason);
-  units_put_local(out, record->time, follower->zone);
-  buffer_printf(out, "  " BYTES_FMT "  ", BYTES_ARG(record->address));
-  for (size_t width = text_width(record->address); width < ADDRESS_COLUMNS; width++)
-    buffer_append(out, bytes_text(" "));
-  if (record->value.type == VALUE_TEXT)
-    output_put_clean(out, record->value.bytes);
-  else
-    value_put_json(out, &record->value);
-  if (unit.len) buffer_append(out, bytes_text(" "));
-  output_put_clean(out, unit);
-  if (record->kind != RECORD_READING) buffer_printf(out, "  %s", record_kind_name(record->kind));
-  if (record->quality != QUALITY_GOOD)
-    buffer_printf(out, "  %s%s%s%s%s", colour, record_quality_name(record->quality), reason ? ": " : "",
-        reason ? reason : "", *colour ? "\033[0m" : "");
-  if (lane == LANE_BACKFILL) buffer_append(out, bytes_text("  backfill"));
-  buffer_append(out, bytes_text("\n"));
-}
-
-/* The object is closed again behind the path. */
-static void put_path(const struct block *block, struct buffer *out) {
-  out->len--;
-  buffer_append(out, bytes_text(",\"path\":["));
-  for (uint32_t i = 0; i < block->hop_count; i++) {
-    buffer_append(out, bytes_text(i ? ",{\"node\":" : "{\"node\":"));
-    json_put_text(out, block->hops[i].node);
-    buffer_append(out, bytes_text(",\"time\":\""));
-    units_put_rfc3339(out, block->hops[i].time);
-    buffer_append(out, bytes_text("\"}"));
-  }
-  buffer_append(out, bytes_text("]}"));
 }
 
 static void put_record(const struct follower *follower, const struct block *block, const struct record *record,
     enum lane lane, struct buffer *out) {
-  if (follower->form == FOLLOWER_QUIET) return;
-  const char *known = follower->units.count ? table_get(&follower->units, record->address) : NULL;
-  struct bytes unit = bytes_text(known);
-  if (follower->form == FOLLOWER_TABLE) {
-    put_row(follower, record, unit, lane, out);
-    return;
-  }
-  record_put_json(out, record, unit, block->stream, block->epoch, lane);
-  if (follower->trace) put_path(block, out);
-  buffer_append(out, bytes_text("\n"));
+  const struct row row = {block, record, unit_names_get(&follower->units, record->address), lane};
+  if (follower->form == FOLLOWER_TABLE) row_put_line(out, &row, &follower->style);
+  if (follower->form == FOLLOWER_JSON) row_put_json(out, &row, &follower->style);
 }
 
 static bool is_wanted(const struct follower *follower, const struct record *record) {

@@ -8,19 +8,16 @@
  * been taken is recognised and not written twice. It is recognised by place and number together: places of a store that
  * was restored from a copy are given again, to other records.
  */
-#include "common/base/table.h"
-#include "common/record/block.h"
+#include "broker/operator/row.h"
 
 enum follower_form { FOLLOWER_TABLE, FOLLOWER_JSON, FOLLOWER_QUIET };
 struct follower {
   enum follower_form form;
-  bool all;   /* also heads, descriptors, reports */
-  bool trace; /* JSON: with the path */
-  bool colour;
-  int32_t zone;
+  bool all; /* also heads, descriptors, reports */
+  struct row_style style;
   uint64_t most; /* records; 0: no limit */
   uint64_t count;
-  struct table units;            /* address -> text */
+  struct unit_names units;
   uint64_t skip_position[LANES]; /* the entry of which a former run has shown the records up to skip_within */
   uint64_t skip_within[LANES];
   struct {
@@ -34,7 +31,6 @@ struct follower {
 };
 void follower_init(struct follower *follower);
 void follower_deinit(struct follower *follower);
-void follower_unit(struct follower *follower, struct bytes address, struct bytes unit);
 /* The connection broke: what follows may begin before what was taken. */
 void follower_again(struct follower *follower);
 /* Appends the lines of a block. False: `most` is reached, nothing more is wanted. */

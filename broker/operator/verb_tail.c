@@ -32,15 +32,6 @@ struct tail {
 
 /* ---- what comes ---- */
 
-static void take_units(struct tail *tail, const json_t *rows) {
-  for (size_t i = 0; i < json_array_size(rows); i++) {
-    const json_t *address = json_array_get(json_array_get(rows, i), 0),
-                 *unit = json_array_get(json_array_get(rows, i), 1);
-    follower_unit(&tail->follower, bytes_of(json_string_value(address), json_string_length(address)),
-        bytes_of(json_string_value(unit), json_string_length(unit)));
-  }
-}
-
 static void take_start(struct tail *tail, const json_t *start) {
   for (size_t lane = 0; lane < LANES; lane++) {
     tail->follower.skip_position[lane] =
@@ -64,7 +55,7 @@ static void on_reply(void *ctx, uint64_t id, const json_t *body, struct bytes te
   if (start) take_start(tail, start);
   if (lost) say_lost(lost);
   if (units) {
-    take_units(tail, units);
+    unit_names_take(&tail->follower.units, units);
     tail->owed += text.len;
   }
   if (!last) return;
@@ -133,10 +124,9 @@ static void prepare(struct tail *tail) {
   follower_init(&tail->follower);
   tail->follower.form = arguments_has(a, "quiet") ? FOLLOWER_QUIET : tail->call->json ? FOLLOWER_JSON : FOLLOWER_TABLE;
   tail->follower.all = arguments_has(a, "all");
-  tail->follower.trace = arguments_has(a, "trace");
   tail->follower.most = (uint64_t)arguments_number(a, "count", 0);
-  tail->follower.colour = output_has_colour();
-  tail->follower.zone = view_zone();
+  tail->follower.style =
+      (struct row_style){.trace = arguments_has(a, "trace"), .colour = output_has_colour(), .zone = view_zone()};
   tail->durable = arguments_has(a, "durable");
   tail->gaps = !tail->durable && !arguments_has(a, "since") && !arguments_has(a, "from-start");
   output_init(&tail->output);
@@ -235,7 +225,6 @@ static enum exit_code check(const struct call *call) {
   enum lane lane;
   if (arguments_has(a, "since") && arguments_has(a, "from-start"))
     return verb_misused(call, "--since and --from-start exclude each other");
-  if (arguments_has(a, "trace") && !call->json) return verb_misused(call, "--trace is for --json");
   for (size_t i = 0; i < a->option_count; i++)
     if (strcmp(a->options[i].spec->name, "lane") == 0 && lane_parse(bytes_text(a->options[i].text), &lane))
       return verb_misused(call, "--lane %s is none: urgent, live or backfill", a->options[i].text);
@@ -273,7 +262,7 @@ static const struct option_spec options[] = {
         "go on where the last run under that name ended; the broker remembers what was written out"},
     {"count", OPTION_COUNT, "N", "end after N records"},
     {"all", OPTION_FLAG, NULL, "also heads, descriptors and reports"},
-    {"trace", OPTION_FLAG, NULL, "with --json: the path each record took, with times"},
+    {"trace", OPTION_FLAG, NULL, "with the path each record took: the nodes, each with the time when it took it"},
     {"quiet", OPTION_FLAG, NULL, "print no records, only their number and the time they took (on standard error)"},
     {0}};
 const struct verb verb_tail = {"tail", "PATTERN... [options]", "follows records: readings and events",

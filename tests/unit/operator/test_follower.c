@@ -47,7 +47,7 @@ static void test_lines(void **state) {
   struct blob *blob = block_of_ten();
   follower_init(&follower);
   follower.form = FOLLOWER_JSON;
-  follower_unit(&follower, address, bytes_text("m"));
+  unit_names_put(&follower.units, address, bytes_text("m"));
   assert_true(follower_take(&follower, LANE_LIVE, 7, blob_bytes(blob), &out));
   assert_int_equal(lines(&out), 8); /* neither the head nor the descriptor */
   assert_non_null(strstr(buffer_text(&out), "\"value\":0,\"unit\":\"m\""));
