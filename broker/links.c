@@ -250,6 +250,14 @@ static bool patterns_same(const struct patterns *a, const struct patterns *b) {
   return same;
 }
 
+/* What is shared now has to be seen, also where the session goes on. */
+static void change_rules(struct links *links, struct link *link) {
+  struct node_peer_status status;
+  node_peer_rules(links->node, link->peer, &(struct node_feed){.scope = link->scope}, 1);
+  node_peer_status(links->node, link->peer, &status);
+  if (status.up) snapshot_begin(&link->snapshot);
+}
+
 static void configure_peer(struct links *links, const struct broker_peer *peer) {
   bool fresh;
   struct link *link = link_get(links, "peer", peer->name, true, &fresh);
@@ -270,7 +278,7 @@ static void configure_peer(struct links *links, const struct broker_peer *peer) 
   if (fresh || moved)
     add_to_node(links, link, peer->connect.urgent != NULL);
   else if (changed)
-    node_peer_rules(links->node, link->peer, &(struct node_feed){.scope = scope}, 1);
+    change_rules(links, link);
   if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
 }
 

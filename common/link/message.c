@@ -5,17 +5,21 @@ static void write_epoch(struct writer *w, struct epoch epoch) {
   writer_u64(w, epoch.random);
 }
 
-static void write_held(struct writer *w, const struct link_message *m) {
+static void write_ranges(struct writer *w, const struct link_message *m) {
   uint64_t before = 0;
-  writer_sized(w, m->stream);
-  write_epoch(w, m->epoch);
-  writer_varint(w, m->last);
   writer_varint(w, m->range_count);
   for (uint32_t i = 0; i < m->range_count; i++) {
     writer_varint(w, m->ranges[i].from - before);
     writer_varint(w, m->ranges[i].to - m->ranges[i].from);
     before = m->ranges[i].to;
   }
+}
+
+static void write_held(struct writer *w, const struct link_message *m) {
+  writer_sized(w, m->stream);
+  write_epoch(w, m->epoch);
+  writer_varint(w, m->last);
+  write_ranges(w, m);
   writer_varint(w, m->run_count);
   for (uint32_t i = 0; i < m->run_count; i++) {
     writer_u64(w, m->runs[i].run);
@@ -32,6 +36,14 @@ static void write_range(struct writer *w, const struct link_message *m) {
   writer_varint(w, m->to - m->from);
 }
 
+static void write_scopes(struct writer *w, const struct link_message *m) {
+  writer_varint(w, m->scope_count);
+  for (uint32_t i = 0; i < m->scope_count; i++) {
+    writer_u64(w, m->scopes[i]);
+    writer_u64(w, m->old_scopes[i]);
+  }
+}
+
 static void write_hello(struct writer *w, const struct link_message *m) {
   writer_varint(w, m->version_low);
   writer_varint(w, m->version_high);
@@ -39,8 +51,7 @@ static void write_hello(struct writer *w, const struct link_message *m) {
   writer_u64(w, m->answer);
   writer_zigzag(w, m->clock);
   writer_sized(w, m->node);
-  writer_varint(w, m->scope_count);
-  for (uint32_t i = 0; i < m->scope_count; i++) writer_u64(w, m->scopes[i]);
+  write_scopes(w, m);
 }
 
 static void write_block(struct writer *w, const struct link_message *m) {
@@ -93,6 +104,15 @@ static void write_fields(struct writer *w, const struct link_message *m) {
     case LINK_REFUSE:
       writer_u8(w, m->code);
       writer_sized(w, m->reason);
+      break;
+    case LINK_RULES:
+      write_scopes(w, m);
+      writer_varint(w, m->asked);
+      break;
+    case LINK_WANT:
+      writer_sized(w, m->stream);
+      write_epoch(w, m->epoch);
+      write_ranges(w, m);
       break;
     default: break; /* RESET: the session says all */
   }
@@ -148,7 +168,11 @@ static void read_runs(struct reader *r, struct link_message *m) {
 static void read_scopes(struct reader *r, struct link_message *m) {
   uint64_t count = reader_varint(r);
   if (count > LINK_FEEDS_MAX) reader_fail(r);
-  for (uint64_t i = 0; i < count && !r->failed; i++) m->scopes[m->scope_count++] = reader_u64(r);
+  for (uint64_t i = 0; i < count && !r->failed; i++) {
+    m->scopes[i] = reader_u64(r);
+    m->old_scopes[i] = reader_u64(r);
+    m->scope_count++;
+  }
 }
 
 static void read_hello(struct reader *r, struct link_message *m) {
@@ -226,6 +250,15 @@ static void read_fields(struct reader *r, struct link_message *m) {
     case LINK_REFUSE:
       m->code = reader_u8(r);
       m->reason = reader_sized(r);
+      break;
+    case LINK_RULES:
+      read_scopes(r, m);
+      m->asked = (uint32_t)reader_varint(r);
+      break;
+    case LINK_WANT:
+      m->stream = reader_sized(r);
+      m->epoch = read_epoch(r);
+      read_ranges(r, m);
       break;
     default: break;
   }

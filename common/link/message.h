@@ -6,8 +6,9 @@
  * 128: that is how later versions add things. Types from 128 on are the operators' (request.h).
  *
  *   1 HELLO     varint lowest version, varint highest version, u64 run, u64 answer (the session it answers, 0: none),
- *               zigzag clock, sized node name, varint n, n x u64 scope of a feed in which records are sent: what is
- *               claimed, and all that is sent, belongs to one of these
+ *               zigzag clock, sized node name, varint n, n x (u64 scope of a feed in which records are sent: what is
+ *               claimed, and all that is sent, belongs to one of these; u64 an older scope, 0: none: what was claimed
+ *               under that is claimed under this one too)
  *   2 HELD      what the sender of this message holds of a stream that the other side sends:
  *               sized stream, u64 epoch created, u64 epoch random, varint last held (0: none),
  *               varint n, n x (varint from - to of the range before, varint length - 1) covered,
@@ -34,6 +35,10 @@
  *  13 PAYLOAD   u8 type of the layer above (0-63), its body to the end
  *  14 REFUSE    u8 code (LINK_CODE_*), sized text: no session; session is the one of the HELLO that is refused
  *  15 RESET     the session of the message that it answers is not known here: greet anew
+ *  16 RULES     varint n, n x (u64 scope, u64 older scope) as in HELLO, in its place from here on, varint feeds (a bit
+ *               each, in order) of which it is to be told what is held: HELD..., HELD_END, numbered anew
+ *  17 WANT      sized stream, u64 epoch created, u64 epoch random, varint n, n x (varint from - to of the range before,
+ *               varint length - 1): of this I miss what is for me; send it whatever its path
  *
  * Example, a PING of session 0x0102 with token 3 at clock 64 µs:
  *   0b 02 01 00 00 00 00 00 00 03 00 00 00 00 00 00 00 80 01
@@ -57,7 +62,9 @@ enum link_type {
   LINK_PONG = 12,
   LINK_PAYLOAD = 13,
   LINK_REFUSE = 14,
-  LINK_RESET = 15
+  LINK_RESET = 15,
+  LINK_RULES = 16,
+  LINK_WANT = 17
 };
 enum link_code { LINK_CODE_VERSION = 1, LINK_CODE_CLONE = 2, LINK_CODE_NAME = 3 };
 /* STREAM: nothing of this stream is taken, so that in this session no more of it need be sent. */
@@ -83,13 +90,14 @@ struct link_message {
   int64_t clock, clock_received;                   /* HELLO, PING, PONG */
   struct bytes node;                               /* HELLO */
   uint64_t scope;                                  /* HELD, BLOCK, CLAIM, DISCARD */
-  uint32_t scope_count;                            /* HELLO */
-  uint64_t scopes[LINK_FEEDS_MAX];
-  struct bytes stream; /* HELD, CLAIM, DISCARD */
+  uint32_t scope_count;                            /* HELLO, RULES */
+  uint64_t scopes[LINK_FEEDS_MAX], old_scopes[LINK_FEEDS_MAX];
+  uint32_t asked;      /* RULES */
+  struct bytes stream; /* HELD, CLAIM, DISCARD, WANT */
   struct epoch epoch;
   uint64_t last; /* HELD */
   uint32_t range_count, run_count;
-  struct interval ranges[LINK_RANGES_MAX]; /* HELD: rising */
+  struct interval ranges[LINK_RANGES_MAX]; /* HELD, WANT: rising */
   struct link_run runs[LINK_RUNS_MAX];     /* HELD: oldest first */
   uint64_t number;   /* BLOCK, CLAIM, DISCARD, REFUSED; ACK, LATER: the first; HELD_END: the count; ATTACH: the next */
   uint64_t from, to; /* BLOCK: covers (from 0: none); CLAIM, DISCARD: sequences; ACK, LATER: `to` is the last number */

@@ -104,17 +104,19 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   out_stream_list(peer, stream);
 }
 
-void missed_start(struct node_peer *peer, bool short_outage) {
+void missed_start(struct node_peer *peer, uint32_t feeds, bool short_outage) {
   struct starter starter = {peer, 0, short_outage};
-  for (size_t i = 0; i < peer->stream_count; i++) set_top(peer->streams[i]);
+  for (size_t i = 0; i < peer->stream_count; i++)
+    if (feeds >> peer->streams[i]->feed & 1) set_top(peer->streams[i]);
   for (; starter.feed < peer->feed_count; starter.feed++)
-    store_streams(peer->node->options.store, start_stream, &starter);
+    if (feeds >> starter.feed & 1) store_streams(peer->node->options.store, start_stream, &starter);
   peer_mark(peer);
 }
 
 void missed_gone(struct node_peer *peer, const struct store_discard *discard) {
   for (size_t feed = 0; feed < peer->feed_count; feed++)
-    out_stream_miss(peer, out_stream_of(peer, feed, discard->stream, discard->epoch), discard->from, discard->to);
+    if (!(peer->asks >> feed & 1))
+      out_stream_miss(peer, out_stream_of(peer, feed, discard->stream, discard->epoch), discard->from, discard->to);
 }
 
 /* ---- what to read next ---- */
@@ -230,7 +232,10 @@ void missed_read_done(struct node_peer *peer, const struct work *work, const str
   channel->read_under_way = false;
   stream->reading = stream->reading_live = false;
   peer_mark(peer);
-  if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) return;
+  if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) {
+    out_stream_release(peer, stream);
+    return;
+  }
   for (size_t i = 0; i < done->entry_count; i++) take_read(peer, work, &done->entries[i], &found);
   if (done->next > 0 && done->next - 1 < looked.to) looked.to = done->next - 1;
   intervals_remove(&stream->missed, looked.from, looked.to);

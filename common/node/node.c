@@ -143,14 +143,6 @@ struct node *node_free(struct node *node) {
 
 /* ---- peers ---- */
 
-static void set_feeds(struct node_peer *peer, const struct node_feed *feeds, size_t count) {
-  static const struct node_feed all = {0};
-  peer->feed_count = peer->config.role == NODE_PEER_STATION ? 0 : count > 0 ? count : 1;
-  memcpy(peer->feeds, count > 0 ? feeds : &all, peer->feed_count * sizeof *feeds);
-  peer->config.feeds = peer->feeds;
-  peer->config.feed_count = peer->feed_count;
-}
-
 struct node_peer *node_peer_add(struct node *node, const struct node_peer_config *config) {
   struct node_peer *peer = mem_alloc(sizeof *peer);
   peer->node = node;
@@ -160,7 +152,8 @@ struct node_peer *node_peer_add(struct node *node, const struct node_peer_config
   peer->config = *config;
   peer->config.principal = peer->principal;
   peer->config.node = peer->name;
-  set_feeds(peer, config->feeds, config->feed_count);
+  rules_set(peer, config->feeds, config->feed_count);
+  peer->rules_limit = (struct log_limit){.interval_us = RULES_PACE_US, .burst = 5};
   if (peer->config.window_bytes == 0) peer->config.window_bytes = 1024 * 1024;
   peer->since = node_now(node).wall;
   peer->limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 5};
@@ -197,9 +190,13 @@ void node_peer_remove(struct node *node, struct node_peer *peer) {
 
 void node_peer_rules(struct node *node, struct node_peer *peer, const struct node_feed *feeds, size_t count) {
   (void)node;
-  set_feeds(peer, feeds, count);
-  /* the next greeting tells the new scope and asks what the peer holds under it */
-  session_end(peer, "the rules changed");
+  rules_change(peer, feeds, count);
+}
+
+bool node_peer_knows(const struct node_peer *peer) {
+  for (size_t i = 0; i < peer->feed_count; i++)
+    if (!(peer->known >> i & 1) || (peer->asks >> i & 1)) return false;
+  return true;
 }
 
 void *node_peer_owner(const struct node_peer *peer) { return peer->config.owner; }
@@ -346,6 +343,7 @@ static void work_done(struct node *node, struct work *work, const struct store_d
     case WORK_RECEIVE: receiver_done(node, work, done); break;
     case WORK_BACKFILL: backfill_done(node, work, done); break;
     case WORK_EPOCH: origin_epoch_done(node, work, done); break;
+    case WORK_CLAIMS:
     case WORK_HEAD: break;
   }
   work_free(node, work);

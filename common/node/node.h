@@ -42,6 +42,9 @@ enum node_peer_role {
  * its own claims and its own place in what is sent; what one has passed says nothing about another. */
 struct node_feed {
   uint64_t scope; /* of the rules, so that it changes with them: what the peer is told of under it holds for no other */
+  /* what the peer was told under this scope holds under `scope` too: nothing of it would be sent now that was not
+   * then; 0: none. Named in every greeting, so that a change while no session stands costs nothing either. */
+  uint64_t inherits;
 };
 enum { NODE_FEEDS_MAX = 16 };
 
@@ -158,8 +161,13 @@ struct node *node_free(struct node *node);
 struct node_peer *node_peer_add(struct node *node, const struct node_peer_config *config);
 /* Revoked or removed by a reload: its session is closed at once. */
 void node_peer_remove(struct node *node, struct node_peer *peer);
-/* New rules: the scopes change from here on; share and share_stream are asked anew. */
+/* New rules, in force from here on. Feeds are the same where their scope is the same (its place may differ): these go
+ * on as they are. Of the others nothing more goes out under the old rules; share and share_stream are asked anew under
+ * the new ones, in the same session. `inherits` may name a scope that the peer was never told of: then that one's own
+ * counts. */
 void node_peer_rules(struct node *node, struct node_peer *peer, const struct node_feed *feeds, size_t count);
+/* Whether the peer has answered to all feeds as they are now, in this process's life: it knows their scopes. */
+bool node_peer_knows(const struct node_peer *peer);
 void *node_peer_owner(const struct node_peer *peer);
 const char *node_peer_node(const struct node_peer *peer);
 struct node_peer *node_peer_find(struct node *node, const char *principal);
@@ -191,6 +199,12 @@ bool node_message(struct node *node, struct node_peer *peer, uint8_t type, struc
 
 /* The same on the telemetry channel, for what may be large: urgent is never behind it. */
 bool node_message_behind(struct node *node, struct node_peer *peer, uint8_t type, struct bytes body);
+
+/* Asks the peer for what is missed here of (stream, epoch). It sends what is there and for us, whatever its path. Not
+ * repeated by itself: what does not come within a while has to be asked for again. False: no session, or its socket is
+ * full. */
+bool node_want(
+    struct node *node, struct node_peer *peer, struct bytes stream, struct epoch epoch, const struct intervals *ranges);
 
 /* The ring, for passing subscribers: the block at `position` of a log if it is still in memory (a new reference), else
  * NULL. */

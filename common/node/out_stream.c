@@ -2,16 +2,11 @@
 #include "common/node/parts.h"
 #include <stdlib.h>
 
-struct stream_key {
-  uint8_t bytes[STREAM_MAX + 17];
-  size_t len;
-};
-static struct bytes stream_key(struct stream_key *key, size_t feed, struct bytes stream, struct epoch epoch) {
+struct bytes stream_key(struct stream_key *key, size_t feed, struct bytes stream, struct epoch epoch) {
   memcpy(key->bytes, &epoch, 16);
   key->bytes[16] = (uint8_t)feed;
   memcpy(key->bytes + 17, stream.data, stream.len);
-  key->len = 17 + stream.len;
-  return bytes_of(key->bytes, key->len);
+  return bytes_of(key->bytes, 17 + stream.len);
 }
 
 bool out_stream_shared(const struct node_peer *peer, size_t feed, struct bytes stream) {
@@ -35,7 +30,7 @@ struct out_stream *out_stream_of(struct node_peer *peer, size_t feed, struct byt
   stream->scope = peer->feeds[feed].scope;
   stream->shared = out_stream_shared(peer, feed, name);
   stream->claim_from = 1;
-  table_put(&peer->by_stream, bytes_of(key.bytes, key.len), stream);
+  table_put(&peer->by_stream, stream_key(&key, feed, name, epoch), stream);
   if (peer->stream_count == peer->stream_cap) {
     peer->stream_cap = peer->stream_cap ? peer->stream_cap * 2 : 8;
     peer->streams = mem_resize(peer->streams, peer->stream_cap, sizeof(struct out_stream *));
@@ -67,7 +62,34 @@ void out_stream_miss(struct node_peer *peer, struct out_stream *stream, uint64_t
   out_stream_list(peer, stream);
 }
 
+void out_stream_retire(struct node_peer *peer, struct out_stream *stream) {
+  struct out_channel *channel = out_stream_channel(peer, stream);
+  for (size_t i = 0; i < channel->missing_count && stream->listed; i++) {
+    if (channel->missing[i] != stream) continue;
+    channel->missing[i] = channel->missing[--channel->missing_count];
+    stream->listed = false;
+  }
+  intervals_clear(&stream->missed);
+  stream->shared = false;
+  stream->retired = true;
+  stream->claim_from = 1;
+  stream->claim_to = 0;
+  stream->next = peer->retired;
+  peer->retired = stream;
+  out_stream_release(peer, stream);
+}
+
+void out_stream_release(struct node_peer *peer, struct out_stream *stream) {
+  if (!stream->retired || stream->flights > 0 || stream->reading) return;
+  struct out_stream **at = &peer->retired;
+  while (*at != stream) at = &(*at)->next;
+  *at = stream->next;
+  out_stream_free(stream);
+  peer_mark(peer);
+}
+
 void out_stream_free(struct out_stream *stream) {
+  intervals_deinit(&stream->wanted);
   intervals_deinit(&stream->covered);
   intervals_deinit(&stream->missed);
   free((void *)(uintptr_t)stream->stream.data);

@@ -8,21 +8,30 @@
 #include "common/link/message.h"
 
 struct node_peer;
+
+struct stream_key {
+  uint8_t bytes[STREAM_MAX + 17];
+};
+/* A key for tables; valid as long as *key. stream: at most STREAM_MAX bytes. */
+struct bytes stream_key(struct stream_key *key, size_t feed, struct bytes stream, struct epoch epoch);
 struct out_channel;
 
 struct out_stream {
   struct bytes stream; /* owned */
   struct epoch epoch;
-  uint32_t feed; /* of the peer's */
+  struct out_stream *next; /* among the retired */
+  uint32_t feed;           /* of the peer's */
   uint64_t scope;
-  bool urgent, shared;
-  bool as_live; /* what is missed is made good in the live lane: new blocks wait behind it */
-  bool listed;  /* stands in peer->missing */
+  bool urgent, shared, retired;
+  size_t flights; /* messages that are not answered yet */
+  bool as_live;   /* what is missed is made good in the live lane: new blocks wait behind it */
+  bool listed;    /* stands in peer->missing */
   bool reading, reading_live;
   uint64_t top;                 /* the peer has, or was sent live, nothing above this */
   size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
   struct intervals covered;     /* the peer's word in its greeting: of this it has, or knows as gone, all there is */
   struct intervals missed;
+  struct intervals wanted;       /* the peer asked for it by name: its path does not matter */
   uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
   int64_t claim_since;
   uint64_t peer_last;         /* HELD about our own streams */
@@ -34,6 +43,10 @@ struct out_stream {
 bool out_stream_shared(const struct node_peer *peer, size_t feed, struct bytes name);
 /* Made where it is not known yet; lives until sender_reset. */
 struct out_stream *out_stream_of(struct node_peer *peer, size_t feed, struct bytes name, struct epoch epoch);
+/* Its rules hold no more: nothing of it goes out any longer; it lives until all that is under way is answered. The
+ * caller has taken it out of the peer's list and table. */
+void out_stream_retire(struct node_peer *peer, struct out_stream *stream);
+void out_stream_release(struct node_peer *peer, struct out_stream *stream); /* frees it if it is retired and done */
 void out_stream_free(struct out_stream *stream);
 struct out_channel *out_stream_channel(struct node_peer *peer, const struct out_stream *stream);
 /* The peer misses [from, to]; nothing where the stream is not for it. */

@@ -44,7 +44,8 @@ void outgoing_runs(const struct block *block, struct intervals *runs) {
 
 struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, const struct stored *from,
     const struct block *block, enum lane lane) {
-  if (block_visited(block, bytes_text(peer->name))) return NULL;
+  if (block_visited(block, bytes_text(peer->name)) && !intervals_overlaps(&stream->wanted, block->first, block->last))
+    return NULL;
   struct blob *whole = prepare(peer, stream->feed, from, block);
   struct block opened;
   if (!whole) return NULL;
@@ -153,6 +154,7 @@ void outgoing_fit(struct node_peer *peer, struct outgoing_queue *queue, size_t m
 
 void flights_add(struct node_peer *peer, struct flights *flights, struct flight flight) {
   flight.sent = node_now(peer->node).mono;
+  flight.stream->flights++;
   if (flights->head > 0 && flights->head + flights->count == flights->cap) {
     memmove(flights->items, flights->items + flights->head, flights->count * sizeof *flights->items);
     flights->head = 0;

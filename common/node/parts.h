@@ -3,7 +3,10 @@
 /*
  * The inside of a node, for the files of this folder alone. Who does what:
  *   node.c        life, peers, time, completions of the store, what the owner submits and reads
- *   session.c     greeting, held and attach, ping, clone, the end of a session
+ *   session.c     greeting, attach, ping, clone, the end of a session
+ *   held.c        what is told of what is held, and what is heard of it
+ *   rules.c       rules that change while a session lasts
+ *   wanted.c      what one side asks the other for by name
  *   sender.c      what goes to a peer: offers, the two queues of a channel, window, acknowledgements
  *   out_stream.c  a stream as it concerns one peer
  *   missed.c      what a peer misses: in which order and lane, read back from the store
@@ -27,6 +30,15 @@
 _Static_assert((int)NODE_FEEDS_MAX == (int)LINK_FEEDS_MAX, "each feed's scope is told");
 _Static_assert((int)LINK_RUNS_MAX == (int)STORE_RUNS_MAX && (int)LINK_RUNS_NEWEST == (int)STORE_RUNS_NEWEST,
     "what a store keeps of runs is what HELD tells");
+
+enum rules_state {
+  RULES_KNOWN, /* to the peer */
+  RULES_DUE,   /* to be told, once nothing under the old ones is under way */
+  RULES_ASKED, /* told, not answered yet */
+  RULES_STALE  /* the same, and they changed again: what is answered does not count */
+};
+#define RULES_ALL UINT32_MAX
+#define RULES_PACE_US SECOND_US /* between two changes that are told in a session */
 
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_UP };
 
@@ -75,8 +87,16 @@ struct node_peer {
   struct node_peer_config config;
   struct node_feed feeds[NODE_FEEDS_MAX]; /* by which it is sent to; to a station: none */
   size_t feed_count;
+  uint32_t known; /* feeds (a bit each) whose rules the peer was told of and answered to, ever */
+  enum rules_state rules;
+  uint32_t asks;                   /* feeds (a bit each) that wait until the peer answers to their rules */
+  int64_t rules_at;                /* when they were told last in this session, 0: not yet */
+  struct out_stream *retired;      /* of rules that hold no more; something is still under way */
   uint64_t scopes[LINK_FEEDS_MAX]; /* of the feeds by which it sends to us, as it told in this or the last session */
+  uint64_t old_scopes[LINK_FEEDS_MAX];
   size_t scope_count;
+  struct log_limit rules_limit; /* of changes by the other side */
+  struct table wanted;          /* (stream, epoch) -> what we asked for in this session */
   enum session_state state;
   uint64_t session, run;
   uint64_t told;            /* HELD messages of this session so far */
@@ -119,7 +139,7 @@ struct node_peer {
   bool dirty, removed;
 };
 
-enum work_kind { WORK_OWNER, WORK_OWNER_READ, WORK_RECEIVE, WORK_HEAD, WORK_EPOCH, WORK_BACKFILL };
+enum work_kind { WORK_CLAIMS, WORK_OWNER, WORK_OWNER_READ, WORK_RECEIVE, WORK_HEAD, WORK_EPOCH, WORK_BACKFILL };
 struct receipt {
   uint64_t peer_id, session;
   enum channel channel;
@@ -190,11 +210,33 @@ void session_opened(struct node_peer *peer, uint64_t urgent_conn, uint64_t telem
 void session_conn_closed(struct node_peer *peer, uint64_t conn);
 void session_end(struct node_peer *peer, const char *why);
 void session_tick(struct node_peer *peer);
-void session_receipts_done(struct node_peer *peer); /* the store answered the last of what this peer had sent before */
-void session_resumed(struct node_peer *peer);       /* the last new epoch is durable, or none was needed */
+void session_receipts_done(
+    struct node_peer *peer); /* held.c: the store answered the last of what this peer had sent before */
+void session_resumed(struct node_peer *peer); /* the last new epoch is durable, or none was needed */
 void session_deinit(struct node_peer *peer);
 
+/* held.c */
+void held_send(struct node_peer *peer); /* in the greeting; waits for what is on its way into the store */
+void held_send_of(struct node_peer *peer, uint32_t feeds); /* of these feeds of theirs (a bit each) */
+void held_take(struct node_peer *peer, const struct link_message *m);
+
+/* rules.c */
+void rules_set(struct node_peer *peer, const struct node_feed *feeds, size_t count);
+void rules_change(struct node_peer *peer, const struct node_feed *feeds, size_t count);
+void rules_put(const struct node_peer *peer, struct link_message *m); /* the scopes, into HELLO or RULES */
+void rules_tick(struct node_peer *peer);
+void rules_answered(struct node_peer *peer, const struct link_message *m); /* HELD_END in a session that stands */
+void rules_take(struct node_peer *peer, const struct link_message *m);     /* theirs */
+void rules_changed(struct node_peer *peer, const struct link_message *m);  /* theirs, in a session that stands */
+
+/* wanted.c */
+void wanted_deinit(struct node_peer *peer);
+void wanted_asked(struct node_peer *peer, const struct link_message *m);
+bool wanted_from(const struct node_peer *peer, const struct block *block); /* something of it was asked for */
+
 /* sender.c */
+/* The feeds have new places (`places`: of the old ones; NODE_FEEDS_MAX: gone, all of theirs stops). */
+void sender_rearrange(struct node_peer *peer, const size_t *places);
 void sender_reset(struct node_peer *peer); /* forgets all that was queued, read, in flight or known of the peer */
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block);
 void sender_pump(struct node_peer *peer);
@@ -206,7 +248,8 @@ void sender_refused(
 uint64_t sender_backlog(const struct node_peer *peer);
 
 /* missed.c */
-void missed_start(struct node_peer *peer, bool short_outage);                  /* computes what the peer misses */
+/* Computes what the peer misses of these feeds (a bit each). */
+void missed_start(struct node_peer *peer, uint32_t feeds, bool short_outage);
 void missed_gone(struct node_peer *peer, const struct store_discard *discard); /* named while the session lasts */
 /* Reads what is to go next, unless a read is under way or something that was read waits still. */
 void missed_read(struct node_peer *peer, enum channel channel);

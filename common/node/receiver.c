@@ -79,7 +79,8 @@ static const char *forbidden(struct node_peer *peer, enum channel channel, const
   if (!why) why = forbids_scope(peer, m->scope);
   if (why) return why;
   if (lane_channel((enum lane)m->lane) != channel) return "the lane does not belong into this channel";
-  if (block_visited(block, bytes_text(peer->node->name))) return "the block was here already: a loop";
+  if (block_visited(block, bytes_text(peer->node->name)) && !wanted_from(peer, block))
+    return "the block was here already: a loop";
   why = forbids_addresses(block);
   return why ? why : names_forbid(peer, block->stream, block->epoch, code);
 }

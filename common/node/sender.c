@@ -24,10 +24,56 @@ void sender_reset(struct node_peer *peer) {
     channel->retry_us = SENDER_RETRY_US;
   }
   for (size_t i = 0; i < peer->stream_count; i++) out_stream_free(peer->streams[i]);
+  for (struct out_stream *next, *stream = peer->retired; stream; stream = next) {
+    next = stream->next;
+    out_stream_free(stream);
+  }
+  peer->retired = NULL;
   peer->stream_count = 0;
+  peer->rules = RULES_KNOWN; /* the next greeting tells them */
+  peer->rules_at = 0;
+  peer->asks = 0;
   table_deinit(&peer->by_stream, NULL);
   peer->window.in_flight = 0;
   peer->urgent_in_flight = 0;
+}
+
+/* ---- new rules ---- */
+
+static void drop_queued(struct outgoing_queue *queue, const size_t *places) {
+  struct outgoing_queue all = *queue;
+  struct outgoing *out;
+  *queue = (struct outgoing_queue){NULL, NULL, 0};
+  while ((out = outgoing_pop(&all))) {
+    out->next = NULL;
+    if (places[out->stream->feed] == NODE_FEEDS_MAX)
+      outgoing_free(out);
+    else
+      outgoing_push(queue, out);
+  }
+}
+
+void sender_rearrange(struct node_peer *peer, const size_t *places) {
+  struct stream_key key;
+  size_t kept = 0, count = peer->stream_count;
+  for (int c = 0; c < CHANNELS; c++) {
+    drop_queued(&peer->channels[c].live, places);
+    drop_queued(&peer->channels[c].backfill, places);
+  }
+  table_deinit(&peer->by_stream, NULL);
+  peer->stream_count = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct out_stream *stream = peer->streams[i];
+    size_t place = places[stream->feed];
+    if (place == NODE_FEEDS_MAX) {
+      out_stream_retire(peer, stream);
+      continue;
+    }
+    stream->feed = (uint32_t)place;
+    table_put(&peer->by_stream, stream_key(&key, place, stream->stream, stream->epoch), stream);
+    peer->streams[kept++] = stream;
+  }
+  peer->stream_count = kept;
 }
 
 /* ---- the live queue ---- */
@@ -92,7 +138,8 @@ static void offer(struct node_peer *peer, size_t feed, const struct store_item *
 }
 
 void sender_offer(struct node_peer *peer, const struct store_item *item, const struct block *block) {
-  for (size_t feed = 0; feed < peer->feed_count; feed++) offer(peer, feed, item, block);
+  for (size_t feed = 0; feed < peer->feed_count; feed++)
+    if (!(peer->asks >> feed & 1)) offer(peer, feed, item, block);
 }
 
 /* ---- sending ---- */
@@ -188,6 +235,7 @@ void sender_pump(struct node_peer *peer) {
 }
 
 void sender_tick(struct node_peer *peer) {
+  if (peer->state == SESSION_UP) rules_tick(peer);
   if (peer->state != SESSION_UP || peer->config.role == NODE_PEER_STATION) return;
   int64_t now = node_now(peer->node).mono;
   for (int c = 0; c < CHANNELS; c++) {
@@ -215,7 +263,10 @@ static void land(struct node_peer *peer, enum channel c, struct flight *flight, 
     window_acked(&peer->window, flight->bytes, node_now(peer->node).mono);
   else
     window_forget(&peer->window, flight->bytes);
+  struct out_stream *stream = flight->stream;
   flight->stream = NULL;
+  stream->flights--;
+  out_stream_release(peer, stream);
 }
 
 void sender_ack(struct node_peer *peer, enum channel c, uint64_t from, uint64_t to) {

@@ -55,6 +55,7 @@ static void forget_candidate(struct node_peer *peer) {
 void session_deinit(struct node_peer *peer) {
   forget_candidate(peer);
   names_begin(peer, 0);
+  wanted_deinit(peer);
 }
 
 static void end_quietly(struct node_peer *peer) {
@@ -65,6 +66,7 @@ static void end_quietly(struct node_peer *peer) {
   peer->candidate.until = node_now(peer->node).mono;
   peer->epochs_pending = 0;
   sender_reset(peer);
+  wanted_deinit(peer);
   enter(peer, SESSION_DOWN);
 }
 
@@ -93,14 +95,9 @@ static void send_hello(struct node_peer *peer, uint64_t answer) {
       .answer = answer,
       .clock = now.wall,
       .node = bytes_text(node->name)};
-  for (size_t i = 0; i < peer->feed_count; i++) m.scopes[m.scope_count++] = peer->feeds[i].scope;
+  rules_put(peer, &m);
   peer->greeted = now.mono;
   peer_send(peer, CHANNEL_URGENT, &m);
-}
-
-static void take_scopes(struct node_peer *peer, const struct link_message *m) {
-  peer->scope_count = m->scope_count;
-  memcpy(peer->scopes, m->scopes, m->scope_count * sizeof *m->scopes);
 }
 
 static void begin(struct node_peer *peer, uint64_t session) {
@@ -133,108 +130,7 @@ static void send_attach(struct node_peer *peer) {
       peer_send(peer, CHANNEL_TELEMETRY, &(struct link_message){.type = LINK_ATTACH, .session = peer->session});
 }
 
-/* ---- held ---- */
-
-/* A subset where there are too many: the largest ranges, so that the least is sent twice. */
-static void put_ranges(struct link_message *m, const struct intervals *covered) {
-  uint64_t least = 0;
-  for (;;) { /* raise the least size that is told until few enough are left */
-    size_t kept = 0;
-    uint64_t next = UINT64_MAX;
-    for (size_t i = 0; i < covered->count; i++) {
-      uint64_t size = covered->items[i].to - covered->items[i].from;
-      if (size < least) continue;
-      kept++;
-      if (size < next) next = size;
-    }
-    if (kept <= LINK_RANGES_MAX) break;
-    least = next + 1;
-  }
-  for (size_t i = 0; i < covered->count; i++)
-    if (covered->items[i].to - covered->items[i].from >= least) m->ranges[m->range_count++] = covered->items[i];
-}
-
-struct teller {
-  struct node_peer *peer;
-  uint64_t count, names;
-};
-
-/* One feed of theirs. */
-static bool tell_feed(struct teller *teller, const struct store_stream *stream, uint64_t scope) {
-  struct node_peer *peer = teller->peer;
-  struct store *store = peer->node->options.store;
-  bool theirs = bytes_equal(stream_node(stream->stream), bytes_text(peer->name));
-  struct intervals covered = INTERVALS_NULL;
-  store_claimed(store, stream->stream, stream->epoch, bytes_text(peer->principal), scope, &covered);
-  bool known = theirs || covered.count > 0;
-  if (known) {
-    struct link_message m = {.type = LINK_HELD,
-        .session = peer->session,
-        .stream = stream->stream,
-        .epoch = stream->epoch,
-        .last = stream->last,
-        .scope = scope,
-        .number = ++teller->count};
-    put_ranges(&m, &covered);
-    for (uint32_t i = 0; theirs && i < stream->run_count; i++)
-      m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
-    peer_send(peer, CHANNEL_URGENT, &m);
-  }
-  intervals_deinit(&covered);
-  return known;
-}
-
-static void tell_stream(void *ctx, const struct store_stream *stream) {
-  struct teller *teller = ctx;
-  bool known = false;
-  for (size_t i = 0; i < teller->peer->scope_count; i++)
-    if (tell_feed(teller, stream, teller->peer->scopes[i])) known = true;
-  teller->names += known;
-}
-
-/* What an earlier session brought may still be on its way into the store. It must be in HELD: a sender whose old copy
- * was put back would give its numbers to other records, and these would be taken for duplicates of it. */
-static void send_held(struct node_peer *peer) {
-  struct teller teller = {.peer = peer};
-  peer->held_owed = peer->receipts_open[CHANNEL_URGENT] + peer->receipts_open[CHANNEL_TELEMETRY] > 0;
-  if (peer->held_owed) return;
-  if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
-  names_begin(peer, teller.names);
-  peer_send(peer, CHANNEL_URGENT,
-      &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});
-}
-
-void session_receipts_done(struct node_peer *peer) {
-  if (peer->held_owed) send_held(peer);
-}
-
-static size_t feed_of(const struct node_peer *peer, uint64_t scope) {
-  size_t feed = 0;
-  while (feed < peer->feed_count && peer->feeds[feed].scope != scope) feed++;
-  return feed;
-}
-
-static void on_held(struct node_peer *peer, const struct link_message *m) {
-  if (peer->state != SESSION_RESUMING) return;
-  if (m->number != peer->told + 1) return; /* doubled, or one before it was lost, which HELD_END will show */
-  if (peer->told == SESSION_TOLD_MAX * (peer->feed_count > 0 ? peer->feed_count : 1)) {
-    session_end(peer, "it tells of more streams than a node can have");
-    return;
-  }
-  peer->told++;
-  size_t feed = feed_of(peer, m->scope);
-  if (feed == peer->feed_count || m->stream.len == 0 || m->stream.len > STREAM_MAX ||
-      !out_stream_shared(peer, feed, m->stream)) {
-    receiver_count_refusal(peer, "it tells of a stream that is not sent to it", m->stream);
-    return;
-  }
-  struct out_stream *stream = out_stream_of(peer, feed, m->stream, m->epoch);
-  for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&stream->covered, m->ranges[i].from, m->ranges[i].to);
-  stream->peer_last = m->last;
-  stream->peer_run_count = m->run_count;
-  free(stream->peer_runs);
-  stream->peer_runs = m->run_count > 0 ? mem_copy(m->runs, m->run_count * sizeof *m->runs) : NULL;
-}
+/* ---- resume ---- */
 
 void session_resumed(struct node_peer *peer) {
   int64_t now = node_now(peer->node).mono;
@@ -243,10 +139,12 @@ void session_resumed(struct node_peer *peer) {
   peer->refused[0] = '\0';
   enter(peer, SESSION_UP);
   peer->pinged = now - peer->node->options.ping_us; /* at the next tick: commands wait for the clock to be compared */
-  missed_start(peer, short_outage);
+  peer->known = RULES_ALL;
+  missed_start(peer, RULES_ALL, short_outage);
 }
 
 static void on_held_end(struct node_peer *peer, const struct link_message *m) {
+  if (peer->state == SESSION_UP) rules_answered(peer, m);
   if (peer->state != SESSION_RESUMING) return;
   if (peer->told < m->number) {
     session_end(peer, "a part of the greeting was lost");
@@ -279,11 +177,11 @@ static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_
   begin(peer, m->session);
   set_conn(peer, CHANNEL_URGENT, conn);
   peer->run = m->run;
-  take_scopes(peer, m);
+  rules_take(peer, m);
   peer->clone_refused = false;
   enter(peer, SESSION_RESUMING);
   send_hello(peer, m->session);
-  send_held(peer);
+  held_send(peer);
 }
 
 /* The old session is asked whether it lives; its answer decides. A ping that cannot be sent decides nothing: the socket
@@ -348,7 +246,7 @@ static void on_first_hello(struct node_peer *peer, uint64_t conn, const struct l
   if (lives && m->session == peer->session) { /* our answer was lost, or is under way and this one crossed it */
     if (peer->state == SESSION_RESUMING && peer->conns[CHANNEL_URGENT] == conn) {
       send_hello(peer, m->session);
-      send_held(peer);
+      held_send(peer);
     }
     return;
   }
@@ -366,11 +264,11 @@ static void on_answer(struct node_peer *peer, const struct link_message *m) {
     return;
   }
   peer->run = m->run;
-  take_scopes(peer, m);
+  rules_take(peer, m);
   peer->greeted = node_now(peer->node).mono;
   enter(peer, SESSION_RESUMING);
   send_attach(peer);
-  send_held(peer);
+  held_send(peer);
 }
 
 static void on_refuse(struct node_peer *peer, const struct link_message *m) {
@@ -426,7 +324,7 @@ static void on_refused(struct node_peer *peer, const struct link_message *m) {
 static void in_session(struct node_peer *peer, uint64_t conn, enum channel channel, const struct link_message *m) {
   switch (m->type) {
     case LINK_HELLO: on_answer(peer, m); break;
-    case LINK_HELD: on_held(peer, m); break;
+    case LINK_HELD: held_take(peer, m); break;
     case LINK_HELD_END: on_held_end(peer, m); break;
     case LINK_ATTACH: on_attach(peer, conn, channel, m->number); break;
     case LINK_BLOCK:
@@ -438,6 +336,8 @@ static void in_session(struct node_peer *peer, uint64_t conn, enum channel chann
     case LINK_PING: on_ping(peer, m); break;
     case LINK_PONG: on_pong(peer, m); break;
     case LINK_PAYLOAD: on_payload(peer, m); break;
+    case LINK_RULES: rules_changed(peer, m); break;
+    case LINK_WANT: wanted_asked(peer, m); break;
     case LINK_REFUSE: on_refuse(peer, m); break;
     case LINK_RESET: session_end(peer, "the other side does not know it any more"); break;
     default: break; /* a later version's: passed over */

@@ -21,6 +21,7 @@ static const struct link_message samples[] = {
         .clock = -5,
         .scope_count = 2,
         .scopes = {77, UINT64_MAX},
+        .old_scopes = {0, 76},
         .node = TEXT("chongqing/cuntan")},
     {.type = LINK_HELD,
         .session = 2,
@@ -76,6 +77,13 @@ static const struct link_message samples[] = {
     {.type = LINK_PAYLOAD, .session = 2, .payload_type = 63, .body = TEXT("body")},
     {.type = LINK_REFUSE, .session = 2, .code = LINK_CODE_CLONE, .reason = TEXT("两个")},
     {.type = LINK_RESET, .session = 2},
+    {.type = LINK_RULES, .session = 2, .scope_count = 2, .scopes = {5, 6}, .old_scopes = {4, 0}, .asked = 3},
+    {.type = LINK_WANT,
+        .session = 2,
+        .stream = TEXT("a/b"),
+        .epoch = EPOCH,
+        .range_count = 2,
+        .ranges = {{5, 5}, {8, UINT64_MAX}}},
 };
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -109,13 +117,15 @@ static void assert_fields(const struct link_message *a, const struct link_messag
   assert_true(epoch_compare(a->epoch, b->epoch) == 0 && a->last == b->last && a->range_count == b->range_count &&
               a->run_count == b->run_count);
   assert_int_equal(a->scope_count, b->scope_count);
+  assert_int_equal(a->asked, b->asked);
   assert_memory_equal(a->scopes, b->scopes, sizeof a->scopes);
+  assert_memory_equal(a->old_scopes, b->old_scopes, sizeof a->old_scopes);
   assert_memory_equal(a->ranges, b->ranges, sizeof a->ranges);
   assert_memory_equal(a->runs, b->runs, sizeof a->runs);
 }
 
 static void test_round_trip(void **state) {
-  bool seen[LINK_RESET + 1] = {false};
+  bool seen[LINK_WANT + 1] = {false};
   (void)state;
   for (size_t i = 0; i < SAMPLES; i++) {
     struct buffer frame = frame_of(&samples[i]);
@@ -125,7 +135,7 @@ static void test_round_trip(void **state) {
     seen[back.type] = true;
     buffer_deinit(&frame);
   }
-  for (int type = LINK_HELLO; type <= LINK_RESET; type++) assert_true(seen[type]);
+  for (int type = LINK_HELLO; type <= LINK_WANT; type++) assert_true(seen[type]);
 }
 
 /* The example in message.h. */
@@ -250,7 +260,7 @@ static void test_hostile_scopes(void **state) {
     writer_zigzag(&w, 5);
     writer_sized(&w, bytes_text("a"));
     writer_varint(&w, count);
-    for (uint64_t i = 0; i < count; i++) writer_u64(&w, i);
+    for (uint64_t i = 0; i < 2 * count; i++) writer_u64(&w, i);
     assert_int_equal(read_copy(buffer_bytes(&frame)), count > LINK_FEEDS_MAX ? LINK_MALFORMED : 0);
     buffer_deinit(&frame);
   }

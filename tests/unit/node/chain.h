@@ -47,6 +47,7 @@ struct chain {
   bool (*keep)(const struct chain *chain, int at, int to, size_t feed, const struct record *record);
   bool (*shares)(const struct chain *chain, int at, int to, size_t feed, struct bytes stream); /* NULL: all */
   bool joined[PROVINCES][PROVINCES];
+  int phase; /* for `keep` */
 };
 
 static inline const char *province_name(int n) { return n == A ? "a" : n == B ? "b" : "c"; }
@@ -229,6 +230,13 @@ static inline void chain_cut(struct chain *chain, int one, int other) {
     node_closed(chain->provinces[one].node, chain_conn(one, other, channel));
     node_closed(chain->provinces[other].node, chain_conn(other, one, channel));
   }
+}
+
+/* One feed from `at` to `to` under a new scope. */
+static inline void chain_rules(struct chain *chain, int at, int to, uint64_t scope, uint64_t inherits) {
+  chain->feeds[at][to][0] = (struct node_feed){.scope = scope, .inherits = inherits};
+  node_peer_rules(
+      chain->provinces[at].node, chain->provinces[at].peers[to], chain->feeds[at][to], chain->feed_count[at][to]);
 }
 
 /* The process ends and begins again; its links are cut. */
