@@ -35,6 +35,12 @@ static void note_contradiction(struct order *order, enum state said) {
   buffer_deinit(&text);
 }
 
+/* A person says whether the device did it; the station may have another word for that it did not. One that was halted
+ * did neither. */
+static bool contradicts(enum state resolved, enum state said) {
+  return said == STATE_STOPPED || (said == STATE_EXECUTED) != (resolved == STATE_EXECUTED);
+}
+
 void order_hear(struct order *order, enum state said) {
   struct ledger_entry *entry = &order->ledger.entry;
   struct decision decision;
@@ -43,7 +49,7 @@ void order_hear(struct order *order, enum state said) {
   bool resolved = decision_read(&decision, entry->decision) == 0 && decision_is_resolve(decision.verb);
   if (!settled && (resolved || !state_may_have_moved(said))) return;
   entry->decision = BYTES_NULL;
-  if (resolved && said != entry->state) note_contradiction(order, said);
+  if (resolved && contradicts(entry->state, said)) note_contradiction(order, said);
 }
 
 /* ---- deciding ---- */

@@ -13,14 +13,14 @@ from harness.campaign import DEADLINE_S, GRACE_S, REPLY_S, VICTIMS, WITHIN, Camp
 from onebox.process import wait_until
 
 ROUNDS = int(os.environ.get("RIVERBUS_ROUNDS", 300 if os.environ.get("RIVERBUS_LONG") else 20))
-# What lasts begins in these rounds of each twenty, so that a short run has each of them too.
+# What lasts begins in these rounds of each forty, so that a short run has each of them too.
 LASTING = {2: "link", 9: "devices", 12: "province"}
 
 
 def one_round(campaign, number):
     dice = campaign.dice
     campaign.come_back()
-    lasting = LASTING.get(number % 20)
+    lasting = LASTING.get(number % 40)
     if lasting and lasting not in campaign.away:
         campaign.go_away(lasting)
     elif dice.random() < 0.7:
@@ -41,49 +41,52 @@ def one_round(campaign, number):
 
 
 def settle(campaign):
-    """Until no command is open: at most the last deadline, the time of its outcome, and the grace; and the provinces agree."""
-    home, abroad = campaign.province.duty, campaign.neighbour.duty
+    """Until no command is open: at most the last deadline, the time of its outcome, and the grace; and the nodes agree on each."""
 
     def ended():
-        here = {row["id"]: row["state"] for row in campaign.rows(home)}
-        there = {row["id"]: row["state"] for row in campaign.rows(abroad)}
-        strays = [state for order, state in there.items() if order in here and here[order] != state]
-        untold = [order for order, state in campaign.told(home, campaign.second, campaign.night, *campaign.at_dam.values()).items()
-                  if state != "none" and order not in here]
-        return set(here.values()) | set(there.values()) <= orders.FINAL and not strays and not untold
+        home, station, abroad = ({row["id"]: row for row in campaign.rows(by)} for by, _ in campaign.nodes())
+        states = {row["state"] for rows in (home, station, abroad) for row in rows.values()}
+        strays = [order for order, row in abroad.items() if order in home and home[order]["state"] != row["state"]]
+        strays += [order for order, row in station.items() if not agree(home.get(order), row)]
+        untold = [order for order, state in campaign.told(*campaign.at_dam.values()).items() if state != "none" and order not in home]
+        return states <= orders.FINAL and not strays and not untold
 
     wait_until(ended, "an end of every command, known to all (I1)", timeout=DEADLINE_S + 2 * REPLY_S + 2 * GRACE_S + 10, every=0.5)
     for process in campaign.given:
         process.wait()
 
 
-def audited(campaign, rows):
-    """I7: both chains verify, with public keys only, and the broker's holds every state of every command that it or an operator knows."""
-    duty, provinces = campaign.province.duty, [campaign.province, campaign.neighbour]
+def agree(row, truth):
+    """A person's word about what was unknown stays at the broker, whatever the station calls it when it is heard again."""
+    return row is not None and (row["state"] == truth["state"] or row["code"] == "resolved")
+
+
+def audited(campaign, rows, by, told):
+    """I7: the chain verifies, with public keys only, and holds every state of every command that its ledger has or an operator was told."""
+    provinces = [campaign.province, campaign.neighbour]
     signers = [campaign.authority, campaign.station.key, *(p.key for p in provinces), *(o["key"] for p in provinces for o in p.operators.values())]
     keys = [word for key in signers for word in ("--key", key)]
     for words in (["verify"], ["verify", *keys]):
-        verified = duty.run("audit", *words)
+        verified = by.run("audit", *words)
         assert verified.exit == 0, f"I7: {verified}"
-    told = campaign.told(duty, campaign.second, campaign.night)
-    shown = duty.run("audit", "show", "--json").rows
+    shown = by.run("audit", "show", "--json").rows
     orders.audited(rows, told, shown)
-    campaign.station.gateway.stop()
-    offline = duty.run("audit", "verify", "--store", campaign.t.path(campaign.station.plain + "-store"), *keys)
-    assert offline.exit == 0, f"I7: {offline}"
     return shown
 
 
 def judge(campaign):
-    """By the ledger of the province that owns the gates, and by the neighbour's for what its operator asked."""
-    home, abroad = campaign.rows(campaign.province.duty), campaign.rows(campaign.neighbour.duty)
-    known = {row["id"] for row in home}
-    movements = orders.Movements(campaign.devices.ledger())
-    rows = home + [row for row in abroad if row["id"] not in known]
-    orders.all_hold(rows, campaign.told(), movements, WITHIN, campaign.faults, REPLY_S + GRACE_S)
-    orders.told_the_truth(campaign.told(campaign.neighbour.duty), rows)
+    """Each ledger by what its operators were told, and by the devices' own ledger, which is the judge of all."""
+    movements, log = orders.Movements(campaign.devices.ledger()), []
+    ledgers = [campaign.rows(by) for by, _ in campaign.nodes()]
+    for rows, (by, people) in zip(ledgers, campaign.nodes()):
+        told = campaign.told(*people)
+        orders.all_hold(rows, told, movements, WITHIN, campaign.faults, REPLY_S + 2 * GRACE_S)
+        log += audited(campaign, rows, by, told)
     campaign.t.wait_metric(campaign.station, lambda m: m["riverbus_roster_version"] == held(campaign), "the roster of the broker at the station")
-    log = audited(campaign, home)
+    campaign.station.gateway.stop()
+    offline = campaign.province.duty.run("audit", "verify", "--store", campaign.t.path(campaign.station.plain + "-store"))
+    assert offline.exit == 0, f"I7: {offline}"
+    rows = list({row["id"]: row for ledger in reversed(ledgers) for row in ledger}.values())
     unknown = {(entry["id"], entry["verb"], entry["code"]) for entry in log if entry["kind"] == "command" and entry["state"] == "unknown"}
     ends = Counter(f"{row['verb']} {row['state']}{' ' + row['code'] if row['code'] else ''}" for row in rows)
     print("ends:", dict(sorted(ends.items())))

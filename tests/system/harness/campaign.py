@@ -4,7 +4,8 @@
     door       duty and second at the station itself
     neighbour  duty of hubei asks for chongqing's gates 1 and 2; a person of chongqing approves the latter
 
-Gate 3 needs a second person, gate 4 is selected before it is operated. Faults of a moment (hurt) come and go within a round; those that last
+Gate 2 gives no answers, so that of one that dies in a movement nobody ever knows; gate 3 needs a second person, gate 4 is selected before it is
+operated. Faults of a moment (hurt) come and go within a round; those that last
 (go_away) go on over several: the link longer than any deadline and all that is waited for, the devices in the middle of a movement.
 """
 import json
@@ -35,7 +36,7 @@ class Campaign:
         self.neighbour = t.province("hubei", accepts={"chongqing": ["chongqing/#"]})
         rights = {"read": ["#"], "command": ["#"], "approve": ["#"]}
         self.province.operators = {"duty": rights, "second": {**rights}, "night": {"read": ["#"], "command": ["#"]}}
-        self.station = t.station(STATION, [self._gate(1), self._gate(2), self._gate(3, approval="required"), self._gate(4, select="5s")])
+        self.station = t.station(STATION, [self._gate(1), self._gate(2, reply=None), self._gate(3, approval="required"), self._gate(4, select="5s")])
         self.station.broker_ports = t.ports.take(2)
         self.relays = [t.relay(self.province.port + n, port=self.station.broker_ports + n) for n in (0, 1)]
         self.borders = [t.relay(self.neighbour.port), t.relay(self.neighbour.port + 1)]
@@ -49,8 +50,8 @@ class Campaign:
 
     @staticmethod
     def _gate(n, **control):
-        return gate(n, reply={"topic": f"gates/{n}/reply", "id": "/id", "ok": "/ok", "reason": "/reason", "timeout": f"{REPLY_S}s"},
-                    confirm={"within": WITHIN, "timeout": f"{REPLY_S}s"}, **control)
+        reply = {"topic": f"gates/{n}/reply", "id": "/id", "ok": "/ok", "reason": "/reason", "timeout": f"{REPLY_S}s"}
+        return gate(n, **{"reply": reply, "confirm": {"within": WITHIN, "timeout": f"{REPLY_S}s"}, **control})
 
     def _agree(self):
         """Whom the station obeys, what hubei's operator may ask for, and whose rosters count."""
@@ -122,7 +123,9 @@ class Campaign:
             target = self.dice.choice([PLAIN, SECOND] if by is self.neighbour.duty else GATES)
             self.run(by, "stop", "--id", f"s{self.count + 1}", "--deadline", f"{DEADLINE_S}s", "--wait", "40s", target)
         elif self.told():
-            self.run(by, "cancel", self.dice.choice(sorted(self.told())[-12:]))
+            told = self.told()
+            open_ones = [order for order, state in told.items() if state not in orders.FINAL]
+            self.run(by, "cancel", self.dice.choice(sorted(open_ones or told)))
 
     def push_roster(self):
         """A new version, in which night may command all of the station, or nothing of it."""
@@ -145,16 +148,21 @@ class Campaign:
                 self.run(self.province.duty, "resolve", row["id"], "--moved" if reached else "--not-moved", "--basis", "the keeper has looked")
 
     def told(self, *by):
-        """{id: what operators saw of it last}, of those who saw anything; a final state that one of them saw counts before what others saw."""
+        """{id: what these operators, or all, saw of it last}, of those who saw anything; a final state that one saw counts before what others saw."""
         seen = {}
         for process in [p for p in self.given if not by or p.by in by]:
             for row in map(json.loads, list(process.out)):
                 state, before = row.get("state"), seen.get(row.get("id"))
                 if state and before not in orders.FINAL - {"unknown"}:
                     seen[row["id"]] = state
-                elif state in orders.FINAL - {"unknown"}:
-                    assert state == before, f"I1: {row['id']} was told as {before} and as {state}"
+                elif state in orders.FINAL - {"unknown"} and state != before and by:
+                    raise AssertionError(f"I1: {row['id']} was told as {before} and as {state}")
         return seen
+
+    def nodes(self):
+        """[(who asks there, everybody who is told there)] of the province, the station and the neighbour: each has a ledger."""
+        return [(self.province.duty, [self.province.duty, self.second, self.night]), (self.at_dam["duty"], [*self.at_dam.values()]),
+                (self.neighbour.duty, [self.neighbour.duty])]
 
     # -- faults of a moment -------------------------------------------------------------------------------------------
 
@@ -233,8 +241,8 @@ class Campaign:
             relay.release("up")
 
     def _die_in_the_middle(self):
-        at = self.province.duty.run("last", "--json", SECOND).rows[0]["value"]
-        self._heard(self.set(self.province.duty, SECOND, 0 if at > 50 else 100))
+        at = self.at_dam["duty"].run("last", "--json", SECOND).rows[0]["value"]
+        self._heard(self.set(self.at_dam["duty"], SECOND, 0 if at > 50 else 100))
         self.devices.kill()
 
     def come_back(self, late=False):
