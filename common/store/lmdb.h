@@ -27,6 +27,15 @@ struct ceiling {       /* an epoch that was given up: what follows `from` is pas
   uint64_t from;
 };
 
+/* How many segments a group may seal. Where LMDB found no run of pages for one, what was not sealed piles up, and all
+ * of it at once would never find room: from then on one at a time and twice as many after each success; after each
+ * failure a longer pause. */
+struct sealing {
+  size_t most;     /* 0: as many as are full */
+  unsigned pause;  /* groups that seal nothing, after the next failure */
+  unsigned paused; /* of them still to come */
+};
+
 struct lmdb {
   struct store store; /* first */
   struct base base;
@@ -54,6 +63,7 @@ struct lmdb {
   struct coverage hidden, unreadable;
 
   struct pace pace;            /* the writer's */
+  struct sealing sealing;      /* the writer's */
   int64_t trim_due_mono;       /* the writer's: when it looks again at the age of the fronts */
   bool memory_held;            /* the writer's: a large group went by since memory was given back */
   struct log_limit full_limit; /* the writer's */
@@ -69,9 +79,9 @@ int lmdb_commit(struct lmdb *lmdb, MDB_txn *txn);
 /* What memory knows is thrown away and read again: the only way back after a transaction that was planned and not
  * committed. */
 void lmdb_reload(struct lmdb *lmdb);
-/* After BASE_FULL, before one more try: reloads, and waits for the end of the read under way, since it may be what
- * keeps LMDB from the pages that were freed. A read that begins later keeps none that the next transaction could have.
- * `what` there was no room for. Blocks as long as one read takes. */
+/* After BASE_FULL, before one more try: gets at all pages there are to have, and reloads. LMDB keeps back what a read
+ * under way may look at, so it waits for its end; and what the last commit freed, so it commits twice more, next to
+ * nothing. `what` there was no room for. Blocks as long as one read and two commits take. */
 void lmdb_no_room(struct lmdb *lmdb, const char *what);
 struct measured { /* taken inside a transaction, told when it is committed */
   uint64_t used, log_bytes[LANES], discarded;
@@ -86,6 +96,9 @@ void lmdb_trim_by_age(struct lmdb *lmdb);
  * Adds to *records how many go. *out: what is gone, NULL: there was room; the caller frees it, also where it fails.
  * BASE_FULL: not even to delete was there room. */
 int lmdb_make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes, struct done **out, uint64_t *records);
+/* The same in transactions of its own and in the smallest steps, reported at once: where the copies of the pages that
+ * one large step touches have no room. Goes as far as LMDB lets it. */
+void lmdb_make_room_apart(struct lmdb *lmdb, size_t bytes);
 
 void *lmdb_writer_main(void *lmdb);
 void *lmdb_reader_main(void *lmdb);

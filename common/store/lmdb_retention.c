@@ -39,13 +39,17 @@ static void trim_report(struct lmdb *lmdb, struct done *done, int result) {
   if (result != 0 && result != BASE_FULL) lmdb_die(lmdb, cannot_delete, result);
 }
 
-struct by_age {
+struct trimming {
   struct lmdb *lmdb;
-  int64_t older, next;
+  bool (*pick)(struct trimming *by, MDB_txn *txn, enum lane *lane);
+  enum directory_trimmed why;
+  int64_t older; /* received before this */
+  int64_t next;  /* by age: what is the oldest that is not too old; INT64_MAX: not known */
+  size_t bytes;  /* by size: so much is to have room */
 };
 
 /* The first lane whose front is too old. */
-static bool pick_by_age(struct by_age *by, MDB_txn *txn, enum lane *lane) {
+static bool pick_by_age(struct trimming *by, MDB_txn *txn, enum lane *lane) {
   by->next = INT64_MAX;
   for (*lane = LANE_URGENT; *lane < LANES; (*lane)++) {
     int64_t received;
@@ -56,16 +60,34 @@ static bool pick_by_age(struct by_age *by, MDB_txn *txn, enum lane *lane) {
   return false;
 }
 
-/* Trims up to `most` pieces that are too old, in one transaction. *count: how many. BASE_FULL. */
-static int trim_step(struct by_age *by, size_t most, size_t *count) {
+static bool pick_by_size(struct trimming *by, MDB_txn *txn, enum lane *lane) {
+  struct lmdb *lmdb = by->lmdb;
+  if (lmdb->store.when_full != STORE_DISCARD_OLDEST) return false;
+  if (base_used(&lmdb->base, txn) + by->bytes <= space_limit(lmdb->store.max_size, false)) return false;
+  *lane = oldest_lane(lmdb, txn);
+  return *lane != LANES;
+}
+
+static struct trimming by_size(struct lmdb *lmdb, size_t bytes) {
+  return (struct trimming){
+      .lmdb = lmdb, .pick = pick_by_size, .why = DIRECTORY_BY_SIZE, .older = INT64_MAX, .bytes = bytes};
+}
+
+static int trim_piece(struct trimming *by, MDB_txn *txn, enum lane lane, struct done *done, uint64_t *records) {
+  struct lmdb *lmdb = by->lmdb;
+  return state_trim(&lmdb->state, txn, lane, by->older, by->why, now_of(lmdb).wall, done, records);
+}
+
+/* Trims up to `most` pieces in one transaction. *count: how many. BASE_FULL. */
+static int trim_step(struct trimming *by, size_t most, size_t *count) {
   struct lmdb *lmdb = by->lmdb;
   MDB_txn *txn = lmdb_begin(lmdb);
   struct done *done = done_new(STORE_DONE_TRIMMED, NULL);
   uint64_t records = 0;
   enum lane lane;
   int r = 0;
-  for (*count = 0; r == 0 && *count < most && pick_by_age(by, txn, &lane); (*count)++)
-    r = state_trim(&lmdb->state, txn, lane, by->older, DIRECTORY_BY_AGE, now_of(lmdb).wall, done, &records);
+  for (*count = 0; r == 0 && *count < most && by->pick(by, txn, &lane); (*count)++)
+    r = trim_piece(by, txn, lane, done, &records);
   if (r == 0 && *count > 0)
     r = trim_commit(lmdb, txn, done, records);
   else
@@ -76,7 +98,7 @@ static int trim_step(struct by_age *by, size_t most, size_t *count) {
 
 /* When LMDB has no page left to delete with, a smaller step may still go; if not, nothing is lost but time: what is too
  * old stays a second longer. Returns when to look again. */
-static int64_t trim_or_wait(struct by_age *by, int64_t now) {
+static int64_t trim_or_wait(struct trimming *by, int64_t now) {
   size_t most = TRIM_STEP, count;
   int r = trim_step(by, most, &count);
   if (r == BASE_FULL) {
@@ -96,22 +118,32 @@ static int64_t trim_or_wait(struct by_age *by, int64_t now) {
 void lmdb_trim_by_age(struct lmdb *lmdb) {
   struct instant now = now_of(lmdb);
   if (lmdb->store.keep_us <= 0 || now.mono < lmdb->trim_due_mono) return;
-  struct by_age by = {.lmdb = lmdb, .older = now.wall - lmdb->store.keep_us, .next = INT64_MAX};
+  struct trimming by = {.lmdb = lmdb,
+      .pick = pick_by_age,
+      .why = DIRECTORY_BY_AGE,
+      .older = now.wall - lmdb->store.keep_us,
+      .next = INT64_MAX};
   lmdb->trim_due_mono = trim_or_wait(&by, now.mono);
 }
 
 int lmdb_make_room(struct lmdb *lmdb, MDB_txn *txn, size_t bytes, struct done **out, uint64_t *records) {
-  uint64_t limit = space_limit(lmdb->store.max_size, false);
+  struct trimming by = by_size(lmdb, bytes);
   struct done *done = NULL;
+  enum lane lane;
   int r = 0;
-  while (r == 0 && lmdb->store.when_full == STORE_DISCARD_OLDEST && base_used(&lmdb->base, txn) + bytes > limit) {
-    enum lane lane = oldest_lane(lmdb, txn);
-    if (lane == LANES) break;
+  while (r == 0 && pick_by_size(&by, txn, &lane)) {
     if (!done) done = done_new(STORE_DONE_TRIMMED, NULL);
-    r = state_trim(&lmdb->state, txn, lane, INT64_MAX, DIRECTORY_BY_SIZE, now_of(lmdb).wall, done, records);
+    r = trim_piece(&by, txn, lane, done, records);
   }
   if (done && r == 0) r = state_trim_end(&lmdb->state, txn, done);
   if (r != 0 && r != BASE_FULL) lmdb_die(lmdb, cannot_delete, r);
   *out = done;
   return r;
+}
+
+void lmdb_make_room_apart(struct lmdb *lmdb, size_t bytes) {
+  struct trimming by = by_size(lmdb, bytes);
+  int r = 0;
+  for (size_t count = 1; r == 0 && count > 0;) r = trim_step(&by, 1, &count);
+  if (r == BASE_FULL) lmdb_reload(lmdb);
 }

@@ -133,14 +133,15 @@ static int state_seal(struct state *state, MDB_txn *txn, enum lane lane, size_t 
   return r;
 }
 
-static int state_append_lane(struct state *state, MDB_txn *txn, enum lane lane, bool seal) {
+static int state_append_lane(struct state *state, MDB_txn *txn, enum lane lane, size_t seal_most) {
   struct young *young = &state->young[lane];
   int r = 0;
-  for (size_t count; r == 0 && seal && (count = young_full(young)) > 0;) r = state_seal(state, txn, lane, count);
+  for (size_t count; r == 0 && seal_most > 0 && (count = young_full(young)) > 0; seal_most--)
+    r = state_seal(state, txn, lane, count);
   return r == 0 ? young_store(young, state->base, txn, lane) : r;
 }
 
-int state_append(struct state *state, MDB_txn *txn, const struct entry *entries, size_t count, bool seal) {
+int state_append(struct state *state, MDB_txn *txn, const struct entry *entries, size_t count, size_t seal_most) {
   bool touched[LANES] = {false};
   for (size_t i = 0; i < count; i++) {
     young_add(&state->young[entries[i].lane], &entries[i]);
@@ -149,7 +150,7 @@ int state_append(struct state *state, MDB_txn *txn, const struct entry *entries,
   }
   int r = 0;
   for (enum lane lane = LANE_URGENT; r == 0 && lane < LANES; lane++)
-    if (touched[lane]) r = state_append_lane(state, txn, lane, seal);
+    if (touched[lane]) r = state_append_lane(state, txn, lane, seal_most);
   return r;
 }
 

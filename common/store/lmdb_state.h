@@ -64,11 +64,13 @@ int state_overlapping(void *ctx, struct bytes stream, struct epoch epoch, uint64
  * transaction. */
 void state_apply(struct state *state, const struct effect *effects, size_t count);
 int state_keep(struct state *state, MDB_txn *txn, const struct effect *effects, size_t count); /* BASE_FULL */
-/* Adds entries to their logs: seals what is full (unless seal is false), stores the rest in the young ends. BASE_FULL
- */
-int state_append(struct state *state, MDB_txn *txn, const struct entry *entries, size_t count, bool seal);
+/* Adds entries to their logs: seals what is full, at most so many segments a lane, stores the rest in the young ends.
+ * BASE_FULL */
+int state_append(struct state *state, MDB_txn *txn, const struct entry *entries, size_t count, size_t seal_most);
 /* A share of the checkpoint, for a commit that logged so many bytes. BASE_FULL */
 int state_checkpoint(struct state *state, MDB_txn *txn, uint64_t bytes);
+/* Writes a few bytes that change nothing: a transaction of the least size that LMDB counts as one. BASE_FULL */
+int state_touch(struct state *state, MDB_txn *txn);
 /* Everything that is left of it, for a clean end. */
 int state_checkpoint_all(struct state *state, MDB_txn *txn);
 /* The transaction was committed. */

@@ -130,6 +130,8 @@ static int state_write_next(struct state *state, MDB_txn *txn) {
   return base_put(txn, state->base->meta, bytes_text("next"), bytes_of(value, sizeof value));
 }
 
+int state_touch(struct state *state, MDB_txn *txn) { return state_write_next(state, txn); }
+
 int state_trim(struct state *state, MDB_txn *txn, enum lane lane, int64_t older, enum directory_trimmed why,
     int64_t now, struct done *done, uint64_t *records) {
   struct directory directory;

@@ -163,7 +163,7 @@ static int write_audit_head(const struct group *group, MDB_txn *txn) {
   return base_put(txn, group->lmdb->base.meta, bytes_text("audit"), bytes_of(bytes, sizeof bytes));
 }
 
-static int group_write(struct group *group, MDB_txn *txn, const struct plan *plan, bool seal) {
+static int group_write(struct group *group, MDB_txn *txn, const struct plan *plan, size_t seal_most) {
   struct state *state = &group->lmdb->state;
   int r = 0;
   for (size_t i = 0; r == 0 && i < group->count; i++) {
@@ -174,7 +174,7 @@ static int group_write(struct group *group, MDB_txn *txn, const struct plan *pla
     if (r == 0) r = write_keys(group, txn, done);
   }
   if (r == 0) r = write_audit_head(group, txn);
-  if (r == 0) r = state_append(state, txn, plan->entries, plan->entry_count, seal);
+  if (r == 0) r = state_append(state, txn, plan->entries, plan->entry_count, seal_most);
   return r == 0 ? state_checkpoint(state, txn, plan->counts.bytes + plan->entry_count * ENTRY_HEAD) : r;
 }
 
@@ -192,7 +192,7 @@ static bool group_has_work(const struct group *group) {
 }
 
 /* BASE_FULL: LMDB found no room although our counters did; nothing is changed. */
-static int group_try(struct group *group, bool seal) {
+static int group_try(struct group *group, size_t seal_most) {
   struct lmdb *lmdb = group->lmdb;
   MDB_txn *txn = lmdb_begin(lmdb);
   struct state_view view = {&lmdb->state, txn};
@@ -204,7 +204,7 @@ static int group_try(struct group *group, bool seal) {
   int r = lmdb_make_room(lmdb, txn, group->bytes, &group->trimmed, &discarded);
   if (r == 0) r = group_plan(group, &plan, base_used(&lmdb->base, txn));
   bool work = group->trimmed || group_has_work(group);
-  if (r == 0 && work) r = group_write(group, txn, &plan, seal);
+  if (r == 0 && work) r = group_write(group, txn, &plan, seal_most);
   if (r == 0 && work) {
     measured = lmdb_measure(lmdb, txn);
     measured.discarded = discarded;
@@ -229,12 +229,36 @@ static void group_full(struct group *group) {
   struct lmdb *lmdb = group->lmdb;
   for (size_t i = 0; i < group->count; i++) done_reset(group->dones[i]);
   lmdb_no_room(lmdb, "for what is to be stored");
-  if (group_try(group, false) == 0) return;
+  lmdb_make_room_apart(lmdb, group->bytes);
+  if (group_try(group, 0) == 0) return;
   for (size_t i = 0; i < group->count; i++) {
     done_reset(group->dones[i]);
     if (group->dones[i]->face.kind != STORE_DONE_REFUSED) refuse(lmdb, group->dones[i], STORE_REFUSAL_FULL);
   }
   lmdb_reload(lmdb);
+}
+
+enum { SEAL_PAUSE_MOST = 64, SEAL_MOST = 64 };
+
+static size_t seal_most(struct sealing *sealing) {
+  if (sealing->paused > 0) {
+    sealing->paused--;
+    return 0;
+  }
+  return sealing->most > 0 ? sealing->most : SIZE_MAX;
+}
+
+static void seal_note(struct sealing *sealing, bool good) {
+  if (good) {
+    sealing->pause = 0;
+    sealing->most = sealing->most < SEAL_MOST ? sealing->most * 2 : 0;
+    return;
+  }
+  sealing->paused = sealing->pause;
+  sealing->pause = sealing->pause == 0                    ? 1
+                   : sealing->pause * 2 < SEAL_PAUSE_MOST ? sealing->pause * 2
+                                                          : SEAL_PAUSE_MOST;
+  sealing->most = 1;
 }
 
 static void group_report(struct group *group) {
@@ -258,7 +282,10 @@ static void group_run(struct group *group, struct store_batch *first) {
   group->count = group->bytes = 0;
   group_add(group, first);
   if (!first->has_new_epoch) group_gather(group);
-  if (group_try(group, true) != 0) group_full(group);
+  size_t most = seal_most(&group->lmdb->sealing);
+  int r = group_try(group, most);
+  if (most > 0) seal_note(&group->lmdb->sealing, r == 0);
+  if (r != 0) group_full(group);
   group_report(group);
   if (group->bytes > HOLDS_MEMORY) group->lmdb->memory_held = true;
   lmdb_trim_by_age(group->lmdb);
