@@ -29,57 +29,13 @@ static void put_link(const struct listing *listing, const struct request *reques
   listing_put_json(out, link_status(broker, broker->links.items[index]));
 }
 
-static json_t *pattern_list(const struct patterns *patterns) {
-  json_t *out = json_array();
-  for (size_t i = 0; i < patterns->count; i++) {
-    struct bytes text = pattern_text(patterns->items[i]);
-    json_array_append_new(out, json_stringn((const char *)text.data, text.len));
-  }
-  return out;
-}
-
-static json_t *allowed_list(const struct broker_request *request) {
-  struct buffer text = BUFFER_NULL;
-  for (size_t i = 0; i < request->allowed_count; i++) {
-    buffer_printf(&text, "%c", i ? ',' : '[');
-    value_put_json(&text, &request->allowed[i].value);
-  }
-  buffer_printf(&text, "]");
-  json_t *out = request->allowed_count ? json_loads(buffer_text(&text), 0, NULL) : json_null();
-  buffer_deinit(&text);
-  return out;
-}
-
-static json_t *request_list(const struct broker_peer *peer) {
-  json_t *out = json_array();
-  for (size_t i = 0; i < peer->request_count; i++) {
-    const struct broker_request *request = &peer->requests[i];
-    struct bytes match = pattern_text(request->match);
-    json_t *keys = json_array();
-    for (size_t k = 0; k < request->operators.count; k++) {
-      char key[IDENTITY_KEY_TEXT + 1];
-      public_key_text(&request->operators.items[k], key);
-      json_array_append_new(keys, json_string(key));
-    }
-    json_t *range = request->range.set ? json_pack("[f,f]", request->range.low, request->range.high) : json_null();
-    json_array_append_new(
-        out, json_pack("{s:o,s:o,s:o,s:o,s:s}", "match", json_stringn((const char *)match.data, match.len), "operators",
-                 keys, "range", range, "allowed", allowed_list(request), "approval",
-                 request->approval == BROKER_APPROVAL_LOCAL ? "local" : "none"));
-  }
-  return out;
-}
-
 static void put_peer(const struct listing *listing, const struct request *request, size_t index, struct buffer *out) {
   const struct broker *broker = listing->ctx;
   const struct link *link = broker->links.items[index];
   (void)request;
   if (!link->is_peer) return;
   json_t *row = link_status(broker, link);
-  json_object_set_new(row, "connect", link->endpoints[0] ? json_string(link->endpoints[0]) : json_null());
-  json_object_set_new(row, "share", pattern_list(&link->rules.share));
-  json_object_set_new(row, "accept", pattern_list(&link->rules.accept));
-  json_object_set_new(row, "requests", request_list(link->config));
+  broker_put_agreement(broker, link, row);
   listing_put_json(out, row);
 }
 

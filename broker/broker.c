@@ -21,6 +21,7 @@ static int load(struct broker *broker) {
   if (outcome == 0) outcome = orders_load(broker->orders, broker->daemon.store);
   if (outcome == 0) outcome = rosters_load(&broker->rosters, broker->daemon.store);
   if (outcome == 0) broker_principals_renew(broker);
+  if (outcome == 0) outcome = agreements_load(&broker->agreements, broker->config->node, broker->daemon.store);
   if (outcome == 0) outcome = broker_audit_load(broker);
   if (outcome)
     log_error("store", NULL, "%s: %s", broker->config->store.path, strerror(-outcome));
@@ -69,11 +70,11 @@ int broker_init(
   broker_make_node(broker);
   broker->errands.node = broker->node;
   broker_audit_start(broker);
-  links_init(&broker->links, config->node, world, broker->node, broker->daemon.net);
+  links_init(&broker->links, config->node, world, broker->node, broker->daemon.net, &broker->agreements);
   broker_make_requests(broker);
   outcome = listen_all(broker);
   if (outcome == 0) outcome = daemon_open_http(&broker->daemon, &config->http);
-  if (outcome == 0) links_configure(&broker->links, config);
+  if (outcome == 0) broker_agreements_configure(broker);
   return outcome;
 }
 
@@ -89,6 +90,7 @@ void broker_deinit(struct broker *broker) {
   if (broker->errands.under_way.last) errands_deinit(&broker->errands);
   broker->orders = orders_free(broker->orders);
   readers_deinit(&broker->readers);
+  agreements_deinit(&broker->agreements);
   book_deinit(&broker->book);
   catalogue_deinit(&broker->catalogue);
   principals_deinit(&broker->principals);
@@ -134,7 +136,7 @@ void broker_reload(struct broker *broker) {
   orders_set_deadline(broker->orders, fresh->max_deadline_us);
   broker_principals_renew(broker); /* before the connections are cut: they are told why */
   broker->rosters.untold = true;   /* an authority may be new */
-  links_configure(&broker->links, fresh);
+  broker_agreements_configure(broker);
   broker_config_free(old);
   broker_audit_reload(broker);
   log_notice("broker", NULL, "configuration reloaded: %zu stations, %zu operators, %zu peers", fresh->station_count,
@@ -155,10 +157,11 @@ static int64_t tick(struct broker *broker) {
   if (now >= broker->links_at) broker->links_at = links_tick(&broker->links, now);
   broker_rosters_tick(broker);
   if (now >= broker->snapshots_at) broker->snapshots_at = broker_snapshots_tick(broker, now);
+  if (now >= broker->halves_at) broker->halves_at = broker_agreements_tick(broker, now);
   broker->requests_at = requests_tick(broker->requests);
   next = earlier(
       earlier(next, broker->orders_at), earlier(earlier(broker->links_at, broker->snapshots_at), broker->requests_at));
-  next = earlier(next, broker_audit_tick(broker, now));
+  next = earlier(earlier(next, broker->halves_at), broker_audit_tick(broker, now));
   return earlier(next, broker->checkpoint_at);
 }
 

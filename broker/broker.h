@@ -25,6 +25,7 @@ struct broker {
   struct node *node;
   struct rosters rosters;
   struct principals principals;
+  struct agreements agreements;
   struct links links;
   struct errands errands;
   struct catalogue catalogue;
@@ -38,7 +39,7 @@ struct broker {
   struct pace pace; /* of our own checkpoints */
   struct requests *requests;
   char endpoints[CHANNELS][256];
-  int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at; /* mono: when to tick them again */
+  int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at, halves_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
   struct log_limit audit_limit; /* contradictions and checkpoints that are not believed */
   uint64_t refused_peers, discarded;
@@ -57,6 +58,12 @@ void broker_reload(struct broker *broker);
 int64_t broker_snapshots_tick(struct broker *broker, int64_t now);
 void broker_snapshot_session(struct broker *broker, struct link *link, bool up);
 void broker_snapshot_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
+/* broker_agreements.c: the halves that neighbours tell each other */
+/* Our halves by the configuration that is valid now, and the links that it asks for. */
+void broker_agreements_configure(struct broker *broker);
+void broker_agreement_session(struct broker *broker, struct link *link, bool up);
+void broker_agreement_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
+int64_t broker_agreements_tick(struct broker *broker, int64_t now);
 /* broker_rosters.c: the verb roster, and who is told of a new one */
 void broker_roster_start(void *ctx, struct request *request, const json_t *body);
 void broker_roster_end(void *ctx, struct request *request);
@@ -87,6 +94,8 @@ struct net_events broker_net_events(struct broker *broker);
 /* answers.c: what operators may ask */
 extern const struct request_verb broker_verbs[];
 extern const struct request_verb broker_command_verb;
+/* answers_peers.c: what a row of `peers` says beside the link itself */
+void broker_put_agreement(const struct broker *broker, const struct link *link, json_t *row);
 json_t *broker_status(struct broker *broker);
 /* metrics.c */
 void broker_metrics(struct broker *broker, struct buffer *out);

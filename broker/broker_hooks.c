@@ -35,9 +35,13 @@ static enum node_admit node_admit(void *ctx, struct node_peer *peer, enum lane l
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
   struct order_station station;
-  (void)reason;
   if (link->is_peer) {
-    *drop = peer_accept(&link->rules, block, replace) == PEER_ACCEPT_NOTHING;
+    uint32_t left_out;
+    *drop = peer_accept(&link->rules, block, replace, &left_out) == PEER_ACCEPT_NOTHING;
+    link->left_out += left_out;
+  } else if (block->onward.len) {
+    *reason = "a station grants nothing onward: the province does";
+    return NODE_ADMIT_REFUSE;
   } else if (lane == LANE_URGENT) {
     order_station_of(broker, link, &station);
     block = hostile_block(broker, block);
@@ -55,15 +59,15 @@ static bool node_accept_stream(void *ctx, struct node_peer *peer, struct bytes s
 
 static bool node_share_stream(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream) {
   struct link *link = node_peer_owner(peer);
-  (void)ctx, (void)feed;
-  return link->is_peer && peer_shares_stream(&link->rules, stream);
+  (void)ctx;
+  return link->is_peer && peer_shares_stream(&link->rules, feed, stream);
 }
 
 static struct blob *node_share(void *ctx, struct node_peer *peer, size_t feed, struct blob *from,
     const struct block *block, enum lane lane, uint64_t position) {
   struct link *link = node_peer_owner(peer);
-  (void)ctx, (void)feed, (void)lane, (void)position;
-  return link->is_peer ? peer_share(&link->rules, from, block) : NULL;
+  (void)ctx;
+  return link->is_peer ? peer_share(&link->rules, feed, from, block, lane, position) : NULL;
 }
 
 static void node_committed(void *ctx, const struct store_item *item, struct node_peer *from) {
@@ -90,6 +94,7 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   struct order_station station;
   log_info("links", link->principal, "session %s", up ? "up" : "down");
   if (link->is_peer) broker_snapshot_session(broker, link, up);
+  if (link->is_peer) broker_agreement_session(broker, link, up);
   if (link->is_peer && up) broker_audit_session(broker, link);
   if (!up) return;
   if (!link->is_peer) broker_rosters_session(broker, link);
@@ -105,6 +110,10 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
   struct order_station station;
   if (link->is_peer && type == SETTLE_CHECKPOINT) {
     broker_audit_message(broker, link, body);
+    return;
+  }
+  if (link->is_peer && (type == HALF_MESSAGE || type == HALF_TAKEN)) {
+    broker_agreement_message(broker, link, type, body);
     return;
   }
   if (link->is_peer && type >= SNAPSHOT_PIECE) {

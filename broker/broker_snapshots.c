@@ -13,7 +13,6 @@ int64_t broker_snapshots_tick(struct broker *broker, int64_t now) {
   int64_t next = now + SECOND_US;
   for (size_t i = 0; i < broker->links.count; i++) {
     struct link *link = broker->links.items[i];
-    if (link->asks && node_message(broker->node, link->peer, SNAPSHOT_ASK, BYTES_NULL)) link->asks = false;
     if (!link->snapshot.runs) continue;
     pump(broker, link, now);
     if (link->snapshot.runs && !link->snapshot.again_at) next = now + RETRY_US;
@@ -22,7 +21,6 @@ int64_t broker_snapshots_tick(struct broker *broker, int64_t now) {
 }
 
 void broker_snapshot_session(struct broker *broker, struct link *link, bool up) {
-  link->asks = false;
   if (up)
     snapshot_begin(&link->snapshot);
   else
@@ -41,6 +39,5 @@ static void take(struct broker *broker, struct link *link, struct bytes piece) {
 void broker_snapshot_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body) {
   if (type == SNAPSHOT_PIECE) take(broker, link, body);
   if (type == SNAPSHOT_TAKEN) snapshot_taken(&link->snapshot);
-  if (type == SNAPSHOT_ASK) snapshot_begin(&link->snapshot);
   broker->snapshots_at = 0;
 }

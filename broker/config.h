@@ -38,7 +38,8 @@ struct broker_quota {
 };
 enum {
   BROKER_RULES_MAX = 256, /* lines of share, of accept, and patterns of transit */
-  BROKER_ONWARD_MAX = 16  /* names in one onward: */
+  BROKER_ONWARD_MAX = 16, /* names in one onward: */
+  BROKER_FEEDS_MAX = 16   /* different (every, delay) in one share:, with the immediate one (common/node) */
 };
 
 /* One line of requests:, what operators of the neighbour may ask for here. */

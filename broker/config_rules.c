@@ -227,6 +227,21 @@ static void finish_transit(
   }
 }
 
+/* Each distinct (every, delay) is a way of its own over the link; the immediate one is always there. */
+static void limit_feeds(struct document *d, yaml_node_t *node, const struct broker_peer *peer) {
+  size_t feeds = 1;
+  for (size_t i = 0; i < peer->share_count; i++) {
+    const struct broker_share *rule = &peer->share[i];
+    bool known = !rule->every_us && !rule->delay_us;
+    for (size_t j = 0; j < i; j++)
+      known |= rule->every_us == peer->share[j].every_us && rule->delay_us == peer->share[j].delay_us;
+    feeds += !known;
+  }
+  if (feeds > BROKER_FEEDS_MAX)
+    document_problem(d, schema_find(d, node, "share"),
+        "share: has %zu different pairs of every and delay; at most %d are taken", feeds - 1, BROKER_FEEDS_MAX - 1);
+}
+
 static void limit_count(struct document *d, yaml_node_t *node, const char *key, size_t count) {
   if (count > BROKER_RULES_MAX)
     document_problem(d, schema_find(d, node, key), "%s: has %zu lines; at most %d are taken, so join some by patterns",
@@ -268,7 +283,7 @@ static void limit_grants(
 
 static void limit_text(struct document *d, yaml_node_t *node, const char *name, const struct broker_peer *peer) {
   struct buffer text = BUFFER_NULL;
-  half_put(&text, name, peer);
+  half_put(&text, bytes_text(name), peer);
   if (text.len > HALF_BYTES_MAX)
     document_problem(d, node, "the rules for the peer have %zu bytes; at most %d are taken, so join some by patterns",
         text.len, HALF_BYTES_MAX);
@@ -290,6 +305,7 @@ void config_rules_finish(
   limit_count(d, node, "share", peer->share_count);
   limit_count(d, node, "accept", peer->accept_count);
   limit_count(d, node, "transit", peer->transit.count);
+  limit_feeds(d, node, peer);
   if (d->problem_count || !config->node) return;
   limit_grants(d, node, config, peer);
   limit_text(d, node, config->node, peer);

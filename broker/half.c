@@ -77,9 +77,9 @@ static void put_patterns(struct buffer *out, const char *word, const struct patt
   lines_put(&lines, out);
 }
 
-void half_put(struct buffer *out, const char *node, const struct broker_peer *peer) {
+void half_put(struct buffer *out, struct bytes node, const struct broker_peer *peer) {
   struct lines accept = {NULL, 0}, share = {NULL, 0};
-  buffer_printf(out, "riverbus-agreement\t1\t%s\t%s\n", node, peer->name);
+  buffer_printf(out, "riverbus-agreement\t1\t" BYTES_FMT "\t%s\n", BYTES_ARG(node), peer->name);
   for (size_t i = 0; i < peer->accept_count; i++) {
     struct buffer *line = lines_add(&accept);
     put_pattern(line, "accept", peer->accept[i].match);
@@ -229,11 +229,11 @@ struct half *half_free(struct half *half) {
   return NULL;
 }
 
-struct half *half_of_config(const char *node, const struct broker_peer *peer) {
+struct half *half_of_config(struct bytes node, const struct broker_peer *peer) {
   struct half *half = NULL;
   struct buffer text = BUFFER_NULL;
   half_put(&text, node, peer);
-  (void)half_new(&half, buffer_bytes(&text), bytes_text(node), bytes_text(peer->name), NULL);
+  (void)half_new(&half, buffer_bytes(&text), node, bytes_text(peer->name), NULL);
   buffer_deinit(&text);
   return half; /* the configuration has been checked */
 }

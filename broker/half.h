@@ -16,13 +16,16 @@
  *   share<TAB>chongqing/+/+/flow<TAB>every<TAB>300000000<TAB>delay<TAB>600000000<TAB>onward<TAB>anhui      sorted
  *   transit<TAB>sichuan/#                                                sorted
  *
- * Message HALF between neighbours: varint version, then the text. The version rises with each change.
+ * Messages between neighbours (node_message types), telemetry channel, since a half may be large:
+ *   HALF   varint version, then the text. The version rises with each change
+ *   TAKEN  varint version: it is durable at the neighbour. Until then HALF is repeated
  */
 #include "broker/config.h"
 #include "common/base/buffer.h"
 
 enum {
-  HALF_MESSAGE = 20, /* node_message type */
+  HALF_MESSAGE = 20,
+  HALF_TAKEN = 23,
   HALF_BYTES_MAX = 96 * 1024,
   HALF_DIGEST = 16,
   HALF_LINES_MAX = 1024,
@@ -50,12 +53,12 @@ struct half {
 };
 
 /* The text of our half for a peer of the configuration, appended. */
-void half_put(struct buffer *out, const char *node, const struct broker_peer *peer);
+void half_put(struct buffer *out, struct bytes node, const struct broker_peer *peer);
 /* Reads a text, also a hostile one: node says it to peer. HALF_MALFORMED: *why is a static sentence. A line with a word
  * that is not known is passed over, a share with a condition that is not known makes the half malformed. */
 int half_new(struct half **out, struct bytes text, struct bytes node, struct bytes peer, const char **why);
 struct half *half_free(struct half *half);
-struct half *half_of_config(const char *node, const struct broker_peer *peer);
+struct half *half_of_config(struct bytes node, const struct broker_peer *peer);
 /* Of any bytes; different for different content. */
 void half_digest(uint8_t digest[HALF_DIGEST], struct bytes bytes);
 /* Whether two rules differ at most in until and onward: the same readings, to an other end or to others behind. */

@@ -3,8 +3,10 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-void links_init(struct links *links, const char *name, const struct world *world, struct node *node, struct net *net) {
-  *links = (struct links){.node = node, .net = net, .world = world, .name = mem_text(name, strlen(name))};
+void links_init(struct links *links, const char *name, const struct world *world, struct node *node, struct net *net,
+    struct agreements *agreements) {
+  *links = (struct links){
+      .node = node, .net = net, .world = world, .name = mem_text(name, strlen(name)), .agreements = agreements};
 }
 
 /* ---- connections that we open ---- */
@@ -161,6 +163,7 @@ static void link_free(struct links *links, struct link *link) {
 void links_deinit(struct links *links) {
   while (links->count) link_free(links, links->items[--links->count]);
   free(links->items);
+  free(links->grants.rules);
   table_deinit(&links->by_principal, NULL);
   table_deinit(&links->by_node, NULL);
   free(links->name);
@@ -173,6 +176,7 @@ static struct link *link_new(struct links *links, const char *principal, const c
   link->node = mem_text(node, strlen(node));
   link->is_peer = is_peer;
   link->limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 4};
+  link->half_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 20};
   links->items = mem_resize(links->items, links->count + 1, sizeof *links->items);
   links->items[links->count++] = link;
   table_put(&links->by_principal, bytes_text(principal), link);
@@ -191,13 +195,25 @@ static struct link *link_get(struct links *links, const char *kind, const char *
   return link;
 }
 
+/* As the node takes them; to a station none. */
+static size_t put_feeds(const struct link *link, struct node_feed feeds[NODE_FEEDS_MAX]) {
+  const struct peer_rules *rules = &link->rules;
+  size_t count = 0;
+  /* what the node cannot thin or delay yet is not sent at all */
+  for (; count < rules->feed_count && !rules->feeds[count].every_us && !rules->feeds[count].delay_us; count++)
+    feeds[count] = (struct node_feed){.scope = rules->feeds[count].scope};
+  return count;
+}
+
 static void add_to_node(struct links *links, struct link *link, bool connects) {
+  struct node_feed feeds[NODE_FEEDS_MAX];
+  size_t count = put_feeds(link, feeds);
   struct node_peer_config config = {.principal = link->principal,
       .node = link->node,
       .role = link->is_peer ? NODE_PEER_NEIGHBOUR : NODE_PEER_STATION,
       .connects = connects,
-      .feeds = &(struct node_feed){.scope = link->scope},
-      .feed_count = 1,
+      .feeds = feeds,
+      .feed_count = count,
       .owner = link};
   link->peer = node_peer_add(links->node, &config);
 }
@@ -207,13 +223,6 @@ static void configure_station(struct links *links, const struct broker_station *
   struct link *link = link_get(links, "station", station->node, false, &fresh);
   link->station = station;
   if (fresh) add_to_node(links, link, false);
-}
-
-static void read_rules(struct peer_rules *rules, const char *node, const struct broker_peer *peer) {
-  *rules = (struct peer_rules){.node = node};
-  for (size_t i = 0; i < peer->share_count; i++) patterns_add(&rules->share, pattern_text(peer->share[i].match), NULL);
-  for (size_t i = 0; i < peer->accept_count; i++)
-    patterns_add(&rules->accept, pattern_text(peer->accept[i].match), NULL);
 }
 
 static bool text_same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
@@ -243,42 +252,104 @@ static void configure_connection(struct links *links, struct link *link, const s
   connect_now(links, link);
 }
 
-static bool patterns_same(const struct patterns *a, const struct patterns *b) {
-  bool same = a->count == b->count;
-  for (size_t i = 0; same && i < a->count; i++)
-    same = bytes_equal(pattern_text(a->items[i]), pattern_text(b->items[i]));
-  return same;
+/* ---- what passes ---- */
+
+static void gather_grants(struct links *links) {
+  struct peer_grants *grants = &links->grants;
+  grants->count = 0;
+  for (size_t i = 0; i < links->count; i++) {
+    const struct half *ours =
+        links->items[i]->wanted && links->items[i]->is_peer ? links->items[i]->agreement->ours : NULL;
+    for (size_t k = 0; ours && k < ours->share_count; k++) {
+      const struct half_share *rule = &ours->share[k];
+      bool known = !rule->onward_count || rule->every_us || rule->delay_us;
+      for (size_t g = 0; g < grants->count && !known; g++) known = bytes_equal(grants->rules[g]->line, rule->line);
+      if (known) continue;
+      grants->rules = mem_resize(grants->rules, grants->count + 1, sizeof *grants->rules);
+      grants->rules[grants->count++] = rule;
+    }
+  }
 }
 
-/* What is shared now has to be seen, also where the session goes on. */
-static void change_rules(struct links *links, struct link *link) {
+/* What can come here to pass through to this one depends on the agreements with all others. */
+static void put_sources(const struct links *links, const struct link *to, struct buffer *out) {
+  for (size_t i = 0; i < links->count; i++) {
+    const struct link *link = links->items[i];
+    if (link != to && link->is_peer && link->wanted) agreement_put_salt(out, link->agreement);
+  }
+}
+
+static void derive_rules(struct links *links, struct link *link) {
+  struct buffer salt = BUFFER_NULL, sources = BUFFER_NULL;
+  const struct agreement *agreement = link->agreement;
+  peer_rules_deinit(&link->rules);
+  link->rules = (struct peer_rules){.node = bytes_text(links->name),
+      .peer = bytes_text(link->node),
+      .ours = agreement->ours,
+      .theirs = agreement->theirs,
+      .share_from = agreement->share_from,
+      .transit_from = agreement->transit_from,
+      .accept_from = agreement->accept_from,
+      .grants = &links->grants};
+  agreement_put_salt(&salt, agreement);
+  put_sources(links, link, &sources);
+  peer_rules_init(&link->rules, buffer_bytes(&salt), buffer_bytes(&sources));
+  buffer_deinit(&salt);
+  buffer_deinit(&sources);
+}
+
+static bool feeds_differ(const struct link *link, const struct peer_feed *feeds, size_t count) {
+  bool same = count == link->rules.feed_count;
+  for (size_t i = 0; same && i < count; i++) same = feeds[i].scope == link->rules.feeds[i].scope;
+  return !same;
+}
+
+static void tell_node(struct links *links, struct link *link) {
+  struct node_feed feeds[NODE_FEEDS_MAX];
   struct node_peer_status status;
-  node_peer_rules(links->node, link->peer, &(struct node_feed){.scope = link->scope}, 1);
+  node_peer_rules(links->node, link->peer, feeds, put_feeds(link, feeds));
   node_peer_status(links->node, link->peer, &status);
-  if (status.up) snapshot_begin(&link->snapshot);
+  if (!status.up) return; /* a session begins with both */
+  snapshot_begin(&link->snapshot);
+  link->half_at = world_now(links->world).mono;
 }
 
-static void configure_peer(struct links *links, const struct broker_peer *peer) {
+/* All are derived before the node is told of any: it may ask at once about each. */
+void links_renew(struct links *links) {
+  bool *changed = mem_alloc((links->count + 1) * sizeof *changed);
+  gather_grants(links);
+  for (size_t i = 0; i < links->count; i++) {
+    struct link *link = links->items[i];
+    struct peer_feed feeds[PEER_FEEDS_MAX];
+    size_t count = link->rules.feed_count;
+    if (!link->is_peer || !link->wanted) continue;
+    memcpy(feeds, link->rules.feeds, sizeof feeds);
+    derive_rules(links, link);
+    changed[i] = link->peer && feeds_differ(link, feeds, count);
+  }
+  for (size_t i = 0; i < links->count; i++)
+    if (changed[i]) tell_node(links, links->items[i]);
+  free(changed);
+}
+
+/* ---- neighbours of a configuration ---- */
+
+static void find_peer(struct links *links, const struct broker_peer *peer) {
   bool fresh;
   struct link *link = link_get(links, "peer", peer->name, true, &fresh);
   link->config = peer;
+  link->agreement = agreements_find(links->agreements, bytes_text(peer->name));
+}
+
+static void configure_peer(struct links *links, struct link *link) {
+  const struct broker_peer *peer = link->config;
+  bool fresh = link->peer == NULL, moved = !fresh && (link->endpoints[0] != NULL) != (peer->connect.urgent != NULL);
   link->key = key_index(&link->used_key, &peer->keys);
-  struct peer_rules old = link->rules;
-  read_rules(&link->rules, links->name, peer);
-  link->asks = !fresh && !patterns_same(&old.accept, &link->rules.accept);
-  peer_rules_deinit(&old);
-  uint64_t scope = peer_rules_scope(&link->rules);
-  bool moved = !fresh && (link->endpoints[0] != NULL) != (peer->connect.urgent != NULL);
   if (moved) { /* who connects is a property of the place in the node */
     disconnect(links, link);
     node_peer_remove(links->node, link->peer);
   }
-  bool changed = scope != link->scope;
-  link->scope = scope;
-  if (fresh || moved)
-    add_to_node(links, link, peer->connect.urgent != NULL);
-  else if (changed)
-    change_rules(links, link);
+  if (fresh || moved) add_to_node(links, link, peer->connect.urgent != NULL);
   if (fresh || moved || connection_changed(link, peer)) configure_connection(links, link, peer);
 }
 
@@ -304,7 +375,10 @@ static void drop_unwanted(struct links *links) {
 void links_configure(struct links *links, const struct broker_config *config) {
   for (size_t i = 0; i < links->count; i++) links->items[i]->wanted = false;
   for (size_t i = 0; i < config->station_count; i++) configure_station(links, &config->stations[i]);
-  for (size_t i = 0; i < config->peer_count; i++) configure_peer(links, &config->peers[i]);
-  drop_unwanted(links);
+  for (size_t i = 0; i < config->peer_count; i++) find_peer(links, &config->peers[i]);
+  drop_unwanted(links); /* first: what they were sent by is gone */
+  links_renew(links);
+  for (size_t i = 0; i < links->count; i++)
+    if (links->items[i]->is_peer) configure_peer(links, links->items[i]);
   net_revoke(links->net, ""); /* nobody's name: cuts every connection whose key is obeyed no longer, and no other */
 }

@@ -4,8 +4,11 @@
  * The links of this broker: one for each station and each neighbour of the configuration, with its place in the node
  * and, for a neighbour that we connect to, its two connections. A reload adds, removes and changes them without
  * touching the others.
+ *
+ * What passes to a neighbour changes with either half of any agreement, with what this node is sent itself, and with
+ * what others are granted: links_renew derives it anew for all, and tells the node where it is different.
  */
-#include "broker/peers.h"
+#include "broker/agreements.h"
 #include "broker/principals.h"
 #include "broker/snapshot.h"
 #include "common/base/log.h"
@@ -23,14 +26,17 @@ struct link {
   const struct broker_station *station; /* in the configuration that is valid now */
   const struct broker_peer *config;
   struct node_peer *peer;
-  struct peer_rules rules; /* neighbours */
-  uint64_t scope;
-  struct snapshot snapshot;   /* on its way to the neighbour */
-  bool asks;                  /* for one of theirs: what we accept has changed */
-  size_t key;                 /* of its keys: what we connect to; the next when that one fails */
-  struct public_key used_key; /* the same, also while a reload changes the list */
-  uint64_t roster;            /* version that the station was told in this session; 0: none */
-  char refused[256];          /* why the last handshake failed; empty: it did not */
+  struct agreement *agreement; /* neighbours; lives as long as the broker */
+  struct peer_rules rules;     /* neighbours: views of the agreement */
+  struct snapshot snapshot;    /* on its way to the neighbour */
+  int64_t half_at;             /* mono: when our half is to be sent; 0: it has it */
+  uint64_t half_told;          /* version that it has said to have in this session */
+  struct log_limit half_limit; /* of halves that are taken from it */
+  uint64_t left_out;           /* records of it that were not taken: not accepted here, or not granted */
+  size_t key;                  /* of its keys: what we connect to; the next when that one fails */
+  struct public_key used_key;  /* the same, also while a reload changes the list */
+  uint64_t roster;             /* version that the station was told in this session; 0: none */
+  char refused[256];           /* why the last handshake failed; empty: it did not */
   struct log_limit limit;
   char *endpoints[CHANNELS]; /* of the connections that stand; NULL: we do not connect */
   uint64_t conns[CHANNELS];  /* 0: none */
@@ -43,13 +49,19 @@ struct links {
   struct net *net;
   const struct world *world;
   char *name; /* of this node */
+  struct agreements *agreements;
+  struct peer_grants grants;
   struct link **items;
   size_t count;
   struct table by_principal, by_node;
 };
-void links_init(struct links *links, const char *name, const struct world *world, struct node *node, struct net *net);
+void links_init(struct links *links, const char *name, const struct world *world, struct node *node, struct net *net,
+    struct agreements *agreements);
 void links_deinit(struct links *links); /* before node and net */
+/* The agreements have our halves of this configuration. */
 void links_configure(struct links *links, const struct broker_config *config);
+/* A half has changed: before anything else happens, since the old one is gone. */
+void links_renew(struct links *links);
 struct link *links_find(const struct links *links, const char *principal);
 /* The station's link that owns the address, NULL: none. */
 struct link *links_of_address(const struct links *links, struct bytes address);

@@ -70,12 +70,25 @@ static void put_link_figure(struct broker *broker, const struct link_figure *fig
   }
 }
 
+static void put_left_out(struct broker *broker, struct buffer *out) {
+  static const char name[] = "riverbus_link_left_out_records_total";
+  figures_head(out, name, "counter", "Records of neighbours that were not taken: not accepted here, or not granted.");
+  for (size_t i = 0; i < broker->links.count; i++) {
+    const struct link *link = broker->links.items[i];
+    if (!link->is_peer) continue;
+    buffer_printf(out, "%s{node=", name);
+    json_put_text(out, bytes_text(link->node));
+    buffer_printf(out, "} %" PRIu64 "\n", link->left_out);
+  }
+}
+
 void broker_metrics(struct broker *broker, struct buffer *out) {
   figures_store(out, broker->daemon.store);
   figures_net(out, broker->daemon.net);
   put_broker(broker, out);
   for (size_t i = 0; i < sizeof link_figures / sizeof link_figures[0]; i++)
     put_link_figure(broker, &link_figures[i], out);
+  put_left_out(broker, out);
 }
 
 const char *broker_health(struct broker *broker) {

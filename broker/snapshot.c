@@ -13,8 +13,7 @@ void snapshot_end(struct snapshot *snapshot) {
 }
 
 static bool is_shared(const struct peer_rules *rules, const struct catalogue_point *point) {
-  return address_below(point->address, bytes_text(rules->node)) && patterns_match(&rules->share, point->address) &&
-         (!point->has_last || peer_shares_stream(rules, bytes_text(point->stream)));
+  return peer_shares_point(rules, point->address);
 }
 
 static void fill(struct snapshot *snapshot, const struct catalogue *catalogue, const struct peer_rules *rules) {
@@ -27,7 +26,9 @@ static void fill(struct snapshot *snapshot, const struct catalogue *catalogue, c
   for (; snapshot->next < end; snapshot->next++) {
     const struct catalogue_point *point = catalogue->points[snapshot->next];
     if (!is_shared(rules, point)) continue;
-    bool fits = catalogue_put_point(piece, point, piece->len == empty ? SNAPSHOT_ONE_MAX : SNAPSHOT_BYTES);
+    struct catalogue_point shown = *point; /* what is thinned or late comes by the stream alone */
+    shown.has_last = point->has_last && peer_shares_value(rules, point->address, point->received);
+    bool fits = catalogue_put_point(piece, &shown, piece->len == empty ? SNAPSHOT_ONE_MAX : SNAPSHOT_BYTES);
     if (!fits && piece->len > empty) break; /* the next piece begins with it */
   }
   bool last = snapshot->next >= catalogue->count;
@@ -70,7 +71,7 @@ static bool admits(void *ctx, struct bytes address, struct bytes stream) {
   const struct taking *taking = ctx;
   struct bytes owner = stream.len ? stream_owner(stream) : taking->peer;
   return address_below(owner, taking->peer) && address_below(address, owner) &&
-         !address_below(address, bytes_text(taking->rules->node)) && patterns_match(&taking->rules->accept, address);
+         !address_below(address, taking->rules->node) && patterns_match(&taking->rules->ours->accept, address);
 }
 
 bool snapshot_take(

@@ -1,22 +1,21 @@
 #ifndef RIVERBUS_BROKER_SNAPSHOT_H
 #define RIVERBUS_BROKER_SNAPSHOT_H
 /*
- * What a neighbour is told at the beginning of a session, and when it asks: descriptors and last values of the points
- * that our share selects, as the catalogue has them then. The stream goes on from there; a snapshot is outside held and
- * claimed, so a value in it is neither stored nor counted, and what the stream brings of it later is stored as ever. It
- * makes good that descriptors may be older than all that is sent. Pure.
+ * What a neighbour is told at the beginning of a session, and when what it may see changes: descriptors and last values
+ * of the points that our share selects, as the catalogue has them then. The stream goes on from there; a snapshot is
+ * outside held and claimed, so a value in it is neither stored nor counted, and what the stream brings of it later is
+ * stored as ever. It makes good that descriptors may be older than all that is sent. Pure.
  *
  * Messages of the broker's layer between neighbours (node_message types), telemetry channel, so that urgent is never
  * behind them; one piece is under way at a time:
  *   PIECE  u8 flags (1: the last), then points as the catalogue's checkpoint has them
  *   TAKEN  empty; answers a PIECE, on the urgent channel
- *   ASK    empty: begin anew (the neighbour's accept rules changed)
  */
 #include "common/door/catalogue.h"
 #include "broker/peers.h"
 #include "common/base/world.h"
 
-enum { SNAPSHOT_PIECE = 16, SNAPSHOT_TAKEN = 17, SNAPSHOT_ASK = 18 };
+enum { SNAPSHOT_PIECE = 16, SNAPSHOT_TAKEN = 17 };
 enum {
   SNAPSHOT_BYTES = 8 * 1024,    /* of a piece: a second of a very thin link; a single point may have more */
   SNAPSHOT_ONE_MAX = 96 * 1024, /* a larger one is left out: the stream still has it */

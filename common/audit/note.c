@@ -180,6 +180,11 @@ void note_movement(struct buffer *out, struct bytes node, struct bytes address, 
   audit_write(out, &entry);
 }
 
+void note_agreement(struct store_batch *batch, struct bytes node, struct bytes message, int64_t time) {
+  struct audit_entry entry = plain(AUDIT_AGREEMENT, node, message, time);
+  put(batch, &entry);
+}
+
 void note_checkpoint(struct store_batch *batch, struct bytes node, const struct audit_checkpoint *checkpoint,
     const char *message, int64_t time) {
   struct buffer text = BUFFER_NULL;

@@ -42,6 +42,8 @@ void note_movement(struct buffer *out, struct bytes node, struct bytes address, 
 void note_start(struct store_batch *batch, struct bytes node, uint64_t run, int64_t store_created, int64_t time);
 /* The configuration in the file `path` is in force. what: "loaded", "reloaded". Reads the file for its hash: blocks. */
 void note_config(struct store_batch *batch, struct bytes node, const char *what, const char *path, int64_t time);
+/* A half of an agreement with a neighbour changed. */
+void note_agreement(struct store_batch *batch, struct bytes node, struct bytes message, int64_t time);
 /* Another node's checkpoint was taken. message: NULL, or what it contradicts. */
 void note_checkpoint(struct store_batch *batch, struct bytes node, const struct audit_checkpoint *checkpoint,
     const char *message, int64_t time);

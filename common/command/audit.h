@@ -22,6 +22,7 @@ enum audit_kind {
   AUDIT_CONFIG = 5,     /* a configuration was loaded; message: what changed, with a hash of the file */
   AUDIT_MOVEMENT = 6,   /* a controlled point moved and nobody had ordered it */
   AUDIT_CHECKPOINT = 8, /* another node's signed checkpoint was taken; verbatim in `proof` */
+  AUDIT_AGREEMENT = 9,  /* a half of an agreement with a neighbour changed; message: whose, version, from where, what */
   AUDIT_KINDS
 };
 

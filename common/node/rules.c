@@ -94,8 +94,9 @@ static void send_rules(struct node_peer *peer) {
 
 void rules_tick(struct node_peer *peer) {
   int64_t since = node_now(peer->node).mono - peer->rules_at;
-  if (peer->rules == RULES_DUE && !peer->retired && (peer->rules_at == 0 || since >= RULES_PACE_US)) send_rules(peer);
-  if ((peer->rules == RULES_ASKED || peer->rules == RULES_STALE) && since > SENDER_ANSWER_US)
+  if (peer->rules == RULES_DUE && !peer->retired && (peer->rules_at == 0 || since >= RULES_PACE_US))
+    send_rules(peer);
+  else if ((peer->rules == RULES_ASKED || peer->rules == RULES_STALE) && since > SENDER_ANSWER_US)
     session_end(peer, "the new rules were not answered");
 }
 

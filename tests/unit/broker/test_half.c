@@ -40,7 +40,7 @@ static void test_canonical(void **state) {
   struct broker_peer one = {.name = name, .share = a, .share_count = 2, .accept = accept, .accept_count = 1},
                      other = {.name = name, .share = b, .share_count = 2, .accept = accept, .accept_count = 2};
   one.quota = other.quota = (struct broker_quota){5000, 0};
-  struct half *x = half_of_config("chongqing", &one), *y = half_of_config("chongqing", &other);
+  struct half *x = half_of_config(bytes_text("chongqing"), &one), *y = half_of_config(bytes_text("chongqing"), &other);
   assert_string_equal(buffer_text(&x->text),
       HEAD "accept\thubei/#\nquota\treadings\t5000\tbytes\t0\n"
            "share\tchongqing/+/+/flow\tevery\t300000000\tonward\tanhui\tonward\t江西\n"

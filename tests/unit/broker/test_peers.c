@@ -1,6 +1,7 @@
 /* What a neighbour gets and what is taken from it, against a reference of ten lines, over random rules and addresses.
  */
 #include "broker/peers.h"
+#include "common/record/onward.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,11 +52,83 @@ static void random_pattern(char out[64]) {
   }
 }
 
-static struct peer_rules rules_of(char (*share)[64], int shares, char (*accept)[64], int accepts) {
-  struct peer_rules rules = {.node = "chongqing"};
-  for (int i = 0; i < shares; i++) assert_int_equal(patterns_add(&rules.share, bytes_text(share[i]), NULL), 0);
-  for (int i = 0; i < accepts; i++) assert_int_equal(patterns_add(&rules.accept, bytes_text(accept[i]), NULL), 0);
-  return rules;
+/* ---- agreements ---- */
+
+enum { RULES = 3, ADDRESSES = 12 };
+struct rule { /* of share */
+  char match[64];
+  int64_t every, delay, until, since;
+  bool onward; /* to anhui */
+  uint64_t from;
+};
+struct bond {
+  struct rule share[RULES];
+  char accept[RULES][64], transit[RULES][64], their_accept[RULES][64];
+  uint64_t transit_from[RULES], their_from[RULES];
+  int shares, accepts, transits, their_accepts;
+};
+struct held { /* what the rules look into */
+  struct half *ours, *theirs;
+  struct peer_from share_from[RULES], transit_from[RULES], accept_from[RULES];
+  const struct half_share *granting[RULES];
+  struct peer_grants grants;
+  struct peer_rules rules;
+};
+
+static void put_list(struct buffer *text, const char *word, char (*patterns)[64], int count) {
+  for (int i = 0; i < count; i++) buffer_printf(text, "%s\t%s\n", word, patterns[i]);
+}
+
+static void put_condition(struct buffer *text, const char *word, int64_t value) {
+  if (value) buffer_printf(text, "\t%s\t%lld", word, (long long)value);
+}
+
+static void hold(struct held *held, struct bond *bond) {
+  struct buffer ours = BUFFER_NULL, theirs = BUFFER_NULL;
+  *held = (struct held){0};
+  buffer_printf(&ours, "riverbus-agreement\t1\tchongqing\thubei\n");
+  put_list(&ours, "accept", bond->accept, bond->accepts);
+  for (int i = 0; i < bond->shares; i++) {
+    const struct rule *rule = &bond->share[i];
+    buffer_printf(&ours, "share\t%s", rule->match);
+    put_condition(&ours, "every", rule->every);
+    put_condition(&ours, "delay", rule->delay);
+    put_condition(&ours, "until", rule->until);
+    put_condition(&ours, "since", rule->since);
+    buffer_printf(&ours, "%s\n", rule->onward ? "\tonward\tanhui" : "");
+    for (int lane = 0; lane < LANES; lane++) held->share_from[i].at[lane] = rule->from;
+  }
+  put_list(&ours, "transit", bond->transit, bond->transits);
+  for (int i = 0; i < bond->transits; i++)
+    for (int lane = 0; lane < LANES; lane++) held->transit_from[i].at[lane] = bond->transit_from[i];
+  buffer_printf(&theirs, "riverbus-agreement\t1\thubei\tchongqing\n");
+  put_list(&theirs, "accept", bond->their_accept, bond->their_accepts);
+  for (int i = 0; i < bond->their_accepts; i++)
+    for (int lane = 0; lane < LANES; lane++) held->accept_from[i].at[lane] = bond->their_from[i];
+  assert_int_equal(half_new(&held->ours, buffer_bytes(&ours), bytes_text("chongqing"), bytes_text("hubei"), NULL), 0);
+  assert_int_equal(
+      half_new(&held->theirs, buffer_bytes(&theirs), bytes_text("hubei"), bytes_text("chongqing"), NULL), 0);
+  for (size_t i = 0; i < held->ours->share_count; i++)
+    if (held->ours->share[i].onward_count && !held->ours->share[i].every_us && !held->ours->share[i].delay_us)
+      held->granting[held->grants.count++] = &held->ours->share[i];
+  held->grants.rules = held->granting;
+  held->rules = (struct peer_rules){.node = bytes_text("chongqing"),
+      .peer = bytes_text("hubei"),
+      .ours = held->ours,
+      .theirs = held->theirs,
+      .share_from = held->share_from,
+      .transit_from = held->transit_from,
+      .accept_from = held->accept_from,
+      .grants = &held->grants};
+  peer_rules_init(&held->rules, BYTES_NULL, BYTES_NULL);
+  buffer_deinit(&ours);
+  buffer_deinit(&theirs);
+}
+
+static void let_go(struct held *held) {
+  peer_rules_deinit(&held->rules);
+  half_free(held->ours);
+  half_free(held->theirs);
 }
 
 /* ---- blocks ---- */
@@ -66,7 +139,7 @@ static struct blob *block_of(const char *stream, char (*addresses)[64], int coun
     struct record record = {.kind = kind,
         .address = bytes_text(addresses[i]),
         .time = 1,
-        .received = 1,
+        .received = 100 + i,
         .value = {.type = VALUE_INTEGER, .integer = i}};
     assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   }
@@ -111,40 +184,159 @@ static bool bytes_hold(const struct blob *blob, const char *text) {
   return blob && memmem(blob->data, blob->len, text, strlen(text));
 }
 
-enum { ADDRESSES = 12 };
-
-static void one_round(void) {
-  char share[3][64], accept[3][64], node[64], stream[80], addresses[ADDRESSES][64];
-  int shares = below(4), accepts = below(4);
-  for (int i = 0; i < 3; i++) random_pattern(share[i]), random_pattern(accept[i]);
-  random_address(node, 2);
-  snprintf(stream, sizeof stream, "%s%s", node, below(2) ? "!urgent" : "");
-  for (int i = 0; i < ADDRESSES; i++) snprintf(addresses[i], 64, "%.30s/%s/%s", node, segment(2), segment(3));
-  struct peer_rules rules = rules_of(share, shares, accept, accepts);
-  struct blob *blob = block_of(stream, addresses, ADDRESSES, RECORD_READING);
-  struct block block;
-  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
-
-  bool ours = strncmp(node, "chongqing/", 10) == 0;
-  unsigned may_go = 0, may_come = 0;
-  for (int i = 0; i < ADDRESSES; i++) {
-    if (ours && any(share, shares, addresses[i])) may_go |= 1u << i;
-    if (!ours && any(accept, accepts, addresses[i])) may_come |= 1u << i;
+static void random_bond(struct bond *bond) {
+  *bond = (struct bond){.shares = below(4), .accepts = below(4), .transits = below(4), .their_accepts = below(4)};
+  for (int i = 0; i < RULES; i++) {
+    struct rule *rule = &bond->share[i];
+    random_pattern(rule->match), random_pattern(bond->accept[i]), random_pattern(bond->transit[i]),
+        random_pattern(bond->their_accept[i]);
+    if (below(2)) snprintf(bond->their_accept[i], 64, "#");
+    rule->every = below(3) ? 0 : 7, rule->delay = below(3) ? 0 : 9;
+    rule->until = below(2) ? 0 : 98 + below(16), rule->since = below(2) ? 0 : 98 + below(16);
+    rule->onward = below(2), rule->from = (uint64_t)below(3), bond->transit_from[i] = (uint64_t)below(3),
+    bond->their_from[i] = (uint64_t)below(3);
   }
-  struct blob *sent = peer_share(&rules, blob, &block), *replace = NULL;
-  assert_int_equal(sent ? values_in(blob_bytes(sent)) : 0, may_go);
-  if (may_go) assert_true(peer_shares_stream(&rules, bytes_text(stream)));
-  for (int i = 0; i < ADDRESSES; i++) /* not only the record: its name is nowhere in what goes out */
-    if (ours && !any(share, shares, addresses[i])) assert_false(is_a_name_in(sent, addresses[i]));
-  enum peer_accept verdict = peer_accept(&rules, &block, &replace);
+}
+
+static bool is_accepted_at(struct bond *bond, const char *address, uint64_t position) {
+  for (int i = 0; i < bond->their_accepts; i++)
+    if (position >= bond->their_from[i] && matches(bond->their_accept[i], address)) return true;
+  return false;
+}
+
+/* The reference: whether record i (received at 100 + i) of our province goes by the feed (every, delay), from a block
+ * that stands at `position`. */
+static bool may_go(
+    struct bond *bond, const struct peer_feed *feed, const char *address, int64_t received, uint64_t position) {
+  for (int i = 0; i < bond->shares; i++) {
+    const struct rule *rule = &bond->share[i];
+    if (rule->every == feed->every_us && rule->delay == feed->delay_us && matches(rule->match, address) &&
+        (!rule->until || received < rule->until) && (rule->since ? received >= rule->since : position >= rule->from) &&
+        is_accepted_at(bond, address, rule->since ? UINT64_MAX : position))
+      return true;
+  }
+  return false;
+}
+
+static bool may_pass(struct bond *bond, const char *address, bool granted, uint64_t position) {
+  for (int i = 0; i < bond->transits; i++)
+    if (granted && position >= bond->transit_from[i] && matches(bond->transit[i], address) &&
+        is_accepted_at(bond, address, position))
+      return true;
+  return false;
+}
+
+/* The nodes that the block's grants let have the address: what a relay would make of it. */
+static bool grants_anhui(const struct blob *blob, const char *address) {
+  struct block block;
+  struct patterns granted = PATTERNS_NULL;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  onward_granted(block.onward, bytes_text("anhui"), &granted);
+  bool named = patterns_match(&granted, bytes_text(address));
+  patterns_deinit(&granted);
+  return named;
+}
+
+/* Whether some rule, of the immediate ones or of this feed, lets anhui have what stands at 100 to 100 + ADDRESSES - 1.
+ */
+static bool may_be_granted(struct bond *bond, const struct peer_feed *feed, const char *address) {
+  for (int i = 0; i < bond->shares; i++) {
+    const struct rule *rule = &bond->share[i];
+    bool in_feed = (!rule->every && !rule->delay) || (rule->every == feed->every_us && rule->delay == feed->delay_us);
+    if (rule->onward && in_feed && matches(rule->match, address) && (!rule->until || rule->until >= 100 + ADDRESSES) &&
+        (!rule->since || rule->since <= 100))
+      return true;
+  }
+  return false;
+}
+
+static unsigned sent_bits(const struct blob *sent) { return sent ? values_in(blob_bytes(sent)) : 0; }
+
+static void check_feed(struct held *held, struct bond *bond, size_t feed, struct blob *blob, char (*addresses)[64],
+    bool ours, uint64_t position) {
+  struct block block;
+  unsigned want = 0;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  for (int i = 0; i < ADDRESSES; i++)
+    if (ours && may_go(bond, &held->rules.feeds[feed], addresses[i], 100 + i, position)) want |= 1u << i;
+  struct blob *sent = peer_share(&held->rules, feed, blob, &block, LANE_LIVE, position);
+  if (ours) assert_int_equal(sent_bits(sent), want);
+  if (want) assert_true(peer_shares_stream(&held->rules, feed, block.stream));
+  for (int i = 0; i < ADDRESSES; i++) { /* not only the record: its name is nowhere in what goes out */
+    bool here = false;
+    for (int k = 0; k < ADDRESSES; k++) here |= (want >> k & 1) && strcmp(addresses[i], addresses[k]) == 0;
+    if (ours && !here) assert_false(is_a_name_in(sent, addresses[i]));
+    if (ours && (want >> i & 1))
+      assert_true(grants_anhui(sent, addresses[i]) == may_be_granted(bond, &held->rules.feeds[feed], addresses[i]));
+  }
+  blob_unref(sent);
+}
+
+static void check_transit(
+    struct held *held, struct bond *bond, struct blob *blob, char (*addresses)[64], bool theirs, uint64_t position) {
+  struct buffer grants = BUFFER_NULL;
+  struct bytes nodes[2] = {bytes_text("anhui"), bytes_text("hubei")};
+  struct blob *granted;
+  struct block block;
+  char granting[1][64];
+  unsigned want = 0;
+  random_pattern(granting[0]);
+  assert_int_equal(onward_add(&grants, bytes_text(granting[0]), nodes, 1 + (size_t)below(2)), 0);
+  bool names_us = memmem(grants.data, grants.len, "hubei", 5) && grants.data[grants.len - 5] == 'h';
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  assert_int_equal(block_with_onward(&granted, &block, buffer_bytes(&grants)), 0);
+  assert_int_equal(block_open(&block, blob_bytes(granted)), 0);
+  for (int i = 0; i < ADDRESSES; i++)
+    if (!theirs && may_pass(bond, addresses[i], names_us && matches(granting[0], addresses[i]), position))
+      want |= 1u << i;
+  struct blob *sent = peer_share(&held->rules, 0, granted, &block, LANE_LIVE, position);
+  assert_int_equal(sent_bits(sent), want);
+  assert_null(peer_share(&held->rules, 1, granted, &block, LANE_LIVE, position));
+  if (want) { /* the origin's word goes on unchanged */
+    struct block passed;
+    assert_int_equal(block_open(&passed, blob_bytes(sent)), 0);
+    assert_true(bytes_equal(passed.onward, buffer_bytes(&grants)));
+  }
+  blob_unref(sent);
+  blob_unref(granted);
+  buffer_deinit(&grants);
+}
+
+static void check_accept(struct held *held, struct bond *bond, struct blob *blob, char (*addresses)[64], bool theirs) {
+  struct block block;
+  struct blob *replace;
+  unsigned want = 0;
+  uint32_t left_out;
+  assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
+  for (int i = 0; i < ADDRESSES; i++) /* of a third province nothing is granted here */
+    if (theirs && any(bond->accept, bond->accepts, addresses[i])) want |= 1u << i;
+  enum peer_accept verdict = peer_accept(&held->rules, &block, &replace, &left_out);
   unsigned taken = verdict == PEER_ACCEPT_NOTHING ? 0
                    : verdict == PEER_ACCEPT_ALL   ? (1u << ADDRESSES) - 1
                                                   : values_in(blob_bytes(replace));
-  assert_int_equal(taken, may_come);
-  blob_unref(sent);
+  assert_int_equal(taken, want);
+  assert_int_equal(left_out, ADDRESSES - __builtin_popcount(want));
   blob_unref(replace);
+}
+
+static void one_round(void) {
+  struct bond bond;
+  struct held held;
+  char node[64], stream[80], addresses[ADDRESSES][64];
+  random_bond(&bond);
+  hold(&held, &bond);
+  random_address(node, 2);
+  snprintf(stream, sizeof stream, "%s%s", node, below(2) ? "!urgent" : "");
+  for (int i = 0; i < ADDRESSES; i++) snprintf(addresses[i], 64, "%.30s/%s/%s", node, segment(2), segment(3));
+  struct blob *blob = block_of(stream, addresses, ADDRESSES, RECORD_READING);
+  bool ours = strncmp(node, "chongqing/", 10) == 0, theirs = strncmp(node, "hubei/", 6) == 0;
+  uint64_t position = (uint64_t)below(3);
+  for (size_t feed = 0; feed < held.rules.feed_count; feed++)
+    check_feed(&held, &bond, feed, blob, addresses, ours, position);
+  if (!ours) check_transit(&held, &bond, blob, addresses, theirs, position);
+  check_accept(&held, &bond, blob, addresses, theirs);
   blob_unref(blob);
-  peer_rules_deinit(&rules);
+  let_go(&held);
 }
 
 static void test_against_reference(void **state) {
@@ -152,46 +344,59 @@ static void test_against_reference(void **state) {
   for (int i = 0; i < 20000; i++) one_round();
 }
 
+static void simple(struct bond *bond, const char *share, const char *accept) {
+  *bond = (struct bond){.shares = 1, .accepts = 1, .their_accepts = 1, .transits = 1};
+  snprintf(bond->share[0].match, 64, "%s", share);
+  snprintf(bond->accept[0], 64, "%s", accept);
+  snprintf(bond->their_accept[0], 64, "#");
+  snprintf(bond->transit[0], 64, "#");
+}
+
 /* The dictionary of a filtered block has no trace of what was taken out. */
 static void test_no_name_leaks(void **state) {
   (void)state;
-  char share[1][64] = {"chongqing/+/+/level"},
-       addresses[2][64] = {"chongqing/cuntan/gauge-1/level", "chongqing/cuntan/secret-7/flow"};
-  struct peer_rules rules = rules_of(share, 1, NULL, 0);
+  char addresses[2][64] = {"chongqing/cuntan/gauge-1/level", "chongqing/cuntan/secret-7/flow"};
+  struct bond bond;
+  struct held held;
+  simple(&bond, "chongqing/+/+/level", "hubei/#");
+  hold(&held, &bond);
   struct blob *blob = block_of("chongqing/cuntan", addresses, 2, RECORD_READING);
   struct block block;
   assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
-  struct blob *sent = peer_share(&rules, blob, &block);
+  struct blob *sent = peer_share(&held.rules, 0, blob, &block, LANE_LIVE, 1);
   assert_int_equal(values_in(blob_bytes(sent)), 1);
   assert_true(bytes_hold(blob, "secret"));
   assert_false(bytes_hold(sent, "secret"));
   blob_unref(sent);
+  held.rules.theirs = NULL; /* not told yet */
+  assert_null(peer_share(&held.rules, 0, blob, &block, LANE_LIVE, 1));
+  assert_false(peer_shares_stream(&held.rules, 0, bytes_text("chongqing/cuntan")));
   blob_unref(blob);
-  peer_rules_deinit(&rules);
+  let_go(&held);
 }
 
-static bool is_shared(const struct peer_rules *rules, const char *stream, const char *address, enum record_kind kind) {
+static bool is_shared(struct peer_rules *rules, const char *stream, const char *address, enum record_kind kind) {
   char addresses[1][64];
   struct block block;
   snprintf(addresses[0], sizeof addresses[0], "%s", address);
   struct blob *blob = block_of(stream, addresses, 1, kind);
   assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
-  struct blob *sent = peer_share(rules, blob, &block);
+  struct blob *sent = peer_share(rules, 0, blob, &block, LANE_LIVE, 1);
   bool shared = sent != NULL;
   blob_unref(sent);
   blob_unref(blob);
   return shared;
 }
 
-static bool is_accepted(
-    const struct peer_rules *rules, const char *stream, const char *address, enum record_kind kind) {
+static bool is_accepted(struct peer_rules *rules, const char *stream, const char *address, enum record_kind kind) {
   char addresses[1][64];
   struct block block;
   struct blob *replace;
+  uint32_t left_out;
   snprintf(addresses[0], sizeof addresses[0], "%s", address);
   struct blob *blob = block_of(stream, addresses, 1, kind);
   assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
-  enum peer_accept accepted = peer_accept(rules, &block, &replace);
+  enum peer_accept accepted = peer_accept(rules, &block, &replace, &left_out);
   blob_unref(replace);
   blob_unref(blob);
   return accepted != PEER_ACCEPT_NOTHING;
@@ -199,29 +404,46 @@ static bool is_accepted(
 
 static void test_kinds(void **state) {
   (void)state;
-  char share[1][64] = {"chongqing/#"}, accept[1][64] = {"hubei/+/+/level"};
-  struct peer_rules rules = rules_of(share, 1, accept, 1);
-  assert_false(is_shared(&rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/opening", RECORD_REPORT));
-  assert_true(is_shared(&rules, "chongqing/cai!urgent", "chongqing/cai", RECORD_HEAD));
-  assert_true(is_shared(&rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/limit", RECORD_EVENT));
-  assert_true(is_accepted(&rules, "hubei/yichang", "hubei/yichang", RECORD_HEAD));
-  assert_false(is_accepted(&rules, "anhui/yichang", "anhui/yichang", RECORD_HEAD));
+  struct bond bond;
+  struct held held;
+  simple(&bond, "chongqing/#", "hubei/+/+/level");
+  hold(&held, &bond);
+  struct peer_rules *rules = &held.rules;
+  assert_false(is_shared(rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/opening", RECORD_REPORT));
+  assert_true(is_shared(rules, "chongqing/cai!urgent", "chongqing/cai", RECORD_HEAD));
+  assert_true(is_shared(rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/limit", RECORD_EVENT));
+  assert_false(is_shared(rules, "anhui/cai!urgent", "anhui/cai/gate-1/limit", RECORD_EVENT)); /* nothing granted */
+  assert_true(is_accepted(rules, "hubei/yichang", "hubei/yichang", RECORD_HEAD));
+  assert_false(is_accepted(rules, "anhui/yichang", "anhui/yichang", RECORD_HEAD));
   /* our own streams never come from a neighbour */
-  assert_false(is_accepted(&rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/limit", RECORD_EVENT));
-  peer_rules_deinit(&rules);
+  assert_false(is_accepted(rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/limit", RECORD_EVENT));
+  let_go(&held);
 }
+
+static uint64_t scope_with(void (*change)(struct bond *bond)) {
+  struct bond bond;
+  struct held held;
+  simple(&bond, "chongqing/#", "hubei/#");
+  if (change) change(&bond);
+  hold(&held, &bond);
+  uint64_t scope = held.rules.feeds[0].scope;
+  let_go(&held);
+  assert_true(scope != 0);
+  return scope;
+}
+static void later(struct bond *bond) { bond->share[0].from = 5; }
+static void later_taken(struct bond *bond) { bond->their_from[0] = 5; }
+static void shorter(struct bond *bond) { bond->share[0].until = 5; }
+static void pickier(struct bond *bond) { snprintf(bond->their_accept[0], 64, "chongqing/+"); }
+static void closed(struct bond *bond) { bond->transits = 0; }
+static void taking_less(struct bond *bond) { snprintf(bond->accept[0], 64, "hubei/+"); }
 
 static void test_scope(void **state) {
   (void)state;
-  char one[2][64] = {"a/#", "b/+"}, other[2][64] = {"b/+", "a/#"}, third[2][64] = {"a/#", "b/#"};
-  struct peer_rules a = rules_of(one, 2, NULL, 0), b = rules_of(other, 2, NULL, 0), c = rules_of(third, 2, NULL, 0),
-                    none = rules_of(NULL, 0, NULL, 0);
-  assert_true(peer_rules_scope(&a) == peer_rules_scope(&b));
-  assert_true(peer_rules_scope(&a) != peer_rules_scope(&c));
-  assert_true(peer_rules_scope(&none) != 0 && peer_rules_scope(&none) != peer_rules_scope(&a));
-  peer_rules_deinit(&a);
-  peer_rules_deinit(&b);
-  peer_rules_deinit(&c);
+  uint64_t plain = scope_with(NULL);
+  assert_true(plain == scope_with(NULL) && plain == scope_with(taking_less));
+  assert_true(plain != scope_with(later) && plain != scope_with(later_taken) && plain != scope_with(shorter) &&
+              plain != scope_with(pickier) && plain != scope_with(closed));
 }
 
 int main(void) {

@@ -23,13 +23,27 @@ static void put(struct catalogue *catalogue, const char *stream, const char *add
   catalogue_take(catalogue, &record, bytes_text(stream), (struct epoch){1, 2}, LANE_LIVE);
 }
 
+static struct half *our_half, *their_half, *all_accepted;
+
+static struct half *half_with(const char *node, const char *peer, const char *word, const char *line) {
+  struct half *half;
+  struct buffer text = BUFFER_NULL;
+  buffer_printf(&text, "riverbus-agreement\t1\t%s\t%s\n%s\t%s\n", node, peer, word, line);
+  assert_int_equal(half_new(&half, buffer_bytes(&text), bytes_text(node), bytes_text(peer), NULL), 0);
+  buffer_deinit(&text);
+  return half;
+}
+
 static void begin(const char *share, const char *accept) {
   catalogue_init(&here);
   catalogue_init(&there);
-  ours = (struct peer_rules){.node = "chongqing"};
-  theirs = (struct peer_rules){.node = "hubei"};
-  assert_int_equal(patterns_add(&ours.share, bytes_text(share), NULL), 0);
-  assert_int_equal(patterns_add(&theirs.accept, bytes_text(accept), NULL), 0);
+  our_half = half_with("chongqing", "hubei", "share", share);
+  all_accepted = half_with("hubei", "chongqing", "accept", "#");
+  their_half = half_with("hubei", "chongqing", "accept", accept);
+  ours = (struct peer_rules){
+      .node = bytes_text("chongqing"), .peer = bytes_text("hubei"), .ours = our_half, .theirs = all_accepted};
+  theirs = (struct peer_rules){
+      .node = bytes_text("hubei"), .peer = bytes_text("chongqing"), .ours = their_half, .theirs = our_half};
   for (int i = 0; i < POINTS; i++) {
     char address[64];
     snprintf(address, sizeof address, "chongqing/cuntan/gauge-%d/%s", i, i % 2 ? "flow" : "level");
@@ -44,8 +58,9 @@ static void finish(void) {
   snapshot_end(&snapshot);
   catalogue_deinit(&here);
   catalogue_deinit(&there);
-  peer_rules_deinit(&ours);
-  peer_rules_deinit(&theirs);
+  half_free(our_half);
+  half_free(their_half);
+  half_free(all_accepted);
 }
 
 /* Everything that is sent is taken at once; how many pieces there were. */
@@ -93,7 +108,7 @@ static void test_what_is_not_accepted(void **state) {
 static void test_a_neighbour_that_lies(void **state) {
   (void)state;
   begin("#", "#");
-  ours.node = "hubei"; /* our catalogue as a liar sends it: streams of the receiver itself */
+  ours.node = bytes_text("hubei"); /* our catalogue as a liar sends it: streams of the receiver itself */
   pass_all();
   assert_int_equal(there.count, 0);
   finish();
@@ -101,6 +116,25 @@ static void test_a_neighbour_that_lies(void **state) {
   put(&here, "chongqing/other", "chongqing/cuntan/gauge-x/level", RECORD_READING, "x", 1); /* not below its stream */
   pass_all();
   assert_int_equal(there.count, POINTS);
+  finish();
+}
+
+/* What is thinned, late, ended or not accepted comes by no snapshot; that there is such a point does. */
+static void test_values_that_wait(void **state) {
+  (void)state;
+  static const char *const rules[] = {"chongqing/#\tevery\t5", "chongqing/#\tdelay\t5", "chongqing/#\tuntil\t1000"};
+  for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+    begin(rules[i], "#");
+    pass_all();
+    assert_int_equal(there.count, POINTS);
+    assert_false(there.points[0]->has_last);
+    assert_string_equal(there.points[0]->unit, "m");
+    finish();
+  }
+  begin("chongqing/#", "#");
+  ours.theirs = NULL; /* not told yet */
+  assert_int_equal(pass_all(), 1);
+  assert_int_equal(there.count, 0);
   finish();
 }
 
@@ -161,6 +195,7 @@ int main(void) {
       cmocka_unit_test(test_what_the_rules_select),
       cmocka_unit_test(test_what_is_not_accepted),
       cmocka_unit_test(test_a_neighbour_that_lies),
+      cmocka_unit_test(test_values_that_wait),
       cmocka_unit_test(test_nothing_to_tell),
       cmocka_unit_test(test_the_newer_value_stays),
       cmocka_unit_test(test_repeated_until_taken),
