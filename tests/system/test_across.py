@@ -1,6 +1,6 @@
 """Commands across provinces: chongqing's operator asks for a gate of hubei, whose broker applies the agreement; the gate's own ledger is the judge."""
 import pytest
-from harness.river import number, sensor, sluice
+from harness.river import sluice
 from onebox.process import Process, wait_until
 
 STATION = "hubei/danjiang"

@@ -1,6 +1,6 @@
 """The judge of commands (harness/orders.py) against ledgers made by hand: what it must find, and what it must let pass."""
 import pytest
-from harness.orders import Movements, states_and_movements
+from harness.orders import Movements, ended_in_time, states_and_movements
 
 START = {"t": "2026-11-24T08:30:00Z", "event": "start", "device": "gate-1", "id": "c1", "value": 40, "at": 10, "fence": 1, "deadline": "2026-11-24T08:31:00Z"}
 STOP = {"t": "2026-11-24T08:30:05Z", "event": "stop", "device": "gate-1", "id": "c1", "at": 40, "why": "reached"}
@@ -38,3 +38,12 @@ def test_lets_pass(row, entries):
 def test_finds(row, entries):
     with pytest.raises(AssertionError, match="I3"):
         states_and_movements([row], Movements(entries), 0.5)
+
+
+def test_finds_an_end_that_comes_too_late():
+    """The first end counts: what was unknown may be settled at any time."""
+    entry = {"id": "c1", "kind": "command", "state": "unknown", "time": "2026-11-24T08:31:10Z", "deadline": "2026-11-24T08:31:00Z"}
+    settled = {**entry, "state": "executed", "time": "2026-11-24T09:31:00Z"}
+    ended_in_time([{**entry, "state": "sent"}, entry, settled], 12)
+    with pytest.raises(AssertionError, match="I1"):
+        ended_in_time([settled], 12)

@@ -98,14 +98,16 @@ class Campaign:
         return process
 
     def give(self):
-        """A set by somebody, somewhere; with the approval that it needs, most of the time."""
+        """A set by somebody, somewhere; what needs an approval gets it, most of the time, or is called off."""
         who = self.dice.choices(["broker", "door", "neighbour", "night"], [6, 3, 2, 1])[0]
         by = {"broker": self.province.duty, "door": self.at_dam["duty"], "neighbour": self.neighbour.duty, "night": self.night}[who]
         target = self.dice.choice([PLAIN, SECOND] if who in ("neighbour", "night") else GATES)
         given = self.set(by, target, self.dice.randrange(0, 101))
-        if (target == APPROVED or (who == "neighbour" and target == SECOND)) and self.dice.random() < 0.7:
+        if target == APPROVED or (who == "neighbour" and target == SECOND):
             self.first_word(given)
-            self.run(self.at_dam["second"] if who == "door" else self.second, "approve", given)
+            verb = self.dice.choices(["approve", "cancel", None], [6, 2, 2])[0]
+            if verb:
+                self.run(self.at_dam["second"] if who == "door" else self.second, verb, given)
 
     def set(self, by, target, value):
         command = f"c{self.count + 1}"

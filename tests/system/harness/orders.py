@@ -61,6 +61,16 @@ def ended(rows):
     assert not still_open, f"I1: {len(still_open)} commands have no end, the first: {still_open[0]}"
 
 
+def ended_in_time(log, latest):
+    """log: the rows of `audit show --json`. latest: seconds after its deadline within which each command has an end, `unknown` where nothing else."""
+    first = {}
+    for entry in log:
+        if entry["kind"] == "command" and entry["state"] in FINAL and entry["deadline"]:
+            first.setdefault(entry["id"], moment(entry["time"]) - moment(entry["deadline"]))
+    late = {order: round(by, 1) for order, by in first.items() if by > latest}
+    assert not late, f"I1: seconds after the deadline, {latest} are allowed: {late}"
+
+
 def told_the_truth(told, rows):
     """told: {id: the last state that an operator saw}."""
     now = {row["id"]: row["state"] for row in rows}
