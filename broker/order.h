@@ -58,6 +58,9 @@ struct order {
   struct buffer said_entry; /* the same in bytes, where a neighbour asked */
   uint64_t commits;         /* submitted by us */
   uint64_t committed;
+  /* sent, and a stop for its point came later: it is not sent again, where it could come behind the stop, but asked for
+   */
+  bool overtaken;
   bool accepted;          /* the first commit is durable */
   bool again;             /* a commit was refused: try it again at the next tick */
   bool counted;           /* as open */
@@ -113,6 +116,8 @@ void order_decided(struct order *order, const struct decision *decision, const c
 /* Taken, or approved: sent at once where the station is there, else accepted until it is; in one commit with what gives
  * way to it at the same point. */
 void order_enter(struct order *order);
+/* A stop is here: what was sent before it for the same point is overtaken. */
+void order_overtake(const struct order *stop);
 /* Memory need not keep it for its station's answer any more. */
 void order_not_recalled(struct order *order);
 /* It never was: out of the store, and freed. */

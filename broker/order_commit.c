@@ -208,6 +208,17 @@ static void supersede(struct order *older, const struct order *newer) {
   order_say(older);
 }
 
+void order_overtake(const struct order *stop) {
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *value;
+  while (table_next(&stop->owner->open, &cursor, NULL, &value)) {
+    struct order *order = value;
+    if (order->ledger.entry.state == STATE_SENT && order->verb != COMMAND_STOP &&
+        strcmp(order->point, stop->point) == 0 && taken_at(order) <= taken_at(stop))
+      order->overtaken = true;
+  }
+}
+
 static void commit_with_what_gives_way(struct order *order) {
   struct committing committing = {0};
   struct orders *orders = order->owner;
@@ -221,6 +232,7 @@ static void commit_with_what_gives_way(struct order *order) {
     if (committing.count >= COMMIT_ORDERS) committing_submit(&committing, orders);
   }
   committing_submit(&committing, orders);
+  if (order->verb == COMMAND_STOP) order_overtake(order);
 }
 
 void order_enter(struct order *order) {

@@ -61,7 +61,14 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
 }
 
 int orders_load(struct orders *orders, struct store *store) {
-  return store_scan(store, STORE_COMMANDS, load_one, orders);
+  int outcome = store_scan(store, STORE_COMMANDS, load_one, orders);
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *value;
+  while (table_next(&orders->open, &cursor, NULL, &value)) {
+    const struct order *order = value;
+    if (order->verb == COMMAND_STOP) order_overtake(order);
+  }
+  return outcome;
 }
 
 /* ---- handing over ---- */
@@ -96,7 +103,7 @@ void order_hand_over(struct order *order) {
   const struct ledger_entry *entry = &order->ledger.entry;
   bool durable = order->accepted && order->committed == order->commits && !order->again;
   bool waits = entry->state == STATE_ACCEPTED && entry->custody == LEDGER_HERE && wall(orders) < order->deadline;
-  bool sent = entry->state == STATE_SENT && !order->told && !order_decision_pending(order);
+  bool sent = entry->state == STATE_SENT && !order->told && !order_decision_pending(order) && !order->overtaken;
   if (!durable || (!waits && !sent)) return;
   if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return;
   if (waits)
@@ -105,9 +112,11 @@ void order_hand_over(struct order *order) {
     send_command(order);
 }
 
-/* With a cancel on its way it is not: a copy that was lost is then asked for, which the station refuses for good. */
+/* With a cancel on its way, or a later stop, it is not: a copy that was lost is then asked for, which the station
+ * refuses for good. */
 static bool is_carried_out_by_station(const struct order *order, int64_t now) {
-  return order->ledger.entry.state == STATE_SENT && now < order->deadline && !order_decision_pending(order);
+  return order->ledger.entry.state == STATE_SENT && now < order->deadline && !order_decision_pending(order) &&
+         !order->overtaken;
 }
 
 static bool is_unsettled_there(const struct order *order) {
@@ -294,7 +303,8 @@ static int64_t remind(struct order *order, int64_t now) {
   struct orders *orders = order->owner;
   struct order_station station;
   bool carried_out = is_carried_out_by_station(order, now);
-  if (!carried_out && !order_decision_pending(order) && now < order->deadline) return order->deadline;
+  if (!carried_out && !order_decision_pending(order) && !order->overtaken && now < order->deadline)
+    return order->deadline;
   int64_t due = order->told ? order->told + (carried_out ? ORDERS_RESEND_US : ORDERS_ASK_US) : now;
   if (due > now) return due;
   if (!orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) || !station.up)

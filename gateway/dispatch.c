@@ -74,8 +74,9 @@ void dispatch_start(struct dispatch *d, struct instant now) {
   struct order **all = dispatch_all(d, &count);
   qsort(all, count, sizeof *all, dispatch_by_receipt);
   for (size_t i = 0; i < count; i++) all[i]->number = ++d->numbers;
-  for (size_t i = 0; i < count; i++)
-    if (order_state(all[i]) == STATE_RECEIVED) dispatch_supersede(d, all[i], now);
+  for (size_t i = 0; i < count; i++) /* a stop that had gone on may have left what the store refused to end */
+    if (order_state(all[i]) == STATE_RECEIVED || (order_awaits(all[i]) && all[i]->command.verb == COMMAND_STOP))
+      dispatch_supersede(d, all[i], now);
   for (size_t i = 0; i < count; i++) {
     if (all[i]->unlisted && !all[i]->pending)
       dispatch_commit(d, all[i]);

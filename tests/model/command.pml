@@ -22,10 +22,15 @@
  * by the device that moves late: SKIP_EXPIRY (the message is published without an expiry), LATE_COMMIT (after the commit
  * of `dispatched` the clock is not looked at again: the expiry that was worked out before it ends after the deadline).
  *
- * Not modelled, so nothing is claimed of it: cancel, stop, a newer command that takes the place of an older one, the lock
- * that `unknown` puts on the point, resolve by a person; approval, select, guards, `failed` and `acting` by what the
- * device says or is measured at; neighbours. Commands here go one after the other, and the deadline is a moment that all
- * clocks agree on. The unit stories of broker and gateway and the system tests look at these.
+ * The processes mirror: Broker broker/orders.c (order_tick, orders_session, admit_report, settle_never); Gateway
+ * gateway/dispatch_take.c (what comes in, dispatch_never), dispatch_run.c (from received to the outcome) and
+ * dispatch_check.c (created); Device the worst device behind gateway/courier.c's publish with an expiry; Faults what
+ * cannot be chosen.
+ *
+ * Cancel, stop, what takes the place of what, the lock that `unknown` puts on a point and resolve are in persons.pml.
+ * Not modelled, so nothing is claimed of it: approval, select, guards, `failed` and `acting` by what the device says or
+ * is measured at; neighbours. Commands here go one after the other, and the deadline is a moment that all clocks agree
+ * on. The unit stories of broker and gateway and the system tests look at these.
  */
 #ifndef FAULTS
 #define FAULTS 2 /* crashes and restores in all */

@@ -313,12 +313,37 @@ static void test_crash(void **state) {
   expect_published("");
 }
 
+/* The store was full for the command and had room for the stop, and the process is killed before the command's end is
+ * durable: the start ends it. Else it would wait beside a stop that is executed, and one more start would carry it out.
+ */
+static void test_start_between(void **state) {
+  const struct memory_faults full = {.full_urgent = true}, none = {.full = false};
+  (void)state;
+  store_memory_faults(scene.store, &full);
+  order((struct ask){.id = "c1", .address = GATE, .value = NUMBER(40)});
+  commit(1000);
+  commit(1);
+  store_memory_faults(scene.store, &none);
+  pass(MILLISECOND_US); /* it is by these times that a start knows which came first */
+  stop("s1");
+  pass(2 * SECOND_US);
+  dispatch_tick(scene.dispatch, now);
+  commit(1); /* received, and what the stop wants of it is under way */
+  expect("received dispatched received");
+  buffer_clear(&scene.published);
+  scene.offset_known = false;
+  crash();
+  settle();
+  expect("superseded/superseded");
+  expect_published("");
+}
+
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_by_the_device), STORY(test_what_is_measured_when_it_stands),
       STORY(test_the_device_says_no), STORY(test_by_standstill), STORY(test_nobody_answers), STORY(test_never_refused),
       STORY(test_older_than_the_store), STORY(test_by_the_brokers_clock), STORY(test_refused), STORY(test_out_of_time),
       STORY(test_critical), STORY(test_overtakes), STORY(test_one_that_runs_keeps_others_out),
-      STORY(test_what_runs_is_being_committed), STORY(test_crash)};
+      STORY(test_what_runs_is_being_committed), STORY(test_crash), STORY(test_start_between)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
