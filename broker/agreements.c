@@ -157,6 +157,7 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   size_t len = sizeof prefix - 1;
   if (key.len <= len || memcmp(key.data, prefix, len) != 0) return true;
   struct bytes peer = address_segment(key, 1), side = address_segment(key, 2);
+  if (bytes_equal(side, bytes_text("quota"))) quota_load(&get(agreements, peer)->quota, value);
   if (bytes_equal(side, bytes_text("ours")) || bytes_equal(side, bytes_text("theirs")))
     load_half(agreements, peer, side.len == 4, value);
   return true;
@@ -351,6 +352,17 @@ void agreement_put(struct buffer *out, const struct agreement *a) {
   writer_init(&w, out, out->len + HALF_BYTES_MAX + 16);
   writer_varint(&w, a->our_version);
   writer_bytes(&w, text_of(a->ours));
+}
+
+void agreement_save_quota(struct agreement *a, struct store_batch *batch) {
+  struct buffer key = BUFFER_NULL, value = BUFFER_NULL;
+  if (a->quota.day == a->quota_saved) return;
+  a->quota_saved = a->quota.day;
+  key_of(&key, a->peer, "quota");
+  quota_put(&value, &a->quota);
+  store_batch_put(batch, STORE_META, buffer_bytes(&key), buffer_bytes(&value));
+  buffer_deinit(&key);
+  buffer_deinit(&value);
 }
 
 void agreement_put_salt(struct buffer *out, const struct agreement *a) {

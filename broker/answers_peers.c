@@ -152,6 +152,9 @@ void broker_put_agreement(const struct broker *broker, const struct link *link, 
   json_object_set_new(row, "sends", way_of(&room, a->ours, a->theirs, &more));
   json_object_set_new(row, "takes", way_of(&room, a->theirs, a->ours, &more));
   json_object_set_new(row, "quota", quota_of(effective_quota(a->ours, a->theirs)));
+  json_object_set_new(row, "held_back", listing_time(a->quota.held_since));
+  json_object_set_new(row, "held_back_there", listing_time(link->held_there));
+  json_object_set_new(row, "day_bytes", json_integer((json_int_t)a->quota.day));
   json_object_set_new(row, "not_shown", json_integer((json_int_t)more));
   json_object_set_new(row, "requests", request_list(link->config));
 }

@@ -39,7 +39,8 @@ struct broker {
   struct pace pace; /* of our own checkpoints */
   struct requests *requests;
   char endpoints[CHANNELS][256];
-  int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at, halves_at; /* mono: when to tick them again */
+  int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at, halves_at,
+      quotas_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
   struct log_limit audit_limit; /* contradictions and checkpoints that are not believed */
   uint64_t refused_peers, discarded;

@@ -5,14 +5,9 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 
-#define HALF_AGAIN_US (10 * SECOND_US)      /* where no TAKEN came */
+#define HALF_AGAIN_US (10 * SECOND_US) /* where no TAKEN came */
+#define QUOTA_SAVE_US (60 * SECOND_US)
 #define HALF_RETRY_US (50 * MILLISECOND_US) /* where the connection takes no more just now */
-
-static struct peer_from next_of(const struct broker *broker) {
-  struct peer_from next;
-  for (int lane = 0; lane < LANES; lane++) next.at[lane] = node_log_last(broker->node, (enum lane)lane) + 1;
-  return next;
-}
 
 static void change_done(void *ctx, void *cookie, const struct store_done *done) {
   (void)ctx, (void)cookie;
@@ -39,7 +34,7 @@ static bool is_configured(const struct broker_config *config, const char *peer) 
 
 void broker_agreements_configure(struct broker *broker) {
   struct agreements *agreements = &broker->agreements;
-  struct peer_from next = next_of(broker);
+  struct peer_from next = links_next(&broker->links);
   int64_t now = world_now(broker->daemon.world).wall;
   struct store_batch *batch = store_batch_new();
   for (size_t i = 0; i < broker->config->peer_count; i++)
@@ -55,6 +50,8 @@ void broker_agreements_configure(struct broker *broker) {
 
 void broker_agreement_session(struct broker *broker, struct link *link, bool up) {
   link->half_told = 0;
+  link->held_told = false;
+  link->held_there = 0;
   link->half_at = up ? world_now(broker->daemon.world).mono : 0;
   broker->halves_at = 0;
 }
@@ -68,10 +65,36 @@ static bool tell_half(struct broker *broker, struct link *link) {
   return sent;
 }
 
+/* That something waits for the quota, or no longer. */
+static void tell_quota(struct broker *broker, struct link *link) {
+  struct quota *quota = &link->agreement->quota;
+  struct buffer body = BUFFER_NULL;
+  struct writer w;
+  if (!link->most.bytes && !link->most.readings) quota->held_since = 0;
+  bool held = quota->held_since != 0;
+  if (held == link->held_told) return;
+  writer_init(&w, &body, 16);
+  writer_zigzag(&w, quota->held_since);
+  if (node_message(broker->node, link->peer, HALF_QUOTA, buffer_bytes(&body))) link->held_told = held;
+  buffer_deinit(&body);
+}
+
+static void save_quotas(struct broker *broker, int64_t now) {
+  if (now < broker->quotas_at) return;
+  broker->quotas_at = now + QUOTA_SAVE_US;
+  struct store_batch *batch = store_batch_new();
+  for (size_t i = 0; i < broker->links.count; i++)
+    if (broker->links.items[i]->is_peer && broker->links.items[i]->most.bytes)
+      agreement_save_quota(broker->links.items[i]->agreement, batch);
+  commit(broker, batch, change_done, NULL);
+}
+
 int64_t broker_agreements_tick(struct broker *broker, int64_t now) {
   int64_t next = now + SECOND_US;
+  save_quotas(broker, now);
   for (size_t i = 0; i < broker->links.count; i++) {
     struct link *link = broker->links.items[i];
+    if (link->is_peer) tell_quota(broker, link);
     if (!link->is_peer || !link->half_at) continue;
     if (link->half_at <= now && tell_half(broker, link)) link->half_at = now + HALF_AGAIN_US;
     if (link->half_at <= now && now + HALF_RETRY_US < next) next = now + HALF_RETRY_US;
@@ -117,7 +140,7 @@ static void answer(struct broker *broker, struct link *link, struct store_batch 
 
 static void take_half(struct broker *broker, struct link *link, struct bytes body) {
   struct instant now = world_now(broker->daemon.world);
-  struct peer_from next = next_of(broker);
+  struct peer_from next = links_next(&broker->links);
   struct store_batch *batch = store_batch_new();
   const char *why = NULL;
   uint64_t suppressed;
@@ -147,6 +170,10 @@ void broker_agreement_message(struct broker *broker, struct link *link, uint8_t 
     return;
   }
   reader_init(&r, body);
+  if (type == HALF_QUOTA) {
+    link->held_there = reader_zigzag(&r);
+    return;
+  }
   link->half_told = reader_varint(&r);
   if (!r.failed && link->half_told == link->agreement->our_version) link->half_at = 0;
 }

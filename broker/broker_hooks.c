@@ -70,6 +70,20 @@ static struct blob *node_share(void *ctx, struct node_peer *peer, size_t feed, s
   return link->is_peer ? peer_share(&link->rules, feed, from, block, lane, position) : NULL;
 }
 
+static bool node_may_send(void *ctx, struct node_peer *peer, size_t bytes) {
+  struct broker *broker = ctx;
+  struct link *link = node_peer_owner(peer);
+  if (!link->is_peer || (!link->most.bytes && !link->most.readings)) return true;
+  return quota_allows(&link->agreement->quota, &link->most, bytes, world_now(broker->daemon.world).wall);
+}
+
+static void node_sent(void *ctx, struct node_peer *peer, uint32_t records, size_t bytes) {
+  struct broker *broker = ctx;
+  struct link *link = node_peer_owner(peer);
+  if (!link->is_peer) return;
+  quota_sent(&link->agreement->quota, &link->most, records, bytes, world_now(broker->daemon.world).wall);
+}
+
 static void node_committed(void *ctx, const struct store_item *item, struct node_peer *from) {
   struct broker *broker = ctx;
   struct block block;
@@ -112,7 +126,7 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
     broker_audit_message(broker, link, body);
     return;
   }
-  if (link->is_peer && (type == HALF_MESSAGE || type == HALF_TAKEN)) {
+  if (link->is_peer && (type == HALF_MESSAGE || type == HALF_TAKEN || type == HALF_QUOTA)) {
     broker_agreement_message(broker, link, type, body);
     return;
   }
@@ -285,6 +299,8 @@ void broker_make_node(struct broker *broker) {
           .accept_stream = node_accept_stream,
           .share_stream = node_share_stream,
           .share = node_share,
+          .may_send = node_may_send,
+          .sent = node_sent,
           .committed = node_committed,
           .discarded = node_discarded,
           .session = node_session,

@@ -19,6 +19,7 @@
  * Messages between neighbours (node_message types), telemetry channel, since a half may be large:
  *   HALF   varint version, then the text. The version rises with each change
  *   TAKEN  varint version: it is durable at the neighbour. Until then HALF is repeated
+ *   QUOTA  zigzag time since when something for the neighbour waits for the quota (broker/quota); 0: nothing does
  */
 #include "broker/config.h"
 #include "common/base/buffer.h"
@@ -26,6 +27,7 @@
 enum {
   HALF_MESSAGE = 20,
   HALF_TAKEN = 23,
+  HALF_QUOTA = 24,
   HALF_BYTES_MAX = 96 * 1024,
   HALF_DIGEST = 16,
   HALF_LINES_MAX = 1024,

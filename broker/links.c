@@ -1,4 +1,5 @@
 #include "broker/links.h"
+#include "broker/effective.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
@@ -201,7 +202,7 @@ static size_t put_feeds(const struct link *link, struct node_feed feeds[NODE_FEE
   size_t count = 0;
   /* what the node cannot thin or delay yet is not sent at all */
   for (; count < rules->feed_count && !rules->feeds[count].every_us && !rules->feeds[count].delay_us; count++)
-    feeds[count] = (struct node_feed){.scope = rules->feeds[count].scope};
+    feeds[count] = (struct node_feed){.scope = rules->feeds[count].scope, .inherits = rules->feeds[count].inherits};
   return count;
 }
 
@@ -279,10 +280,10 @@ static void put_sources(const struct links *links, const struct link *to, struct
   }
 }
 
-static void derive_rules(struct links *links, struct link *link) {
+static void derive_rules(struct links *links, struct link *link, const struct peer_from *next) {
   struct buffer salt = BUFFER_NULL, sources = BUFFER_NULL;
   const struct agreement *agreement = link->agreement;
-  peer_rules_deinit(&link->rules);
+  struct peer_rules before = link->rules;
   link->rules = (struct peer_rules){.node = bytes_text(links->name),
       .peer = bytes_text(link->node),
       .ours = agreement->ours,
@@ -293,7 +294,10 @@ static void derive_rules(struct links *links, struct link *link) {
       .grants = &links->grants};
   agreement_put_salt(&salt, agreement);
   put_sources(links, link, &sources);
-  peer_rules_init(&link->rules, buffer_bytes(&salt), buffer_bytes(&sources));
+  peer_rules_init(&link->rules, buffer_bytes(&salt), buffer_bytes(&sources), next);
+  peer_rules_inherit(&link->rules, &before);
+  peer_rules_deinit(&before);
+  link->most = effective_quota(agreement->ours, agreement->theirs);
   buffer_deinit(&salt);
   buffer_deinit(&sources);
 }
@@ -314,9 +318,16 @@ static void tell_node(struct links *links, struct link *link) {
   link->half_at = world_now(links->world).mono;
 }
 
+struct peer_from links_next(const struct links *links) {
+  struct peer_from next;
+  for (int lane = 0; lane < LANES; lane++) next.at[lane] = node_log_last(links->node, (enum lane)lane) + 1;
+  return next;
+}
+
 /* All are derived before the node is told of any: it may ask at once about each. */
 void links_renew(struct links *links) {
   bool *changed = mem_alloc((links->count + 1) * sizeof *changed);
+  struct peer_from next = links_next(links);
   gather_grants(links);
   for (size_t i = 0; i < links->count; i++) {
     struct link *link = links->items[i];
@@ -324,7 +335,7 @@ void links_renew(struct links *links) {
     size_t count = link->rules.feed_count;
     if (!link->is_peer || !link->wanted) continue;
     memcpy(feeds, link->rules.feeds, sizeof feeds);
-    derive_rules(links, link);
+    derive_rules(links, link, &next);
     changed[i] = link->peer && feeds_differ(link, feeds, count);
   }
   for (size_t i = 0; i < links->count; i++)

@@ -32,6 +32,9 @@ struct link {
   int64_t half_at;             /* mono: when our half is to be sent; 0: it has it */
   uint64_t half_told;          /* version that it has said to have in this session */
   struct log_limit half_limit; /* of halves that are taken from it */
+  struct broker_quota most;    /* the smaller of both halves */
+  bool held_told;              /* the neighbour knows that something waits here for the quota */
+  int64_t held_there;          /* wall: since when something waits there for it, as it told; 0: nothing */
   uint64_t left_out;           /* records of it that were not taken: not accepted here, or not granted */
   size_t key;                  /* of its keys: what we connect to; the next when that one fails */
   struct public_key used_key;  /* the same, also while a reload changes the list */
@@ -60,6 +63,8 @@ void links_init(struct links *links, const char *name, const struct world *world
 void links_deinit(struct links *links); /* before node and net */
 /* The agreements have our halves of this configuration. */
 void links_configure(struct links *links, const struct broker_config *config);
+/* The places of what is stored next in our logs. */
+struct peer_from links_next(const struct links *links);
 /* A half has changed: before anything else happens, since the old one is gone. */
 void links_renew(struct links *links);
 struct link *links_find(const struct links *links, const char *principal);

@@ -70,15 +70,31 @@ static void put_link_figure(struct broker *broker, const struct link_figure *fig
   }
 }
 
-static void put_left_out(struct broker *broker, struct buffer *out) {
-  static const char name[] = "riverbus_link_left_out_records_total";
-  figures_head(out, name, "counter", "Records of neighbours that were not taken: not accepted here, or not granted.");
+/* One figure of every neighbour's link, of the agreement. */
+struct peer_figure {
+  const char *name, *type, *help;
+  uint64_t (*value)(const struct link *link);
+};
+static uint64_t peer_left_out(const struct link *link) { return link->left_out; }
+static uint64_t peer_held_back(const struct link *link) { return link->agreement->quota.held_since != 0; }
+static uint64_t peer_day_bytes(const struct link *link) { return link->agreement->quota.day; }
+
+static const struct peer_figure peer_figures[] = {
+    {"riverbus_link_left_out_records_total", "counter",
+        "Records of neighbours that were not taken: not accepted here, or not granted.", peer_left_out},
+    {"riverbus_link_held_back", "gauge", "Whether something waits for the quota.", peer_held_back},
+    {"riverbus_link_day_bytes", "gauge", "Bytes of blocks that went in the last 24 hours, with a quota.",
+        peer_day_bytes},
+};
+
+static void put_peer_figure(struct broker *broker, const struct peer_figure *figure, struct buffer *out) {
+  figures_head(out, figure->name, figure->type, figure->help);
   for (size_t i = 0; i < broker->links.count; i++) {
     const struct link *link = broker->links.items[i];
     if (!link->is_peer) continue;
-    buffer_printf(out, "%s{node=", name);
+    buffer_printf(out, "%s{node=", figure->name);
     json_put_text(out, bytes_text(link->node));
-    buffer_printf(out, "} %" PRIu64 "\n", link->left_out);
+    buffer_printf(out, "} %" PRIu64 "\n", figure->value(link));
   }
 }
 
@@ -88,7 +104,8 @@ void broker_metrics(struct broker *broker, struct buffer *out) {
   put_broker(broker, out);
   for (size_t i = 0; i < sizeof link_figures / sizeof link_figures[0]; i++)
     put_link_figure(broker, &link_figures[i], out);
-  put_left_out(broker, out);
+  for (size_t i = 0; i < sizeof peer_figures / sizeof peer_figures[0]; i++)
+    put_peer_figure(broker, &peer_figures[i], out);
 }
 
 const char *broker_health(struct broker *broker) {

@@ -1,6 +1,7 @@
 #include "broker/peers.h"
 #include "common/base/mem.h"
 #include "broker/effective.h"
+#include "common/base/table.h"
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -14,48 +15,106 @@ static size_t feed_of(struct peer_rules *rules, const struct half_share *rule) {
   return rules->feed_count++;
 }
 
-static void hash_add(crypto_generichash_state *hash, struct bytes bytes) {
-  uint64_t len = bytes.len;
-  crypto_generichash_update(hash, (const uint8_t *)&len, sizeof len);
-  if (len) crypto_generichash_update(hash, bytes.data, bytes.len);
-}
-
-static void hash_rule(crypto_generichash_state *hash, struct bytes text, const struct peer_from *from) {
-  hash_add(hash, text);
-  crypto_generichash_update(hash, (const uint8_t *)from->at, sizeof from->at);
-}
-
-static uint64_t scope_of(const struct peer_rules *rules, size_t feed, struct bytes salt, struct bytes sources) {
-  uint64_t scope;
-  crypto_generichash_state hash;
-  crypto_generichash_init(&hash, NULL, 0, crypto_generichash_BYTES_MIN);
-  hash_add(&hash, salt);
-  for (size_t i = 0; i < rules->ours->share_count; i++)
-    if (rules->feed_of[i] == feed) hash_rule(&hash, rules->ours->share[i].line, &rules->share_from[i]);
-  hash_add(&hash, BYTES_NULL);
-  for (size_t i = 0; feed == 0 && i < rules->ours->transit.count; i++)
-    hash_rule(&hash, pattern_text(rules->ours->transit.items[i]), &rules->transit_from[i]);
-  if (feed == 0 && rules->ours->transit.count) hash_add(&hash, sources);
-  for (size_t i = 0; rules->theirs && i < rules->theirs->accept.count; i++)
-    hash_rule(&hash, pattern_text(rules->theirs->accept.items[i]), &rules->accept_from[i]);
+static uint64_t digest_of(char kind, struct bytes text, const struct peer_from *from) {
   uint8_t digest[crypto_generichash_BYTES_MIN];
+  uint64_t out;
+  crypto_generichash_state hash;
+  crypto_generichash_init(&hash, NULL, 0, sizeof digest);
+  crypto_generichash_update(&hash, (const uint8_t *)&kind, 1);
+  if (from) crypto_generichash_update(&hash, (const uint8_t *)from->at, sizeof from->at);
+  if (text.len) crypto_generichash_update(&hash, text.data, text.len);
   crypto_generichash_final(&hash, digest, sizeof digest);
-  memcpy(&scope, digest, sizeof scope);
+  memcpy(&out, digest, sizeof out);
+  return out;
+}
+
+static void add_part(struct peer_rules *rules, size_t feed, char kind, struct bytes text, const struct peer_from *from,
+    const struct peer_from *next) {
+  bool begins = from != NULL;
+  for (int lane = 0; lane < LANES; lane++) begins = begins && from->at[lane] >= next->at[lane];
+  rules->parts[rules->part_count++] = (struct peer_part){digest_of(kind, text, from), (uint8_t)feed, begins};
+}
+
+/* The line without its grants: they change nothing of what goes to the peer. */
+static struct bytes selecting(struct bytes line) {
+  const uint8_t *onward = memmem(line.data, line.len, "\tonward\t", 8);
+  return onward ? bytes_of(line.data, (size_t)(onward - line.data)) : line;
+}
+
+static void find_parts(struct peer_rules *rules, struct bytes sources, const struct peer_from *next) {
+  const struct half *ours = rules->ours;
+  size_t accepts = rules->theirs ? rules->theirs->accept.count : 0;
+  rules->parts = mem_alloc((ours->share_count + ours->transit.count + accepts + 1) * sizeof *rules->parts);
+  for (size_t i = 0; i < ours->share_count; i++) {
+    add_part(rules, rules->feed_of[i], 's', selecting(ours->share[i].line), &rules->share_from[i], next);
+    if (ours->share[i].since) rules->parts[rules->part_count - 1].begins = false;
+  }
+  for (size_t i = 0; i < ours->transit.count; i++)
+    add_part(rules, 0, 't', pattern_text(ours->transit.items[i]), &rules->transit_from[i], next);
+  if (ours->transit.count) add_part(rules, 0, 'o', sources, NULL, next);
+  for (size_t i = 0; i < accepts; i++)
+    add_part(rules, PEER_FEEDS_MAX, 'a', pattern_text(rules->theirs->accept.items[i]), &rules->accept_from[i], next);
+}
+
+static bool is_of(const struct peer_part *part, size_t feed) {
+  return part->feed == feed || part->feed == PEER_FEEDS_MAX;
+}
+
+static uint64_t scope_of(const struct peer_rules *rules, size_t feed, struct bytes salt) {
+  struct buffer all = BUFFER_NULL;
+  buffer_append(&all, salt);
+  for (size_t i = 0; i < rules->part_count; i++)
+    if (is_of(&rules->parts[i], feed)) buffer_append(&all, bytes_of(&rules->parts[i].digest, sizeof(uint64_t)));
+  uint64_t scope = digest_of('f', buffer_bytes(&all), NULL);
+  buffer_deinit(&all);
   return scope ? scope : 1;
 }
 
-void peer_rules_init(struct peer_rules *rules, struct bytes salt, struct bytes sources) {
-  rules->feeds[0] = (struct peer_feed){0, 0, 0};
-  rules->feed_count = 1;
-  rules->feed_of = mem_alloc(rules->ours->share_count + 1);
-  for (size_t i = 0; i < rules->ours->share_count; i++)
-    rules->feed_of[i] = (uint8_t)feed_of(rules, &rules->ours->share[i]);
-  rules->accept_newest = (struct peer_from){{0}};
+static void find_newest(struct peer_rules *rules) {
   for (size_t i = 0; rules->theirs && i < rules->theirs->accept.count; i++)
     for (int lane = 0; lane < LANES; lane++)
       if (rules->accept_from[i].at[lane] > rules->accept_newest.at[lane])
         rules->accept_newest.at[lane] = rules->accept_from[i].at[lane];
-  for (size_t i = 0; i < rules->feed_count; i++) rules->feeds[i].scope = scope_of(rules, i, salt, sources);
+}
+
+void peer_rules_init(struct peer_rules *rules, struct bytes salt, struct bytes sources, const struct peer_from *next) {
+  rules->feed_count = 1; /* the immediate one, zero */
+  rules->feed_of = mem_alloc(rules->ours->share_count + 1);
+  for (size_t i = 0; i < rules->ours->share_count; i++)
+    rules->feed_of[i] = (uint8_t)feed_of(rules, &rules->ours->share[i]);
+  find_newest(rules);
+  find_parts(rules, sources, next);
+  for (size_t i = 0; i < rules->feed_count; i++) rules->feeds[i].scope = scope_of(rules, i, salt);
+}
+
+/* Whether all that goes by the feed went by the old one, but for what begins now. */
+static bool is_covered(const struct peer_rules *rules, size_t feed, const struct peer_rules *before, size_t old) {
+  struct table known = TABLE_NULL;
+  bool covered = true;
+  for (size_t i = 0; i < before->part_count; i++)
+    if (is_of(&before->parts[i], old))
+      table_put(&known, bytes_of(&before->parts[i].digest, sizeof(uint64_t)), before->parts);
+  for (size_t i = 0; i < rules->part_count && covered; i++) {
+    const struct peer_part *part = &rules->parts[i];
+    if (!is_of(part, feed) || part->begins) continue;
+    covered = table_get(&known, bytes_of(&part->digest, sizeof(uint64_t))) != NULL;
+  }
+  table_deinit(&known, NULL);
+  return covered;
+}
+
+void peer_rules_inherit(struct peer_rules *rules, const struct peer_rules *before) {
+  for (size_t i = 0; i < rules->feed_count; i++) {
+    struct peer_feed *feed = &rules->feeds[i];
+    for (size_t k = 0; k < before->feed_count; k++) {
+      const struct peer_feed *old = &before->feeds[k];
+      if (old->every_us != feed->every_us || old->delay_us != feed->delay_us) continue;
+      if (old->scope == feed->scope)
+        feed->inherits = old->inherits;
+      else if (is_covered(rules, i, before, k))
+        feed->inherits = old->scope;
+    }
+  }
 }
 
 static void granted_deinit(struct peer_granted *granted) {
@@ -67,6 +126,7 @@ void peer_rules_deinit(struct peer_rules *rules) {
   granted_deinit(&rules->out);
   granted_deinit(&rules->in);
   free(rules->feed_of);
+  free(rules->parts);
   *rules = PEER_RULES_NULL;
 }
 

@@ -26,6 +26,15 @@ enum { PEER_FEEDS_MAX = BROKER_FEEDS_MAX };
 struct peer_feed {
   int64_t every_us, delay_us;
   uint64_t scope; /* differs where what passes differs, also by the version of either half; never 0 */
+  /* the scope of the rules before, where nothing goes by this feed that would not have gone by that one: what is new in
+   * it begins with what is stored next; 0: none */
+  uint64_t inherits;
+};
+/* What a feed selects by, one of several: a rule, a transit pattern, a pattern that is accepted. */
+struct peer_part {
+  uint64_t digest;
+  uint8_t feed; /* PEER_FEEDS_MAX: of all */
+  bool begins;  /* it takes only what is stored from now on */
 };
 /* From which entry of each log on a rule holds: positions. */
 struct peer_from {
@@ -51,12 +60,16 @@ struct peer_rules {
   size_t feed_count;
   uint8_t *feed_of; /* of each share rule; owned */
   struct peer_from accept_newest;
+  struct peer_part *parts; /* owned */
+  size_t part_count;
   struct peer_granted out, in;
 };
 #define PEER_RULES_NULL ((struct peer_rules){0})
 /* Derives the feeds from what the caller has set. salt: what else the scopes depend on; that of feed 0 also on
- * `sources`: what may come to pass through, where there is transit. */
-void peer_rules_init(struct peer_rules *rules, struct bytes salt, struct bytes sources);
+ * `sources`: what may come to pass through, where there is transit. next: the places of what is stored next. */
+void peer_rules_init(struct peer_rules *rules, struct bytes salt, struct bytes sources, const struct peer_from *next);
+/* Finds what the feeds inherit of the rules that were valid just before; their views may have ended. */
+void peer_rules_inherit(struct peer_rules *rules, const struct peer_rules *before);
 void peer_rules_deinit(struct peer_rules *rules);
 
 bool peer_shares_stream(const struct peer_rules *rules, size_t feed, struct bytes stream);

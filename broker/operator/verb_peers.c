@@ -1,24 +1,120 @@
-/* riverbus peers */
+/* riverbus peers: of each neighbour a few lines about the link, a table of what passes each way, and what does not fit.
+ */
 #include "broker/operator/verb.h"
+#include <inttypes.h>
 #include <stdio.h>
 
-static void print_patterns(const json_t *row, const char *member, const char *title) {
-  const json_t *list = json_object_get(row, member);
-  printf("  %s", title);
-  for (size_t i = 0; i < json_array_size(list); i++) {
-    const char *pattern = json_string_value(json_array_get(list, i));
-    printf(" %s", pattern ? pattern : "?");
-  }
-  puts(json_array_size(list) ? "" : " nothing");
+static json_int_t number(const json_t *object, const char *member) {
+  return json_integer_value(json_object_get(object, member));
 }
 
-static void print_peer(const json_t *row) {
+/* "every 5m, delay 10m, until ..., onward to anhui" */
+static void put_conditions(struct buffer *out, const json_t *rule) {
+  const json_t *onward = json_object_get(rule, "onward");
+  const char *between = "";
+  static const char *const spans[] = {"every", "delay"}, *const times[] = {"until", "since"};
+  for (size_t i = 0; i < 2; i++) {
+    char member[16];
+    snprintf(member, sizeof member, "%s_us", spans[i]);
+    if (!number(rule, member)) continue;
+    buffer_printf(out, "%s%s %s", between, spans[i], view_us(number(rule, member)));
+    between = ", ";
+  }
+  for (size_t i = 0; i < 2; i++) {
+    if (!json_is_string(json_object_get(rule, times[i]))) continue;
+    buffer_printf(out, "%s%s %s", between, times[i], view_time(rule, times[i]));
+    between = ", ";
+  }
+  for (size_t i = 0; i < json_array_size(onward); i++) {
+    const char *name = json_string_value(json_array_get(onward, i));
+    buffer_printf(out, "%s%s", i ? ", " : between, i ? "" : "onward to ");
+    buffer_printf(out, "%s", name ? name : "?");
+  }
+  if (json_is_true(json_object_get(rule, "transit"))) buffer_printf(out, "%sas its origin granted", between);
+}
+
+static void add_way(struct view *view, const char *title, const json_t *list) {
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *rule = json_array_get(list, i);
+    struct buffer conditions = BUFFER_NULL;
+    put_conditions(&conditions, rule);
+    const char *cells[] = {title, view_text(rule, "match"), buffer_text(&conditions)};
+    view_add(view, cells, SIZE_MAX, NULL);
+    buffer_deinit(&conditions);
+  }
+}
+
+static void print_ways(const json_t *row) {
+  static const struct view_column columns[] = {{"way", false}, {"pattern", false}, {"conditions", false}};
+  const json_t *sends = json_object_get(row, "sends"), *takes = json_object_get(row, "takes");
+  if (!json_array_size(sends) && !json_array_size(takes)) {
+    puts("  nothing passes");
+    return;
+  }
+  struct view *view = view_new(columns, 3);
+  add_way(view, "we send", sends);
+  add_way(view, "we take", takes);
+  view_print(view, SIZE_MAX, NULL);
+}
+
+static void print_half(const char *title, const json_t *half) {
+  const json_t *from = json_object_get(half, "from");
+  if (!json_is_object(half)) {
+    printf("  %s: not told yet\n", title);
+    return;
+  }
+  printf("  %s: version %" JSON_INTEGER_FORMAT " since %s", title, number(half, "version"), view_time(half, "changed"));
+  if (json_is_object(from))
+    printf(", from urgent %" JSON_INTEGER_FORMAT ", live %" JSON_INTEGER_FORMAT ", backfill %" JSON_INTEGER_FORMAT,
+        number(from, "urgent"), number(from, "live"), number(from, "backfill"));
+  if (json_is_integer(json_object_get(half, "told")) && number(half, "told") != number(half, "version"))
+    printf(", %snot with them yet%s", view_colour_on("yellow"), view_colour_off("yellow"));
+  putchar('\n');
+}
+
+static void print_quota(const json_t *row) {
+  const json_t *quota = json_object_get(row, "quota"), *readings = json_object_get(quota, "readings"),
+               *bytes = json_object_get(quota, "bytes");
+  if (!json_is_integer(readings) && !json_is_integer(bytes)) return;
+  printf("  quota:");
+  if (json_is_integer(readings)) printf(" %" JSON_INTEGER_FORMAT " readings a second", json_integer_value(readings));
+  if (json_is_integer(bytes))
+    printf("%s%s a day", json_is_integer(readings) ? ", " : " ", view_size((uint64_t)json_integer_value(bytes)));
+  if (json_is_integer(bytes)) printf(", %s of it gone", view_size((uint64_t)number(row, "day_bytes")));
+  if (json_is_string(json_object_get(row, "held_back")))
+    printf(", %sheld back here since %s%s", view_colour_on("yellow"), view_time(row, "held_back"),
+        view_colour_off("yellow"));
+  if (json_is_string(json_object_get(row, "held_back_there")))
+    printf(", %sheld back there since %s%s", view_colour_on("yellow"), view_time(row, "held_back_there"),
+        view_colour_off("yellow"));
+  putchar('\n');
+}
+
+static void print_link(const json_t *row) {
   const char *colour = json_is_true(json_object_get(row, "up")) ? "green" : "yellow",
              *connect = view_text(row, "connect");
   printf("%s  %s%s%s since %s, %s\n", view_text(row, "name"), view_colour_on(colour), view_text(row, "state"),
       view_colour_off(colour), view_time(row, "since"), *connect ? connect : "it connects to us");
-  print_patterns(row, "share", "we send:");
-  print_patterns(row, "accept", "we take:");
+  printf("  %" JSON_INTEGER_FORMAT " records it misses, clock %s%s, %" JSON_INTEGER_FORMAT
+         " of its records not taken\n",
+      number(row, "backlog"), number(row, "clock_offset_us") < 0 ? "-" : "+",
+      view_us(number(row, "clock_offset_us") < 0 ? -number(row, "clock_offset_us") : number(row, "clock_offset_us")),
+      number(row, "left_out"));
+}
+
+static void print_peer(const json_t *row) {
+  const json_t *disagreements = json_object_get(row, "disagreements");
+  print_link(row);
+  print_half("our half", json_object_get(row, "ours"));
+  print_half("their half", json_object_get(row, "theirs"));
+  print_quota(row);
+  print_ways(row);
+  for (size_t i = 0; i < json_array_size(disagreements); i++) {
+    const char *text = json_string_value(json_array_get(disagreements, i));
+    printf("  %s!%s %s\n", view_colour_on("yellow"), view_colour_off("yellow"), text ? text : "?");
+  }
+  if (number(row, "not_shown"))
+    printf("  %" JSON_INTEGER_FORMAT " more lines are not shown\n", number(row, "not_shown"));
 }
 
 struct peers_shown {
@@ -51,5 +147,6 @@ static enum exit_code run(const struct call *call) {
 }
 
 static const struct option_spec options[] = {{0}};
-const struct verb verb_peers = {
-    "peers", "", "neighbouring provinces: the link, what we send and what we take", NULL, options, 0, 0, run};
+const struct verb verb_peers = {"peers", "",
+    "neighbouring provinces: the links, both halves of each agreement, what passes and what does not fit", NULL,
+    options, 0, 0, run};

@@ -105,6 +105,11 @@ struct node_hooks {
    * (nothing). lane, position: where the block stands in the log here. NULL hook: all. */
   struct blob *(*share)(void *ctx, struct node_peer *peer, size_t feed, struct blob *from, const struct block *block,
       enum lane lane, uint64_t position);
+  /* Whether a block of so many bytes may go to the peer on the telemetry channel now; false: it waits, and is asked for
+   * again at the next tick. Urgent is not asked for. NULL: always. */
+  bool (*may_send)(void *ctx, struct node_peer *peer, size_t bytes);
+  /* It went out. NULL: nobody counts. */
+  void (*sent)(void *ctx, struct node_peer *peer, uint32_t records, size_t bytes);
   /* A block is durable here: own or foreign, as stored, in log order within each lane. */
   void (*committed)(void *ctx, const struct store_item *item, struct node_peer *from /* NULL: own */);
   /* Retention or discard-oldest took these away, or a peer named them as gone. */

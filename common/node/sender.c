@@ -174,6 +174,8 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   peer->figures.sent_records[out->lane] += out->records;
   peer->figures.sent_bytes += out->block->len;
   peer->figures.saved_bytes += out->saved;
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  if (c == CHANNEL_TELEMETRY && hooks->sent) hooks->sent(hooks->ctx, peer, out->records, out->block->len);
   if (c == CHANNEL_URGENT)
     peer->urgent_in_flight += out->block->len;
   else if (!NODE_HAS_DEFECT(NODE_DEFECT_NO_WINDOW))
@@ -184,7 +186,9 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
 }
 
 static bool may_send(struct node_peer *peer, enum channel c, size_t bytes) {
-  if (c == CHANNEL_TELEMETRY) return window_open(&peer->window, bytes);
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  if (c == CHANNEL_TELEMETRY)
+    return window_open(&peer->window, bytes) && (!hooks->may_send || hooks->may_send(hooks->ctx, peer, bytes));
   /* The pings go by this connection: what stands before them must not take as long as a dead link. */
   size_t most = peer->window.now > SENDER_URGENT_LEAST ? peer->window.now : SENDER_URGENT_LEAST;
   if (most > SENDER_URGENT_WINDOW) most = SENDER_URGENT_WINDOW;

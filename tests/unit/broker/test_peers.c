@@ -120,7 +120,7 @@ static void hold(struct held *held, struct bond *bond) {
       .transit_from = held->transit_from,
       .accept_from = held->accept_from,
       .grants = &held->grants};
-  peer_rules_init(&held->rules, BYTES_NULL, BYTES_NULL);
+  peer_rules_init(&held->rules, BYTES_NULL, BYTES_NULL, &(struct peer_from){{2, 2, 2}});
   buffer_deinit(&ours);
   buffer_deinit(&theirs);
 }
@@ -431,6 +431,7 @@ static uint64_t scope_with(void (*change)(struct bond *bond)) {
   assert_true(scope != 0);
   return scope;
 }
+static void granted_to_others(struct bond *bond) { bond->share[0].onward = true; }
 static void later(struct bond *bond) { bond->share[0].from = 5; }
 static void later_taken(struct bond *bond) { bond->their_from[0] = 5; }
 static void shorter(struct bond *bond) { bond->share[0].until = 5; }
@@ -438,12 +439,52 @@ static void pickier(struct bond *bond) { snprintf(bond->their_accept[0], 64, "ch
 static void closed(struct bond *bond) { bond->transits = 0; }
 static void taking_less(struct bond *bond) { snprintf(bond->accept[0], 64, "hubei/+"); }
 
+/* next is 2 */
+static void closed_rule(struct bond *bond) { bond->shares = 0; }
+static void begins_now(struct bond *bond) {
+  bond->shares = 2;
+  snprintf(bond->share[1].match, 64, "chongqing/+");
+  bond->share[1].from = 2;
+}
+static void taken_from_now(struct bond *bond) {
+  bond->their_accepts = 2;
+  snprintf(bond->their_accept[1], 64, "chongqing/+");
+  bond->their_from[1] = 2;
+}
+static void history(struct bond *bond) {
+  begins_now(bond);
+  bond->share[1].since = 5;
+}
+
 static void test_scope(void **state) {
   (void)state;
   uint64_t plain = scope_with(NULL);
+  assert_true(plain == scope_with(granted_to_others)); /* what it says of others changes nothing here */
   assert_true(plain == scope_with(NULL) && plain == scope_with(taking_less));
   assert_true(plain != scope_with(later) && plain != scope_with(later_taken) && plain != scope_with(shorter) &&
               plain != scope_with(pickier) && plain != scope_with(closed));
+}
+
+/* What was claimed under the rules before counts under new ones that are narrower, or wider from now on only. */
+static void test_inherited(void **state) {
+  (void)state;
+  static void (*const narrower[])(struct bond *) = {closed_rule, begins_now, taken_from_now};
+  static void (*const wider[])(struct bond *) = {pickier, shorter, history};
+  struct bond plain, other;
+  struct held before, after;
+  simple(&plain, "chongqing/#", "hubei/#");
+  hold(&before, &plain);
+  for (size_t i = 0; i < 6; i++) {
+    bool inherits = i < 3;
+    other = plain;
+    (inherits ? narrower[i] : wider[i - 3])(&other);
+    hold(&after, &other);
+    peer_rules_inherit(&after.rules, &before.rules);
+    assert_true(after.rules.feeds[0].scope != before.rules.feeds[0].scope);
+    assert_true(after.rules.feeds[0].inherits == (inherits ? before.rules.feeds[0].scope : 0));
+    let_go(&after);
+  }
+  let_go(&before);
 }
 
 int main(void) {
@@ -456,6 +497,7 @@ int main(void) {
       cmocka_unit_test(test_no_name_leaks),
       cmocka_unit_test(test_kinds),
       cmocka_unit_test(test_scope),
+      cmocka_unit_test(test_inherited),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
