@@ -22,7 +22,7 @@ static void put_message(struct sim *s, struct conn *from, struct bytes bytes, in
 }
 
 static bool partitioned(const struct sim *s, int from, int to) {
-  for (int i = 0; i < PLACES; i++) {
+  for (int i = 0; i < LINKS; i++) {
     const struct link_end *link = &s->links[i];
     if (link->from == link->to) continue;
     if (link->from == from && link->to == to && link->partition_until[0] > s->now) return true;
@@ -56,7 +56,7 @@ void network_close(struct sim *s, uint64_t number) {
   if (!conn) return;
   uint64_t twin = conn->twin;
   close_end(s, number);
-  for (int i = 0; i < PLACES; i++)
+  for (int i = 0; i < LINKS; i++)
     for (int c = 0; c < CHANNELS; c++)
       if (s->links[i].conns[c] == number || s->links[i].conns[c] == twin)
         s->links[i].open_at = s->now + 100000 + (int64_t)sim_below(s, 400000);
@@ -85,7 +85,9 @@ static void add_pair(struct sim *s, struct conn a, struct conn b) {
 }
 
 void network_open(struct sim *s, struct link_end *link) {
-  if (link->open_at == 0 || link->open_at > s->now || !s->places[link->from].up || !s->places[link->to].up) return;
+  bool broken = s->graph && !s->faults && graph_broken(s->graph) == (int)(link - s->links);
+  if (broken || link->open_at == 0 || link->open_at > s->now || !s->places[link->from].up || !s->places[link->to].up)
+    return;
   for (int c = 0; c < CHANNELS; c++) {
     if (link->conns[c]) {
       close_end(s, link->conns[c]);
@@ -103,7 +105,7 @@ void network_open(struct sim *s, struct link_end *link) {
 void network_drop(struct sim *s, int n) {
   for (size_t i = 0; i < s->conn_count; i++)
     if (s->conns[i].place == n || s->conns[i].other == n) s->conns[i].open = false;
-  for (int i = 0; i < PLACES; i++) {
+  for (int i = 0; i < LINKS; i++) {
     struct link_end *link = &s->links[i];
     if (link->from == link->to || (link->from != n && link->to != n)) continue;
     for (int c = 0; c < CHANNELS; c++) {
@@ -131,7 +133,7 @@ void network_deliver(struct sim *s) {
     s->messages[first] = s->messages[--s->message_count];
     const struct conn *conn = find_conn(s, m.to_conn);
     if (conn && conn->open && s->places[m.to].up)
-      node_receive(s->places[m.to].node, place_principal(m.to, conn->other), m.to_conn, (enum channel)m.channel,
+      node_receive(s->places[m.to].node, place_principal(s, m.to, conn->other), m.to_conn, (enum channel)m.channel,
           buffer_bytes(&m.bytes));
     buffer_deinit(&m.bytes);
   }

@@ -1,11 +1,14 @@
 #include "common/base/log.h"
 #include "tests/sim/sim.h"
 
-const char *const place_names[PLACES] = {"p", "p/s", "q", "p/t", "p/s"};
+static const char *const star[PLACES] = {"p", "p/s", "q", "p/t", "p/s", ""};
+const char *const *place_names = star;
 static struct owner owners[PLACES];
 
-const char *place_principal(int at, int of) {
-  if (place_is_station(at)) return "broker p";
+const char *place_principal(const struct sim *s, int at, int of) {
+  static const char *const provinces[PLACES] = {"peer a", "peer b", "peer c", "peer d", "peer e", "peer f"};
+  if (s->graph) return provinces[of];
+  if (place_is_station(s, at)) return "broker p";
   if (at == NEIGHBOUR) return "peer p";
   return of == NEIGHBOUR ? "peer q" : of == SECOND_STATION ? "station p/t" : "station p/s";
 }
@@ -85,27 +88,25 @@ static void on_event(void *ctx, const char *name, struct bytes text) {
   if (strcmp(name, "epoch") != 0) return;
   owner->s->epochs++;
   forget_copies(&owner->s->places[owner->place]);
-  if (owner->place == CLONE) return;
+  if (owner->s->clones && owner->place == CLONE) return;
   place_note_renumbered(owner->s, owner->place);
   begin_renumbering(owner->s, owner->place, text);
 }
 
 static void on_session(void *ctx, struct node_peer *peer, bool up) {
   struct owner *owner = ctx;
-  if (owner->place == CLONE && up) owner->s->clones_up++;
-  if (owner->place == CLONE && !up) owner->s->clone_ends = true;
-  if (owner->place == BROKER && !up && strcmp(node_peer_node(peer), place_names[STATION]) == 0)
+  if (owner->s->clones && owner->place == CLONE && up) owner->s->clones_up++;
+  if (owner->s->clones && owner->place == CLONE && !up) owner->s->clone_ends = true;
+  if (!owner->s->graph && owner->place == BROKER && !up && strcmp(node_peer_node(peer), place_names[STATION]) == 0)
     owner->s->station_downs++;
 }
 
 static void on_committed(void *ctx, const struct store_item *item, struct node_peer *from) {
   struct owner *owner = ctx;
   struct block block;
-  if (owner->place == CLONE || block_open(&block, blob_bytes(item->block)) != 0) return;
-  if (place_is_station(owner->place))
-    judge_note_own(owner->s, owner->place, &block);
-  else if (from)
-    ledger_block(owner->s->places[owner->place].ledger, item->lane, &block);
+  if ((owner->s->clones && owner->place == CLONE) || block_open(&block, blob_bytes(item->block)) != 0) return;
+  if (!from && place_originates(owner->s, owner->place)) judge_note_own(owner->s, owner->place, &block);
+  if (from) ledger_block(owner->s->places[owner->place].ledger, item->lane, &block);
 }
 
 static void on_submitted(void *ctx, void *cookie, const struct store_done *done) {
@@ -120,15 +121,15 @@ static void on_submitted(void *ctx, void *cookie, const struct store_done *done)
 
 /* ---- life ---- */
 
-static struct node_peer *add_peer(struct node *node, int at, int of) {
-  enum node_peer_role role = place_is_station(at)   ? NODE_PEER_UPSTREAM
-                             : place_is_station(of) ? NODE_PEER_STATION
-                                                    : NODE_PEER_NEIGHBOUR;
+static struct node_peer *add_peer(struct sim *s, struct node *node, int at, int of) {
+  enum node_peer_role role = place_is_station(s, at)   ? NODE_PEER_UPSTREAM
+                             : place_is_station(s, of) ? NODE_PEER_STATION
+                                                       : NODE_PEER_NEIGHBOUR;
   struct node_feed feed = {.scope = of == NEIGHBOUR ? 77 : at == NEIGHBOUR ? 78 : 0};
-  struct node_peer_config config = {.principal = place_principal(at, of),
+  struct node_peer_config config = {.principal = place_principal(s, at, of),
       .node = place_names[of],
       .role = role,
-      .connects = place_is_station(at) || of == NEIGHBOUR,
+      .connects = place_is_station(s, at) || of == NEIGHBOUR,
       .feeds = &feed,
       .feed_count = 1,
       .window_bytes = 1}; /* the least there is */
@@ -137,14 +138,18 @@ static struct node_peer *add_peer(struct node *node, int at, int of) {
 
 static void add_peers(struct sim *s, int n) {
   struct node *node = s->places[n].node;
-  if (n != BROKER) {
-    struct node_peer *peer = add_peer(node, n, BROKER);
-    if (place_is_station(n)) s->links[n].peer = peer;
+  if (s->graph) {
+    graph_add_peers(s, n);
     return;
   }
-  add_peer(node, BROKER, STATION);
-  if (place_is_used(s, SECOND_STATION)) add_peer(node, BROKER, SECOND_STATION);
-  if (place_is_used(s, NEIGHBOUR)) s->links[NEIGHBOUR].peer = add_peer(node, BROKER, NEIGHBOUR);
+  if (n != BROKER) {
+    struct node_peer *peer = add_peer(s, node, n, BROKER);
+    if (place_is_station(s, n)) s->links[n].peer = peer;
+    return;
+  }
+  add_peer(s, node, BROKER, STATION);
+  if (place_is_used(s, SECOND_STATION)) add_peer(s, node, BROKER, SECOND_STATION);
+  if (place_is_used(s, NEIGHBOUR)) s->links[NEIGHBOUR].peer = add_peer(s, node, BROKER, NEIGHBOUR);
 }
 
 void place_start(struct sim *s, int n) {
@@ -167,11 +172,12 @@ void place_start(struct sim *s, int n) {
           .send = on_send,
           .close = on_close,
           .share = n == BROKER ? on_share : NULL,
-          .share_stream = place_is_station(n) ? NULL : on_share_stream,
+          .share_stream = place_is_station(s, n) ? NULL : on_share_stream,
           .committed = on_committed,
           .session = on_session,
           .submitted = on_submitted,
           .event = on_event}};
+  if (s->graph) graph_hooks(&options.hooks);
   place->node = node_new(&options);
   if (!place->ledger) place->ledger = ledger_new(s, n);
   add_peers(s, n);
@@ -251,7 +257,7 @@ void clone_start(struct sim *s) {
 }
 
 void clone_end(struct sim *s) {
-  if (!s->places[CLONE].up) return;
+  if (s->graph || !s->places[CLONE].up) return;
   stop(s, CLONE);
   s->links[CLONE].open_at = 0;
 }
@@ -275,16 +281,18 @@ static void add_padding(struct sim *s, struct block_builder *builder, int64_t re
 }
 
 static void add_reading(struct sim *s, struct block_builder *builder, int station, bool urgent, int64_t received) {
-  static const char *const addresses[2][2] = {{"p/s/g/flow", "p/s/g/level"}, {"p/t/g/flow", "p/t/g/level"}};
-  bool level = sim_chance(s, 500);
+  static const char *const points[KINDS] = {"flow", "level", "rain"};
+  char address[32];
+  unsigned kind = (unsigned)sim_below(s, s->graph ? KINDS : 2);
+  snprintf(address, sizeof address, "%s/g/%s", place_names[station], points[kind]);
   struct record record = {.kind = urgent ? RECORD_EVENT : RECORD_READING,
-      .address = bytes_text(addresses[station == SECOND_STATION][level]),
+      .address = bytes_text(address),
       .time = received,
       .received = received,
       .value = {.type = VALUE_INTEGER, .integer = (int64_t)s->reading_count}};
   block_builder_add(builder, &record, BLOCK_MAX);
   s->readings = mem_resize(s->readings, s->reading_count + 1, sizeof *s->readings);
-  s->readings[s->reading_count++] = (struct reading){.station = station, .level = level, .urgent = urgent};
+  s->readings[s->reading_count++] = (struct reading){.station = station, .kind = kind, .urgent = urgent};
 }
 
 void place_submit(struct sim *s, int n) {
@@ -297,7 +305,7 @@ void place_submit(struct sim *s, int n) {
   struct buffer stream = BUFFER_NULL;
   struct bytes name = own_stream(n, urgent ? CHANNEL_URGENT : CHANNEL_TELEMETRY, &stream);
   for (size_t i = 0; i < count; i++) add_reading(s, builder, n, urgent, received);
-  if (s->large && n == STATION && !urgent) add_padding(s, builder, received);
+  if (s->large && n == STATION && !s->graph && !urgent) add_padding(s, builder, received);
   s->readings[first].batch = count;
   store_batch_own(batch, urgent ? LANE_URGENT : LANE_LIVE, name, block_builder_finish(builder, name, node_run(node)));
   block_builder_free(builder);

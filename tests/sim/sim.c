@@ -1,11 +1,11 @@
 /*
  * What a seed does, see sim.h.
  *
- *   sim [--places 2|3|4] [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [--until-failed] [-v]
+ *   sim [--places 2|3|4 | --graph 2..6] [--first SEED] [--seeds N] [--seconds T] [--defect NAME] [--until-failed] [-v]
  *
  * --places 2: a station's gateway (p/s) and the broker of its province (p); 3: and the neighbour (q), which is entitled
- * to levels only; 4: and a second station (p/t). --defect plants a known defect into the node: then a seed must fail,
- * which shows that the judge would see it.
+ * to levels only; 4: and a second station (p/t). --graph: so many provinces, see graph.c. --defect plants a known
+ * defect into the node: then a seed must fail, which shows that the judge would see it.
  */
 #include "tests/sim/sim.h"
 #include "common/base/log.h"
@@ -63,10 +63,14 @@ static void draw_scenario(struct sim *s) {
   s->clones = sim_chance(s, 200);
   s->restored = s->clones || sim_chance(s, 250) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   s->trims = sim_chance(s, 600) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
+  if (s->graph) s->clones = false;
+  if (s->graph)
+    s->trims = PLACES; /* what a relay does not hold any more it names, and another way may have it: not judged */
+  s->changes = s->graph && sim_chance(s, 400);
   if (s->clones && s->trims == STATION) s->trims = PLACES;
   if (s->trims == PLACES) return;
   struct place *place = &s->places[s->trims];
-  if (place_is_station(s->trims) && !s->large && sim_chance(s, 500))
+  if (place_is_station(s, s->trims) && !s->large && sim_chance(s, 500))
     place->max_size = 12000 + sim_below(s, 40000);
   else
     place->keep_us = SECOND + (int64_t)sim_below(s, 10 * SECOND);
@@ -79,7 +83,9 @@ static void commit(struct sim *s, int n) {
 }
 
 static int some_place(struct sim *s) { return (int)sim_below(s, (uint64_t)s->places_used); }
-static struct link_end *some_link(struct sim *s) { return &s->links[1 + sim_below(s, (uint64_t)s->places_used - 1)]; }
+static struct link_end *some_link(struct sim *s) {
+  return &s->links[s->graph ? sim_below(s, (uint64_t)s->link_count) : 1 + sim_below(s, (uint64_t)s->places_used - 1)];
+}
 
 /* Mostly for a moment, so that what comes next finds room again. */
 static void fill_stores(struct sim *s) {
@@ -98,7 +104,7 @@ static void crash_some(struct sim *s) {
   int n = some_place(s);
   if (sim_chance(s, s->breaks_often ? 12 : 4) && s->places[n].up) place_crash(s, n);
   for (n = 0; n < s->places_used; n++)
-    if (!place_is_station(n) && s->places[n].up && store_memory_pending(s->places[n].store) > 0 && sim_chance(s, 3))
+    if (!place_is_station(s, n) && s->places[n].up && store_memory_pending(s->places[n].store) > 0 && sim_chance(s, 3))
       place_crash(s, n);
 }
 
@@ -112,9 +118,10 @@ static void faults(struct sim *s) {
   if (sim_chance(s, 2)) some_link(s)->partition_until[sim_below(s, 2)] = s->now + (int64_t)sim_below(s, 4000000);
   crash_some(s);
   if (sim_chance(s, 3)) place_copy(s, some_place(s));
+  if (s->changes && sim_chance(s, 3)) graph_change(s);
   if (s->clones && !s->places[CLONE].up && sim_chance(s, 2)) clone_start(s);
   /* Once taken in it does not come back: two that take turns hide each other's past, a known limit. */
-  if (s->places[CLONE].up && (s->clone_ends || sim_chance(s, 3))) clone_end(s);
+  if (s->clones && s->places[CLONE].up && (s->clone_ends || sim_chance(s, 3))) clone_end(s);
   s->clone_ends = false;
 }
 
@@ -123,9 +130,10 @@ static void step(struct sim *s) {
   if (s->faults) faults(s);
   for (int n = 0; n < s->places_used; n++)
     if (!s->places[n].up && s->places[n].up_at <= s->now) place_start(s, n);
-  for (int n = 1; n < PLACES; n++) network_open(s, &s->links[n]);
+  for (int n = 0; n < LINKS; n++)
+    if (s->links[n].from != s->links[n].to) network_open(s, &s->links[n]);
   for (int n = 0; s->faults && n < s->places_used; n++)
-    if (place_is_station(n) && s->places[n].up && sim_chance(s, 200)) place_submit(s, n);
+    if (place_originates(s, n) && s->places[n].up && sim_chance(s, s->graph ? 60 : 200)) place_submit(s, n);
   network_deliver(s);
   for (int n = 0; n < PLACES; n++) {
     if (!s->places[n].up) continue;
@@ -143,8 +151,9 @@ static void end_faults(struct sim *s) {
   struct memory_faults none = {.full = false};
   s->faults = false;
   clone_end(s);
+  if (s->graph && graph_broken(s->graph) != LINKS) network_cut(s, &s->links[graph_broken(s->graph)]);
+  for (int i = 0; i < LINKS; i++) memset(s->links[i].partition_until, 0, sizeof s->links[i].partition_until);
   for (int n = 0; n < PLACES; n++) {
-    memset(s->links[n].partition_until, 0, sizeof s->links[n].partition_until);
     if (s->places[n].up) store_memory_faults(s->places[n].store, &none);
   }
 }
@@ -157,15 +166,35 @@ static void try_clone(struct sim *s) {
   clone_start(s);
   run_for(s, CLONE_US);
   if (s->clones_up > up) sim_fail(s, "a clone was taken while the old one answers");
-  node_peer_status(broker, node_peer_find(broker, place_principal(BROKER, STATION)), &status);
+  node_peer_status(broker, node_peer_find(broker, place_principal(s, BROKER, STATION)), &status);
   if (!status.clone_refused || s->clones_refused == 0) sim_fail(s, "a clone was refused and nobody is told");
   if (s->station_downs > downs) sim_fail(s, "a clone ended the session of the one that answers");
   clone_end(s);
 }
 
+static bool all_is_sent(const struct sim *s) {
+  for (int i = 0; i < s->link_count; i++) {
+    if (i == graph_broken(s->graph)) continue;
+    for (int way = 0; way < 2; way++) {
+      int at = way ? s->links[i].to : s->links[i].from, of = way ? s->links[i].from : s->links[i].to;
+      struct node_peer_status status = {.up = false};
+      struct node *node = s->places[at].node;
+      if (node) node_peer_status(node, node_peer_find(node, place_principal(s, at, of)), &status);
+      if (!status.up || status.backlog_records > 0) return false;
+    }
+  }
+  return true;
+}
+
+/* What a relay holds in small pieces goes out piece by piece, and a step of this world is long. */
+static void run_until_sent(struct sim *s) {
+  for (int more = 0; more < 60 && !all_is_sent(s); more++) run_for(s, 10 * SECOND);
+}
+
 static void settle(struct sim *s) {
   end_faults(s);
   run_for(s, SETTLE_US);
+  if (s->graph) run_until_sent(s);
   if (s->clones && !s->failure[0]) try_clone(s);
   run_for(s, LEAVE_US);
   for (int n = 0; n < s->places_used; n++)
@@ -174,12 +203,20 @@ static void settle(struct sim *s) {
 
 /* ---- a run ---- */
 
-static void run_init(struct sim *s, uint64_t seed, int places) {
+struct arguments {
+  uint64_t first, seeds;
+  double seconds;
+  int places;
+  bool graph, until_failed, verbose;
+};
+
+static void run_init(struct sim *s, uint64_t seed, int places, bool graph) {
   *s = (struct sim){
       .seed = seed, .rng = seed * 2654435761u + 1, .faults = true, .next_conn = 100, .places_used = places};
   sim_world = (struct world){.ctx = s, .now = sim_now, .random = sim_random};
+  if (graph) s->graph = graph_new(s, places);
   draw_scenario(s);
-  for (int n = 1; n < places; n++)
+  for (int n = 1; n < places && !graph; n++)
     s->links[n] =
         (struct link_end){.from = n == NEIGHBOUR ? BROKER : n, .to = n == NEIGHBOUR ? NEIGHBOUR : BROKER, .open_at = 1};
   for (int n = 0; n < places; n++) {
@@ -197,23 +234,30 @@ static void run_deinit(struct sim *s) {
     ledger_free(place->ledger);
     for (int i = 0; i < COPIES; i++) memory_disk_free(place->copies[i]);
   }
+  s->graph = graph_free(s->graph);
   for (size_t i = 0; i < s->reading_count; i++) free(s->readings[i].identities);
   free(s->readings);
   network_deinit(s);
 }
 
 static void describe(const struct sim *s, int places) {
+  if (s->graph) graph_describe(s->graph);
   printf("seed %llu: %s\n  it has:%s%s%s%s; restored %s, trims %s (keep %lld s, size %llu)\n"
-         "  again with: sim --places %d --first %llu --seeds 1 -v\n",
+         "  again with: sim --%s %d --first %llu --seeds 1 -v\n",
       (unsigned long long)s->seed, s->failure, s->breaks_often ? " often broken," : "", s->fills_stores ? " full," : "",
-      s->large ? " large," : "", s->clones ? " clones" : "", s->restored < PLACES ? place_names[s->restored] : "none",
-      s->trims < PLACES ? place_names[s->trims] : "none",
+      s->large ? " large," : "",
+      s->clones    ? " clones"
+      : s->changes ? " changed rules"
+                   : "",
+      s->restored < PLACES ? place_names[s->restored] : "none", s->trims < PLACES ? place_names[s->trims] : "none",
       (long long)(s->trims < PLACES ? s->places[s->trims].keep_us / SECOND : 0),
-      (unsigned long long)(s->trims < PLACES ? s->places[s->trims].max_size : 0), places, (unsigned long long)s->seed);
+      (unsigned long long)(s->trims < PLACES ? s->places[s->trims].max_size : 0), s->graph ? "graph" : "places", places,
+      (unsigned long long)s->seed);
 }
 
-static bool run(uint64_t seed, int places, struct sim *s) {
-  run_init(s, seed, places);
+static bool run(uint64_t seed, const struct arguments *with, struct sim *s) {
+  int places = with->places;
+  run_init(s, seed, places, with->graph);
   for (int i = 0; i < FAULT_STEPS && !s->failure[0]; i++) {
     s->calm = i >= FAULT_STEPS - CALM_STEPS; /* no new session heals what full stores did last */
     step(s);
@@ -221,20 +265,13 @@ static bool run(uint64_t seed, int places, struct sim *s) {
   if (!s->failure[0]) settle(s);
   for (int n = 0; n < places && !s->failure[0]; n++) place_note_renumbered(s, n);
   for (int n = 0; n < places && !s->failure[0]; n++)
-    if (!place_is_station(n)) judge_place(s, n);
+    if (!place_is_station(s, n)) judge_place(s, n);
   if (s->failure[0]) describe(s, places);
   run_deinit(s);
   return !s->failure[0];
 }
 
 /* ---- the command line ---- */
-
-struct arguments {
-  uint64_t first, seeds;
-  double seconds;
-  int places;
-  bool until_failed, verbose;
-};
 
 static bool plant(const char *name) {
   for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++)
@@ -252,9 +289,12 @@ static bool take_argument(struct arguments *to, const char *name, const char *va
     to->seconds = strtod(value, NULL);
   else if (strcmp(name, "--places") == 0)
     to->places = atoi(value);
-  else
+  else if (strcmp(name, "--graph") == 0) {
+    to->places = atoi(value);
+    to->graph = true;
+  } else
     return strcmp(name, "--defect") == 0 && plant(value);
-  return to->places >= 2 && to->places <= 4;
+  return to->places >= 2 && to->places <= (to->graph ? (int)PLACES : 4);
 }
 
 static bool take_arguments(struct arguments *to, int argc, char **argv) {
@@ -294,8 +334,9 @@ static void add_up(struct totals *totals, const struct sim *s, bool good) {
 int main(int argc, char **argv) {
   struct arguments arguments = {.first = 1, .seeds = 50, .seconds = 1e9, .places = 3};
   if (!take_arguments(&arguments, argc, argv)) {
-    fprintf(stderr, "usage: sim [--places 2|3|4] [--first SEED] [--seeds N] [--seconds T] [--defect NAME] "
-                    "[--until-failed] [-v]\n");
+    fprintf(stderr,
+        "usage: sim [--places 2|3|4 | --graph 2..6] [--first SEED] [--seeds N] [--seconds T] [--defect NAME] "
+        "[--until-failed] [-v]\n");
     return 2;
   }
   log_set_level(arguments.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
@@ -304,7 +345,7 @@ int main(int argc, char **argv) {
   struct totals t = {0};
   while (t.seeds < arguments.seeds && difftime(time(NULL), began) < arguments.seconds) {
     static struct sim s;
-    add_up(&t, &s, run(arguments.first + t.seeds, arguments.places, &s));
+    add_up(&t, &s, run(arguments.first + t.seeds, &arguments, &s));
     if (t.failed && arguments.until_failed) break;
   }
   printf(

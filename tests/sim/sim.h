@@ -8,6 +8,7 @@
  *
  *   sim.c      what a seed does: the scenario, the steps, the command line
  *   network.c  connections and messages between the places
+ *   graph.c    provinces: a random graph, random agreements, who is entitled to what
  *   place.c    processes: start, crash, old copies, the copied key; what their nodes ask of them
  *   judge.c    what must hold: exactly once or named as gone, order in each lane
  *   bounds.c   what must hold at each step: memory and windows
@@ -18,10 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Graphs of 2, 3 and 4 places: the first so many of these. The clone runs beside them now and then. */
-enum place_name { BROKER, STATION, NEIGHBOUR, SECOND_STATION, CLONE, PLACES };
-enum { COPIES = 2, SECOND = 1000000 };
-extern const char *const place_names[PLACES];
+/* With 2, 3 and 4 places: the first so many of these. The clone runs beside them now and then. With --graph: provinces,
+ * each a broker that originates and relays, joined at random (graph.c). */
+enum place_name { BROKER, STATION, NEIGHBOUR, SECOND_STATION, CLONE, PLACES = 6 };
+enum { COPIES = 2, SECOND = 1000000, LINKS = 16 };
+extern const char *const *place_names;
 
 struct conn { /* one end */
   uint64_t number, twin;
@@ -35,9 +37,9 @@ struct message {
   int to, channel;
   struct buffer bytes;
 };
-/* links[n] joins n to the broker: stations connect to it, it connects to the neighbour. */
+/* links[n] joins n to the broker: stations connect to it, it connects to the neighbour. In a graph: any. */
 struct link_end {
-  int from, to;
+  int from, to; /* the same: none */
   struct node_peer *peer;
   uint64_t conns[CHANNELS];
   int64_t open_at; /* 0: not to be opened */
@@ -68,7 +70,8 @@ struct identity {
 struct reading {
   int station;
   int64_t durable_at;
-  bool durable, level, urgent;
+  bool durable, urgent;
+  unsigned kind;                   /* of its address; 1: a level */
   bool may_be_lost, may_be_double; /* where no program could know better, see place.c */
   size_t batch;                    /* of the first of a batch: how many */
   struct identity *identities;
@@ -80,12 +83,15 @@ struct sim {
   int64_t now;
   bool faults, calm, clone_ends;
   int places_used;
+  struct graph *graph; /* NULL: stations, their broker and a neighbour */
   /* what this seed brings */
   bool fills_stores, clones, large, breaks_often;
   int64_t us_per_byte; /* of a slow link */
+  bool changes;        /* agreements, while all runs */
   int restored, trims; /* a place; PLACES: none */
   struct place places[PLACES];
-  struct link_end links[PLACES];
+  struct link_end links[LINKS];
+  int link_count; /* of a graph */
   struct conn *conns;
   size_t conn_count, conn_cap;
   struct message *messages;
@@ -122,9 +128,12 @@ struct owner {
   struct sim *s;
   int place;
 };
-static inline bool place_is_station(int n) { return n == STATION || n == SECOND_STATION || n == CLONE; }
+static inline bool place_is_station(const struct sim *s, int n) {
+  return !s->graph && (n == STATION || n == SECOND_STATION || n == CLONE);
+}
+static inline bool place_originates(const struct sim *s, int n) { return s->graph || place_is_station(s, n); }
 static inline bool place_is_used(const struct sim *s, int n) { return n < s->places_used; }
-const char *place_principal(int at, int of); /* the name under which `at` knows `of` */
+const char *place_principal(const struct sim *s, int at, int of); /* the name under which `at` knows `of` */
 void place_start(struct sim *s, int n);
 void place_crash(struct sim *s, int n);
 void place_copy(struct sim *s, int n);
@@ -133,6 +142,21 @@ void place_submit(struct sim *s, int n); /* some readings of a station */
 void place_note_renumbered(struct sim *s, int n);
 void clone_start(struct sim *s);
 void clone_end(struct sim *s);
+
+/* ---- graph.c ---- */
+enum { KINDS = 3 }; /* of addresses of a province */
+enum entitled { ENTITLED_NOT, ENTITLED_MAYBE, ENTITLED };
+/* Draws provinces, links and agreements; the links of s are set. */
+struct graph *graph_new(struct sim *s, int provinces);
+struct graph *graph_free(struct graph *graph);
+/* MAYBE: under rules of before, or over a way that broke for good. */
+enum entitled graph_entitled(const struct graph *graph, int place, const struct reading *reading);
+/* Hooks of a province's node, and its peers. */
+void graph_hooks(struct node_hooks *hooks);
+void graph_add_peers(struct sim *s, int n);
+void graph_change(struct sim *s);            /* some rule of some agreement, while all runs */
+int graph_broken(const struct graph *graph); /* the link that fails for good; LINKS: none */
+void graph_describe(const struct graph *graph);
 
 /* ---- judge.c ---- */
 struct ledger *ledger_new(struct sim *s, int place);

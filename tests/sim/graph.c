@@ -1,0 +1,295 @@
+/*
+ * Provinces: each a broker that originates readings of three kinds and relays what others let pass, joined at random,
+ * with random agreements that change while all runs. The hooks decide record by record as a broker's rules do, by bits:
+ * what is shared of one's own, what passes of third provinces, what the other side accepts, and to whom the origin lets
+ * a record go on (which rides in the block). Who is entitled to what is found anew from the same bits by a walk.
+ */
+#include "tests/sim/sim.h"
+
+struct rules {              /* of one direction of a link; bits of kinds */
+  unsigned share;           /* of the giver's own */
+  unsigned transit[PLACES]; /* of others, by origin */
+  unsigned accept[PLACES];  /* what the taker takes, by origin */
+};
+struct graph {
+  struct sim *s;
+  int provinces, broken; /* broken: a link that fails for good, LINKS: none */
+  bool joined[PLACES][PLACES];
+  struct rules rules[PLACES][PLACES], ever[PLACES][PLACES]; /* giver, taker */
+  uint64_t version[PLACES][PLACES];
+  unsigned onward[PLACES][KINDS], onward_ever[PLACES][KINDS]; /* origin, kind -> bits of places */
+  struct node_peer *peers[PLACES][PLACES];                    /* at, of; NULL: down */
+};
+
+static const char *const names[PLACES] = {"a", "b", "c", "d", "e", "f"};
+static const char *const kinds[KINDS] = {"flow", "level", "rain"};
+enum { ALL_KINDS = (1 << KINDS) - 1 };
+
+/* ---- drawing ---- */
+
+/* Mostly all of it: where little passes little can go wrong. */
+static unsigned some_kinds(struct sim *s) {
+  return sim_chance(s, 600) ? ALL_KINDS : (unsigned)sim_below(s, ALL_KINDS + 1);
+}
+
+static unsigned some_places(struct sim *s) {
+  return sim_chance(s, 700) ? (1u << PLACES) - 1 : (unsigned)sim_below(s, 1u << PLACES);
+}
+
+static void draw_direction(struct graph *graph, int giver, int taker) {
+  struct rules *rules = &graph->rules[giver][taker];
+  rules->share = some_kinds(graph->s);
+  for (int origin = 0; origin < graph->provinces; origin++) {
+    rules->transit[origin] = some_kinds(graph->s);
+    rules->accept[origin] = sim_chance(graph->s, 800) ? ALL_KINDS : some_kinds(graph->s);
+  }
+}
+
+static void join(struct graph *graph, int a, int b, int *links) {
+  if (a == b || graph->joined[a][b] || *links == LINKS) return;
+  graph->joined[a][b] = graph->joined[b][a] = true;
+  graph->s->links[(*links)++] = (struct link_end){.from = a, .to = b, .open_at = 1};
+  draw_direction(graph, a, b);
+  draw_direction(graph, b, a);
+}
+
+static void note_ever(struct graph *graph) {
+  for (int a = 0; a < PLACES; a++) {
+    for (int b = 0; b < PLACES; b++) {
+      graph->ever[a][b].share |= graph->rules[a][b].share;
+      for (int origin = 0; origin < PLACES; origin++) {
+        graph->ever[a][b].transit[origin] |= graph->rules[a][b].transit[origin];
+        graph->ever[a][b].accept[origin] |= graph->rules[a][b].accept[origin];
+      }
+    }
+    for (int kind = 0; kind < KINDS; kind++) graph->onward_ever[a][kind] |= graph->onward[a][kind];
+  }
+}
+
+/* A tree, so that all are joined, and some links more: chains, rings, two ways and whole nets come of it. */
+struct graph *graph_new(struct sim *s, int provinces) {
+  struct graph *graph = mem_alloc(sizeof *graph);
+  *graph = (struct graph){.s = s, .provinces = provinces};
+  place_names = names;
+  for (int n = 1; n < provinces; n++) join(graph, (int)sim_below(s, (uint64_t)n), n, &s->link_count);
+  for (uint64_t more = sim_below(s, (uint64_t)provinces); more > 0; more--)
+    join(graph, (int)sim_below(s, (uint64_t)provinces), (int)sim_below(s, (uint64_t)provinces), &s->link_count);
+  for (int origin = 0; origin < provinces; origin++)
+    for (int kind = 0; kind < KINDS; kind++) graph->onward[origin][kind] = some_places(s);
+  graph->broken = sim_chance(s, 800) ? LINKS : (int)sim_below(s, (uint64_t)s->link_count);
+  note_ever(graph);
+  return graph;
+}
+
+struct graph *graph_free(struct graph *graph) {
+  free(graph);
+  return NULL;
+}
+
+/* ---- who is entitled ---- */
+
+static bool is_broken(const struct graph *graph, int a, int b) {
+  if (graph->broken == LINKS) return false;
+  const struct link_end *link = &graph->s->links[graph->broken];
+  return (link->from == a && link->to == b) || (link->from == b && link->to == a);
+}
+
+static bool passes(const struct rules *rules, unsigned onward, int giver, int taker, int origin, unsigned kind) {
+  unsigned given = giver == origin ? rules->share : onward >> taker & 1 ? rules->transit[origin] : 0;
+  return given & rules->accept[origin] & 1u << kind;
+}
+
+/* Places that a reading reaches. */
+static unsigned reach(const struct graph *graph, bool ever, int origin, unsigned kind) {
+  unsigned have = 1u << origin, before = 0;
+  unsigned onward = ever ? graph->onward_ever[origin][kind] : graph->onward[origin][kind];
+  while (have != before) {
+    before = have;
+    for (int a = 0; a < graph->provinces; a++)
+      for (int b = 0; b < graph->provinces; b++)
+        if (before >> a & 1 && graph->joined[a][b] && (ever || !is_broken(graph, a, b)) &&
+            passes(ever ? &graph->ever[a][b] : &graph->rules[a][b], onward, a, b, origin, kind))
+          have |= 1u << b;
+  }
+  return have;
+}
+
+enum entitled graph_entitled(const struct graph *graph, int place, const struct reading *reading) {
+  if (reach(graph, false, reading->station, reading->kind) >> place & 1) return ENTITLED;
+  return reach(graph, true, reading->station, reading->kind) >> place & 1 ? ENTITLED_MAYBE : ENTITLED_NOT;
+}
+
+/* ---- the hooks of a node ---- */
+
+static int place_of(struct bytes name) { return name.data[0] - 'a'; }
+static int peer_of(const struct node_peer *peer) { return node_peer_node(peer)[0] - 'a'; }
+
+/* a/g/flow */
+static unsigned kind_of(struct bytes address) {
+  for (unsigned kind = 0; kind < KINDS; kind++)
+    if (bytes_equal(address_segment(address, 2), bytes_text(kinds[kind]))) return kind;
+  return KINDS;
+}
+
+struct filter {
+  unsigned kinds;
+  const struct patterns *granted; /* NULL: one's own */
+};
+
+static bool keeps(void *ctx, const struct record *record) {
+  const struct filter *filter = ctx;
+  if (record->kind == RECORD_HEAD) return true;
+  bool given = !filter->granted || patterns_match(filter->granted, record->address);
+  return given && filter->kinds >> kind_of(record->address) & 1;
+}
+
+static struct blob *filtered(const struct filter *filter, struct blob *from, const struct block *block) {
+  struct blob *out = NULL;
+  return block_filter(&out, from, block, keeps, (void *)(uintptr_t)filter) == 0 ? out : NULL;
+}
+
+/* All that the origin says about its records, as a broker writes it. */
+static struct blob *granting(const struct graph *graph, int origin, struct blob *plain) {
+  struct buffer grants = BUFFER_NULL;
+  struct block block;
+  struct blob *with = NULL;
+  for (unsigned kind = 0; kind < KINDS; kind++) {
+    struct bytes nodes[PLACES];
+    char pattern[32];
+    size_t count = 0;
+    for (int n = 0; n < graph->provinces; n++)
+      if (graph->onward[origin][kind] >> n & 1) nodes[count++] = bytes_text(names[n]);
+    snprintf(pattern, sizeof pattern, "%s/+/%s", names[origin], kinds[kind]);
+    if (count > 0) onward_add(&grants, bytes_text(pattern), nodes, count);
+  }
+  if (block_open(&block, blob_bytes(plain)) == 0 && grants.len > 0)
+    block_with_onward(&with, &block, buffer_bytes(&grants));
+  buffer_deinit(&grants);
+  if (!with) return plain;
+  blob_unref(plain);
+  return with;
+}
+
+static struct blob *on_share(void *ctx, struct node_peer *peer, size_t feed, struct blob *from,
+    const struct block *block, enum lane lane, uint64_t position) {
+  struct owner *owner = ctx;
+  const struct graph *graph = owner->s->graph;
+  int origin = place_of(block->stream), taker = peer_of(peer);
+  const struct rules *rules = &graph->rules[owner->place][taker];
+  (void)feed, (void)lane, (void)position;
+  if (origin == owner->place) {
+    struct filter filter = {rules->share & rules->accept[origin], NULL};
+    struct blob *plain = filtered(&filter, from, block);
+    return plain ? granting(graph, origin, plain) : NULL;
+  }
+  struct patterns granted = PATTERNS_NULL;
+  onward_granted(block->onward, bytes_text(names[taker]), &granted);
+  struct filter filter = {rules->transit[origin] & rules->accept[origin], &granted};
+  struct blob *out = filtered(&filter, from, block);
+  patterns_deinit(&granted);
+  return out;
+}
+
+static bool on_share_stream(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream) {
+  struct owner *owner = ctx;
+  int origin = place_of(stream), taker = peer_of(peer);
+  const struct rules *rules = &owner->s->graph->rules[owner->place][taker];
+  (void)feed;
+  return origin != taker && (origin == owner->place ? rules->share : rules->transit[origin]) & rules->accept[origin];
+}
+
+static bool on_accept_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  struct owner *owner = ctx;
+  return owner->s->graph->rules[peer_of(peer)][owner->place].accept[place_of(stream)];
+}
+
+static enum node_admit on_admit(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block,
+    struct store_batch *batch, struct blob **replace, bool *drop, const char **reason) {
+  struct owner *owner = ctx;
+  struct filter filter = {owner->s->graph->rules[peer_of(peer)][owner->place].accept[place_of(block->stream)], NULL};
+  (void)lane, (void)batch, (void)reason;
+  *replace = filtered(&filter, NULL, block);
+  *drop = !*replace;
+  return NODE_ADMIT;
+}
+
+void graph_hooks(struct node_hooks *hooks) {
+  hooks->share = on_share;
+  hooks->share_stream = on_share_stream;
+  hooks->accept_stream = on_accept_stream;
+  hooks->admit = on_admit;
+}
+
+/* ---- peers ---- */
+
+static uint64_t scope_of(const struct graph *graph, int giver, int taker) {
+  return 1000 * (graph->version[giver][taker] + 1) + (uint64_t)(giver * PLACES + taker);
+}
+
+void graph_add_peers(struct sim *s, int n) {
+  struct graph *graph = s->graph;
+  for (int i = 0; i < s->link_count; i++) {
+    struct link_end *link = &s->links[i];
+    if (link->from != n && link->to != n) continue;
+    int other = link->from == n ? link->to : link->from;
+    struct node_feed feed = {.scope = scope_of(graph, n, other)};
+    struct node_peer_config config = {.principal = place_principal(s, n, other),
+        .node = names[other],
+        .role = NODE_PEER_NEIGHBOUR,
+        .connects = link->from == n,
+        .feeds = &feed,
+        .feed_count = 1,
+        .window_bytes = 1};
+    graph->peers[n][other] = node_peer_add(s->places[n].node, &config);
+    if (link->from == n) link->peer = graph->peers[n][other];
+  }
+}
+
+/* ---- changes ---- */
+
+static void change_direction(struct graph *graph, int giver, int taker) {
+  struct rules *rules = &graph->rules[giver][taker];
+  int origin = (int)sim_below(graph->s, (uint64_t)graph->provinces);
+  switch (sim_below(graph->s, 3)) {
+    case 0: rules->share = some_kinds(graph->s); break;
+    case 1: rules->transit[origin] = some_kinds(graph->s); break;
+    default: rules->accept[origin] = some_kinds(graph->s); break;
+  }
+}
+
+static void tell(struct sim *s, int giver, int taker) {
+  struct graph *graph = s->graph;
+  graph->version[giver][taker]++;
+  struct node_feed feed = {.scope = scope_of(graph, giver, taker)};
+  if (s->places[giver].up) node_peer_rules(s->places[giver].node, graph->peers[giver][taker], &feed, 1);
+}
+
+void graph_change(struct sim *s) {
+  const struct link_end *link = &s->links[sim_below(s, (uint64_t)s->link_count)];
+  bool there = sim_chance(s, 500);
+  int giver = there ? link->from : link->to, taker = there ? link->to : link->from;
+  change_direction(s->graph, giver, taker);
+  note_ever(s->graph);
+  tell(s, giver, taker);
+}
+
+int graph_broken(const struct graph *graph) { return graph->broken; }
+
+void graph_describe(const struct graph *graph) {
+  for (int i = 0; i < graph->s->link_count; i++) {
+    const struct link_end *link = &graph->s->links[i];
+    for (int way = 0; way < 2; way++) {
+      int a = way ? link->to : link->from, b = way ? link->from : link->to;
+      const struct rules *rules = &graph->rules[a][b];
+      printf("  %s -> %s%s: share %x", names[a], names[b], i == graph->broken ? " (broken)" : "", rules->share);
+      for (int origin = 0; origin < graph->provinces; origin++)
+        if (origin != b)
+          printf(", of %s %x/%x", names[origin], origin == a ? rules->share : rules->transit[origin],
+              rules->accept[origin]);
+      printf("\n");
+    }
+  }
+  for (int origin = 0; origin < graph->provinces; origin++)
+    printf("  onward of %s: flow %x, level %x, rain %x\n", names[origin], graph->onward[origin][0],
+        graph->onward[origin][1], graph->onward[origin][2]);
+}
