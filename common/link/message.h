@@ -22,7 +22,9 @@
  *   5 BLOCK     varint number, u8 lane, u64 scope, varint covers from (0: none), varint covers to - from, the block to
  *               the end
  *   6 CLAIM     varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from
- *               (nothing of this range is for you, or it was sent already)
+ *               (nothing of this range is for you, or it was sent already). Under link_settled_scope of a feed's scope:
+ *               a relay sent all it has of this range, and knows of nothing more to come; that may become untrue, so it
+ *               is not told in HELD
  *   7 DISCARD   varint number, u64 scope, sized stream, u64 created, u64 random, varint from, varint to - from, zigzag
  *               time, sized by, sized reason
  *   8 ACK       u8 channel, varint number, varint to - number: all of these are durable
@@ -107,6 +109,8 @@ struct link_message {
   uint64_t token;          /* PING, PONG */
   struct bytes body;       /* BLOCK, PAYLOAD */
 };
+
+static inline uint64_t link_settled_scope(uint64_t scope) { return scope ^ UINT64_C(0x736574746c656421); }
 
 void link_message_write(struct buffer *out, const struct link_message *message); /* appends */
 /* LINK_MALFORMED; an unknown type is read as type alone */

@@ -6,14 +6,16 @@
 #include "common/node/parts.h"
 #include <stdlib.h>
 
-static bool send_range(struct node_peer *peer, struct out_stream *stream, const struct store_discard *discard,
-    uint64_t from, uint64_t to) {
+enum told { TOLD_CLAIM, TOLD_SETTLED, TOLD_DISCARD };
+
+static bool send_range(struct node_peer *peer, struct out_stream *stream, enum told what,
+    const struct store_discard *discard, uint64_t from, uint64_t to) {
   enum channel channel = stream->urgent ? CHANNEL_URGENT : CHANNEL_TELEMETRY;
   struct out_channel *out = &peer->channels[channel];
   struct link_message m = {.type = LINK_CLAIM,
       .session = peer->session,
       .number = out->next_number,
-      .scope = stream->scope,
+      .scope = what == TOLD_SETTLED ? link_settled_scope(stream->scope) : stream->scope,
       .stream = stream->stream,
       .epoch = stream->epoch,
       .from = from,
@@ -25,14 +27,20 @@ static bool send_range(struct node_peer *peer, struct out_stream *stream, const 
     m.reason = discard->reason;
   }
   if (!peer_send(peer, channel, &m)) return false;
-  flights_add(
-      peer, &out->flights, (struct flight){.number = out->next_number++, .stream = stream, .from = from, .to = to});
+  if (what != TOLD_SETTLED) out_stream_claimed(stream, from, to);
+  flights_add(peer, &out->flights,
+      (struct flight){
+          .number = out->next_number++, .stream = stream, .from = from, .to = to, .settled = what == TOLD_SETTLED});
   return true;
+}
+
+bool claims_send_settled(struct node_peer *peer, struct out_stream *stream, struct interval range) {
+  return send_range(peer, stream, TOLD_SETTLED, NULL, range.from, range.to);
 }
 
 bool claims_send(struct node_peer *peer, struct out_stream *stream) {
   if (stream->claim_from > stream->claim_to) return true;
-  if (!send_range(peer, stream, NULL, stream->claim_from, stream->claim_to)) return false;
+  if (!send_range(peer, stream, TOLD_CLAIM, NULL, stream->claim_from, stream->claim_to)) return false;
   stream->claim_from = 1;
   stream->claim_to = 0;
   return true;
@@ -63,7 +71,7 @@ void claims_add_block(struct node_peer *peer, struct out_stream *stream, const s
  * is read and told again a little later. */
 static void tell_discard(struct node_peer *peer, struct out_stream *stream, const struct store_discard *discard,
     uint64_t from, uint64_t to) {
-  if (send_range(peer, stream, discard, from, to)) return;
+  if (send_range(peer, stream, TOLD_DISCARD, discard, from, to)) return;
   out_stream_miss(peer, stream, from, to);
   out_stream_channel(peer, stream)->retry_at = node_now(peer->node).mono + NODE_SCAN_US;
 }

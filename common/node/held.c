@@ -105,6 +105,8 @@ static void tell_stream(void *ctx, const struct store_stream *stream) {
   for (size_t i = 0; i < teller->peer->scope_count; i++)
     if ((teller->feeds >> i & 1) && tell_feed(teller, stream, i)) known = true;
   teller->names += known;
+  /* nothing could be told as settled by a source that had not greeted yet */
+  if (known) settled_changed(teller->peer, stream->stream, stream->epoch);
 }
 
 static uint64_t tell(struct node_peer *peer, uint32_t feeds) {

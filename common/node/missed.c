@@ -24,28 +24,13 @@ static void add_discard(void *ctx, const struct store_discard *discard) {
   if (epoch_compare(discard->epoch, named->epoch) == 0) intervals_add(named->ranges, discard->from, discard->to);
 }
 
-/* Adds what is named as gone, by whomever. */
-static void add_named(const struct node *node, const struct out_stream *stream, struct intervals *ranges) {
+void missed_named(const struct node *node, const struct out_stream *stream, struct intervals *ranges) {
   struct named named = {stream->epoch, ranges};
   store_discards(node->options.store, stream->stream, add_discard, &named);
 }
 
-/* What the source says it has nothing more of, in any of its feeds. */
-static void add_claims(
-    const struct node *node, const struct node_peer *source, const struct out_stream *stream, struct intervals *have) {
-  struct intervals all = INTERVALS_NULL;
-  for (size_t i = 0; source && i < source->scope_count; i++) {
-    struct intervals claimed = INTERVALS_NULL;
-    store_claimed(
-        node->options.store, stream->stream, stream->epoch, bytes_text(source->principal), source->scopes[i], &claimed);
-    if (i == 0)
-      intervals_add_all(&all, &claimed);
-    else
-      intervals_keep(&all, &claimed);
-    intervals_deinit(&claimed);
-  }
-  intervals_add_all(have, &all);
-  intervals_deinit(&all);
+static void add_claims(const struct node_peer *source, const struct out_stream *stream, struct intervals *have) {
+  if (source) settled_by(source, stream->stream, stream->epoch, have);
 }
 
 uint64_t missed_hole(const struct node_peer *peer, const struct out_stream *stream) {
@@ -54,9 +39,9 @@ uint64_t missed_hole(const struct node_peer *peer, const struct out_stream *stre
   struct bytes origin = stream_node(stream->stream);
   if (bytes_equal(origin, bytes_text(node->name))) return UINT64_MAX;
   store_held(node->options.store, stream->stream, stream->epoch, &have);
-  add_named(node, stream, &have);
-  add_claims(node, table_get(&node->by_name, origin), stream, &have);
-  for (size_t i = 0; i < node->taker_count; i++) add_claims(node, node->takers[i], stream, &have);
+  missed_named(node, stream, &have);
+  add_claims(table_get(&node->by_name, origin), stream, &have);
+  for (size_t i = 0; i < node->taker_count; i++) add_claims(node->takers[i], stream, &have);
   uint64_t hole = intervals_first_missing(&have, 1);
   intervals_deinit(&have);
   return hole;
@@ -94,8 +79,9 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   struct out_stream *stream = out_stream_of(peer, starter->feed, held->stream, held->epoch);
   if (!stream->shared) return;
   uint64_t newest = stream->top;
+  stream->settles = true;
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
-  add_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
+  missed_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
   intervals_remove_all(&stream->missed, &stream->covered);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
   /* Only where all that is missed is newer than all that the peer has: else the live lane would step back. */
@@ -198,6 +184,8 @@ void missed_read(struct node_peer *peer, enum channel c) {
   channel->read_under_way = true;
   stream->reading = true;
   stream->reading_live = work->lane == LANE_LIVE;
+  stream->read_from = work->from;
+  stream->read_to = work->to;
 }
 
 /* What a read found of the stream: the extents of its blocks, and what is in them. */

@@ -40,6 +40,8 @@ void work_free(struct node *node, struct work *work) {
     free((void *)(uintptr_t)work->discards[i].reason.data);
   }
   free(work->discards);
+  for (size_t i = 0; i < work->claim_count; i++) free((void *)(uintptr_t)work->claims[i].stream.data);
+  free(work->claims);
   free(work->receipts);
   free(work);
 }

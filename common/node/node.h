@@ -211,6 +211,10 @@ bool node_message_behind(struct node *node, struct node_peer *peer, uint8_t type
 bool node_want(
     struct node *node, struct node_peer *peer, struct bytes stream, struct epoch epoch, const struct intervals *ranges);
 
+/* Adds what the peer says is settled of (stream, epoch), in each of its feeds: it sent all there is for us, or knows of
+ * nothing more to come. What is neither held nor settled may still come from it. */
+void node_peer_settled(const struct node_peer *peer, struct bytes stream, struct epoch epoch, struct intervals *out);
+
 /* The ring, for passing subscribers: the block at `position` of a log if it is still in memory (a new reference), else
  * NULL. */
 struct blob *node_ring_get(struct node *node, enum lane lane, uint64_t position);

@@ -62,6 +62,12 @@ void out_stream_miss(struct node_peer *peer, struct out_stream *stream, uint64_t
   out_stream_list(peer, stream);
 }
 
+/* A superset where they are many: then less is told as settled. */
+void out_stream_claimed(struct out_stream *stream, uint64_t from, uint64_t to) {
+  intervals_add(&stream->claimed, from, to);
+  if (stream->claimed.count > LINK_RANGES_MAX) intervals_join(&stream->claimed, LINK_RANGES_MAX / 2);
+}
+
 void out_stream_retire(struct node_peer *peer, struct out_stream *stream) {
   struct out_channel *channel = out_stream_channel(peer, stream);
   for (size_t i = 0; i < channel->missing_count && stream->listed; i++) {
@@ -90,6 +96,8 @@ void out_stream_release(struct node_peer *peer, struct out_stream *stream) {
 
 void out_stream_free(struct out_stream *stream) {
   intervals_deinit(&stream->wanted);
+  intervals_deinit(&stream->claimed);
+  intervals_deinit(&stream->settled);
   intervals_deinit(&stream->covered);
   intervals_deinit(&stream->missed);
   free((void *)(uintptr_t)stream->stream.data);

@@ -30,8 +30,13 @@ struct out_stream {
   uint64_t top;                 /* the peer has, or was sent live, nothing above this */
   size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
   struct intervals covered;     /* the peer's word in its greeting: of this it has, or knows as gone, all there is */
+  struct intervals claimed;     /* told to it in this session that it has all there is of these */
   struct intervals missed;
   struct intervals wanted;       /* the peer asked for it by name: its path does not matter */
+  bool settles;                  /* something may be settled that it was not told of, */
+  int64_t settled_at;            /* looked at last, mono */
+  struct intervals settled;      /* told as settled in this session */
+  uint64_t read_from, read_to;   /* while reading */
   uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
   int64_t claim_since;
   uint64_t peer_last;         /* HELD about our own streams */
@@ -51,6 +56,7 @@ void out_stream_free(struct out_stream *stream);
 struct out_channel *out_stream_channel(struct node_peer *peer, const struct out_stream *stream);
 /* The peer misses [from, to]; nothing where the stream is not for it. */
 void out_stream_miss(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to);
+void out_stream_claimed(struct out_stream *stream, uint64_t from, uint64_t to);
 /* After `missed` was changed directly. */
 void out_stream_list(struct node_peer *peer, struct out_stream *stream);
 /* Of those that miss something, in turn; NULL: none does. */

@@ -30,12 +30,12 @@ static struct blob *prepare(struct node_peer *peer, size_t feed, const struct st
 }
 
 /* A block out of which duplicates were taken has holes that stand elsewhere: it may claim only what is in it. */
-static bool has_holes(const struct block *block) { return block->last - block->first + 1 != block->count; }
+bool outgoing_has_holes(const struct block *block) { return block->last - block->first + 1 != block->count; }
 
 void outgoing_runs(const struct block *block, struct intervals *runs) {
   struct block_reader *reader;
   struct record record;
-  bool whole = !has_holes(block);
+  bool whole = !outgoing_has_holes(block);
   if (whole) intervals_add(runs, block->first, block->last);
   if (whole || block_reader_new(&reader, block) != 0) return;
   while (block_reader_next(reader, &record) == 0) intervals_add(runs, record.sequence, record.sequence);
@@ -59,7 +59,7 @@ struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream,
       .to = block->last,
       .records = opened.count,
       .saved = (uint32_t)(whole->len - ready->len),
-      .source = has_holes(block) ? blob_ref(from->blob) : NULL};
+      .source = outgoing_has_holes(block) ? blob_ref(from->blob) : NULL};
   blob_unref(whole);
   return out;
 }

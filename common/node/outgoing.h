@@ -30,7 +30,7 @@ struct flight {
   uint64_t from, to;
   size_t bytes;
   uint32_t records;
-  bool live;
+  bool live, settled; /* settled: such a claim, behind what was sent */
   int64_t sent;
 };
 struct flights {
@@ -48,6 +48,8 @@ struct stored {
 /* What of the stored block `from` (opened as `block`) goes to the peer; NULL: nothing. */
 struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, const struct stored *from,
     const struct block *block, enum lane lane);
+/* Records of its extent stand elsewhere, or are nowhere. */
+bool outgoing_has_holes(const struct block *block);
 struct outgoing *outgoing_free(struct outgoing *out);
 /* Adds the sequences that the block holds, which may have holes. */
 void outgoing_runs(const struct block *block, struct intervals *runs);

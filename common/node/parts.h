@@ -12,6 +12,7 @@
  *   missed.c      what a peer misses: in which order and lane, read back from the store
  *   outgoing.c    what is on its way to a peer: made ready, queued, sent and not answered
  *   claims.c      what is told to a peer in place of records: claims and discards
+ *   settled.c     what a relay passes on of what its sources claimed
  *   names.c       which streams and epochs a peer may bring
  *   receiver.c    what comes from a peer: checks, batches, acknowledgements after the commit
  *   origin.c      own streams: heads, a new epoch where a peer's past is another
@@ -145,6 +146,11 @@ struct receipt {
   enum channel channel;
   uint64_t from, to;
 };
+struct work_claim {
+  uint64_t peer_id;
+  struct bytes stream;
+  struct epoch epoch;
+};
 struct work {
   struct work *before, *after; /* all that the store has not answered yet: freed with the node when it never does */
   enum work_kind kind;
@@ -154,6 +160,9 @@ struct work {
   /* RECEIVE: what peers named as gone, told to the owner once it is durable; texts are owned */
   struct store_discard *discards;
   size_t discard_count;
+  /* RECEIVE: of which peers claimed something beyond what stands in their blocks; streams are owned */
+  struct work_claim *claims;
+  size_t claim_count, claim_cap;
   uint64_t peer_id, session; /* BACKFILL, EPOCH: whose hello caused it */
   enum channel channel;      /* BACKFILL, RECEIVE */
   struct out_stream *stream; /* BACKFILL: valid while peer and session are the same */
@@ -250,6 +259,8 @@ uint64_t sender_backlog(const struct node_peer *peer);
 /* missed.c */
 /* Computes what the peer misses of these feeds (a bit each). */
 void missed_start(struct node_peer *peer, uint32_t feeds, bool short_outage);
+/* Adds what is named as gone, by whomever. */
+void missed_named(const struct node *node, const struct out_stream *stream, struct intervals *ranges);
 void missed_gone(struct node_peer *peer, const struct store_discard *discard); /* named while the session lasts */
 /* Reads what is to go next, unless a read is under way or something that was read waits still. */
 void missed_read(struct node_peer *peer, enum channel channel);
@@ -267,6 +278,15 @@ void claims_add_block(struct node_peer *peer, struct out_stream *stream, const s
  * extents, runs: of the blocks that it gave, and of what is in them. What cannot be told now is missed again. */
 void claims_name_absent(struct node_peer *peer, struct out_stream *stream, struct interval range,
     const struct intervals *extents, const struct intervals *runs, const struct store_done *done);
+
+bool claims_send_settled(struct node_peer *peer, struct out_stream *stream, struct interval range);
+
+/* settled.c */
+/* Adds what the source has settled of (stream, epoch): in each of its feeds it sent all, or will never have more. */
+void settled_by(const struct node_peer *source, struct bytes stream, struct epoch epoch, struct intervals *out);
+void settled_tell(struct node_peer *peer, struct out_stream *stream); /* what is settled and not told yet */
+/* The source claimed something of it: those who get it from here are told. */
+void settled_changed(const struct node_peer *source, struct bytes stream, struct epoch epoch);
 
 /* names.c */
 void names_begin(struct node_peer *peer, uint64_t known); /* forgets the streams; so many names were told in HELD */

@@ -56,9 +56,9 @@ static const char *forbids_addresses(const struct block *block) {
   return good ? NULL : "an address does not belong to the stream's node";
 }
 
-static const char *forbids_scope(const struct node_peer *peer, uint64_t scope) {
+static const char *forbids_scope(const struct node_peer *peer, uint8_t type, uint64_t scope) {
   for (size_t i = 0; i < peer->scope_count; i++)
-    if (peer->scopes[i] == scope) return NULL;
+    if (peer->scopes[i] == scope || (type == LINK_CLAIM && link_settled_scope(peer->scopes[i]) == scope)) return NULL;
   return "it comes under rules that this session does not know";
 }
 
@@ -76,7 +76,7 @@ static const char *forbidden(struct node_peer *peer, enum channel channel, const
     const struct block *block, enum link_refused *code) {
   *code = LINK_REFUSED_FORBIDDEN;
   const char *why = forbids_stream(peer, channel, block->stream);
-  if (!why) why = forbids_scope(peer, m->scope);
+  if (!why) why = forbids_scope(peer, m->type, m->scope);
   if (why) return why;
   if (lane_channel((enum lane)m->lane) != channel) return "the lane does not belong into this channel";
   if (block_visited(block, bytes_text(peer->node->name)) && !wanted_from(peer, block))
@@ -165,6 +165,26 @@ static void answer(struct node *node, const struct receipt *receipt, uint8_t typ
 
 /* ---- the three kinds ---- */
 
+static struct bytes copy_text(struct bytes from) {
+  return bytes_of(from.len ? mem_copy(from.data, from.len) : NULL, from.len);
+}
+
+static void note_claim(struct work *work, const struct node_peer *peer, struct bytes stream, struct epoch epoch) {
+  const struct work_claim *last = work->claim_count > 0 ? &work->claims[work->claim_count - 1] : NULL;
+  if (last && last->peer_id == peer->id && bytes_equal(last->stream, stream) && epoch_compare(last->epoch, epoch) == 0)
+    return;
+  if (work->claim_count == work->claim_cap) {
+    work->claim_cap = work->claim_cap ? work->claim_cap * 2 : 8;
+    work->claims = mem_resize(work->claims, work->claim_cap, sizeof *work->claims);
+  }
+  work->claims[work->claim_count++] = (struct work_claim){peer->id, copy_text(stream), epoch};
+}
+
+/* Whether the message claims more than what stands in the block as it is stored. */
+static bool claims_more(const struct link_message *m, const struct block *block, bool changed) {
+  return changed || m->from < block->first || m->to > block->last || outgoing_has_holes(block);
+}
+
 static void take_block(struct node_peer *peer, enum channel channel, const struct link_message *m,
     const struct block *block, struct inbox *inbox) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
@@ -178,6 +198,7 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
   }
   struct bytes source = bytes_text(peer->principal);
   bool claims = m->from > 0;
+  if (claims && claims_more(m, block, drop || replace)) note_claim(inbox->work, peer, block->stream, block->epoch);
   if (drop && claims)
     store_batch_claim(inbox->batch, source, m->scope, block->stream, block->epoch, m->from, m->to);
   else if (!drop)
@@ -201,8 +222,10 @@ static void on_block(struct node_peer *peer, enum channel channel, const struct 
     take_block(peer, channel, m, &block, inbox_of(peer->node, channel));
 }
 
-static struct bytes copy_text(struct bytes from) {
-  return bytes_of(from.len ? mem_copy(from.data, from.len) : NULL, from.len);
+/* What the origin says is gone never comes. A relay's word may become untrue (settled.c). */
+static uint64_t scope_of_range(const struct node_peer *peer, const struct link_message *m) {
+  bool origins = bytes_equal(stream_node(m->stream), bytes_text(peer->name));
+  return m->type == LINK_CLAIM || origins ? m->scope : link_settled_scope(m->scope);
 }
 
 static void note_discard(struct work *work, const struct store_discard *discard) {
@@ -217,7 +240,7 @@ static void note_discard(struct work *work, const struct store_discard *discard)
 static void on_range(struct node_peer *peer, enum channel channel, const struct link_message *m) {
   enum link_refused code = LINK_REFUSED_FORBIDDEN;
   const char *why = forbids_stream(peer, channel, m->stream);
-  if (!why) why = forbids_scope(peer, m->scope);
+  if (!why) why = forbids_scope(peer, m->type, m->scope);
   if (!why && (m->stream.len > STREAM_MAX || address_check(stream_node(m->stream), NULL) != 0 || m->from == 0))
     why = "the range is malformed";
   if (!why && m->type == LINK_DISCARD &&
@@ -232,7 +255,9 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
   /* What a relay merely does not have may come to it later: noted, but asked for again. */
   bool claims = m->type == LINK_CLAIM || !bytes_equal(m->reason, bytes_text("not-held"));
   if (claims)
-    store_batch_claim(inbox->batch, bytes_text(peer->principal), m->scope, m->stream, m->epoch, m->from, m->to);
+    store_batch_claim(
+        inbox->batch, bytes_text(peer->principal), scope_of_range(peer, m), m->stream, m->epoch, m->from, m->to);
+  if (claims) note_claim(inbox->work, peer, m->stream, m->epoch);
   if (m->type == LINK_DISCARD) {
     struct store_discard discard = {.stream = m->stream,
         .epoch = m->epoch,
@@ -307,4 +332,8 @@ void receiver_done(struct node *node, struct work *work, const struct store_done
   if (!durable) refuse_what_follows(node, work->channel);
   answer_all(node, work, durable ? LINK_ACK : LINK_LATER);
   if (durable) node_discards(node, work->discards, work->discard_count);
+  for (size_t i = 0; i < work->claim_count && durable; i++) {
+    const struct node_peer *source = node_peer_of_id(node, work->claims[i].peer_id);
+    if (source) settled_changed(source, work->claims[i].stream, work->claims[i].epoch);
+  }
 }

@@ -162,6 +162,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
       .to = whole ? out->to : 0,
       .body = blob_bytes(out->block)};
   if (!peer_send(peer, c, &m)) return false;
+  if (whole) out_stream_claimed(stream, out->from, out->to);
   flights_add(peer, &channel->flights,
       (struct flight){.number = channel->next_number++,
           .stream = stream,
@@ -238,6 +239,12 @@ void sender_pump(struct node_peer *peer) {
   if (peer->conns[CHANNEL_TELEMETRY] && peer->attached) pump_channel(peer, CHANNEL_TELEMETRY);
 }
 
+/* Behind all that was sent; and not while all of that is refused. */
+static bool may_settle(struct node_peer *peer, const struct out_stream *stream) {
+  bool open = stream->urgent || (peer->conns[CHANNEL_TELEMETRY] && peer->attached);
+  return stream->shared && open && !out_stream_channel(peer, stream)->held_back;
+}
+
 void sender_tick(struct node_peer *peer) {
   if (peer->state == SESSION_UP) rules_tick(peer);
   if (peer->state != SESSION_UP || peer->config.role == NODE_PEER_STATION) return;
@@ -253,6 +260,11 @@ void sender_tick(struct node_peer *peer) {
     struct out_stream *stream = peer->streams[i];
     if (stream->claim_from <= stream->claim_to && now - stream->claim_since >= SENDER_CLAIM_US)
       claims_send(peer, stream);
+    if (stream->settles && now - stream->settled_at >= SENDER_CLAIM_US && may_settle(peer, stream)) {
+      stream->settles = false;
+      stream->settled_at = now;
+      settled_tell(peer, stream);
+    }
     if (stream->as_live && !missed_is_catching_up(peer, stream)) stream->as_live = false;
   }
   peer_mark(peer);
@@ -305,6 +317,14 @@ static void hold_back(struct node_peer *peer, enum channel c) {
   }
 }
 
+static void put_off(struct node_peer *peer, struct flight *flight) {
+  struct out_stream *stream = flight->stream;
+  intervals_remove(flight->settled ? &stream->settled : &stream->claimed, flight->from, flight->to);
+  stream->settles = true;
+  if (!flight->settled && !NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED))
+    out_stream_miss(peer, stream, flight->from, flight->to);
+}
+
 void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_t to) {
   struct out_channel *channel = &peer->channels[c];
   struct flights *flights = &channel->flights;
@@ -315,7 +335,7 @@ void sender_later(struct node_peer *peer, enum channel c, uint64_t from, uint64_
   }
   for (struct flight *flight = flights_from(flights, from); flight < end && flight->number <= to; flight++) {
     if (!flight->stream) continue;
-    if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) out_stream_miss(peer, flight->stream, flight->from, flight->to);
+    put_off(peer, flight);
     /* nothing that was sent after it was stored, so it may go live again */
     if (flight->live && flight->stream->top >= flight->from) flight->stream->top = flight->from - 1;
     land(peer, c, flight, false);
