@@ -318,12 +318,24 @@ void broker_make_orders(struct broker *broker) {
   orders_set_deadline(broker->orders, broker->config->max_deadline_us);
 }
 
+static bool is_operator(void *ctx, const char *name) {
+  const struct principals *principals = &((struct broker *)ctx)->principals;
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *value;
+  while (table_next(&principals->by_name, &cursor, NULL, &value)) {
+    const struct principal *principal = value;
+    if (principal->kind == PRINCIPAL_OPERATOR && strcmp(principal->requester.name, name) == 0) return true;
+  }
+  return false;
+}
+
 void broker_make_requests(struct broker *broker) {
   struct subscribers_options followed = {
       broker->node, broker->daemon.store, &broker->errands, &broker->readers, answers_units, &broker->catalogue};
   struct requests_hooks hooks = {
       broker, session_send, close_session, requester_of, broker, broker_verbs, &broker_command_verb};
-  broker->answers = (struct answers){&broker->catalogue, broker->node, broker->daemon.store, &broker->readers};
+  broker->answers =
+      (struct answers){&broker->catalogue, broker->node, broker->daemon.store, &broker->readers, is_operator, broker};
   broker->subscribers = subscribers_new(&followed);
   broker->histories = (struct histories){&broker->errands, answers_units, &broker->catalogue, NULL};
   broker->requests = requests_new(broker->config->node, broker->daemon.world, &hooks);

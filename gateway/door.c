@@ -31,6 +31,15 @@ static enum requests_send session_send(void *ctx, uint64_t conn, struct bytes me
 
 static void session_close(void *ctx, uint64_t conn) { net_close(((struct gateway *)ctx)->daemon.net, conn); }
 
+static bool is_operator(void *ctx, const char *name) {
+  const struct callers *callers = &((struct door *)ctx)->callers;
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  void *value;
+  while (table_next(&callers->by_name, &cursor, NULL, &value))
+    if (strcmp(((const struct caller *)value)->requester.name, name) == 0) return true;
+  return false;
+}
+
 static void make_parts(struct door *door) {
   struct gateway *gateway = door->gateway;
   const struct subscribers_options followed = {
@@ -43,7 +52,8 @@ static void make_parts(struct door *door) {
       .verbs = door_verbs,
       .command = &door_command_verb};
   door->errands.node = gateway->node;
-  door->answers = (struct answers){&door->catalogue, gateway->node, gateway->daemon.store, &door->readers};
+  door->answers =
+      (struct answers){&door->catalogue, gateway->node, gateway->daemon.store, &door->readers, is_operator, door};
   door->subscribers = subscribers_new(&followed);
   door->histories = (struct histories){&door->errands, answers_units, &door->catalogue, NULL};
   visits_init(&door->visits, gateway->dispatch, &door->errands, gateway->daemon.world, gateway->config->station);

@@ -52,21 +52,28 @@ void answers_points(struct answers *answers, struct request *request, const json
 
 /* ---- durable readers ---- */
 
+/* Entries of the logs: still to be read, and gone before they were. */
+static json_t *reader_row(
+    const struct answers *answers, const struct store_stats *stats, const struct reader_place *place) {
+  json_t *behind = json_object(), *lost = json_object();
+  for (enum lane lane = LANE_URGENT; lane < LANES; lane++) {
+    uint64_t first = stats->logs[lane].first, last = node_log_last(answers->node, lane), at = place->positions[lane];
+    if (at + 1 < first) at = first - 1;
+    json_object_set_new(behind, lane_name(lane), json_integer((json_int_t)(last > at ? last - at : 0)));
+    json_object_set_new(lost, lane_name(lane), json_integer((json_int_t)reader_loss(place, lane, first)));
+  }
+  return json_pack("{s:s,s:s,s:s,s:o,s:o,s:b,s:o,s:o}", "name", place->name, "operator", place->operator_name,
+      "patterns", place->patterns, "created", listing_time(place->created), "seen", listing_time(place->seen),
+      "connected", place->user != NULL, "behind", behind, "lost", lost);
+}
+
 void answers_readers(struct answers *answers, struct request *request) {
   struct table_cursor cursor = TABLE_CURSOR_NULL;
+  struct store_stats stats;
   void *value;
-  while (table_next(answers->readers->by_name, &cursor, NULL, &value)) {
-    const struct reader_place *place = value;
-    json_t *behind = json_object();
-    for (int lane = 0; lane < LANES; lane++) {
-      uint64_t last = node_log_last(answers->node, (enum lane)lane), at = place->positions[lane];
-      json_object_set_new(behind, lane_name((enum lane)lane), json_integer((json_int_t)(last > at ? last - at : 0)));
-    }
-    json_t *row = json_pack("{s:s,s:s,s:s,s:o,s:o,s:b,s:o}", "name", place->name, "operator", place->operator_name,
-        "patterns", place->patterns, "created", listing_time(place->created), "seen", listing_time(place->seen),
-        "connected", place->user != NULL, "behind", behind);
-    request_reply(request, json_pack("{s:[o]}", "readers", row), false);
-  }
+  store_stats(answers->store, &stats);
+  while (table_next(answers->readers->by_name, &cursor, NULL, &value))
+    request_reply(request, json_pack("{s:[o]}", "readers", reader_row(answers, &stats, value)), false);
   request_reply(request, json_pack("{s:b}", "end", 1), true);
 }
 
@@ -77,10 +84,12 @@ void answers_readers_remove(struct answers *answers, struct request *request, co
     request_refuse(request, "not-found", "there is no durable reader of that name", "List them with: riverbus readers");
     return;
   }
-  if (strcmp(place->operator_name, request_requester(request)->name) != 0 || place->user) {
+  bool owned = strcmp(place->operator_name, request_requester(request)->name) == 0 ||
+               !answers->is_operator(answers->is_operator_ctx, place->operator_name);
+  if (!owned || place->user) {
     request_refuse(request, place->user ? "busy" : "authority",
         place->user ? "that reader is connected now" : "that reader belongs to another operator",
-        place->user ? "End its run first." : "Only its owner can remove it.");
+        place->user ? "End its run first." : "Only its owner can remove it, as long as there is one.");
     return;
   }
   readers_remove(answers->readers, place);

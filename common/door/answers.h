@@ -11,6 +11,8 @@ struct answers {
   struct node *node;
   struct store *store;
   struct readers *readers;
+  bool (*is_operator)(void *ctx, const char *name); /* whether somebody of that name may ask here, now */
+  void *is_operator_ctx;
 };
 
 /* {"patterns"}: {"last":[...]}, {"points":[...]}; continued by listing_more, ended by listing_end. */

@@ -1,9 +1,10 @@
 #include "common/door/readers.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/table.h"
 #include <stdlib.h>
 
-enum { PLACE_VERSION = 1 };
+enum { PLACE_VERSION = 2, PLACE_WITHOUT_LOSS = 1 };
 
 void readers_init(struct readers *readers, struct errands *errands, const struct world *world) {
   *readers = (struct readers){errands, world, mem_alloc(sizeof(struct table))};
@@ -49,6 +50,10 @@ static void place_write(struct buffer *out, const struct reader_place *place) {
   writer_varint(&w, (uint64_t)place->created);
   writer_varint(&w, (uint64_t)place->seen);
   writer_sized(&w, bytes_text(place->patterns));
+  for (int lane = 0; lane < LANES; lane++) {
+    writer_varint(&w, place->lost[lane]);
+    writer_varint(&w, place->lost_to[lane]);
+  }
 }
 
 static bool place_read(void *ctx, struct bytes key, struct bytes value) {
@@ -56,7 +61,8 @@ static bool place_read(void *ctx, struct bytes key, struct bytes value) {
   struct reader_place *place = mem_alloc(sizeof *place);
   struct reader r;
   reader_init(&r, value);
-  if (reader_u8(&r) != PLACE_VERSION) reader_fail(&r);
+  uint8_t version = reader_u8(&r);
+  if (version != PLACE_VERSION && version != PLACE_WITHOUT_LOSS) reader_fail(&r);
   for (int lane = 0; lane < LANES; lane++) {
     place->positions[lane] = reader_varint(&r);
     place->within[lane] = reader_varint(&r);
@@ -65,6 +71,10 @@ static bool place_read(void *ctx, struct bytes key, struct bytes value) {
   place->created = (int64_t)reader_varint(&r);
   place->seen = (int64_t)reader_varint(&r);
   place->patterns = text_of(reader_sized(&r));
+  for (int lane = 0; lane < LANES && version == PLACE_VERSION; lane++) {
+    place->lost[lane] = reader_varint(&r);
+    place->lost_to[lane] = reader_varint(&r);
+  }
   place->name = text_of(key);
   if (r.failed)
     place_free(place);
@@ -129,6 +139,23 @@ void readers_ack(
   place->within[lane] = within;
   place->dirty = true;
   if (!place->committing) flush(readers, place);
+}
+
+void readers_lost(struct readers *readers, struct reader_place *place, enum lane lane, uint64_t from, uint64_t to) {
+  if (from <= place->lost_to[lane]) from = place->lost_to[lane] + 1;
+  if (from > to) return;
+  place->lost[lane] += to - from + 1;
+  place->lost_to[lane] = to;
+  log_warning("readers", place->name,
+      "lost entries %llu to %llu of the %s log: they were discarded before it read them", (unsigned long long)from,
+      (unsigned long long)to, lane_name(lane));
+  place->dirty = true;
+  if (!place->committing) flush(readers, place);
+}
+
+uint64_t reader_loss(const struct reader_place *place, enum lane lane, uint64_t first) {
+  uint64_t known = place->positions[lane] > place->lost_to[lane] ? place->positions[lane] : place->lost_to[lane];
+  return place->lost[lane] + (first > known + 1 ? first - 1 - known : 0);
 }
 
 bool reader_is_durable(const struct reader_place *place) { return !place->dirty && !place->committing; }

@@ -96,6 +96,7 @@ static void place_clear(struct place *place) {
 }
 
 static void tell_lost(struct subscriber *subscriber, enum lane lane, uint64_t from, uint64_t to) {
+  if (subscriber->durable) readers_lost(subscriber->owner->options.readers, subscriber->durable, lane, from, to);
   request_reply(subscriber->request,
       json_pack("{s:{s:s,s:I,s:I}}", "lost", "lane", lane_name(lane), "from", (json_int_t)from, "to", (json_int_t)to),
       false);

@@ -290,6 +290,36 @@ static void acknowledge(uint64_t conn, uint64_t id) {
       (struct request_message){.type = REQUEST_ACK, .id = id, .lane = LANE_LIVE, .position = t.positions[LANE_LIVE]});
 }
 
+/* What a reader lost is counted once, however often it is told, and outlives the process; what it has not heard of yet
+ * counts too. */
+static void test_loss(void **state) {
+  (void)state;
+  begin(0);
+  const uint64_t at[LANES] = {0, 10, 0};
+  struct reader_place *place = readers_add(&t.readers, "书", "duty", "#", at);
+  assert_non_null(place);
+  assert_int_equal(reader_loss(place, LANE_LIVE, 11), 0);
+  assert_int_equal(reader_loss(place, LANE_LIVE, 21), 10);
+  readers_lost(&t.readers, place, LANE_LIVE, 11, 20);
+  readers_lost(&t.readers, place, LANE_LIVE, 11, 20);
+  readers_lost(&t.readers, place, LANE_LIVE, 11, 25);
+  assert_int_equal(place->lost[LANE_LIVE], 15);
+  assert_int_equal(reader_loss(place, LANE_LIVE, 26), 15);
+  assert_int_equal(reader_loss(place, LANE_LIVE, 31), 20);
+  readers_ack(&t.readers, place, LANE_LIVE, 40, 0);
+  assert_int_equal(reader_loss(place, LANE_LIVE, 41), 15);
+  settle();
+  end_process();
+  begin_process(0);
+  place = readers_find(&t.readers, "书");
+  assert_non_null(place);
+  assert_int_equal(place->positions[LANE_LIVE], 40);
+  assert_int_equal(place->lost[LANE_LIVE], 15);
+  assert_int_equal(place->lost_to[LANE_LIVE], 25);
+  assert_int_equal(place->lost[LANE_URGENT], 0);
+  finish();
+}
+
 static void test_durable(void **state) {
   static const char body[] = "{\"verb\":\"tail\",\"patterns\":[\"#\"],\"durable\":\"d\"}";
   (void)state;
@@ -406,6 +436,7 @@ int main(void) {
       cmocka_unit_test(test_window),
       cmocka_unit_test(test_rights),
       cmocka_unit_test(test_durable),
+      cmocka_unit_test(test_loss),
       cmocka_unit_test(test_liar),
       cmocka_unit_test(test_urgent_first),
       cmocka_unit_test(test_forgotten),
