@@ -3,9 +3,11 @@ import csv
 import datetime
 import io
 import json
+import os
 import re
 import subprocess
 
+from harness import ROOT
 from harness.river import number, sensor
 from onebox.process import wait_until
 from onebox.programs import Operator
@@ -144,3 +146,17 @@ def test_a_break_is_said(t):
     assert len(got) < len(whole) and got == [r for r in whole if r["time"] < place]
     rest = t.operator(province).run("--json", "history", LEVEL, "--since", place)
     assert got + rest.rows == whole, (place, rest.exit, rest.err)
+
+
+def test_a_day_is_handed_over(t):
+    """deploy/scripts/hand-over-day: the local day, every quality, whole."""
+    province, station = river(t)
+    publish(t.publisher(station), 100, step_ms=3_600_000)
+    rows = wait_stored(province.duty, 100)
+    script = os.path.join(ROOT, "deploy", "scripts", "hand-over-day")
+    env = {**os.environ, "RIVERBUS": t.build.riverbus, "RIVERBUS_CONFIG": province.duty.config, "TZ": "Asia/Shanghai"}
+    done = subprocess.run([script, "--day", "2023-11-16", "重庆/#"], capture_output=True, timeout=60, env=env)
+    assert done.returncode == 0 and f"{STATION}: 24 rows" in done.stderr.decode(), done.stderr.decode()
+    got = list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
+    assert [(r["time"], float(r["value"])) for r in got] == [(r["time"], r["value"]) for r in rows if "2023-11-15T16" <= r["time"] < "2023-11-16T16"]
+    assert subprocess.run([script, "--day", "2020-01-01", "重庆/#"], capture_output=True, timeout=60, env=env).returncode == 12

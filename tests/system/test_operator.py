@@ -6,18 +6,16 @@ import os
 import random
 import re
 import signal
-import struct
 import subprocess
 import termios
 import time
-import unicodedata
 
 import pytest
 from harness import ROOT, judge
 from harness.hostile import Pretender, reply, welcome
 from harness.orders import moment
 from harness.river import now_ms, number, sanitizers, sensor, sluice
-from harness.terminal import fork_terminal
+from harness.terminal import fork_terminal, seen_on_terminal, width
 from onebox.process import Process, wait_until
 from onebox.programs import Tail
 
@@ -378,27 +376,6 @@ def test_json_of_every_verb_is_an_object_a_line_with_names_of_the_manual(t):
         # Lanes and states are values that stand as names: they are told where they are listed.
         missing = names_of(answer.rows) - manual - {"urgent", "live", "backfill"}
         assert not missing, f"the manual does not have {sorted(missing)}, of {answer}"
-
-
-def seen_on_terminal(columns, argv, env):
-    """What a program writes on a terminal of that width."""
-    pid, terminal = fork_terminal()
-    if pid == 0:
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        os.execvpe(argv[0], argv, {**os.environ, **env})
-    out = b""
-    with os.fdopen(terminal, "rb", buffering=0) as file:
-        try:
-            while data := file.read(65536):
-                out += data
-        except OSError:     # how a terminal says that the other side is closed
-            pass
-    os.waitpid(pid, 0)
-    return out.decode().replace("\r\n", "\n")
-
-
-def width(text):
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def test_tables_on_terminals(t):
