@@ -20,6 +20,7 @@ struct hostile {
   size_t kept_count, altered;
   struct buffer approval;
   struct blob *invented;
+  struct buffer forged;
   struct block block;
 };
 
@@ -180,6 +181,23 @@ static const struct block *invent(struct broker *broker, const struct block *blo
   buffer_deinit(&bytes);
   log_warning("hostile", NULL, "a report is invented");
   return block_open(&hostile.block, blob_bytes(hostile.invented)) == 0 ? &hostile.block : NULL;
+}
+
+void hostile_hear(struct report *report) {
+  struct identity *own;
+  const char *how = does("lie:");
+  if (!how || !state_is_final(report->state)) return;
+  report->state = STATE_EXECUTED;
+  report->code = CODE_NONE;
+  report->message = report->hint = BYTES_NULL;
+  log_warning("hostile", NULL, "an end is called executed");
+  if (strcmp(how, "bare") == 0) report->bytes = BYTES_NULL;
+  if (strcmp(how, "forged") != 0) return;
+  identity_generate(&own);
+  buffer_clear(&hostile.forged);
+  report_sign(&hostile.forged, report, own);
+  report->bytes = buffer_bytes(&hostile.forged);
+  identity_free(own);
 }
 
 const struct block *hostile_block(struct broker *broker, const struct block *block) {

@@ -11,8 +11,12 @@
  * sends commands to that station instead strip-approval         leaves the approval out swap-approval          puts the
  * first approval that it saw beside every later command withhold-report        its own ledger does not hear the reports
  *   invent-report          it hears instead that the command was executed, signed with the broker's own key
+ *   lie:kept, lie:forged, lie:bare
+ *                          whatever end a station reports, its ledger, its audit log and its operators hear of
+ *                          executed: beside the station's own report, beside one that the broker signed, beside none
  */
 #include "broker/broker.h"
+#include "common/command/report.h"
 
 #ifdef RIVERBUS_TEST_HOOKS
 /* In place of node_message: true: taken. */
@@ -22,7 +26,10 @@ void hostile_session(struct broker *broker, const struct link *link);
 /* What the ledger is told of a station's urgent block: the block itself, another one, NULL: nothing. Valid until the
  * next call. */
 const struct block *hostile_block(struct broker *broker, const struct block *block);
+/* What the ledger takes over of a report that was verified. */
+void hostile_hear(struct report *report);
 #else
+static inline void hostile_hear(struct report *report) { (void)report; }
 static inline bool hostile_send(struct broker *broker, const struct link *link, uint8_t type, struct bytes body) {
   return node_message(broker->node, link->peer, type, body);
 }

@@ -14,6 +14,8 @@ static void put_broker(struct broker *broker, struct buffer *out) {
       {"riverbus_commands_taken_total", "counter", "Commands accepted.", o.taken},
       {"riverbus_commands_refused_total", "counter", "Commands refused by this broker.", o.refused},
       {"riverbus_reports_forged_total", "counter", "Reports that were not believed.", o.forged},
+      {"riverbus_roster_version", "gauge", "Version of the roster that is held; 0: none.",
+          broker->rosters.held ? broker->rosters.held->version : 0},
       {"riverbus_sessions", "gauge", "Operators' sessions.", requests_sessions(broker->requests)},
       {"riverbus_subscribers", "gauge", "Requests that follow records.", subscribers_count(broker->subscribers)},
       {"riverbus_malformed_requests_total", "counter", "Malformed messages of operators.",

@@ -63,6 +63,7 @@ void order_free(struct order *order) {
   free(order->said);
   free(order->point);
   buffer_deinit(&order->decided);
+  buffer_deinit(&order->refused);
   ledger_deinit(&order->ledger);
   free(order);
 }

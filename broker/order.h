@@ -74,6 +74,7 @@ struct order {
   bool provisional; /* from a station's door: the store is still to be asked whether its id was used before */
   bool asked;       /* that was begun */
   struct errand *looking;
+  struct buffer refused; /* the last decision of a neighbour's operator that was refused and noted; it comes again */
   int64_t decision_told; /* the same of the decision that it shall hear of */
 };
 
@@ -174,12 +175,17 @@ const char *orders_signer(const struct orders *orders, const struct public_key *
 int64_t orders_confirm_us(const struct orders *orders, struct bytes address);
 /* Whether one more entry that this operator or node could cause without end may fill the ledger. */
 bool orders_may_record(struct orders *orders, const char *by);
+/* Entries of the audit log that belong to no commit of an order. note_refused: a decision that was not taken; about
+ * NULL: no such command is in memory. */
+void orders_note(struct orders *orders, struct bytes entry);
+void orders_note_refused(struct orders *orders, const struct decision *decision, const struct ledger_entry *about,
+    const char *by, const struct refusal *refusal);
 /* Whether a person's cancel or resolve is still to be heard by the station. */
 bool order_decision_pending(const struct order *order);
 /* Tells the station of it, where that is due; returns when to look again, wall. */
 int64_t order_tell_decision(struct order *order, int64_t now);
 /* The station said that the command is in that state there: whether it has heard of the decision. A word that
- * contradicts what a person resolved is logged and an event; what was resolved stays. */
+ * contradicts what a person resolved is logged, an event and in the audit log; what was resolved stays. */
 void order_hear(struct order *order, enum state said);
 /* The key under which an unknown command of a station stands, or with id BYTES_NULL what all of them begin with. */
 void order_unknown_key(struct buffer *out, struct bytes station, struct bytes id);

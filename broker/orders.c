@@ -1,5 +1,6 @@
 /* The ledger: what stations, the clock and the store do to open commands. What operators ask is in orders_ask.c. */
 #include "broker/orders.h"
+#include "broker/hostile.h"
 #include "broker/order.h"
 #include "common/base/defect.h"
 #include "common/base/log.h"
@@ -200,6 +201,7 @@ static void admit_report(struct orders *orders, const struct order_station *stat
     return;
   }
   orders->stats.reports++;
+  hostile_hear(&report);
   if (ledger_report(&order->ledger.entry, &report) == 0) order_say_by_report(order, block->epoch, record->sequence);
   order_hear(order, report.state);
   ledger_keep(&order->ledger);

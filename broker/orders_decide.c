@@ -4,6 +4,34 @@
 #include "common/base/log.h"
 #include <stdlib.h>
 
+/* ---- entries of the audit log by themselves ---- */
+
+static void noted(void *ctx, void *cookie, const struct store_done *done) {
+  (void)ctx, (void)cookie;
+  if (done->kind == STORE_DONE_REFUSED)
+    log_warning("commands", NULL, "the store is full: a refused decision, or a contradiction, was not recorded");
+}
+
+void orders_note(struct orders *orders, struct bytes entry) {
+  struct store_batch *batch = store_batch_new();
+  note_put(batch, entry);
+  orders->hooks.commit(orders->hooks.ctx, batch, noted, NULL, NULL);
+}
+
+void orders_note_refused(struct orders *orders, const struct decision *decision, const struct ledger_entry *about,
+    const char *by, const struct refusal *refusal) {
+  struct buffer entry = BUFFER_NULL;
+  note_decision(&entry, bytes_text(orders->node),
+      &(struct note_decision){.decision = decision,
+          .about = about,
+          .by = by,
+          .code = refusal->code,
+          .message = refusal->message,
+          .time = world_now(orders->world).wall});
+  orders_note(orders, buffer_bytes(&entry));
+  buffer_deinit(&entry);
+}
+
 /* ---- what the station has still to hear ---- */
 
 bool order_decision_pending(const struct order *order) { return order->ledger.entry.decision.len > 0; }
@@ -24,14 +52,24 @@ int64_t order_tell_decision(struct order *order, int64_t now) {
   return now + SECOND_US;
 }
 
-static void note_contradiction(struct order *order, enum state said) {
-  struct buffer text = BUFFER_NULL;
+static struct bytes report_of(const struct ledger_entry *entry, enum state said) {
+  struct report report;
+  bool says = entry->report.len && report_read(&report, entry->report) == 0 && report.state == said;
+  return says ? entry->report : BYTES_NULL;
+}
+
+static void tell_contradiction(struct order *order, enum state said) {
+  struct buffer text = BUFFER_NULL, note = BUFFER_NULL;
   const struct ledger_entry *entry = &order->ledger.entry;
   struct orders *orders = order->owner;
   buffer_printf(&text, "command " BYTES_FMT " was resolved as %s, and its station says that it is %s",
       BYTES_ARG(entry->id), state_name(entry->state), state_name(said));
   log_warning("commands", NULL, "%s", buffer_text(&text));
   orders->hooks.event(orders->hooks.ctx, "contradiction", buffer_bytes(&text));
+  note_contradiction(&note, bytes_text(orders->node), entry, said, report_of(entry, said), buffer_text(&text),
+      world_now(orders->world).wall);
+  orders_note(orders, buffer_bytes(&note));
+  buffer_deinit(&note);
   buffer_deinit(&text);
 }
 
@@ -49,35 +87,18 @@ void order_hear(struct order *order, enum state said) {
   bool resolved = decision_read(&decision, entry->decision) == 0 && decision_is_resolve(decision.verb);
   if (!settled && (resolved || !state_may_have_moved(said))) return;
   entry->decision = BYTES_NULL;
-  if (resolved && contradicts(entry->state, said)) note_contradiction(order, said);
+  if (resolved && contradicts(entry->state, said)) tell_contradiction(order, said);
 }
 
 /* ---- deciding ---- */
-
-static void noted(void *ctx, void *cookie, const struct store_done *done) {
-  (void)ctx, (void)cookie;
-  if (done->kind == STORE_DONE_REFUSED)
-    log_warning("commands", NULL, "the store is full: a refused decision was not recorded");
-}
 
 /* A person's word is evidence whether it was obeyed or not. */
 static void note_refused(struct inquiry *inquiry, const struct refusal *refusal) {
   struct orders *orders = inquiry->owner;
   const char *by = request_requester(inquiry->request)->name;
   const struct order *order = table_get(&orders->open, inquiry->decision.id);
-  struct buffer entry = BUFFER_NULL;
-  if (!orders_may_record(orders, by)) return;
-  note_decision(&entry, bytes_text(orders->node),
-      &(struct note_decision){.decision = &inquiry->decision,
-          .about = order ? &order->ledger.entry : NULL,
-          .by = by,
-          .code = refusal->code,
-          .message = refusal->message,
-          .time = world_now(orders->world).wall});
-  struct store_batch *batch = store_batch_new();
-  note_put(batch, buffer_bytes(&entry));
-  orders->hooks.commit(orders->hooks.ctx, batch, noted, NULL, NULL);
-  buffer_deinit(&entry);
+  if (orders_may_record(orders, by))
+    orders_note_refused(orders, &inquiry->decision, order ? &order->ledger.entry : NULL, by, refusal);
 }
 
 static void refuse(struct inquiry *inquiry, const struct refusal *refusal) {

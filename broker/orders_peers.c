@@ -282,21 +282,71 @@ static void take_ask(struct orders *orders, struct bytes peer, struct bytes body
   }
 }
 
+/* Why a decision of a neighbour's operator is not taken; true: it may be. */
+static bool may_decide(
+    const struct order *order, struct bytes peer, const struct decision *decision, struct refusal *refusal) {
+  struct orders *orders = order->owner;
+  const struct broker_peer *agreed = orders->hooks.agreement(orders->hooks.ctx, peer);
+  const char *verb = decision_verb_name(decision->verb);
+  if (!is_asked_by(order->ledger.entry.from, peer))
+    refusal_set(refusal, CODE_AUTHORITY, NULL, "the command was not given by way of " BYTES_FMT, BYTES_ARG(peer));
+  else if (decision->verb != DECISION_CANCEL)
+    refusal_set(refusal, CODE_AUTHORITY, "ask the owning province",
+        "from a neighbour only a cancel is taken: a person of %s, where the device is, decides to %s", orders->node,
+        verb ? verb : "do that");
+  else if (!decision_is_about(decision, order->ledger.entry.command))
+    refusal_set(refusal, CODE_REPLAY, NULL, "the decision was signed for another command than " BYTES_FMT,
+        BYTES_ARG(decision->id));
+  else if (decision->deadline < world_now(orders->world).wall)
+    refusal_set(refusal, CODE_EXPIRED, NULL, "the decision came after its own deadline");
+  else if (!agreed || !agreement_covers(agreed, bytes_text(order->point), &decision->key))
+    refusal_set(refusal, CODE_AGREEMENT, NULL, "no agreement with " BYTES_FMT " gives that operator the point",
+        BYTES_ARG(peer));
+  else
+    return true;
+  return false;
+}
+
+/* It is said once more until the neighbour knows how the command stands, and noted once. */
+static void refuse_decision(
+    struct order *order, struct bytes peer, const struct decision *decision, const struct refusal *refusal) {
+  struct orders *orders = order->owner;
+  struct buffer from = BUFFER_NULL;
+  char key[IDENTITY_KEY_TEXT + 1];
+  const char *by = orders_signer(orders, &decision->key);
+  public_key_text(&decision->key, key);
+  buffer_printf(&from, "%s" BYTES_FMT, from_peer, BYTES_ARG(peer));
+  bool again = bytes_equal(buffer_bytes(&order->refused), decision->bytes);
+  if (!again && orders_may_record(orders, buffer_text(&from))) {
+    log_info("commands", NULL, "a decision of %s, by way of " BYTES_FMT ", was refused: %s", by ? by : key,
+        BYTES_ARG(peer), refusal->message);
+    orders_note_refused(orders, decision, &order->ledger.entry, by ? by : key, refusal);
+    buffer_clear(&order->refused);
+    buffer_append(&order->refused, decision->bytes);
+  }
+  buffer_deinit(&from);
+}
+
 /* A cancel by one who may ask for the point. What has gone on is answered by its state. */
 static void take_decision(struct orders *orders, struct bytes peer, struct bytes body) {
   struct decision decision;
-  const struct broker_peer *agreed = orders->hooks.agreement(orders->hooks.ctx, peer);
-  bool good = decision_open(&decision, body) == 0 && decision.verb == DECISION_CANCEL;
-  struct order *order = good ? table_get(&orders->open, decision.id) : NULL;
-  if (good && !order) return; /* it asks for the command as well */
-  good = good && is_asked_by(order->ledger.entry.from, peer) &&
-         decision_is_about(&decision, order->ledger.entry.command) &&
-         decision.deadline >= world_now(orders->world).wall && agreed &&
-         agreement_covers(agreed, bytes_text(order->point), &decision.key);
-  if (!good)
+  struct refusal refusal;
+  if (decision_open(&decision, body)) {
+    note_bad(
+        orders, peer, "a decision that cannot be read, or was not signed so"); /* nobody is known to have said it */
+    return;
+  }
+  struct order *order = table_get(&orders->open, decision.id);
+  if (!order) return; /* it asks for the command as well */
+  if (!may_decide(order, peer, &decision, &refusal)) {
     note_bad(orders, peer, "a decision that is not good, or not for it to take");
-  else if (!order_cancel(order, &decision, orders_signer(orders, &decision.key)))
+    refuse_decision(order, peer, &decision, &refusal);
+  } else if (!order_cancel(order, &decision, orders_signer(orders, &decision.key))) {
+    refusal_set(&refusal, CODE_TOO_LATE, NULL, "the command is %s: there is nothing left to cancel",
+        state_name(order->ledger.entry.state));
+    refuse_decision(order, peer, &decision, &refusal);
     answer_again(order, peer);
+  }
 }
 
 /* ---- the asking side ---- */

@@ -112,6 +112,13 @@ bool dispatch_approve(
  * False: it is not looked at, *refusal says why. */
 bool dispatch_local_decision(
     struct dispatch *dispatch, struct bytes decision, struct instant now, struct refusal *refusal);
+/* A decision (it was opened) of an operator known here that is not taken at the door: evidence, in the audit log. So
+ * much of it is bounded. */
+void dispatch_refused_decision(
+    struct dispatch *dispatch, const struct decision *decision, const struct refusal *refusal, struct instant now);
+/* Whether one more command of an operator known here, who may not command at the door, may fill the ledger with its
+ * refusal: then it goes to dispatch_local, which refuses it. */
+bool dispatch_may_record(struct dispatch *dispatch, struct instant now);
 /* The entry of an id that is in memory, NULL: it is not. durable: what the entry says is; else `said` is to come. */
 const struct ledger_entry *dispatch_entry(const struct dispatch *dispatch, struct bytes id, bool *durable);
 struct check_operators dispatch_operators(const struct dispatch *dispatch);

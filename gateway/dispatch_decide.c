@@ -4,15 +4,26 @@
 #include "gateway/dispatch_internal.h"
 #include <stdio.h>
 
-/* A person's word is evidence whether it was obeyed or not; those that were not are bounded. */
-static void dispatch_note_refused(struct dispatch *d, const struct decision *decision, const struct order *order,
-    const struct refusal *refusal, struct instant now) {
+bool dispatch_may_record(struct dispatch *d, struct instant now) {
   uint64_t suppressed;
+  return log_allow(&d->refused_limit, now.mono, &suppressed);
+}
+
+static const char *dispatch_name_of(const struct dispatch *d, const struct public_key *key) {
+  for (size_t i = 0; i < d->operator_count; i++)
+    if (memcmp(d->operators[i].key.bytes, key->bytes, sizeof key->bytes) == 0) return d->operators[i].name;
+  return NULL;
+}
+
+/* A person's word is evidence whether it was obeyed or not; those that were not are bounded. */
+static void dispatch_note_refused(struct dispatch *d, const struct decision *decision, const struct ledger_entry *about,
+    const struct refusal *refusal, struct instant now) {
   struct buffer entry = BUFFER_NULL;
-  if (!log_allow(&d->refused_limit, now.mono, &suppressed)) return;
+  if (!dispatch_may_record(d, now)) return;
   note_decision(&entry, bytes_text(d->station),
       &(struct note_decision){.decision = decision,
-          .about = &order->ledger.entry,
+          .about = about,
+          .by = dispatch_name_of(d, &decision->key),
           .code = refusal->code,
           .message = refusal->message,
           .time = now.wall});
@@ -31,8 +42,16 @@ static bool dispatch_may_decide(struct dispatch *d, const struct decision *decis
   d->stats.decisions_refused++;
   log_warning("command", d->broker, "%s " BYTES_FMT " was refused: %s", decision_verb_name(decision->verb),
       BYTES_ARG(decision->id), refusal.message);
-  dispatch_note_refused(d, decision, order, &refusal, now);
+  dispatch_note_refused(d, decision, &order->ledger.entry, &refusal, now);
   return false;
+}
+
+void dispatch_refused_decision(
+    struct dispatch *d, const struct decision *decision, const struct refusal *refusal, struct instant now) {
+  const struct order *order = table_get(&d->orders, decision->id);
+  d->stats.decisions_refused++;
+  if (dispatch_name_of(d, &decision->key))
+    dispatch_note_refused(d, decision, order ? &order->ledger.entry : NULL, refusal, now);
 }
 
 /* It goes with the batch of what comes of it. */
@@ -74,6 +93,17 @@ static void dispatch_tell(struct dispatch *d, const struct order *order) {
   dispatch_issue_again(d, order->command.address, order->ledger.entry.report, order->ledger.entry.time);
 }
 
+/* It was taken, and nothing could come of it any more. */
+static void dispatch_note_too_late(struct dispatch *d, struct order *order) {
+  struct buffer entry = BUFFER_NULL, message = BUFFER_NULL;
+  buffer_printf(&message, "the command was %s already: that stands", state_name(order_state(order)));
+  note_refused_after_all(&entry, buffer_bytes(&order->decided), CODE_TOO_LATE, buffer_text(&message));
+  dispatch_note(d, buffer_bytes(&entry));
+  buffer_clear(&order->decided);
+  buffer_deinit(&entry);
+  buffer_deinit(&message);
+}
+
 bool dispatch_fulfil(struct dispatch *d, struct order *order, struct instant now) {
   struct order_wish *wish = &order->wish;
   bool moved =
@@ -85,8 +115,7 @@ bool dispatch_fulfil(struct dispatch *d, struct order *order, struct instant now
     dispatch_commit(d, order);
   } else {
     dispatch_tell(d, order); /* too late: the asker learns how it stands */
-    if (order->decided.len) dispatch_note(d, buffer_bytes(&order->decided));
-    buffer_clear(&order->decided);
+    if (order->decided.len) dispatch_note_too_late(d, order);
   }
   return moved;
 }
@@ -120,11 +149,7 @@ bool dispatch_approve(
   }
   snprintf(name, sizeof name, BYTES_FMT, BYTES_ARG(order->ledger.entry.by));
   const struct check_operator giver = {.name = name, .key = order->command.key};
-  if (!check_approval(&order->command, approval, &operators, &giver, now.wall, &by, refusal)) {
-    d->stats.decisions_refused++;
-    dispatch_note_refused(d, &decision, order, refusal, now);
-    return false;
-  }
+  if (!check_approval(&order->command, approval, &operators, &giver, now.wall, &by, refusal)) return false;
   dispatch_note_taken(d, order, &decision, by->name, now);
   order_approve(order, approval, by->name);
   d->stats.decisions++;
@@ -139,10 +164,13 @@ void dispatch_found_decision(
     struct dispatch *d, struct bytes body, const struct ledger_entry *known, struct bytes value, struct instant now) {
   struct decision decision;
   struct report report;
+  struct refusal refusal;
   if (decision_read(&decision, body) != 0) return; /* it was opened before it was put to wait */
   if (known->command.len == 0) {
     dispatch_say_never(d, known);
   } else if (known->state != STATE_UNKNOWN) {
+    refusal_set(&refusal, CODE_TOO_LATE, NULL, "the command was %s already: that stands", state_name(known->state));
+    if (dispatch_name_of(d, &decision.key)) dispatch_note_refused(d, &decision, known, &refusal, now);
     if (report_read(&report, known->report) == 0) dispatch_issue_again(d, report.address, known->report, known->time);
   } else {
     struct order *order = order_new();

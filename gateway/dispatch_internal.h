@@ -82,7 +82,8 @@ struct dispatch {
   struct block_builder *builder;
   struct log_limit forged_limit;
   struct log_limit never_limit, stranger_limit; /* entries of the ledger for what nobody here has given */
-  struct log_limit refused_limit;               /* of refused decisions in the audit log */
+  /* of refused decisions in the audit log, and of commands of those who may not command at the door */
+  struct log_limit refused_limit;
   struct dispatch_stats stats;
 };
 

@@ -11,6 +11,7 @@ struct visit {
   struct visit *next; /* of those that wait for a state */
   bool waits;
   enum visit_kind kind;
+  bool decides; /* a decision that could be read: where it is refused the audit log tells of it */
   bool cancels; /* wants nothing more than the command's cancelling */
   struct errand *reading;
   struct buffer id;         /* of the command; list: where to go on */

@@ -53,6 +53,8 @@ void visit_no_such(struct request *request) {
 }
 
 void visit_refuse(struct visit *visit, const struct refusal *refusal) {
+  struct visits *visits = visit->owner;
+  if (visit->decides) dispatch_refused_decision(visits->dispatch, &visit->decision, refusal, world_now(visits->world));
   log_info("door", request_requester(visit->request)->name, "refused: %s", refusal->message);
   request_refuse(visit->request, code_name(refusal->code), refusal->message, refusal->hint);
 }
@@ -186,13 +188,28 @@ static void visit_take_found(void *ctx, void *cookie, const struct store_done *d
   }
 }
 
+static bool visit_is_known(const struct visit *visit, const struct public_key *key) {
+  const struct check_operators operators = dispatch_operators(visit->owner->dispatch);
+  for (size_t i = 0; i < operators.count; i++)
+    if (memcmp(operators.rows[i].key.bytes, key->bytes, sizeof key->bytes) == 0) return true;
+  return false;
+}
+
+/* One who is known here and may not command at the door is refused by the dispatch, for good and on record: in the
+ * ledger, the audit log, and by a report at the province. */
+static bool visit_goes_on(const struct visit *visit, struct refusal *refusal) {
+  struct visits *visits = visit->owner;
+  const struct public_key *key = &visit->command.key;
+  return visit_signer(visit, key, refusal) ||
+         (visit_is_known(visit, key) && dispatch_may_record(visits->dispatch, world_now(visits->world)));
+}
+
 void visits_take(struct visits *visits, struct request *request) {
   struct visit *visit = visit_new(visits, request);
   struct refusal refusal;
   bool durable;
   buffer_append(&visit->bytes, request_command(request));
-  if (!check_open(&visit->command, buffer_bytes(&visit->bytes), &refusal) ||
-      !visit_signer(visit, &visit->command.key, &refusal)) {
+  if (!check_open(&visit->command, buffer_bytes(&visit->bytes), &refusal) || !visit_goes_on(visit, &refusal)) {
     visit_refuse(visit, &refusal);
     return;
   }

@@ -3,7 +3,8 @@
 /*
  * What operators at the station's own door want of commands: to give one, to follow, see or list them, and to decide
  * about one. The dispatch decides as it does for the broker's; nothing is said here before it is durable. Who may
- * command at the door has `local: true`; all others are refused before anything is written, and may look on.
+ * command at the door has `local: true`; what others who are known here give is refused on record, what strangers give
+ * leaves nothing.
  */
 #include "common/door/errands.h"
 #include "common/door/requests.h"

@@ -6,7 +6,8 @@
 
 static bool visit_read_decision(struct visit *visit, const json_t *text, struct refusal *refusal) {
   request_read_bytes(text, DECISION_MAX, &visit->bytes); /* what is no base64 leaves nothing, which is malformed */
-  return check_open_decision(&visit->decision, buffer_bytes(&visit->bytes), refusal);
+  visit->decides = check_open_decision(&visit->decision, buffer_bytes(&visit->bytes), refusal);
+  return visit->decides;
 }
 
 static void visit_refuse_state(struct visit *visit, enum state state) {

@@ -54,6 +54,23 @@ static void check_command(struct proof *proof) {
   if (!same) proof->wrong = "the entry says something else than the signed command in it";
 }
 
+static bool text_fits(struct bytes shown, struct bytes proven) { return !shown.len || bytes_equal(shown, proven); }
+static bool value_fits(const struct value *shown, const struct value *proven) {
+  return shown->type == VALUE_NONE || (proven->type != VALUE_NONE && value_equal(shown, proven));
+}
+
+/* What an entry leaves out, of a state that was passed, contradicts nothing. The words beside a person's resolve are
+ * the broker's. */
+static bool report_says(const struct audit_entry *e, const struct report *report) {
+  bool resolved = e->code == CODE_RESOLVED;
+  return report->state == e->state && (e->code == CODE_NONE || e->code == report->code) &&
+         text_fits(e->address, report->address) && (resolved || report->time == e->time) &&
+         (resolved || text_fits(e->message, report->message)) && text_fits(e->device_message, report->device_message) &&
+         value_fits(&e->before, &report->before) && value_fits(&e->actual, &report->actual) &&
+         text_fits(e->observed_before, report->observed_before) &&
+         text_fits(e->observed_after, report->observed_after) && (!e->fence || e->fence == report->fence);
+}
+
 static void check_report(struct proof *proof) {
   struct report report;
   if (report_open(&report, proof->entry->proof)) {
@@ -61,7 +78,10 @@ static void check_report(struct proof *proof) {
     return;
   }
   proof->key = report.key;
-  if (!bytes_equal(report.id, proof->entry->id)) proof->wrong = "the report in it is about another command";
+  if (!bytes_equal(report.id, proof->entry->id))
+    proof->wrong = "the report in it is about another command";
+  else if (proof->entry->kind == AUDIT_COMMAND && !report_says(proof->entry, &report))
+    proof->wrong = "the entry says something else than the station's signed report in it";
 }
 
 static void check_decision_of(struct proof *proof) {
@@ -125,10 +145,21 @@ static void keep_checkpoint(struct auditor *auditor, const struct audit_entry *e
   memcpy(to->link, from.link, CHAIN_HASH);
 }
 
+/* How a command ended at the device only its station knows: a broker that says so holds the station's report. What a
+ * person resolved has that person's signed word in an entry of its own. */
+static bool lacks_report(const struct audit_entry *e) {
+  bool at_device = e->state == STATE_EXECUTED || e->state == STATE_FAILED || e->state == STATE_STOPPED ||
+                   e->state == STATE_UNDELIVERED;
+  bool by_broker = address_segments(e->node) == 1;
+  return e->kind == AUDIT_COMMAND && by_broker && at_device && e->code != CODE_RESOLVED && !e->proof.len;
+}
+
 static bool take_proof(struct auditor *auditor, uint64_t number, const struct audit_entry *e) {
   struct proof proof = {.entry = e};
   char text[IDENTITY_KEY_TEXT + 1];
-  if (!e->proof.len) return true;
+  if (lacks_report(e))
+    auditor_fail(auditor, number, "it says %s, and holds no report of the station that says so", state_name(e->state));
+  if (!e->proof.len) return !auditor->wrong;
   check_proof(&proof);
   if (proof.wrong && was_refused_as_such(e)) {
     auditor->refused++;

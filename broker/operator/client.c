@@ -120,6 +120,7 @@ void client_set_events(struct client *client, const struct client_events *events
 const char *client_node(const struct client *client) { return client->node; }
 const char *client_operator(const struct client *client) { return client->name; }
 const struct identity *client_identity(const struct client *client) { return client->identity; }
+const struct operator_config *client_config(const struct client *client) { return client->config; }
 int64_t client_clock_ahead(const struct client *client) { return client->ahead; }
 const char *client_endpoint(const struct client *client) { return client->config->broker.urgent; }
 const char *client_lost(const struct client *client) { return client->lost; }

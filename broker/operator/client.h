@@ -28,6 +28,7 @@ void client_set_events(struct client *client, const struct client_events *events
 const char *client_node(const struct client *client);     /* its name */
 const char *client_operator(const struct client *client); /* ours, as it calls us */
 const struct identity *client_identity(const struct client *client);
+const struct operator_config *client_config(const struct client *client);
 int64_t client_clock_ahead(const struct client *client); /* our clock minus the node's, µs */
 
 uint64_t client_request(struct client *client, json_t *body, uint64_t window); /* takes the reference of body; its id */

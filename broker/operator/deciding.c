@@ -109,9 +109,23 @@ static enum exit_code sign(
   return verb_misused(d->call, "the decision cannot be signed: %s", why ? why : "a field breaks its rule");
 }
 
-static enum exit_code tell(const struct deciding *d, struct client *client, struct bytes decision, json_t **last) {
-  struct state_wait wait = {
-      .call = d->call, .client = client, .command_id = d->id, .until_us = verb_until(d->wait_us), .enough = d->enough};
+/* The command's own bytes were verified here. */
+static struct proof proof_of(const struct deciding *d, const struct client *client, const struct command *command) {
+  struct proof proof = {.config = client_config(client), .id = d->id, .has_digest = true};
+  if (d->verb == DECISION_RESOLVE_MOVED) proof.resolved = STATE_EXECUTED;
+  if (d->verb == DECISION_RESOLVE_NOT_MOVED) proof.resolved = STATE_FAILED;
+  command_digest(command->bytes, proof.digest);
+  return proof;
+}
+
+static enum exit_code tell(const struct deciding *d, struct client *client, const struct command *command,
+    struct bytes decision, json_t **last) {
+  struct state_wait wait = {.call = d->call,
+      .client = client,
+      .command_id = d->id,
+      .until_us = verb_until(d->wait_us),
+      .enough = d->enough,
+      .proof = proof_of(d, client, command)};
   state_catch_signals();
   wait.id = client_request(
       client, json_pack("{s:s,s:o}", "verb", "decide", "decision", encoded_json(decision)), REQUEST_WINDOW_MAX);
@@ -126,11 +140,16 @@ static enum exit_code decide(const struct deciding *d, struct client *client, js
   enum exit_code code = giving_check_clock(client);
   if (code == EXIT_CODE_DONE) code = fetch(d, client, &bytes, &command, last);
   if (*last) {
+    struct proof proof = proof_of(d, client, &command);
+    bool wrong;
+    json_t *shown = state_verify(&proof, *last, &wrong);
+    json_decref(*last);
+    *last = shown;
     state_print(d->call, *last);
     code = state_exit_of(*last);
   } else {
     if (code == EXIT_CODE_DONE) code = sign(d, client, &command, &decision);
-    if (code == EXIT_CODE_DONE) code = tell(d, client, buffer_bytes(&decision), last);
+    if (code == EXIT_CODE_DONE) code = tell(d, client, &command, buffer_bytes(&decision), last);
   }
   buffer_deinit(&bytes);
   buffer_deinit(&decision);

@@ -91,7 +91,7 @@ static void print_line(const struct wish *wish) {
 }
 
 enum exit_code giving_send(const struct call *call, struct client *client, const struct wish *wish,
-    enum value_type type, uint64_t *request, char problem[WISH_PROBLEM]) {
+    enum value_type type, struct proof *proof, uint64_t *request, char problem[WISH_PROBLEM]) {
   struct buffer bytes = BUFFER_NULL;
   int64_t now = world_now(&world_system).wall;
   if (wish->verb == COMMAND_STOP) now -= client_clock_ahead(client);
@@ -101,6 +101,10 @@ enum exit_code giving_send(const struct call *call, struct client *client, const
   else
     print_line(wish);
   fflush(stdout);
+  proof->address = wish->address;
+  proof->has_digest =
+      !wish->named; /* under a name of one's own it may have been given before, signed at another time */
+  command_digest(buffer_bytes(&bytes), proof->digest);
   *request = client_command(client, buffer_bytes(&bytes), REQUEST_WINDOW_MAX);
   buffer_deinit(&bytes);
   return EXIT_CODE_DONE;

@@ -14,8 +14,9 @@ enum exit_code giving_describe(
     struct client *client, const char *const *addresses, size_t count, struct described *described);
 /* How far ahead the node lets a deadline be, µs; 0: it does not say. A code of client_ask. */
 enum exit_code giving_max_deadline(struct client *client, int64_t *us);
-/* Signs, prints the id (a line, or JSON with the state "none": whoever reads it can ask later whatever happens now),
- * and sends. *request: the request's id. EXIT_CODE_USAGE: *problem says what the value must be, nothing was sent. */
+/* Signs (and notes in *proof what was signed), prints the id (a line, or JSON with the state "none": whoever reads it
+ * can ask later whatever happens now), and sends. *request: the request's id. EXIT_CODE_USAGE: *problem says what the
+ * value must be, nothing was sent. */
 enum exit_code giving_send(const struct call *call, struct client *client, const struct wish *wish,
-    enum value_type type, uint64_t *request, char problem[WISH_PROBLEM]);
+    enum value_type type, struct proof *proof, uint64_t *request, char problem[WISH_PROBLEM]);
 #endif

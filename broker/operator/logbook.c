@@ -56,11 +56,12 @@ static enum state state_in(const json_t *object) { return state_parse(bytes_text
 
 static bool is_settled(enum state state) { return state_is_final(state) && state != STATE_UNKNOWN; }
 
-/* A late report tells of a state that was passed long ago: it stands behind the end in the log, and undoes nothing. */
+/* A late report tells of a state that was passed long ago, or of what a person resolved meanwhile: it stands behind the
+ * end in the log, and undoes nothing. */
 static void take_state(json_t *row, const json_t *entry) {
   enum state state = state_in(entry);
   if (state == STATE_DISPATCHED) json_object_set(row, "start", json_object_get(entry, "time"));
-  if (is_settled(state_in(row)) && !is_settled(state)) return;
+  if (is_settled(state_in(row))) return;
   if (state_in(row) == STATE_UNKNOWN && !is_settled(state)) return;
   copy(row, entry, "state");
   copy(row, entry, "code");

@@ -70,8 +70,29 @@ void state_print(const struct call *call, const json_t *state) {
   print_detail("why:", view_text(state, "message"));
   print_detail("device:", view_text(state, "device_message"));
   print_hint(view_text(state, "hint"), view_text(state, "address"));
-  print_next(state_of(state), view_text(state, "id"));
+  if (!json_is_false(json_object_get(state, "proven"))) print_next(state_of(state), view_text(state, "id"));
   fflush(stdout);
+}
+
+/* ---- is it the station's word? ---- */
+
+json_t *state_verify(struct proof *proof, const json_t *state, bool *wrong) {
+  struct buffer why = BUFFER_NULL;
+  bool without = proof->without_key;
+  enum proof_verdict verdict = proof_judge(proof, state, &why);
+  json_t *shown = proof_shown(state, verdict, buffer_text(&why));
+  *wrong = verdict == PROOF_WRONG || verdict == PROOF_PERSON;
+  if (verdict == PROOF_WRONG)
+    complain("unproven",
+        "Do not act on it: ask at the station itself (its own door, or by telephone), and tell whoever runs the "
+        "broker. "
+        "Where the station has a new key, put it into `stations:` of operator.yaml.",
+        "command %s: %s. Its outcome is not known", view_text(state, "id"), view_text(shown, "message"));
+  if (!without && proof->without_key)
+    notice("no key of the station of %s is in `stations:` of operator.yaml: what the broker says of it is not verified",
+        view_text(state, "address"));
+  buffer_deinit(&why);
+  return shown;
 }
 
 /* ---- waiting ---- */
@@ -93,12 +114,13 @@ static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, 
     waiting->code = complain_of_refusal(body);
     return;
   }
+  bool wrong;
   waiting->heard = true;
-  waiting->code = state_exit_of(body);
   json_decref(wait->last);
-  wait->last = json_incref((json_t *)(uintptr_t)body);
-  state_print(wait->call, body);
-  if (!last && wait->enough && wait->enough(body)) waiting->done = true;
+  wait->last = state_verify(&wait->proof, body, &wrong);
+  waiting->code = state_exit_of(wait->last);
+  state_print(wait->call, wait->last);
+  if (wrong || (!last && wait->enough && wait->enough(wait->last))) waiting->done = true;
 }
 
 static enum exit_code say_lost(const struct client *client, const struct waiting *waiting) {
@@ -120,6 +142,8 @@ void state_say_open(const char *command_id, bool accepted) {
 
 enum exit_code state_wait(struct state_wait *wait) {
   struct waiting waiting = {wait, false, false, EXIT_CODE_OPEN};
+  wait->proof.config = client_config(wait->client);
+  wait->proof.id = wait->command_id;
   client_set_events(wait->client, &(struct client_events){.ctx = &waiting, .reply = take});
   bool there = true;
   while (there && !waiting.done && !interrupted) {

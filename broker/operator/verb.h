@@ -3,6 +3,7 @@
 /* One row is one verb of `riverbus`; each has its own file verb_*.c. */
 #include "broker/operator/arguments.h"
 #include "broker/operator/client.h"
+#include "broker/operator/proof.h"
 #include "broker/operator/view.h"
 
 struct call {
@@ -44,6 +45,9 @@ json_t *verb_patterns(const struct call *call);
 /* Prints one state: a line with its reasons below, or JSON. */
 void state_print(const struct call *call, const json_t *state);
 enum exit_code state_exit_of(const json_t *state);
+/* Compares it with the station's signed report, where the station's key is configured: what is to be shown of it, a new
+ * reference. *wrong: it is not proven, and its outcome is not known; a lie was said to be one. */
+json_t *state_verify(struct proof *proof, const json_t *state, bool *wrong);
 enum state state_of(const json_t *state);
 enum code state_code_of(const json_t *state);
 /* SIGINT and SIGTERM end state_wait instead of the process: call it before the command is sent. */
@@ -58,6 +62,7 @@ struct state_wait {
   struct client *client;
   uint64_t id; /* of the request */
   const char *command_id;
+  struct proof proof;                  /* what is known of the command here; id and config are filled in */
   int64_t until_us;                    /* mono */
   bool (*enough)(const json_t *state); /* ends the wait before the last reply; NULL: nothing does */
   json_t *last;                        /* out: the last state, json_decref it; NULL: none came */

@@ -18,6 +18,7 @@ struct sending {
   enum sent sent;
   bool heard;
   uint64_t request;
+  struct proof proof;
   enum exit_code code;
 };
 struct applying {
@@ -52,9 +53,12 @@ static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, 
   struct sending *sending = &applying->sendings[i];
   bool error = json_object_get(body, "error") != NULL;
   if (!applying->call->json && applying->most > 1) printf("line %u: ", applying->script.lines[i].number);
-  if (!error) state_print(applying->call, body);
+  bool wrong = false;
+  json_t *shown = error ? NULL : state_verify(&sending->proof, body, &wrong);
+  if (!error) state_print(applying->call, shown);
   sending->heard = true;
-  if (last || error) end_one(applying, sending, error ? complain_of_refusal(body) : state_exit_of(body));
+  if (last || error || wrong) end_one(applying, sending, error ? complain_of_refusal(body) : state_exit_of(shown));
+  json_decref(shown);
 }
 
 /* ---- what goes ---- */
@@ -65,13 +69,15 @@ static bool send_next(struct applying *applying) {
   const struct script_line *line = &applying->script.lines[i];
   char problem[WISH_PROBLEM];
   if (!applying->call->json) printf("line %u: ", line->number);
-  if (giving_send(
-          applying->call, applying->client, &line->wish, applying->described[i].type, &sending->request, problem)) {
+  sending->proof = (struct proof){.config = client_config(applying->client), .id = line->wish.id};
+  if (giving_send(applying->call, applying->client, &line->wish, applying->described[i].type, &sending->proof,
+          &sending->request, problem)) {
     complain("malformed", NULL, "line %u cannot be signed: %s", line->number, problem);
     applying->worst = EXIT_CODE_ERROR;
     applying->stopped = true;
     return false;
   }
+  if (arguments_text(applying->call->arguments, "id")) sending->proof.has_digest = false; /* as for a named command */
   applying->next++;
   applying->under_way++;
   sending->sent = UNDER_WAY;

@@ -21,7 +21,8 @@ static enum exit_code give_and_wait(struct setting *setting, const struct wish *
       .command_id = wish->id,
       .until_us = verb_until(arguments_number(call->arguments, "wait", WAIT_US)),
       .enough = no_wait ? state_any : NULL};
-  enum exit_code code = giving_send(call, setting->client, wish, setting->described.type, &wait.id, problem);
+  enum exit_code code =
+      giving_send(call, setting->client, wish, setting->described.type, &wait.proof, &wait.id, problem);
   if (code != EXIT_CODE_DONE) return verb_misused(call, "%s", problem);
   code = state_wait(&wait);
   *last = wait.last;

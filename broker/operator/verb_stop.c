@@ -12,7 +12,8 @@ static enum exit_code stop(const struct call *call, struct client *client, const
       .enough = arguments_has(call->arguments, "no-wait") ? state_any : NULL};
   giving_warn_clock(client);
   state_catch_signals();
-  if (giving_send(call, client, wish, VALUE_NONE, &wait.id, problem)) return verb_misused(call, "%s", problem);
+  if (giving_send(call, client, wish, VALUE_NONE, &wait.proof, &wait.id, problem))
+    return verb_misused(call, "%s", problem);
   enum exit_code code = state_wait(&wait);
   json_decref(wait.last);
   return code;

@@ -97,6 +97,26 @@ void note_decision(struct buffer *out, struct bytes node, const struct note_deci
   audit_write(out, &entry);
 }
 
+void note_refused_after_all(struct buffer *out, struct bytes noted, enum code code, const char *message) {
+  struct audit_entry entry;
+  if (audit_read(&entry, noted) != 0) return; /* it was written here a moment ago */
+  entry.code = code;
+  entry.message = bytes_text(message);
+  audit_write(out, &entry);
+}
+
+void note_contradiction(struct buffer *out, struct bytes node, const struct ledger_entry *ledger, enum state said,
+    struct bytes report, const char *message, int64_t time) {
+  struct audit_entry entry;
+  audit_of_ledger(&entry, ledger, node, report);
+  entry.kind = AUDIT_CONTRADICTION;
+  entry.time = time;
+  entry.state = said;
+  entry.code = CODE_NONE;
+  entry.message = bytes_text(message);
+  audit_write(out, &entry);
+}
+
 /* Anything that is no command. */
 static struct audit_entry plain(enum audit_kind kind, struct bytes node, struct bytes message, int64_t time) {
   return (struct audit_entry){.kind = kind,

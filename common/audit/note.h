@@ -38,6 +38,13 @@ void note_roster(struct buffer *out, struct bytes node, struct bytes roster, con
 /* A controlled point moved, and nobody had ordered it. */
 void note_movement(struct buffer *out, struct bytes node, struct bytes address, const struct value *from,
     const struct value *to, const char *message, int64_t time);
+/* The command of `entry`, which a person resolved, is `said` to be something else by its station; report: the
+ * station's, verbatim; may be empty. */
+void note_contradiction(struct buffer *out, struct bytes node, const struct ledger_entry *entry, enum state said,
+    struct bytes report, const char *message, int64_t time);
+/* A decision that was noted for a later batch (bytes of note_decision) is refused after all: appends the entry that
+ * says so. */
+void note_refused_after_all(struct buffer *out, struct bytes noted, enum code code, const char *message);
 /* The program has started. store_created: of the store that it found. */
 void note_start(struct store_batch *batch, struct bytes node, uint64_t run, int64_t store_created, int64_t time);
 /* The configuration in the file `path` is in force. what: "loaded", "reloaded". Reads the file for its hash: blocks. */

@@ -38,8 +38,8 @@ enum item {
   ITEM_OBSERVED_AFTER
 };
 
-static const char *const kind_names[AUDIT_KINDS] = {
-    NULL, "command", "decision", "roster", "start", "config", "movement", NULL, "checkpoint", "agreement"};
+static const char *const kind_names[AUDIT_KINDS] = {NULL, "command", "decision", "roster", "start", "config",
+    "movement", NULL, "checkpoint", "agreement", "contradiction"};
 
 const char *audit_kind_name(enum audit_kind kind) {
   return (unsigned)kind < AUDIT_KINDS && kind_names[kind] ? kind_names[kind] : "kind-?";

@@ -23,6 +23,8 @@ enum audit_kind {
   AUDIT_MOVEMENT = 6,   /* a controlled point moved and nobody had ordered it */
   AUDIT_CHECKPOINT = 8, /* another node's signed checkpoint was taken; verbatim in `proof` */
   AUDIT_AGREEMENT = 9,  /* a half of an agreement with a neighbour changed; message: whose, version, from where, what */
+  /* A station's word contradicts what a person resolved: state is what the station says, `proof` its report. */
+  AUDIT_CONTRADICTION = 10,
   AUDIT_KINDS
 };
 

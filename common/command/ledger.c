@@ -243,9 +243,21 @@ int ledger_move(struct ledger_entry *entry, enum actor actor, enum state to, int
   return 0;
 }
 
+/* What a person resolved stays as it is. The station's own word about it goes along, whichever it is; where it is the
+ * same, with what the station measured by then. */
+static void keep_word_of_resolved(struct ledger_entry *entry, const struct report *report) {
+  if (entry->code != CODE_RESOLVED || !state_is_final(report->state)) return;
+  entry->report = report->bytes;
+  if (report->state != entry->state) return;
+  entry->device_message = report->device_message;
+  entry->actual = report->actual;
+  entry->observed_after = report->observed_after;
+}
+
 int ledger_report(struct ledger_entry *entry, const struct report *report) {
   if (ledger_move(entry, ACTOR_REPORT, report->state, report->time) != 0) {
     if (entry->times[report->state] == 0) entry->times[report->state] = report->time;
+    keep_word_of_resolved(entry, report);
     return LEDGER_NOT_ALLOWED;
   }
   entry->code = report->code;
@@ -319,6 +331,12 @@ static void put_value(struct buffer *out, const char *name, const struct value *
   value_put_json(out, value);
 }
 
+static void put_report(struct buffer *out, struct bytes report) {
+  const struct value value = {.type = VALUE_BYTES, .bytes = report};
+  const struct value none = {.type = VALUE_NONE};
+  put_value(out, "report", report.len ? &value : &none);
+}
+
 void ledger_put_json(struct buffer *out, const struct ledger_entry *e) {
   struct command command = {.value = VALUE_EMPTY};
   bool known = e->command.len > 0 && command_read(&command, e->command) == 0;
@@ -342,5 +360,6 @@ void ledger_put_json(struct buffer *out, const struct ledger_entry *e) {
   put_time(out, "time", e->time);
   put_value(out, "actual", &e->actual);
   put_member(out, "device_message", e->device_message);
+  put_report(out, e->report);
   buffer_append(out, bytes_text("}"));
 }

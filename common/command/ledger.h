@@ -68,7 +68,8 @@ void ledger_deinit(struct ledger *ledger);
  * after it. */
 int ledger_move(struct ledger_entry *entry, enum actor actor, enum state to, int64_t time);
 /* Takes over a gateway's report (already verified, by the station's key): state, code, texts, actual, fence, report
- * bytes. LEDGER_NOT_ALLOWED: a late or repeated report; only its time is noted where that state has none yet. */
+ * bytes. LEDGER_NOT_ALLOWED: a late or repeated report; only its time is noted where that state has none yet, and where
+ * a person resolved the command, the report itself. */
 int ledger_report(struct ledger_entry *entry, const struct report *report);
 /* The report that says what the entry says (for report_sign); views into the entry. */
 void ledger_to_report(const struct ledger_entry *entry, struct report *report);
@@ -77,6 +78,7 @@ void ledger_to_report(const struct ledger_entry *entry, struct report *report);
  * fence, approver, report. LEDGER_NOT_ALLOWED: late or repeated, nothing changed. */
 int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said);
 /* JSON of a command state (interfaces section 5), no newline: id, verb, address, value, state, code, message, hint,
- * basis, by, approved_by, station, batch, issued, deadline, time, actual, device_message; null for none. */
+ * basis, by, approved_by, station, batch, issued, deadline, time, actual, device_message, report (base64: the station's
+ * signed word); null for none. */
 void ledger_put_json(struct buffer *out, const struct ledger_entry *entry);
 #endif

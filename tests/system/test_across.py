@@ -101,6 +101,20 @@ def test_cancelled_from_the_asking_province(t, two):
     assert moved(simulator) == []
 
 
+def test_a_refused_decision_of_a_neighbour_s_operator_is_on_record(t, two):
+    """Night of chongqing may command hubei's gates at chongqing, and hubei has agreed to no word of hers: her cancel is refused there, and stands in hubei's audit log, once."""
+    chongqing, hubei, station = two
+    start(t, two)
+    assert chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "hers", "--no-wait", "--deadline", "8s").exit == 9
+    wait_until(lambda: hubei.duty.run("--json", "commands", "hers").rows[-1]["state"] == "approval", "the wait for hubei's approval", every=0.1)
+    night = t.operator(chongqing, "night")
+    answer = night.run("--json", "cancel", "hers", "--wait", "20s")
+    assert answer.rows[-1]["state"] == "expired", str(answer)
+    rows = [r for r in hubei.duty.run("--json", "audit", "show", "--id", "hers").rows if r["kind"] == "decision"]
+    assert [(r["verb"], r["code"], r["by"]) for r in rows] == [("cancel", "agreement", chongqing.operators["night"]["key"])] and rows[0]["proof"], rows
+    assert hubei.duty.run("audit", "verify").exit == 0
+
+
 def test_the_neighbour_ends_meanwhile(t, two):
     """What happens while the provinces do not hear of each other is told when they do."""
     chongqing, hubei, station = two

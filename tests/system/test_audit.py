@@ -132,13 +132,14 @@ def test_every_transition_with_all_that_an_operating_log_names(t):
 
     named = [(o["point"], o["unit"], o["quality"]) for o in end["observed_after"]]
     assert named == [("gauge-1/level", "m", "good"), ("gauge-1/flow", "m3/s", "good")] and begin["observed_after"] is None, end
-    assert end["observed_before"] == begin["observed_before"] and end["observed_before"][0]["time"] <= begin["time"] <= end["observed_after"][0]["time"] <= end["time"]
+    assert end["observed_before"] == begin["observed_before"] and end["observed_before"][0]["time"] <= begin["time"] and end["observed_after"][0]["time"] <= end["time"]
     no = one(rows, "order-13", "rejected")
     assert (no["by"], no["code"], no["basis"]) == ("duty", "range", "by mistake") and no["message"] and no["proof"]
     two = one(rows, "order-14", "executed")
     assert (two["by"], two["approved_by"]) == ("duty", "second")
     decisions = [(row["verb"], row["id"], row["by"], row["code"], bool(row["proof"])) for row in rows if row["kind"] == "decision"]
     assert decisions == [("approve", "order-14", "duty", "approval", True), ("approve", "order-14", "second", None, True)]
+    assert dam.t.metrics(dam.here)["riverbus_roster_version"] == 3
     kinds = {row["kind"] for row in rows}
     assert {"start", "config", "roster"} <= kinds, kinds
     assert next(row for row in rows if row["kind"] == "roster")["by"] == "duty"

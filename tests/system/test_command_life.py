@@ -283,8 +283,9 @@ def test_unknown_locks_the_point_until_somebody_has_looked(t):
     dam.back()
     assert dam.run("set", "--json", GATE, "50").rows[-1]["code"] == "locked"
     assert dam.run("resolve", "dark", "--not-moved", "--basis", "keeper Li").exit in (0, 7)
+    wait_until(lambda: dam.state("dark")["state"] == "failed", "the station's own word for it: until then it is a person's", every=0.1)
     last = dam.state("dark")
-    assert (last["state"], last["code"]) == ("failed", "resolved") and "keeper Li" in last["message"], last
+    assert (last["state"], last["code"], last["proven"]) == ("failed", "resolved", True) and "keeper Li" in last["message"], last
     wait_until(lambda: dam.run("set", GATE, "50", "--dry-run").exit == 0, "the point without its lock", every=0.2)
     assert dam.run("set", GATE, "50").exit == 0
 

@@ -6,7 +6,7 @@ from harness.river import pump, sluice
 from onebox.process import wait_until
 
 GATE = "chongqing/caijiagang/gate-1/opening"
-FIELDS = {"id", "address", "value", "state", "code", "message", "hint", "basis", "by", "approved_by", "station", "batch", "issued", "deadline", "time", "actual", "device_message", "verb"}
+FIELDS = {"id", "address", "value", "state", "code", "message", "hint", "basis", "by", "approved_by", "station", "batch", "issued", "deadline", "time", "actual", "device_message", "verb", "report", "proven"}
 
 
 class Dam:

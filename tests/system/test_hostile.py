@@ -155,6 +155,48 @@ def test_invented_reports_are_not_believed(t):
     dam.province.broker.wait_line("is not believed")
 
 
+# -- lies to the own operators ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("beside", ["kept", "forged", "bare"])
+def test_a_lie_about_the_end_is_found_out(t, beside):
+    """The gate did not get there. The broker's ledger, audit log and operators hear of executed: beside the station's own report, beside one signed with another key, beside none."""
+    dam = Dam(t, "lie:" + beside, "--gate-speed", "0.01", **SOON)
+    duty, trusting = dam.province.duty, t.operator(dam.province, "duty", verifies=False)
+    answer = dam.set(GATE, "60", "--id", "lie", "--deadline", "3s")
+    dam.province.broker.wait_line("an end is called executed")
+    last = answer.rows[-1]
+    assert answer.exit == 8 and (last["state"], last["said"], last["proven"], last["code"]) == ("unknown", "executed", False, None), str(answer)
+    assert "the broker says executed, but" in last["message"] and "is not known" in answer.err, str(answer)
+    assert [row["proven"] for row in answer.rows if row["state"] in ("received", "dispatched")] == [True, True]
+    for words in (("follow", "lie"), ("commands", "lie"), ("commands",)):
+        again = duty.run(words[0], "--json", *words[1:])
+        assert (again.exit, again.rows[-1]["state"], again.rows[-1]["said"]) == (8, "unknown", "executed"), str(again)
+        shown = duty.run(*words)
+        assert shown.exit == 8 and "executed" not in shown.out.replace("the broker says executed", ""), str(shown)
+    script = t.write("orders", f"{GATE} 60 --id lie-2 --deadline 3s\n")
+    assert (duty.run("apply", script).exit) == 8
+    believed = trusting.run("follow", "--json", "lie")
+    assert (believed.exit, believed.rows[-1]["state"], believed.rows[-1]["proven"]) == (0, "executed", None), "the teeth: without the key it is believed"
+
+    keys = [word for key in (dam.station.key, *(o["key"] for o in dam.province.operators.values())) for word in ("--key", key)]
+    judged = duty.run("audit", "verify", *keys)
+    says = {"kept": "holds no report of the station", "forged": "is none of the keys given", "bare": "holds no report of the station"}
+    assert judged.exit == 12 and says[beside] in judged.err, str(judged)
+    assert duty.run("audit", "verify").exit == (0 if beside == "forged" else 12), "some key has signed it: whose it is only --key can say"
+
+
+def test_the_stations_word_agrees_with_an_honest_broker(t):
+    """The same harness without the lie: executed, failed and refused by the station are all proven, and the log holds."""
+    dam = Dam(t, "")
+    duty = dam.province.duty
+    for value, words, exit_code, state in (("45", (), 0, "executed"), ("46", ("--dry-run",), 0, "executed"), ("20", ("--if", GATE + " < 3"), 5, "rejected")):
+        answer = dam.set(GATE, value, *words)
+        assert (answer.exit, answer.rows[-1]["state"], answer.rows[-1]["proven"]) == (exit_code, state, True), str(answer)
+    assert {row["proven"] for row in duty.run("commands", "--json").rows} == {True}
+    keys = [word for key in (dam.station.key, *(o["key"] for o in dam.province.operators.values())) for word in ("--key", key)]
+    assert duty.run("audit", "verify", *keys).exit == 0
+
+
 # -- approvals ---------------------------------------------------------------------------------------------------------------
 
 def approved(dam, command_id, value, *words):

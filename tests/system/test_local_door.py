@@ -27,7 +27,7 @@ def river(t, **control):
 
 def at_door(t, province, station, name="duty"):
     """The same command line, with the station as the broker."""
-    config = t.write(f"door-{name}.yaml", {"broker": {"endpoint": f"tcp://127.0.0.1:{station.door}", "key": station.key},
+    config = t.write(f"door-{name}.yaml", {"broker": {"endpoint": f"tcp://127.0.0.1:{station.door}", "key": station.key}, "stations": [{"name": station.address, "key": station.key}],
                                            "identity": t.path(f"{province.plain}-{name}.key")})
     operator = Operator(f"door-{name}", t.build, config, t.folder)
     start = operator.tail
@@ -143,7 +143,8 @@ def test_commands_with_the_broker_away(t):
     assert watch.run("--json", "follow", "long").rows[-1]["state"] == "stopped"
     assert [e["id"] for e in devices.ledger("start")] == ["first", "long"]
     here = {r["id"]: r["state"] for r in watch.run("--json", "commands").rows}
-    assert (here["first"], here["long"], here["halt"]) == ("executed", "stopped", "executed") and "never" not in here
+    assert (here["first"], here["long"], here["halt"]) == ("executed", "stopped", "executed")
+    assert here["never"] == "rejected", "on record, and told to the province"
     province.broker.start_ready()
 
     def there():
@@ -152,6 +153,10 @@ def test_commands_with_the_broker_away(t):
 
     rows = wait_until(there, "the commands of the door at the province, with their states", every=0.2)
     assert (rows["first"]["by"], rows["first"]["basis"], rows["first"]["value"]) == ("duty", "at the dam", 10)
+    assert (rows["never"]["by"], rows["never"]["code"]) == ("watch", "authority")
+    for log in (duty, province.duty):
+        entry = [r for r in log.run("--json", "audit", "show", "--id", "never").rows if r["state"] == "rejected"]
+        assert [(r["by"], r["code"], r["value"]) for r in entry] == [("watch", "authority", 20)], entry
 
 
 def test_a_script_at_the_door_leaves_room_for_the_province(t):
@@ -188,6 +193,9 @@ def test_decisions_at_the_door(t):
     assert (last["by"], last["approved_by"]) == ("duty", "watch")
     duty.run("--json", "set", GATE, "50", "--id", "three", "--no-wait")
     ends(watch.run("--json", "cancel", "three"), 0, "cancelled", "cancelled")
+    refused(watch.run("--json", "cancel", "two"), "too-late")
+    decisions = [(r["id"], r["verb"], r["by"], r["code"]) for r in duty.run("--json", "audit", "show").rows if r["kind"] == "decision"]
+    assert decisions == [("two", "approve", "duty", "approval"), ("two", "approve", "watch", None), ("three", "cancel", "watch", None), ("two", "cancel", "watch", "too-late")], decisions
     assert [e["id"] for e in devices.ledger("start")] == ["two"]
 
 
@@ -213,6 +221,34 @@ def test_a_reload_while_a_command_waits_for_its_approval(t):
         watch.run("--json", "approve", name)
         ends(duty.run("--json", "follow", name), 5, "rejected", code)
     assert devices.ledger("received") == []
+
+
+def test_resolved_at_the_door(t):
+    """The device died on the way, the province is away: who looked says so at the door, and the point is free. One without `local: true` may not; that too is on record. The province learns of the end."""
+    province, station = river(t, stop=STOP, confirm={"within": 0.5, "timeout": "2s"}, reply={"topic": "gates/1/reply", "id": "/id", "ok": "/ok", "timeout": "2s"})
+    devices, duty = gate_moves(t, province, station, "--gate-speed", "5")
+    watch = at_door(t, province, station, "watch")
+    province.broker.stop()
+    duty.run("--json", "set", GATE, "90", "--id", "dark", "--no-wait", "--deadline", "4s")
+    wait_until(lambda: [e["id"] for e in devices.ledger("start")] == ["dark"], "the movement", every=0.05)
+    devices.kill()
+    ends(duty.run("--json", "follow", "dark"), 8, "unknown", "no-answer")
+    ends(duty.run("--json", "set", GATE, "20"), 5, "rejected", "locked")
+    refused(watch.run("--json", "resolve", "dark", "--moved", "--basis", "from afar"), "authority")
+    assert duty.run("--json", "follow", "dark").rows[-1]["state"] == "unknown"
+    last = duty.run("--json", "resolve", "dark", "--not-moved", "--basis", "keeper Li looked").rows[-1]
+    assert (last["state"], last["code"]) == ("failed", "resolved") and "keeper Li looked" in last["message"], last
+    refused(duty.run("--json", "resolve", "dark", "--moved", "--basis", "once more"), "too-late")
+    rows = duty.run("--json", "audit", "show", "--id", "dark").rows
+    assert [(r["verb"], r["by"], r["code"]) for r in rows if r["kind"] == "decision"] == [
+        ("resolve --moved", "watch", "authority"), ("resolve --not-moved", "duty", None), ("resolve --moved", "duty", "too-late")], rows
+    assert [r["state"] for r in rows if r["kind"] == "command"][-2:] == ["unknown", "failed"], rows
+    mark = len(devices.out)
+    devices.start().ready(mark)
+    wait_until(lambda: duty.run("--json", "set", GATE, "50", "--dry-run").exit == 0, "the point without its lock", every=0.2)
+    province.broker.start_ready()
+    there = wait_until(lambda: next((r for r in province.duty.run("--json", "commands").rows if r["id"] == "dark" and r["state"] == "failed"), None), "the end at the province", every=0.2)
+    assert (there["code"], there["proven"]) == ("resolved", True), there
 
 
 def test_the_station_s_own_audit_log(t):

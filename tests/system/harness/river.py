@@ -239,11 +239,12 @@ class River:
         simulator.start()
         return simulator.ready()
 
-    def operator(self, province, name="duty", port=None):
-        """Their tails begin with the first record unless told otherwise: what a test publishes may overtake a subscription."""
-        config = self.write(f"{province.plain}-{name}-operator.yaml", {
+    def operator(self, province, name="duty", port=None, verifies=True):
+        """Their tails begin with the first record unless told otherwise: what a test publishes may overtake a subscription. Who verifies has the keys of all stations, and believes no broker about them."""
+        stations = [{"name": station.address, "key": station.key} for station in self.stations.values()] if verifies else []
+        config = self.write(f"{province.plain}-{name}-{'' if verifies else 'trusting-'}operator.yaml", {
             "broker": {"endpoint": f"tcp://127.0.0.1:{port or province.port}", "key": province.key},
-            "identity": self.path(f"{province.plain}-{name}.key")})
+            "identity": self.path(f"{province.plain}-{name}.key"), **({"stations": stations} if stations else {})})
         operator = Operator(f"{province.plain}-{name}", self.build, config, self.folder)
         start = operator.tail
         operator.tail = lambda *words: self._keep(start(*words) if {"--since", "--durable", "--from-start"} & set(words) else start("--from-start", *words))

@@ -53,6 +53,7 @@ struct scene {
   char id[16]; /* of the next command */
   uint64_t request_id, report_sequence;
   struct pending *pending;
+  size_t contradictions; /* events: each is an entry of the audit log, with the station's report */
 };
 static struct scene scene;
 
@@ -143,6 +144,7 @@ static const struct check_operators *hook_operators(void *ctx) {
 static void hook_event(void *ctx, const char *name, struct bytes text) {
   (void)ctx, (void)text;
   buffer_printf(&scene.sent, "!%s ", name);
+  scene.contradictions += strcmp(name, "contradiction") == 0;
 }
 static const struct catalogue_point *hook_point(void *ctx, struct bytes address) {
   (void)ctx;
@@ -969,6 +971,7 @@ static const struct story stories[] = {
 struct audit_seen {
   struct store_audit at;
   struct buffer states; /* " id/state " */
+  size_t contradictions;
   bool good;
 };
 
@@ -984,6 +987,7 @@ static bool see_audit(void *ctx, struct bytes key, struct bytes value) {
   assert_memory_equal(link, row.link, CHAIN_HASH);
   seen->at = row;
   assert_int_equal(audit_read(&entry, bytes), 0);
+  seen->contradictions += entry.kind == AUDIT_CONTRADICTION && entry.state == STATE_EXECUTED && entry.proof.len > 0;
   if (entry.kind == AUDIT_COMMAND)
     buffer_printf(&seen->states, " " BYTES_FMT "/%s ", BYTES_ARG(entry.id), state_name(entry.state));
   return true;
@@ -1009,7 +1013,9 @@ static bool audit_is_whole(void) {
   assert_int_equal(store_scan(scene.store, STORE_AUDIT, see_audit, &seen), 0);
   assert_int_equal(store_scan(scene.store, STORE_COMMANDS, see_ledger, &seen), 0);
   buffer_deinit(&seen.states);
-  return seen.good;
+  if (seen.contradictions != scene.contradictions)
+    print_error("%zu contradictions are in the audit log\n", seen.contradictions);
+  return seen.good && seen.contradictions == scene.contradictions;
 }
 
 static bool tell_story(const struct story *story) {

@@ -113,7 +113,7 @@ static void json_has_the_contract_fields(void **state) {
       "\"message\":null,"
       "\"hint\":\"send a new command\",\"basis\":null,\"by\":null,"
       "\"approved_by\":null,\"station\":null,\"batch\":null,\"issued\":null,\"deadline\":null,\"time\":null,\"actual\":"
-      "null,\"device_message\":null}");
+      "null,\"device_message\":null,\"report\":null}");
   buffer_deinit(&out);
 }
 

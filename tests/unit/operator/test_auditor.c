@@ -12,7 +12,7 @@
 enum { ENTRIES = 6 };
 static struct identity *operator_identity, *node_identity;
 static struct public_key operator_key, node_key;
-static struct buffer entries[ENTRIES], command_bytes, checkpoint_bytes;
+static struct buffer entries[ENTRIES], command_bytes, checkpoint_bytes, report_bytes;
 static uint8_t links[ENTRIES][CHAIN_HASH];
 
 static void write_entry(int i, const struct audit_entry *entry) {
@@ -44,6 +44,18 @@ static void make_checkpoint(uint64_t number, const uint8_t link[CHAIN_HASH]) {
   memcpy(checkpoint.link, link, CHAIN_HASH);
   buffer_clear(&checkpoint_bytes);
   audit_checkpoint_sign(&checkpoint_bytes, &checkpoint, node_identity);
+}
+
+/* The station's word: as the last entry says, but for the state. */
+static void make_report(enum state said) {
+  const struct report report = {.id = bytes_text("one"),
+      .address = bytes_text("chongqing/cuntan/gate-1/opening"),
+      .state = said,
+      .time = 2000000,
+      .before = VALUE_EMPTY,
+      .actual = {.type = VALUE_NUMBER, .number = 40.2}};
+  buffer_clear(&report_bytes);
+  assert_int_equal(report_sign(&report_bytes, &report, node_identity), 0);
 }
 
 static int setup(void **state) {
@@ -83,6 +95,8 @@ static int setup(void **state) {
   entry = command_entry(&command);
   entry.state = STATE_EXECUTED;
   entry.actual = (struct value){.type = VALUE_NUMBER, .number = 40.2};
+  make_report(STATE_EXECUTED);
+  entry.proof = buffer_bytes(&report_bytes);
   write_entry(5, &entry);
   return 0;
 }
@@ -92,6 +106,7 @@ static int teardown(void **state) {
   for (int i = 0; i < ENTRIES; i++) buffer_deinit(&entries[i]);
   buffer_deinit(&command_bytes);
   buffer_deinit(&checkpoint_bytes);
+  buffer_deinit(&report_bytes);
   identity_free(operator_identity);
   identity_free(node_identity);
   return 0;
@@ -117,7 +132,7 @@ static void test_whole(void **state) {
     assert_false(auditor.wrong);
     assert_int_equal(auditor.first, from + 1);
     assert_int_equal(auditor.last, ENTRIES);
-    assert_int_equal(auditor.proofs, 2);
+    assert_int_equal(auditor.proofs, 3);
     assert_int_equal(auditor.refused, 1);
     assert_int_equal(auditor.other_count, 1);
     auditor_deinit(&auditor);
@@ -208,20 +223,20 @@ static void test_report_of_another_command(void **state) {
   (void)state;
   struct auditor auditor;
   uint8_t link[CHAIN_HASH];
-  struct buffer report_bytes = BUFFER_NULL, bytes = BUFFER_NULL;
+  struct buffer other = BUFFER_NULL, bytes = BUFFER_NULL;
   struct report report = {.id = bytes_text("two"),
       .address = bytes_text("chongqing/cuntan/gate-1/opening"),
       .state = STATE_EXECUTED,
       .actual = VALUE_EMPTY,
       .time = 5};
-  assert_int_equal(report_sign(&report_bytes, &report, node_identity), 0);
+  assert_int_equal(report_sign(&other, &report, node_identity), 0);
   for (int same = 0; same < 2; same++) {
     struct audit_entry entry = {.kind = AUDIT_COMMAND,
         .time = 5,
         .node = bytes_text("chongqing"),
         .id = bytes_text(same ? "two" : "one"),
         .state = STATE_EXECUTED,
-        .proof = buffer_bytes(&report_bytes)};
+        .proof = buffer_bytes(&other)};
     buffer_clear(&bytes);
     audit_write(&bytes, &entry);
     chain_next(links[0], 2, buffer_bytes(&bytes), link);
@@ -231,8 +246,61 @@ static void test_report_of_another_command(void **state) {
     if (!same) assert_broken(&auditor, 2, "the report in it is about another command");
     auditor_deinit(&auditor);
   }
-  buffer_deinit(&report_bytes);
+  buffer_deinit(&other);
   buffer_deinit(&bytes);
+}
+
+/* The last entry as it would be by a broker that lies: a good chain, and the station's report that says otherwise, or
+ * none. */
+static void broker_says(struct auditor *auditor, void (*lie)(struct audit_entry *entry)) {
+  struct buffer bytes = BUFFER_NULL;
+  struct audit_entry entry;
+  uint8_t link[CHAIN_HASH];
+  assert_int_equal(audit_read(&entry, buffer_bytes(&entries[5])), 0);
+  lie(&entry);
+  audit_write(&bytes, &entry);
+  chain_next(links[4], 6, buffer_bytes(&bytes), link);
+  auditor_init(auditor, NULL);
+  for (int i = 0; i < 5; i++) auditor_take(auditor, (uint64_t)i + 1, links[i], buffer_bytes(&entries[i]));
+  auditor_take(auditor, 6, link, buffer_bytes(&bytes));
+  buffer_deinit(&bytes);
+}
+static void nothing(struct audit_entry *entry) { (void)entry; }
+static void no_report(struct audit_entry *entry) { entry->proof = BYTES_NULL; }
+static void another_state(struct audit_entry *entry) {
+  make_report(STATE_FAILED);
+  entry->proof = buffer_bytes(&report_bytes);
+}
+static void another_time(struct audit_entry *entry) { entry->time++; }
+static void another_value(struct audit_entry *entry) { entry->actual.number = 41; }
+static void another_point(struct audit_entry *entry) { entry->address = bytes_text("chongqing/cuntan/gate-2/opening"); }
+static void resolved(struct audit_entry *entry) {
+  entry->proof = BYTES_NULL;
+  entry->code = CODE_RESOLVED;
+}
+static void refused_by_the_broker(struct audit_entry *entry) {
+  entry->proof = BYTES_NULL;
+  entry->state = STATE_REJECTED;
+}
+
+static void test_an_end_is_the_stations_word(void **state) {
+  (void)state;
+  static const struct {
+    void (*lie)(struct audit_entry *entry);
+    const char *says;
+  } rows[] = {{nothing, NULL}, {no_report, "holds no report of the station"}, {another_state, "says something else"},
+      {another_time, "says something else"}, {another_value, "says something else"},
+      {another_point, "says something else"}, {resolved, NULL}, {refused_by_the_broker, NULL}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    struct auditor auditor;
+    broker_says(&auditor, rows[i].lie);
+    if (rows[i].says)
+      assert_broken(&auditor, 6, rows[i].says);
+    else if (auditor.wrong)
+      fail_msg("row %zu: %s", i, auditor.why);
+    auditor_deinit(&auditor);
+  }
+  make_report(STATE_EXECUTED);
 }
 
 static json_t *exported(int i) {
@@ -321,6 +389,7 @@ int main(void) {
       cmocka_unit_test(test_left_out_and_put_in),
       cmocka_unit_test(test_entry_against_its_proof),
       cmocka_unit_test(test_report_of_another_command),
+      cmocka_unit_test(test_an_end_is_the_stations_word),
       cmocka_unit_test(test_export),
       cmocka_unit_test(test_later_version),
       cmocka_unit_test(test_checkpoints),
