@@ -120,6 +120,12 @@ static enum proof_verdict judge_resolved(const struct comparing *c) {
   return PROOF_PERSON;
 }
 
+/* That it did not move is what a person may have found, and the station knows more exactly. */
+static bool is_finer(const struct comparing *c, enum state reported) {
+  return is_resolved(c) && c->said == STATE_FAILED && state_is_final(reported) && reported != STATE_EXECUTED &&
+         reported != STATE_STOPPED && reported != STATE_UNKNOWN;
+}
+
 /* The report of an earlier state: only the broker's `unknown` may come after it, when no more was heard in time, or a
  * person's word. */
 static enum proof_verdict judge_earlier(const struct comparing *c, const struct report *report) {
@@ -127,7 +133,7 @@ static enum proof_verdict judge_earlier(const struct comparing *c, const struct 
   if (is_resolved(c) && (open || report->state == STATE_UNKNOWN)) return judge_resolved(c);
   if (c->said == STATE_UNKNOWN && open) return PROOF_NONE;
   (void)says_another(c, report);
-  return PROOF_WRONG;
+  return is_finer(c, report->state) ? PROOF_PERSON : PROOF_WRONG;
 }
 
 static enum proof_verdict judge_report(const struct comparing *c, struct bytes bytes) {

@@ -198,7 +198,11 @@ def test_persons_of_the_asking_province_approve_and_resolve_nothing(t, two):
     assert wait_state(chongqing.duty, "next", "rejected")["code"] == "locked"
     resolved = second.run("resolve", "guarded", "--moved", "--basis", "Li has looked")
     assert resolved.exit == 0, str(resolved)
-    here = wait_state(chongqing.duty, "guarded", "executed")
+    wait_state(hubei.duty, "guarded", "executed")
+    assert row(hubei.duty, "guarded")["proven"] is True, "the station has confirmed it there"
+    here = wait_state(t.operator(chongqing, "duty", verifies=False), "guarded", "executed")
+    wary = row(chongqing.duty, "guarded")
+    assert (wary["state"], wary["said"]) == ("unknown", "executed") and "a person's word" in wary["message"], wary
     assert here["code"] == "resolved" and "Li has looked" in here["message"], here
     assert moved(simulator) == ["guarded"]
 

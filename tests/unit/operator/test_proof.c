@@ -153,6 +153,10 @@ static void what_a_person_resolved(void **state) {
   assert_int_equal(judge(&resolves, NULL), PROOF_NONE);
   entry.state = STATE_FAILED;
   assert_int_equal(judge(&resolves, "has not confirmed"), PROOF_PERSON);
+  reported(STATE_UNDELIVERED, CODE_NO_LISTENER, station);
+  entry.state = STATE_FAILED;
+  entry.code = CODE_RESOLVED;
+  assert_int_equal(judge(&follows, "says undelivered"), PROOF_PERSON);
   reported(STATE_FAILED, CODE_DEVICE, station);
   entry.state = STATE_EXECUTED;
   entry.code = CODE_RESOLVED;
