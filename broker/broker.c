@@ -21,6 +21,7 @@ static int load(struct broker *broker) {
   if (outcome == 0) outcome = orders_load(broker->orders, broker->daemon.store);
   if (outcome == 0) outcome = rosters_load(&broker->rosters, broker->daemon.store);
   if (outcome == 0) broker_principals_renew(broker);
+  if (outcome == 0) outcome = granted_load(&broker->granted, broker->daemon.store);
   if (outcome == 0) outcome = agreements_load(&broker->agreements, broker->config->node, broker->daemon.store);
   if (outcome == 0) outcome = broker_audit_load(broker);
   if (outcome)
@@ -91,6 +92,7 @@ void broker_deinit(struct broker *broker) {
   broker->orders = orders_free(broker->orders);
   readers_deinit(&broker->readers);
   agreements_deinit(&broker->agreements);
+  granted_deinit(&broker->granted);
   book_deinit(&broker->book);
   catalogue_deinit(&broker->catalogue);
   principals_deinit(&broker->principals);
@@ -180,6 +182,7 @@ int broker_run(struct broker *broker) {
       broker->endpoints[1], broker->daemon.http ? ", " : "", broker->daemon.http_endpoint);
   while (!broker->daemon.ends && outcome == 0) outcome = turn(broker);
   daemon_stopping();
+  if (outcome == 0) broker_agreements_stop(broker);
   if (outcome == 0) broker_audit_stop(broker);
   return outcome;
 }

@@ -26,6 +26,7 @@ struct broker {
   struct rosters rosters;
   struct principals principals;
   struct agreements agreements;
+  struct granted granted;
   struct links links;
   struct errands errands;
   struct catalogue catalogue;
@@ -59,11 +60,14 @@ void broker_reload(struct broker *broker);
 int64_t broker_snapshots_tick(struct broker *broker, int64_t now);
 void broker_snapshot_session(struct broker *broker, struct link *link, bool up);
 void broker_snapshot_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
+/* A block of another province is stored. */
+void broker_snapshots_granted(struct broker *broker, const struct block *block);
 /* broker_agreements.c: the halves that neighbours tell each other */
 /* Our halves by the configuration that is valid now, and the links that it asks for. */
 void broker_agreements_configure(struct broker *broker);
 void broker_agreement_session(struct broker *broker, struct link *link, bool up);
 void broker_agreement_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
+void broker_agreements_stop(struct broker *broker); /* a clean stop */
 int64_t broker_agreements_tick(struct broker *broker, int64_t now);
 /* broker_rosters.c: the verb roster, and who is told of a new one */
 void broker_roster_start(void *ctx, struct request *request, const json_t *body);

@@ -79,19 +79,26 @@ static void tell_quota(struct broker *broker, struct link *link) {
   buffer_deinit(&body);
 }
 
-static void save_quotas(struct broker *broker, int64_t now) {
+/* What is derived from what passes: a crash forgets little of it. */
+static void save_derived(struct broker *broker, int64_t now) {
   if (now < broker->quotas_at) return;
   broker->quotas_at = now + QUOTA_SAVE_US;
   struct store_batch *batch = store_batch_new();
   for (size_t i = 0; i < broker->links.count; i++)
     if (broker->links.items[i]->is_peer && broker->links.items[i]->most.bytes)
       agreement_save_quota(broker->links.items[i]->agreement, batch);
+  granted_save(&broker->granted, batch);
   commit(broker, batch, change_done, NULL);
+}
+
+void broker_agreements_stop(struct broker *broker) {
+  broker->quotas_at = 0;
+  save_derived(broker, world_now(broker->daemon.world).mono);
 }
 
 int64_t broker_agreements_tick(struct broker *broker, int64_t now) {
   int64_t next = now + SECOND_US;
-  save_quotas(broker, now);
+  save_derived(broker, now);
   for (size_t i = 0; i < broker->links.count; i++) {
     struct link *link = broker->links.items[i];
     if (link->is_peer) tell_quota(broker, link);

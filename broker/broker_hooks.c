@@ -92,6 +92,7 @@ static void node_committed(void *ctx, const struct store_item *item, struct node
   if (!item->block || block_open(&block, blob_bytes(item->block))) return;
   catalogue_apply(&broker->catalogue, &block, item->lane);
   struct link *link = from ? node_peer_owner(from) : NULL;
+  if (link && link->is_peer) broker_snapshots_granted(broker, &block);
   if (!link || link->is_peer || stream_owner(block.stream).len == block.stream.len) return;
   orders_committed(broker->orders, &block);
   broker_audit_committed(broker, link, &block);

@@ -29,6 +29,8 @@ struct link {
   struct agreement *agreement; /* neighbours; lives as long as the broker */
   struct peer_rules rules;     /* neighbours: views of the agreement */
   struct snapshot snapshot;    /* on its way to the neighbour */
+  bool snapshot_again;         /* another one is due, */
+  int64_t snapshot_at;         /* not before, mono */
   int64_t half_at;             /* mono: when our half is to be sent; 0: it has it */
   uint64_t half_told;          /* version that it has said to have in this session */
   struct log_limit half_limit; /* of halves that are taken from it */

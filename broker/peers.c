@@ -125,6 +125,7 @@ static void granted_deinit(struct peer_granted *granted) {
 void peer_rules_deinit(struct peer_rules *rules) {
   granted_deinit(&rules->out);
   granted_deinit(&rules->in);
+  granted_deinit(&rules->shown);
   free(rules->feed_of);
   free(rules->parts);
   *rules = PEER_RULES_NULL;
@@ -366,6 +367,12 @@ bool peer_shares_point(const struct peer_rules *rules, struct bytes address) {
   for (size_t i = 0; i < rules->ours->share_count; i++)
     if (pattern_matches(rules->ours->share[i].match, address)) return true;
   return false;
+}
+
+bool peer_passes_point(struct peer_rules *rules, struct bytes address, struct bytes grants) {
+  return rules->theirs && !address_below(address, rules->node) && !address_below(address, rules->peer) &&
+         patterns_match(&rules->ours->transit, address) && patterns_match(&rules->theirs->accept, address) &&
+         patterns_match(granted_to(&rules->shown, grants, rules->peer), address);
 }
 
 bool peer_shares_value(const struct peer_rules *rules, struct bytes address, int64_t received) {

@@ -62,7 +62,7 @@ struct peer_rules {
   struct peer_from accept_newest;
   struct peer_part *parts; /* owned */
   size_t part_count;
-  struct peer_granted out, in;
+  struct peer_granted out, in, shown;
 };
 #define PEER_RULES_NULL ((struct peer_rules){0})
 /* Derives the feeds from what the caller has set. salt: what else the scopes depend on; that of feed 0 also on
@@ -83,7 +83,9 @@ enum peer_accept peer_accept(
     struct peer_rules *rules, const struct block *block, struct blob **replace, uint32_t *left_out);
 bool peer_accepts_stream(const struct peer_rules *rules, struct bytes stream); /* anything of it can be taken */
 
-/* For a snapshot: whether the neighbour may know of the point, and of its last value at once. */
+/* For a snapshot: whether the neighbour may know of the point, and of its last value at once. passes: of a point of a
+ * third province, with the grants of its station. */
+bool peer_passes_point(struct peer_rules *rules, struct bytes address, struct bytes grants);
 bool peer_shares_point(const struct peer_rules *rules, struct bytes address);
 bool peer_shares_value(const struct peer_rules *rules, struct bytes address, int64_t received);
 #endif

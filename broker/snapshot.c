@@ -12,11 +12,25 @@ void snapshot_end(struct snapshot *snapshot) {
   *snapshot = (struct snapshot){0};
 }
 
-static bool is_shared(const struct peer_rules *rules, const struct catalogue_point *point) {
-  return peer_shares_point(rules, point->address);
+/* chongqing/cuntan of chongqing/cuntan/gauge-1/level; the owner of a stream that it has. */
+static struct bytes station_of(const struct catalogue_point *point) {
+  struct bytes second = address_segment(point->address, 1);
+  if (point->has_last) return stream_owner(bytes_text(point->stream));
+  return bytes_of(point->address.data, (size_t)(second.data - point->address.data) + second.len);
 }
 
-static void fill(struct snapshot *snapshot, const struct catalogue *catalogue, const struct peer_rules *rules) {
+/* What of the point may be shown; false: nothing. What is thinned or late comes by the stream alone. */
+static bool show(const struct snapshot_of *of, const struct catalogue_point *point, struct catalogue_point *shown) {
+  *shown = *point;
+  if (address_segments(point->address) < 2) return false;
+  if (!address_below(point->address, of->rules->node))
+    return peer_passes_point(of->rules, point->address, granted_find(of->granted, station_of(point)));
+  shown->has_last = point->has_last && peer_shares_value(of->rules, point->address, point->received);
+  return peer_shares_point(of->rules, point->address);
+}
+
+static void fill(struct snapshot *snapshot, const struct snapshot_of *of) {
+  const struct catalogue *catalogue = of->catalogue;
   struct buffer *piece = &snapshot->piece;
   size_t end = snapshot->next + SNAPSHOT_LOOKS;
   if (end > catalogue->count) end = catalogue->count;
@@ -24,10 +38,8 @@ static void fill(struct snapshot *snapshot, const struct catalogue *catalogue, c
   catalogue_put_head(piece);
   size_t empty = piece->len;
   for (; snapshot->next < end; snapshot->next++) {
-    const struct catalogue_point *point = catalogue->points[snapshot->next];
-    if (!is_shared(rules, point)) continue;
-    struct catalogue_point shown = *point; /* what is thinned or late comes by the stream alone */
-    shown.has_last = point->has_last && peer_shares_value(rules, point->address, point->received);
+    struct catalogue_point shown;
+    if (!show(of, catalogue->points[snapshot->next], &shown)) continue;
     bool fits = catalogue_put_point(piece, &shown, piece->len == empty ? SNAPSHOT_ONE_MAX : SNAPSHOT_BYTES);
     if (!fits && piece->len > empty) break; /* the next piece begins with it */
   }
@@ -38,14 +50,13 @@ static void fill(struct snapshot *snapshot, const struct catalogue *catalogue, c
     buffer_clear(piece);
 }
 
-struct bytes snapshot_due(
-    struct snapshot *snapshot, const struct catalogue *catalogue, const struct peer_rules *rules, int64_t now) {
+struct bytes snapshot_due(struct snapshot *snapshot, const struct snapshot_of *of, int64_t now) {
   if (!snapshot->runs || (snapshot->again_at && now < snapshot->again_at)) return BYTES_NULL;
   if (snapshot->again_at && snapshot->repeats++ >= SNAPSHOT_REPEATS) {
     snapshot_end(snapshot);
     return BYTES_NULL;
   }
-  if (!snapshot->piece.len) fill(snapshot, catalogue, rules);
+  if (!snapshot->piece.len) fill(snapshot, of);
   return buffer_bytes(&snapshot->piece);
 }
 
@@ -62,21 +73,14 @@ void snapshot_taken(struct snapshot *snapshot) {
 
 /* ---- taking ---- */
 
-struct taking {
-  const struct peer_rules *rules;
-  struct bytes peer;
-};
-
 static bool admits(void *ctx, struct bytes address, struct bytes stream) {
-  const struct taking *taking = ctx;
-  struct bytes owner = stream.len ? stream_owner(stream) : taking->peer;
-  return address_below(owner, taking->peer) && address_below(address, owner) &&
-         !address_below(address, taking->rules->node) && patterns_match(&taking->rules->ours->accept, address);
+  const struct peer_rules *rules = ctx;
+  return (!stream.len || address_below(address, stream_owner(stream))) && !address_below(address, rules->node) &&
+         patterns_match(&rules->ours->accept, address);
 }
 
-bool snapshot_take(
-    struct catalogue *catalogue, const struct peer_rules *rules, struct bytes peer, struct bytes piece, bool *last) {
-  struct taking taking = {rules, peer};
+bool snapshot_take(struct catalogue *catalogue, const struct peer_rules *rules, struct bytes piece, bool *last) {
   *last = piece.len && piece.data[0] == 1;
-  return piece.len > 1 && catalogue_merge(catalogue, bytes_of(piece.data + 1, piece.len - 1), admits, &taking);
+  return piece.len > 1 &&
+         catalogue_merge(catalogue, bytes_of(piece.data + 1, piece.len - 1), admits, (void *)(uintptr_t)rules);
 }

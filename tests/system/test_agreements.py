@@ -242,3 +242,25 @@ def test_over_the_quota_it_waits_and_urgent_passes(t):
     assert "held back there since" in there.duty.run("peers").out
     assert values(there, LEVEL, 101) == [("level", value) for value in range(1, 102)], "nothing was discarded"
     wait_until(lambda: not row(there, "chongqing")["held_back_there"], "it is over", every=0.1)
+
+
+def test_who_is_offered_later_sees_what_there_is(t):
+    """chongqing lets sichuan's levels through when all has been said: hubei learns of them with unit and last value, though no record of before comes, and of nothing that was not granted."""
+    t.province("sichuan", shares={"chongqing": [{"match": "sichuan/+/+/level", "onward": ["hubei"]}, "sichuan/+/+/flow"]})
+    chongqing = t.province("chongqing", shares={"hubei": ["chongqing/#"]}, accepts={"sichuan": ["sichuan/#"]})
+    hubei = t.province("hubei", accepts={"chongqing": ["#"]})
+    station = t.station("sichuan/zipingpu", gauge())
+    t.start()
+    settled(chongqing, hubei)
+    publisher = t.publisher(station)
+    publish(publisher, flow=1, level=2)
+    values(chongqing, UP_LEVEL, 2)
+    chongqing.broker.stop()
+    chongqing.peers["hubei"]["more"] = {"transit": ["sichuan/#"]}
+    t.write("p2.yaml", t.broker_config(chongqing))
+    chongqing.broker.start_ready()
+    wait_until(lambda: [(r["address"], r["value"], r["unit"]) for r in hubei.duty.run("last", "#", "--json").rows] == [(UP_LEVEL, 2, "m")],
+               "sichuan's level at hubei", every=0.1)
+    assert [r["address"] for r in hubei.duty.run("points", "#", "--json").rows] == [UP_LEVEL]
+    publish(publisher, flow=3, level=4)
+    assert values(hubei, "sichuan/#", 4) == [("level", 4)]

@@ -1,6 +1,7 @@
 /* Snapshots from one catalogue into another: what the rules of both sides let pass, in pieces, each sent until taken.
  */
 #include "broker/snapshot.h"
+#include "common/record/onward.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@ enum { POINTS = 500 };
 static struct catalogue here, there;
 static struct peer_rules ours, theirs;
 static struct snapshot snapshot;
+static struct granted granted;
+static const struct snapshot_of of = {&here, &granted, &ours};
 
 static void put(struct catalogue *catalogue, const char *stream, const char *address, enum record_kind kind,
     const char *text, uint64_t sequence) {
@@ -68,11 +71,11 @@ static unsigned pass_all(void) {
   unsigned pieces = 0;
   bool last = false;
   for (int64_t now = 1; snapshot.runs && now < 10000; now++) {
-    struct bytes piece = snapshot_due(&snapshot, &here, &ours, now);
+    struct bytes piece = snapshot_due(&snapshot, &of, now);
     if (!piece.len) continue;
     assert_false(last);
     assert_true(piece.len <= SNAPSHOT_BYTES);
-    assert_true(snapshot_take(&there, &theirs, bytes_text("chongqing"), piece, &last));
+    assert_true(snapshot_take(&there, &theirs, piece, &last));
     snapshot_sent(&snapshot, now);
     snapshot_taken(&snapshot);
     pieces++;
@@ -104,7 +107,7 @@ static void test_what_is_not_accepted(void **state) {
   finish();
 }
 
-/* A neighbour speaks for its own province alone, whatever it puts into a piece. */
+/* Of the receiver's own province nothing is taken, and nothing that is not below its stream. */
 static void test_a_neighbour_that_lies(void **state) {
   (void)state;
   begin("#", "#");
@@ -138,6 +141,35 @@ static void test_values_that_wait(void **state) {
   finish();
 }
 
+/* Points of a third province: what its grants let come to the neighbour, by transit, if it accepts it. */
+static void test_third_provinces(void **state) {
+  (void)state;
+  static const struct {
+    const char *transit, *node, *pattern;
+    bool told;
+  } rows[] = {{"sichuan/#", "hubei", "sichuan/+/+/level", true}, {"sichuan/#", "anhui", "sichuan/#", false},
+      {"sichuan/other/#", "hubei", "sichuan/#", false}, {"sichuan/#", "hubei", "sichuan/zipingpu/+/flow", false}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    char rules[64];
+    struct buffer grants = BUFFER_NULL;
+    struct bytes node = bytes_text(rows[i].node);
+    snprintf(rules, sizeof rules, "chongqing/no\ntransit\t%s", rows[i].transit);
+    begin(rules, "sichuan/#");
+    put(&here, "sichuan/zipingpu", "sichuan/zipingpu/gauge-1/level", RECORD_DESCRIPTOR, "{\"unit\":\"m\"}", 1);
+    put(&here, "sichuan/zipingpu", "sichuan/zipingpu/gauge-1/level", RECORD_READING, "high", 2);
+    assert_int_equal(onward_add(&grants, bytes_text(rows[i].pattern), &node, 1), 0);
+    assert_true(granted_note(&granted, bytes_text("sichuan/zipingpu"), buffer_bytes(&grants)));
+    assert_false(granted_note(&granted, bytes_text("sichuan/zipingpu"), buffer_bytes(&grants)));
+    pass_all();
+    assert_int_equal(there.count, rows[i].told);
+    if (rows[i].told) assert_true(there.points[0]->has_last && strcmp(there.points[0]->unit, "m") == 0);
+    buffer_deinit(&grants);
+    granted_deinit(&granted);
+    peer_rules_deinit(&ours);
+    finish();
+  }
+}
+
 static void test_nothing_to_tell(void **state) {
   (void)state;
   begin("chongqing/nowhere/#", "#");
@@ -162,15 +194,15 @@ static void test_repeated_until_taken(void **state) {
   (void)state;
   begin("#", "#");
   int64_t now = 1;
-  size_t len = snapshot_due(&snapshot, &here, &ours, now).len;
+  size_t len = snapshot_due(&snapshot, &of, now).len;
   snapshot_sent(&snapshot, now);
-  assert_int_equal(snapshot_due(&snapshot, &here, &ours, now + 1).len, 0); /* one at a time */
+  assert_int_equal(snapshot_due(&snapshot, &of, now + 1).len, 0); /* one at a time */
   for (int i = 0; i < SNAPSHOT_REPEATS; i++) {
     now += SNAPSHOT_REPEAT_US;
-    assert_int_equal(snapshot_due(&snapshot, &here, &ours, now).len, len);
+    assert_int_equal(snapshot_due(&snapshot, &of, now).len, len);
     snapshot_sent(&snapshot, now);
   }
-  assert_int_equal(snapshot_due(&snapshot, &here, &ours, now + SNAPSHOT_REPEAT_US).len, 0);
+  assert_int_equal(snapshot_due(&snapshot, &of, now + SNAPSHOT_REPEAT_US).len, 0);
   assert_false(snapshot.runs); /* somebody who knows no snapshots */
   finish();
 }
@@ -179,14 +211,14 @@ static void test_malformed(void **state) {
   (void)state;
   begin("#", "#");
   bool last;
-  struct bytes piece = snapshot_due(&snapshot, &here, &ours, 1);
+  struct bytes piece = snapshot_due(&snapshot, &of, 1);
   for (size_t len = 0; len < 200; len++) {
     uint8_t *copy = malloc(len + 1);
     memcpy(copy, piece.data, len);
-    snapshot_take(&there, &theirs, bytes_text("chongqing"), bytes_of(copy, len), &last);
+    snapshot_take(&there, &theirs, bytes_of(copy, len), &last);
     free(copy);
   }
-  assert_false(snapshot_take(&there, &theirs, bytes_text("chongqing"), BYTES_NULL, &last));
+  assert_false(snapshot_take(&there, &theirs, BYTES_NULL, &last));
   finish();
 }
 
@@ -196,6 +228,7 @@ int main(void) {
       cmocka_unit_test(test_what_is_not_accepted),
       cmocka_unit_test(test_a_neighbour_that_lies),
       cmocka_unit_test(test_values_that_wait),
+      cmocka_unit_test(test_third_provinces),
       cmocka_unit_test(test_nothing_to_tell),
       cmocka_unit_test(test_the_newer_value_stays),
       cmocka_unit_test(test_repeated_until_taken),
