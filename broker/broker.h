@@ -44,6 +44,7 @@ struct broker {
       quotas_at; /* mono: when to tick them again */
   struct log_limit refused_limit;
   struct log_limit audit_limit; /* contradictions and checkpoints that are not believed */
+  int64_t gap_silent_us;        /* GAP_SILENT_US, but for tests */
   uint64_t refused_peers, discarded;
 };
 

@@ -1,6 +1,7 @@
 /* Where the broker's parts meet: what node, orders, requests and network ask their owner. Each hook finds the part that
  * knows and asks it. */
 #include "broker/broker.h"
+#include "broker/gaps.h"
 #include "broker/hostile.h"
 
 /* ---- hooks of the node ---- */
@@ -293,6 +294,7 @@ void broker_make_node(struct broker *broker) {
   struct node_options options = {.name = broker->config->node,
       .world = broker->daemon.world,
       .store = broker->daemon.store,
+      .head_us = daemon_test_head(),
       .hooks = {.ctx = broker,
           .send = node_send,
           .close = node_close,
@@ -309,6 +311,7 @@ void broker_make_node(struct broker *broker) {
           .submitted = node_batch_done,
           .read = node_batch_done,
           .event = node_event}};
+  broker->gap_silent_us = options.head_us ? options.head_us * 5 / 2 : GAP_SILENT_US;
   broker->node = node_new(&options);
 }
 

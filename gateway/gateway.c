@@ -176,6 +176,7 @@ static void make_node(struct gateway *gateway) {
   const struct node_options options = {.name = gateway->config->station,
       .world = gateway->daemon.world,
       .store = gateway->daemon.store,
+      .head_us = daemon_test_head(),
       .hooks = {.ctx = gateway,
           .send = node_send,
           .close = node_close,

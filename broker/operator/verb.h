@@ -24,9 +24,9 @@ struct verb {
 const struct verb *verb_at(size_t index); /* in the order of help; NULL at the end */
 const struct verb *verb_find(const char *name);
 
-extern const struct verb verb_apply, verb_approve, verb_audit, verb_cancel, verb_commands, verb_follow, verb_history,
-    verb_keys, verb_last, verb_peers, verb_points, verb_readers, verb_resolve, verb_roster, verb_set, verb_status,
-    verb_stop, verb_tail, verb_wait;
+extern const struct verb verb_apply, verb_approve, verb_audit, verb_cancel, verb_commands, verb_follow, verb_gaps,
+    verb_history, verb_keys, verb_last, verb_peers, verb_points, verb_readers, verb_resolve, verb_roster, verb_set,
+    verb_status, verb_stop, verb_tail, verb_wait;
 
 /* Says what is wrong with the use of the verb and how it is used. */
 enum exit_code verb_misused(const struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -8,7 +8,7 @@
 
 static const struct verb *const verbs[] = {&verb_set, &verb_stop, &verb_apply, &verb_follow, &verb_commands,
     &verb_cancel, &verb_approve, &verb_resolve, &verb_wait, &verb_tail, &verb_history, &verb_last, &verb_points,
-    &verb_status, &verb_peers, &verb_readers, &verb_roster, &verb_audit, &verb_keys, NULL};
+    &verb_status, &verb_peers, &verb_gaps, &verb_readers, &verb_roster, &verb_audit, &verb_keys, NULL};
 
 const struct verb *verb_at(size_t index) { return verbs[index]; }
 

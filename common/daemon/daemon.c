@@ -53,6 +53,15 @@ static int64_t test_commit_delay(void) {
   return us;
 }
 
+int64_t daemon_test_head(void) {
+  int64_t us = 0;
+#ifdef RIVERBUS_TEST_HOOKS
+  const char *text = getenv("RIVERBUS_TEST_HEAD");
+  if (text && units_duration(bytes_text(text), &us) != 0) us = 0;
+#endif
+  return us;
+}
+
 int daemon_open_store(struct daemon *daemon, const struct config_store *config, int64_t pace_us) {
   struct store_problem problem;
   const struct store_options options = {.path = config->path,

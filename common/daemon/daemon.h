@@ -40,6 +40,8 @@ enum { DAEMON_FAILED = 1 };
 /* Takes the signals over for all threads that are started later. name: static. <0: fatal. */
 int daemon_init(struct daemon *daemon, const char *name, const struct world *world, const struct daemon_hooks *hooks);
 int daemon_open_identity(struct daemon *daemon, const char *path);
+/* How often this node issues heads: 0, the node's own measure, but for fault tests (RIVERBUS_TEST_HEAD). */
+int64_t daemon_test_head(void);
 /* A commit that fails ends the process (EX_TEMPFAIL). pace_us: see store_options. Blocks. */
 int daemon_open_store(struct daemon *daemon, const struct config_store *config, int64_t pace_us);
 int daemon_open_net(struct daemon *daemon, const struct net_events *events);

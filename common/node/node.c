@@ -201,6 +201,11 @@ bool node_peer_knows(const struct node_peer *peer) {
   return true;
 }
 
+size_t node_peer_scopes(const struct node_peer *peer, const uint64_t **scopes) {
+  *scopes = peer->scopes;
+  return peer->scope_count;
+}
+
 void *node_peer_owner(const struct node_peer *peer) { return peer->config.owner; }
 const char *node_peer_node(const struct node_peer *peer) { return peer->name; }
 struct node_peer *node_peer_find(struct node *node, const char *principal) {

@@ -173,6 +173,9 @@ void node_peer_remove(struct node *node, struct node_peer *peer);
 void node_peer_rules(struct node *node, struct node_peer *peer, const struct node_feed *feeds, size_t count);
 /* Whether the peer has answered to all feeds as they are now, in this process's life: it knows their scopes. */
 bool node_peer_knows(const struct node_peer *peer);
+/* The scopes of the feeds by which the peer sends to us, as it told last; none: not in this process's life. A view
+ * until the next message of the peer. */
+size_t node_peer_scopes(const struct node_peer *peer, const uint64_t **scopes);
 void *node_peer_owner(const struct node_peer *peer);
 const char *node_peer_node(const struct node_peer *peer);
 struct node_peer *node_peer_find(struct node *node, const char *principal);

@@ -81,6 +81,13 @@ void store_claimed(struct store *store, struct bytes stream, struct epoch epoch,
   if (ranges) intervals_add_all(out, ranges);
 }
 
+void store_claims(struct store *store, struct bytes stream, struct epoch epoch,
+    void (*visit)(void *ctx, struct bytes source, uint64_t scope, const struct intervals *ranges), void *ctx) {
+  const struct cover *cover = coverage_find(&store->view, stream, epoch);
+  for (size_t i = 0; cover && i < cover->claim_count; i++)
+    visit(ctx, cover->claims[i].source, cover->claims[i].scope, &cover->claims[i].ranges);
+}
+
 void store_discards(
     struct store *store, struct bytes name, void (*visit)(void *ctx, const struct store_discard *discard), void *ctx) {
   const struct cover_stream *stream = table_get(&store->view.streams, name);

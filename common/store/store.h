@@ -137,6 +137,10 @@ void store_held(struct store *store, struct bytes stream, struct epoch epoch, st
 /* What `source` claimed of (stream, epoch) under `scope`. Adds to *out. In memory. */
 void store_claimed(struct store *store, struct bytes stream, struct epoch epoch, struct bytes source, uint64_t scope,
     struct intervals *out);
+/* Calls visit for each source and scope of which anything of (stream, epoch) is claimed, the one renewed last at the
+ * end. In memory. */
+void store_claims(struct store *store, struct bytes stream, struct epoch epoch,
+    void (*visit)(void *ctx, struct bytes source, uint64_t scope, const struct intervals *ranges), void *ctx);
 /* Ranges known to be discarded (by the origin, or by `by`): visit in order. In memory; at most 1,024 a stream, then the
  * oldest are joined. */
 /* by: who says so; empty: this node, by its own retention ("keep": older than keep; "full": discard-oldest; "late": it

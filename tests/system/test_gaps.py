@@ -1,0 +1,117 @@
+"""What is missing, and why: `riverbus gaps` at the broker and at its neighbour, with heads every 200 ms."""
+
+import pytest
+
+from harness.river import now_ms, number, sensor
+from onebox.process import wait_until
+
+HEAD = {"RIVERBUS_TEST_HEAD": "200ms"}
+pytestmark = pytest.mark.usefixtures("hooks")
+
+
+def two_provinces(t, share=("chongqing/#",), **more):
+    here = t.province("chongqing", shares={"hubei": list(share)}, **more)
+    there = t.province("hubei", accepts={"chongqing": ["chongqing/#"]})
+    station = t.station("chongqing/cuntan", [sensor("gauge-1", number("level", "hydro/level"), number("flow", "hydro/flow"))])
+    for thing in (here, there, station):
+        thing.env.update(HEAD)
+    return here, there, station
+
+
+def publish(t, station, first, count, topic="hydro/level"):
+    publisher = t.publisher(station)
+    for n in range(first, first + count):
+        publisher.publish(topic, {"v": n, "t": now_ms()})
+    return publisher
+
+
+def gaps(province, *words):
+    """Exit code, rows of the streams, the rows that end them."""
+    result = province.duty.run("gaps", *words, "--json")
+    ends = [row for row in result.rows if "complete" in row]
+    return result.exit, [row for row in result.rows if "complete" not in row], ends
+
+
+def wait_value(province, address, value):
+    wait_until(lambda: [row["value"] for row in province.duty.run("last", address, "--json").rows] == [value], f"{address} = {value} in {province.name}")
+
+
+def wait_proven(province, stream, until):
+    """Heads come all the time: the period is proven once one lies behind its end."""
+    return wait_until(lambda: gaps(province, stream, "--until", until)[0] == 0, f"{stream} is proven in {province.name} until {until}", timeout=30)
+
+
+def stamp():
+    """Now, as the command line takes it."""
+    from datetime import datetime, timezone
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def wanting(rows):
+    return [row for row in rows if row["wanting"]]
+
+
+def test_all_is_proven_complete_at_both(t):
+    here, there, station = two_provinces(t)
+    t.start()
+    publish(t, station, 1, 500)
+    for province in (here, there):
+        wait_value(province, "chongqing/cuntan/gauge-1/level", 500)
+        wait_proven(province, "chongqing/cuntan", stamp())
+        wait_proven(province, "chongqing/cuntan!urgent", stamp())
+    code, rows, ends = gaps(there, "chongqing/cuntan")
+    assert [row["state"] for row in rows] == ["held"] and rows[0]["from"] == 1 and rows[0]["records"] > 500, rows
+    assert ends[0]["held"] == rows[0]["records"] and ends[0]["missing"] == 0
+    shown = there.duty.run("gaps", "chongqing/cuntan")
+    assert "complete" in shown.out, shown.out
+
+
+def test_what_the_rule_leaves_out_is_filtered_and_complete(t):
+    _, there, station = two_provinces(t, share=("chongqing/+/+/level",))
+    t.start()
+    publisher = publish(t, station, 1, 50)
+    for n in range(50):
+        publisher.publish("hydro/flow", {"v": n, "t": now_ms()})
+    publisher.publish("hydro/level", {"v": 1000, "t": now_ms()})
+    wait_value(there, "chongqing/cuntan/gauge-1/level", 1000)
+    wait_proven(there, "chongqing/cuntan", stamp())
+    _, rows, ends = gaps(there, "chongqing/cuntan")
+    assert ends[0]["filtered"] >= 50 and ends[0]["held"] >= 51 and not wanting(rows), (rows, ends)
+
+
+def test_a_station_that_was_off_is_named_exactly(t):
+    here, there, station = two_provinces(t)
+    t.start()
+    publish(t, station, 1, 20)
+    wait_value(there, "chongqing/cuntan/gauge-1/level", 20)
+    station.gateway.kill()
+    off = stamp()
+    for province in (here, there):
+        # while it is off the end of the period is not proven, and the broker says who is down
+        wait_until(lambda: [row["state"] for row in wanting(gaps(province, "chongqing/cuntan")[1])] == ["silent"], f"silence in {province.name}")
+    shown = here.duty.run("gaps", "chongqing/cuntan")
+    assert shown.exit == 12 and "silent" in shown.out and "station chongqing/cuntan is down since" in shown.out, shown
+    on = stamp()
+    station.gateway.start().ready()
+    publish(t, station, 21, 20)
+    for province in (here, there):
+        wait_value(province, "chongqing/cuntan/gauge-1/level", 40)
+        code, rows, ends = wait_until(lambda: (lambda got: got if len(wanting(got[1])) == 1 else None)(gaps(province, "chongqing/cuntan")), "one silence")
+        silent = wanting(rows)[0]
+        assert code == 12 and silent["state"] == "silent" and silent["from"] is None, rows
+        assert silent["since"] <= off and silent["until"] >= on, (silent, off, on)
+        assert ends[0]["missing"] == 0 and ends[0]["silent_us"] > 0
+        # before and after it all is proven
+        assert gaps(province, "chongqing/cuntan", "--until", silent["since"])[0] == 0
+        wait_until(lambda: gaps(province, "chongqing/cuntan", "--since", silent["until"])[0] == 0, "what follows is complete")
+
+
+def test_a_stream_that_nobody_may_read_or_knows_is_refused(t):
+    here, _, _ = two_provinces(t)
+    here.operators["guest"] = {"read": ["chongqing/other/#"], "command": []}
+    t.start()
+    guest = t.operator(here, "guest")
+    assert guest.run("gaps", "chongqing/cuntan", "--json").exit == 1
+    assert here.duty.run("gaps", "chongqing/nowhere", "--json").exit == 1
+    result = guest.run("gaps", "--json")
+    assert {row["stream"] for row in result.rows} <= {"chongqing", "chongqing!urgent"}, result     # the broker's own, not the stations'
