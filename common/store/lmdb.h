@@ -28,8 +28,8 @@ struct ceiling {       /* an epoch that was given up: what follows `from` is pas
 };
 
 /* How many segments a group may seal. Where LMDB found no run of pages for one, what was not sealed piles up, and all
- * of it at once would never find room: from then on one at a time and twice as many after each success; after each
- * failure a longer pause. */
+ * of it at once would never find room: from then on one at a time and twice as many after each success. A failure costs
+ * a reload: after each the pause is twice as long, after each success half. */
 struct sealing {
   size_t most;     /* 0: as many as are full */
   unsigned pause;  /* groups that seal nothing, after the next failure */

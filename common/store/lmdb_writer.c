@@ -250,7 +250,7 @@ static size_t seal_most(struct sealing *sealing) {
 
 static void seal_note(struct sealing *sealing, bool good) {
   if (good) {
-    sealing->pause = 0;
+    sealing->pause /= 2;
     sealing->most = sealing->most < SEAL_MOST ? sealing->most * 2 : 0;
     return;
   }

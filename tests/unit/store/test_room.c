@@ -114,7 +114,7 @@ static void what_is_discarded_is_counted_once(void **state) {
   assert_int_equal(fixture_open(f), 0);
   MDB_txn *txn = NULL;
   uint64_t next = 1;
-  for (int i = 0; i < 1000; i++) {
+  for (int i = 0; i < 600; i++) {
     if (i % 200 == 0) txn = pin(f);
     struct store_done *done = fixture_commit(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
     if (done->kind == STORE_DONE_BATCH) next += 10;
@@ -128,18 +128,27 @@ static void what_is_discarded_is_counted_once(void **state) {
   assert_stored(f, "q/s", E1, 1, stream.floor, next - 1);
 }
 
-/* Small values, until LMDB has not one page left. */
-static void use_up(struct fixture *f) {
+/* Writes one value over and over, until LMDB has no room for one of that size. */
+static void use_up_by(struct fixture *f, size_t len) {
+  uint8_t *value = mem_alloc(len);
   int refused = 0;
-  for (int i = 0; i < 5000 && refused < 20; i++) {
+  for (int i = 0; i < 5000 && refused < 3; i++) {
     struct store_batch *batch = store_batch_new();
-    store_batch_put(batch, STORE_META, TEXT("small"), TEXT("value"));
+    store_batch_put(batch, STORE_META, TEXT("key"), bytes_of(value, len));
     store_batch_urgent(batch);
     struct store_done *done = fixture_commit(f, batch);
     refused = done->kind == STORE_DONE_REFUSED ? refused + 1 : 0;
     store_done_free(done);
   }
-  assert_int_equal(refused, 20);
+  free(value);
+  assert_int_equal(refused, 3);
+}
+
+/* Until it has not one page left. */
+static void use_up(struct fixture *f) {
+  use_up_by(f, 100000);
+  use_up_by(f, 10000);
+  use_up_by(f, 10);
 }
 
 static uint64_t floor_of(struct fixture *f, const char *name) {
@@ -162,14 +171,13 @@ static void without_a_page_to_delete_with_the_oldest_stays_a_while(void **state)
   f->options.when_full = STORE_DISCARD_OLDEST;
   assert_int_equal(fixture_open(f), 0);
   uint64_t next = 1;
-  for (int i = 0; i < 400; i++, next += 10)
-    fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+  for (int i = 0; i < 30; i++, next += 150) fixture_commit_good(f, large_batch(next));
   assert_true(floor_of(f, "q/s") > 1); /* it discards with each segment from here on */
   for (int round = 0; round < 3; round++) {
     MDB_txn *txn = pin(f);
     use_up(f);
     uint64_t before = floor_of(f, "q/s");
-    for (int i = 0; i < 20; i++) { /* so large that the oldest must go first */
+    for (int i = 0; i < 5; i++) { /* so large that the oldest must go first */
       struct store_done *done = fixture_commit(f, large_batch(next));
       assert_int_equal(done->kind, STORE_DONE_REFUSED);
       assert_int_equal(done->refusal, STORE_REFUSAL_FULL);
@@ -178,8 +186,7 @@ static void without_a_page_to_delete_with_the_oldest_stays_a_while(void **state)
     assert_int_equal(floor_of(f, "q/s"), before);
     assert_stored(f, "q/s", E1, 1, before, next - 1);
     mdb_txn_abort(txn);
-    for (int i = 0; i < 100; i++, next += 10)
-      fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+    for (int i = 0; i < 10; i++, next += 150) fixture_commit_good(f, large_batch(next));
     assert_true(floor_of(f, "q/s") > before);
     assert_int_equal(stats_of(f).discarded_records, floor_of(f, "q/s") - 1);
     assert_stored(f, "q/s", E1, 1, floor_of(f, "q/s"), next - 1);
@@ -196,8 +203,7 @@ static void without_a_page_to_delete_with_the_too_old_stays_a_while(void **state
   f->options.keep_us = 3600 * SECOND_US;
   assert_int_equal(fixture_open(f), 0);
   uint64_t next = 1;
-  for (int i = 0; i < 200; i++, next += 10)
-    fixture_commit_good(f, batch_with(LANE_LIVE, block_of_size("q/s", E1, next, 10, 2000)));
+  for (int i = 0; i < 14; i++, next += 150) fixture_commit_good(f, large_batch(next));
   MDB_txn *txn = pin(f);
   use_up(f);
   test_world_pass(&f->clock, 2 * 3600 * SECOND_US);
