@@ -86,6 +86,23 @@ static void tell(void *ctx, const char *sentence) {
   add(telling->room, telling->list, json_string(sentence), telling->more);
 }
 
+/* What the neighbour lets us pass on to another one of ours, and no transit does. */
+static void tell_unpassed(const struct broker *broker, const struct half *theirs, const char *peer, void *telling) {
+  for (size_t i = 0; i < theirs->share_count; i++) {
+    const struct half_share *rule = &theirs->share[i];
+    for (size_t k = 0; k < rule->onward_count; k++) {
+      const struct link *to = links_of_peer(&broker->links, rule->onward[k]);
+      struct buffer out = BUFFER_NULL;
+      if (!to || patterns_meet(&to->agreement->ours->transit, pattern_text(rule->match))) continue;
+      buffer_printf(&out,
+          "%s lets us pass '" BYTES_FMT "' on to %s: name it under transit: of %s here, if %s is to have it", peer,
+          BYTES_ARG(pattern_text(rule->match)), to->node, to->node, to->node);
+      tell(telling, buffer_text(&out));
+      buffer_deinit(&out);
+    }
+  }
+}
+
 static json_t *our_half(struct room *room, const struct link *link, size_t *more) {
   const struct agreement *a = link->agreement;
   json_t *out = half_of(room, a->ours, a->share_from, more);
@@ -146,6 +163,7 @@ void broker_put_agreement(const struct broker *broker, const struct link *link, 
   json_object_set_new(row, "connect", link->endpoints[0] ? json_string(link->endpoints[0]) : json_null());
   json_object_set_new(row, "left_out", json_integer((json_int_t)link->left_out));
   effective_disagreements(a->ours, a->theirs, a->peer, now, tell, &telling);
+  if (a->theirs) tell_unpassed(broker, a->theirs, a->peer, &telling);
   json_object_set_new(row, "disagreements", disagreements);
   json_object_set_new(row, "ours", our_half(&room, link, &more));
   json_object_set_new(row, "theirs", their_half(&room, a, &more));

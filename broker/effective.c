@@ -38,7 +38,7 @@ bool pattern_meet(struct buffer *out, struct bytes a, struct bytes b) {
   return met;
 }
 
-static bool meets_any(struct bytes pattern, const struct patterns *set) {
+bool patterns_meet(const struct patterns *set, struct bytes pattern) {
   struct buffer ignored = BUFFER_NULL;
   bool met = false;
   for (size_t i = 0; i < set->count && !met; i++) met = pattern_meet(&ignored, pattern, pattern_text(set->items[i]));
@@ -111,7 +111,7 @@ static void tell_unaccepted(const struct telling *t, const struct half *ours, co
     const struct pattern *pattern = shared ? ours->share[i].match : ours->transit.items[i - ours->share_count];
     struct bytes text = pattern_text(pattern);
     struct buffer out = BUFFER_NULL;
-    if (meets_any(text, &theirs->accept)) continue;
+    if (patterns_meet(&theirs->accept, text)) continue;
     buffer_printf(&out,
         "we %s '" BYTES_FMT "', of which %s accepts nothing: %s must name it under accept:, or take it out of %s: here",
         shared ? "share" : "let through", BYTES_ARG(text), t->peer, t->peer, shared ? "share" : "transit");
@@ -125,7 +125,7 @@ static void tell_unaccepted_here(const struct telling *t, const struct half *our
     const struct pattern *pattern = shared ? theirs->share[i].match : theirs->transit.items[i - theirs->share_count];
     struct bytes text = pattern_text(pattern);
     struct buffer out = BUFFER_NULL;
-    if (meets_any(text, &ours->accept)) continue;
+    if (patterns_meet(&ours->accept, text)) continue;
     buffer_printf(&out, "%s %s '" BYTES_FMT "', of which we accept nothing: name it under accept: here to have it",
         t->peer, shared ? "shares" : "lets through", BYTES_ARG(text));
     tell(t, &out);
@@ -136,7 +136,7 @@ static void tell_unshared(const struct telling *t, const struct half *ours, cons
   for (size_t i = 0; i < ours->accept.count; i++) {
     struct bytes text = pattern_text(ours->accept.items[i]);
     struct buffer out = BUFFER_NULL;
-    if (meets_share(text, theirs) || meets_any(text, &theirs->transit)) continue;
+    if (meets_share(text, theirs) || patterns_meet(&theirs->transit, text)) continue;
     buffer_printf(&out,
         "we accept '" BYTES_FMT "', of which %s shares nothing: %s must name it under share: (or transit:, where a "
         "third province granted it), or take it out of accept: here",
@@ -146,7 +146,7 @@ static void tell_unshared(const struct telling *t, const struct half *ours, cons
   for (size_t i = 0; i < theirs->accept.count; i++) {
     struct bytes text = pattern_text(theirs->accept.items[i]);
     struct buffer out = BUFFER_NULL;
-    if (meets_share(text, ours) || meets_any(text, &ours->transit)) continue;
+    if (meets_share(text, ours) || patterns_meet(&ours->transit, text)) continue;
     buffer_printf(&out,
         "%s accepts '" BYTES_FMT "', of which we share nothing: name it under share: (or transit:) here if it is to "
         "have it",

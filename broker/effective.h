@@ -10,6 +10,9 @@
 /* The addresses that both patterns match are those of one pattern: appended to *out. false: there are none. */
 bool pattern_meet(struct buffer *out, struct bytes a, struct bytes b);
 
+/* Whether any of the patterns has an address in common with this one. */
+bool patterns_meet(const struct patterns *patterns, struct bytes pattern);
+
 struct effective_line {
   struct pattern *match;
   const struct half_share *rule; /* NULL: of a third province, passed on */

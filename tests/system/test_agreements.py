@@ -178,6 +178,8 @@ def test_transit_by_grants(t):
     hubei.peers["anhui"]["more"] = {"transit": ["#"]}
     up, mid, low = t.station("sichuan/zipingpu", gauge()), t.station("chongqing/cuntan", gauge()), t.station("hubei/yichang", gauge())
     t.start()
+    settled(sichuan, chongqing)
+    assert not any("lets us pass" in text for text in row(chongqing, "sichuan")["disagreements"])
     first, second, third = t.publisher(up), t.publisher(mid), t.publisher(low)
     publish(first, flow=1, level=1)
     publish(first, flow=2, level=2)
@@ -255,6 +257,7 @@ def test_who_is_offered_later_sees_what_there_is(t):
     publisher = t.publisher(station)
     publish(publisher, flow=1, level=2)
     values(chongqing, UP_LEVEL, 2)
+    assert any("lets us pass 'sichuan/+/+/level' on to hubei" in text for text in row(chongqing, "sichuan")["disagreements"])
     chongqing.broker.stop()
     chongqing.peers["hubei"]["more"] = {"transit": ["sichuan/#"]}
     t.write("p2.yaml", t.broker_config(chongqing))
