@@ -84,6 +84,10 @@ static void put_way(struct buffer *out, const struct block *block, int32_t zone)
     put(out, " ");
     units_put_local(out, block->hops[i].time, zone);
     buffer_printf(out, ".%03u", (unsigned)((block->hops[i].time % SECOND_US + SECOND_US) % SECOND_US / 1000));
+    if (!block->hops[i].measured) continue;
+    put(out, block->hops[i].ahead < 0 ? " (next clock -" : " (next clock +");
+    units_put_duration(out, block->hops[i].ahead < 0 ? -block->hops[i].ahead : block->hops[i].ahead);
+    put(out, ")");
   }
 }
 
@@ -113,7 +117,9 @@ static void put_path(struct buffer *out, const struct block *block) {
     json_put_text(out, block->hops[i].node);
     put(out, ",\"time\":\"");
     units_put_rfc3339(out, block->hops[i].time);
-    put(out, "\"}");
+    put(out, "\"");
+    if (block->hops[i].measured) buffer_printf(out, ",\"next_clock_us\":%lld", (long long)block->hops[i].ahead);
+    put(out, "}");
   }
   put(out, "]}");
 }

@@ -15,12 +15,17 @@ static struct blob *share(struct node_peer *peer, size_t feed, const struct stor
   return hooks->share(hooks->ctx, peer, feed, from->blob, block, from->lane, from->position);
 }
 
+/* The peer's clock minus ours, NULL while no ping of this session was answered. */
+static const int64_t *clock_of(const struct node_peer *peer) {
+  return peer->figures.round_trip > 0 ? &peer->figures.clock_offset : NULL;
+}
+
 static struct blob *prepare(struct node_peer *peer, size_t feed, const struct stored *from, const struct block *block) {
   struct blob *shared = share(peer, feed, from, block), *hopped = NULL;
   struct block opened;
   if (!shared || block_open(&opened, blob_bytes(shared)) != 0) return blob_unref(shared);
   if (peer->config.role == NODE_PEER_NEIGHBOUR) {
-    if (block_with_hop(&hopped, &opened, bytes_text(peer->node->name), node_now(peer->node).wall) != 0)
+    if (block_with_hop(&hopped, &opened, bytes_text(peer->node->name), node_now(peer->node).wall, clock_of(peer)) != 0)
       return blob_unref(shared); /* a path of 16: a loop */
     blob_unref(shared);
     shared = hopped;

@@ -121,6 +121,17 @@ static void read_hop(struct block *block, struct reader *r) {
   if (address_check(hop->node, NULL) != 0) reader_fail(r);
 }
 
+static void read_clock(struct block *block, struct reader *r) {
+  struct block_hop *hop = block->hop_count ? &block->hops[block->hop_count - 1] : NULL;
+  int64_t ahead = reader_zigzag(r);
+  if (!hop || hop->measured || ahead == INT64_MIN) {
+    reader_fail(r);
+    return;
+  }
+  hop->measured = true;
+  hop->ahead = ahead;
+}
+
 /* Returns which item it was of those that may stand once, 0 for another. */
 static unsigned read_item(struct block *block, uint64_t id, struct reader *r) {
   switch (id) {
@@ -132,6 +143,7 @@ static unsigned read_item(struct block *block, uint64_t id, struct reader *r) {
     case FORMAT_ITEM_EXTENT: read_extent(block, r); return SEEN_EXTENT;
     case FORMAT_ITEM_TIMES: read_times(block, r); return SEEN_TIMES;
     case FORMAT_ITEM_HOP: read_hop(block, r); return 0;
+    case FORMAT_ITEM_CLOCK: read_clock(block, r); return 0;
     case FORMAT_ITEM_ONWARD:
       block->onward = reader_bytes(r, reader_left(r));
       if (block->onward.len > ONWARD_MAX) reader_fail(r);
@@ -185,34 +197,52 @@ static struct bytes items_of(const struct block *block) {
 
 static uint8_t flags_of(const struct block *block) { return block->compressed ? FORMAT_COMPRESSED : 0; }
 
-/* A copy with one more item behind the others. */
-static int with_item(struct blob **out, const struct block *block, uint64_t id, struct bytes value) {
+/* A copy with more items (encoded) behind the others. */
+static int with_items(struct blob **out, const struct block *block, struct bytes more) {
   struct buffer items = BUFFER_NULL;
-  struct writer w;
   buffer_append(&items, items_of(block));
-  writer_init(&w, &items, items.len + value.len + 16);
-  format_put_item(&w, id, value);
+  buffer_append(&items, more);
   bool fits = FORMAT_FIXED + items.len + block->body.len <= BLOCK_MAX;
   if (fits) *out = format_assemble(flags_of(block), block->epoch, block->first, buffer_bytes(&items), block->body);
   buffer_deinit(&items);
   return fits ? 0 : BLOCK_FULL;
 }
 
-int block_with_hop(struct blob **out, const struct block *block, struct bytes node, int64_t time) {
-  struct buffer hop = BUFFER_NULL;
+static void put_clock(struct writer *items, int64_t ahead) {
+  struct buffer clock = BUFFER_NULL;
   struct writer w;
+  writer_init(&w, &clock, 16);
+  writer_zigzag(&w, ahead);
+  format_put_item(items, FORMAT_ITEM_CLOCK, buffer_bytes(&clock));
+  buffer_deinit(&clock);
+}
+
+int block_with_hop(
+    struct blob **out, const struct block *block, struct bytes node, int64_t time, const int64_t *ahead) {
+  struct buffer hop = BUFFER_NULL, items = BUFFER_NULL;
+  struct writer w, added;
   if (block->hop_count == BLOCK_HOPS_MAX) return BLOCK_FULL;
   writer_init(&w, &hop, ADDRESS_MAX + 16);
   writer_zigzag(&w, time);
   writer_bytes(&w, node);
-  int result = with_item(out, block, FORMAT_ITEM_HOP, buffer_bytes(&hop));
+  writer_init(&added, &items, ADDRESS_MAX + 64);
+  format_put_item(&added, FORMAT_ITEM_HOP, buffer_bytes(&hop));
+  if (ahead) put_clock(&added, *ahead);
+  int result = with_items(out, block, buffer_bytes(&items));
+  buffer_deinit(&items);
   buffer_deinit(&hop);
   return result;
 }
 
 int block_with_onward(struct blob **out, const struct block *block, struct bytes grants) {
   if (block->onward.len > 0 || grants.len > ONWARD_MAX) return BLOCK_FULL;
-  return with_item(out, block, FORMAT_ITEM_ONWARD, grants);
+  struct buffer item = BUFFER_NULL;
+  struct writer w;
+  writer_init(&w, &item, grants.len + 16);
+  format_put_item(&w, FORMAT_ITEM_ONWARD, grants);
+  int result = with_items(out, block, buffer_bytes(&item));
+  buffer_deinit(&item);
+  return result;
 }
 
 bool block_visited(const struct block *block, struct bytes node) {

@@ -50,8 +50,10 @@ void block_number(struct blob *draft, struct epoch epoch, uint64_t first);
 /* Opening: a view into `bytes`, which must outlive it. */
 struct block_hop {
   struct bytes node;
-  int64_t time;
-}; /* time: when that node took it, µs UTC */
+  int64_t time;  /* when that node passed it on, µs UTC by its own clock */
+  bool measured; /* ahead is known */
+  int64_t ahead; /* the clock of the node it passed it to minus its own, µs, as it measured then */
+};
 struct block {
   struct bytes bytes; /* the whole */
   struct bytes stream;
@@ -92,8 +94,9 @@ int block_filter(struct blob **out, struct blob *from, const struct block *block
 /* Cuts a block into pieces of `each` records, at least 1, with the same identity, path and grants; gives each to
  * take(), which gets the reference, in order. BLOCK_MALFORMED: some pieces may have been given. */
 int block_cut(const struct block *block, uint32_t each, void (*take)(void *ctx, struct blob *piece), void *ctx);
-/* A copy of the block with one more hop in its path. BLOCK_FULL: the path is full (a loop). */
-int block_with_hop(struct blob **out, const struct block *block, struct bytes node, int64_t time);
+/* A copy of the block with one more hop in its path; ahead: as in block_hop, NULL: not measured. BLOCK_FULL: the path
+ * is full (a loop). */
+int block_with_hop(struct blob **out, const struct block *block, struct bytes node, int64_t time, const int64_t *ahead);
 /* A copy with the grants in its header. BLOCK_FULL: it has some already, or they do not fit. */
 int block_with_onward(struct blob **out, const struct block *block, struct bytes grants);
 bool block_visited(const struct block *block, struct bytes node);

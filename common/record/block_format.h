@@ -20,22 +20,19 @@
  *    4  times: zigzag received_from, varint received_to - received_from, zigzag received_from - time_from, varint
  *       time_to - time_from    required
  *    5  hop: zigzag time, then the node's name; one item a hop, in order of the way
- *    6  onward: to whom it may be passed on (common/record/onward.h); at most one item
- * Body (after decompression):
- *   varint count of addresses, then each: varint n, varint m, m bytes: the address is the first n bytes of the one
- *   before it and then these m. Before the first stands the stream's node name (the stream without "!urgent").
- *   then the records, as many as `count`:
- *     u8 flags: bits 0-2 value: 0 none, 1 double, 2 integer, 3 false, 4 true, 5 text, 6 bytes, 7 decimal
- *               bit 3: a byte quality << 4 | reason follows (else good, no reason)
- *               bit 4: a byte kind follows (else reading)
- *               bit 5: time equals received (else zigzag received - time follows)
- *               bit 6: varint extra follows: sequence is the one before + 1 + extra
- *               bit 7: received equals that of the record before (else zigzag of the difference follows)
- *     in this order: [kind] [quality] [extra] varint address index, [received] [time], value
- *     double: 8 bytes; integer: zigzag; text, bytes: varint length, content;
- *     decimal: varint zigzag(m - m') << 1 | e, and if e = 1 a byte with the new exponent: worth m / 10^exponent, where
- *     m' and the exponent are those of the last decimal at this address in this block (0 and 2 before the first).
- *   The first record has the sequence `first` and the received time `received_from`, without extra or difference.
+ *    7  clock of the node to which the hop before this item passed it, minus that hop's own: zigzag µs; no item where
+ * it had not been measured 6  onward: to whom it may be passed on (common/record/onward.h); at most one item Body
+ * (after decompression): varint count of addresses, then each: varint n, varint m, m bytes: the address is the first n
+ * bytes of the one before it and then these m. Before the first stands the stream's node name (the stream without
+ * "!urgent"). then the records, as many as `count`: u8 flags: bits 0-2 value: 0 none, 1 double, 2 integer, 3 false, 4
+ * true, 5 text, 6 bytes, 7 decimal bit 3: a byte quality << 4 | reason follows (else good, no reason) bit 4: a byte
+ * kind follows (else reading) bit 5: time equals received (else zigzag received - time follows) bit 6: varint extra
+ * follows: sequence is the one before + 1 + extra bit 7: received equals that of the record before (else zigzag of the
+ * difference follows) in this order: [kind] [quality] [extra] varint address index, [received] [time], value double: 8
+ * bytes; integer: zigzag; text, bytes: varint length, content; decimal: varint zigzag(m - m') << 1 | e, and if e = 1 a
+ * byte with the new exponent: worth m / 10^exponent, where m' and the exponent are those of the last decimal at this
+ * address in this block (0 and 2 before the first). The first record has the sequence `first` and the received time
+ * `received_from`, without extra or difference.
  *
  * Example: stream chongqing/cuntan, epoch {1, 2}, first 7, run 3: one reading gauge-1/level = 178.52 at time =
  * received = 1000000 µs:
@@ -64,6 +61,7 @@ enum {
   FORMAT_ITEM_TIMES = 4,
   FORMAT_ITEM_HOP = 5,
   FORMAT_ITEM_ONWARD = 6,
+  FORMAT_ITEM_CLOCK = 7,
   FORMAT_BUILD_MAX = BLOCK_MAX - 3000, /* what a builder makes at most: room for the hops of a path and for grants */
   FORMAT_EXPONENT_FIRST = 2,
   FORMAT_EXPONENT_MAX = 9

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int i = 0; i < 4; i++) blob->data[4 + i] = (uint8_t)(size >> 8 * i);
   block_number(blob, (struct epoch){1, 2}, 3);
   if (block_open(&block, blob_bytes(blob)) == 0 && block_check(&block) == 0) {
-    if (block_with_hop(&hopped, &block, bytes_text("x"), 1) == 0) expect_good(hopped);
+    if (block_with_hop(&hopped, &block, bytes_text("x"), 1, NULL) == 0) expect_good(hopped);
     if (block_filter(&half, blob, &block, keep_even, NULL) == 0) expect_good(half);
     struct block_packer *packer = block_packer_new();
     expect_good(block_compress(packer, blob, &block));

@@ -116,14 +116,16 @@ def test_the_path_with_times(t):
     """In the neighbouring province: who passed it on, and when."""
     below = t.province("下游", accepts={"重庆": ["重庆/#"]})
     province, station = river(t, shares={"下游": ["重庆/#"]})
+    wait_until(lambda: all(row["round_trip_us"] for row in province.duty.run("--json", "peers").rows), "the first answer to a ping", every=0.1)
     publish(t.publisher(station), 3)
     for row in wait_stored(below.duty, 3, LEVEL):
         assert "path" not in row
     rows = below.duty.run("--json", "history", LEVEL, "--since", "2000-01-01", "--trace").rows
     for row in rows:
         assert [hop["node"] for hop in row["path"]] == ["重庆"] and row["received"] <= row["path"][0]["time"], row
+        assert abs(row["path"][0]["next_clock_us"]) < 5_000_000, "both run on one clock"
     line = below.duty.run("history", LEVEL, "--since", "2000-01-01", "--trace").out.splitlines()[1]
-    assert re.search(r"  path: 重庆 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}$", line), line
+    assert re.search(r"  path: 重庆 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \(next clock [+-]\S+\)$", line), line
     tail = t.operator(below).run("tail", LEVEL, "--from-start", "--count", "1", "--trace").out
     assert "  path: 重庆 " in tail
 

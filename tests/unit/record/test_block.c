@@ -167,16 +167,22 @@ static void round_trips(void **state) {
     struct blob *packed = block_compress(packer, blob, &block), *half = NULL, *hopped = NULL;
     assert_holds(packed, made, 100, 1, count);
     block_open(&block, blob_bytes(packed));
-    assert_int_equal(block_with_hop(&hopped, &block, bytes_text("hubei"), 77), 0);
+    const int64_t ahead = -1234;
+    assert_int_equal(block_with_hop(&hopped, &block, bytes_text("hubei"), 77, count % 2 ? &ahead : NULL), 0);
     assert_holds(hopped, made, 100, 1, count);
-    block_open(&block, blob_bytes(hopped));
+    assert_int_equal(block_open(&block, blob_bytes(hopped)), 0);
     assert_true(block_visited(&block, bytes_text("hubei")));
+    assert_int_equal(block.hops[0].time, 77);
+    assert_int_equal(block.hops[0].measured, count % 2);
+    assert_int_equal(block.hops[0].ahead, count % 2 ? ahead : 0);
     assert_int_equal(block_filter(&half, hopped, &block, keep_odd, &odd), 0);
     if (count > 1) {
       assert_holds(half, made, 101, 2, count / 2);
       struct block filtered;
       block_open(&filtered, blob_bytes(half));
       assert_true(block_visited(&filtered, bytes_text("hubei")));
+      assert_int_equal(filtered.hops[0].measured, count % 2);
+      assert_int_equal(filtered.hops[0].ahead, count % 2 ? ahead : 0);
       assert_true(half->len <= BLOCK_MAX);
     } else
       assert_null(half);

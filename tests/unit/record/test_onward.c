@@ -95,7 +95,7 @@ static void they_ride_with_the_block(void **state) {
   assert_true(bytes_equal(with.onward, buffer_bytes(&grants)));
   assert_int_equal(block_check(&with), 0);
   assert_int_equal(block_with_onward(&half, &with, buffer_bytes(&grants)), BLOCK_FULL);
-  assert_int_equal(block_with_hop(&hopped, &with, bytes_text("b"), 5), 0);
+  assert_int_equal(block_with_hop(&hopped, &with, bytes_text("b"), 5, NULL), 0);
   assert_int_equal(block_open(&with, blob_bytes(hopped)), 0);
   assert_int_equal(block_filter(&half, hopped, &with, odd, NULL), 0);
   assert_int_equal(block_open(&with, blob_bytes(half)), 0);
@@ -139,7 +139,7 @@ static void a_block_is_cut(void **state) {
   struct blob *blob = some_block(), *hopped, *granting;
   grant(&grants, "a/#", "c", NULL);
   assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
-  assert_int_equal(block_with_hop(&hopped, &block, bytes_text("b"), 5), 0);
+  assert_int_equal(block_with_hop(&hopped, &block, bytes_text("b"), 5, NULL), 0);
   assert_int_equal(block_open(&block, blob_bytes(hopped)), 0);
   assert_int_equal(block_with_onward(&granting, &block, buffer_bytes(&grants)), 0);
   assert_int_equal(block_open(&block, blob_bytes(granting)), 0);
