@@ -8,6 +8,7 @@ struct order *order_new(struct orders *orders, const struct command *command) {
   order->owner = orders;
   order->ledger.entry = LEDGER_ENTRY_NULL;
   order->last_saying = &order->sayings;
+  order->number = ++orders->numbers;
   order->deadline = command->deadline;
   order->verb = command->verb;
   order->point = mem_text(command->address.data, command->address.len);

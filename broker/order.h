@@ -58,9 +58,7 @@ struct order {
   struct buffer said_entry; /* the same in bytes, where a neighbour asked */
   uint64_t commits;         /* submitted by us */
   uint64_t committed;
-  /* sent, and a stop for its point came later: it is not sent again, where it could come behind the stop, but asked for
-   */
-  bool overtaken;
+  uint64_t number;        /* rises with each order that is taken: which was given later */
   bool accepted;          /* the first commit is durable */
   bool again;             /* a commit was refused: try it again at the next tick */
   bool counted;           /* as open */
@@ -84,6 +82,7 @@ struct orders {
   struct orders_hooks hooks;
   struct table open; /* id -> order: what is open, what is not durable yet, and the few unknown ones read back */
   size_t open_count; /* of these, the open ones */
+  uint64_t numbers;  /* the last one given to an order */
   size_t recalled;   /* of these, the unknown ones read back */
   struct recall *recalls, **last_recall; /* stations whose unknown commands are still to be read back */
   struct errand *recalling;
@@ -117,8 +116,11 @@ void order_decided(struct order *order, const struct decision *decision, const c
 /* Taken, or approved: sent at once where the station is there, else accepted until it is; in one commit with what gives
  * way to it at the same point. */
 void order_enter(struct order *order);
-/* A stop is here: what was sent before it for the same point is overtaken. */
-void order_overtake(const struct order *stop);
+/* Sent, with no sign that it arrived, and a set or stop for its point was given later: it is not sent again, where it
+ * could come behind that one and undo it, but asked for. */
+bool order_is_overtaken(const struct order *order);
+/* At the start: numbers what was read back in the order in which it was given, and finds what is overtaken. */
+void orders_put_in_order(struct orders *orders);
 /* Memory need not keep it for its station's answer any more. */
 void order_not_recalled(struct order *order);
 /* It never was: out of the store, and freed. */

@@ -181,11 +181,6 @@ void order_commit(struct order *order) {
 
 enum { COMMIT_ORDERS = 32 }; /* in one batch: their entries are large */
 
-static int64_t taken_at(const struct order *order) {
-  const int64_t *times = order->ledger.entry.times;
-  return times[STATE_APPROVAL] ? times[STATE_APPROVAL] : times[STATE_ACCEPTED];
-}
-
 static bool waits_here(const struct order *order) {
   const struct ledger_entry *entry = &order->ledger.entry;
   return entry->custody == LEDGER_HERE && (entry->state == STATE_ACCEPTED || entry->state == STATE_APPROVAL);
@@ -194,7 +189,7 @@ static bool waits_here(const struct order *order) {
 static bool gives_way(const struct order *older, const struct order *newer) {
   if (older == newer || !waits_here(older) || strcmp(older->point, newer->point) != 0) return false;
   if (newer->verb == COMMAND_STOP) return older->verb != COMMAND_STOP;
-  return newer->verb == COMMAND_SET && older->verb == COMMAND_SET && taken_at(older) <= taken_at(newer);
+  return newer->verb == COMMAND_SET && older->verb == COMMAND_SET && older->number < newer->number;
 }
 
 static void supersede(struct order *older, const struct order *newer) {
@@ -208,15 +203,32 @@ static void supersede(struct order *older, const struct order *newer) {
   order_say(older);
 }
 
-void order_overtake(const struct order *stop) {
-  struct table_cursor cursor = TABLE_CURSOR_NULL;
-  void *value;
-  while (table_next(&stop->owner->open, &cursor, NULL, &value)) {
-    struct order *order = value;
-    if (order->ledger.entry.state == STATE_SENT && order->verb != COMMAND_STOP &&
-        strcmp(order->point, stop->point) == 0 && taken_at(order) <= taken_at(stop))
-      order->overtaken = true;
+bool order_is_overtaken(const struct order *order) {
+  return order->ledger.entry.state == STATE_SENT && order->ledger.entry.overtaken_by.len > 0;
+}
+
+static bool moves(const struct order *order) { return order->verb == COMMAND_SET || order->verb == COMMAND_STOP; }
+
+static bool can_be_overtaken(const struct order *order) {
+  return order->ledger.entry.state == STATE_SENT && order->verb == COMMAND_SET && !order_is_overtaken(order);
+}
+
+/* Durable with the newer one's acceptance, so that a start knows it when the newer one has long ended. */
+static void overtake(struct order *older, const struct order *newer) {
+  older->ledger.entry.overtaken_by = newer->ledger.entry.id;
+  ledger_keep(&older->ledger);
+}
+
+static bool yield(struct order *older, const struct order *newer) {
+  if (gives_way(older, newer)) {
+    supersede(older, newer);
+    return true;
   }
+  if (older == newer || !moves(newer) || !can_be_overtaken(older) || older->number > newer->number ||
+      strcmp(older->point, newer->point) != 0)
+    return false;
+  overtake(older, newer);
+  return true;
 }
 
 static void commit_with_what_gives_way(struct order *order) {
@@ -226,13 +238,11 @@ static void commit_with_what_gives_way(struct order *order) {
   void *other;
   committing_add(&committing, order);
   while (table_next(&orders->open, &cursor, NULL, &other)) {
-    if (!gives_way(other, order)) continue;
-    supersede(other, order);
+    if (!yield(other, order)) continue;
     committing_add(&committing, other);
     if (committing.count >= COMMIT_ORDERS) committing_submit(&committing, orders);
   }
   committing_submit(&committing, orders);
-  if (order->verb == COMMAND_STOP) order_overtake(order);
 }
 
 void order_enter(struct order *order) {
@@ -253,4 +263,39 @@ void order_enter(struct order *order) {
     order_say(order);
   }
   commit_with_what_gives_way(order);
+}
+
+/* ---- the start ---- */
+
+static int64_t taken_at(const struct order *order) {
+  const int64_t *times = order->ledger.entry.times;
+  return times[STATE_APPROVAL] ? times[STATE_APPROVAL] : times[STATE_ACCEPTED];
+}
+
+static int by_time(const void *a, const void *b) {
+  int64_t x = taken_at(*(struct order *const *)a), y = taken_at(*(struct order *const *)b);
+  return (x > y) - (x < y);
+}
+
+/* The mark is durable with what overtakes, but where so much gave way that it took more than one batch, and in what
+ * an older version wrote. One that still waits for a person takes no place. */
+void orders_put_in_order(struct orders *orders) {
+  struct table later = TABLE_NULL; /* point -> what was given last for it */
+  struct table_cursor cursor = TABLE_CURSOR_NULL;
+  struct order **all = mem_alloc((orders->open.count + 1) * sizeof *all);
+  size_t count = 0;
+  void *value;
+  while (table_next(&orders->open, &cursor, NULL, &value)) all[count++] = value;
+  qsort(all, count, sizeof(struct order *), by_time);
+  for (size_t i = 0; i < count; i++) all[i]->number = i + 1;
+  for (size_t i = count; i-- > 0;) {
+    const struct order *newer = table_get(&later, bytes_text(all[i]->point));
+    if (newer && can_be_overtaken(all[i])) overtake(all[i], newer);
+    /* the times of one that is overtaken may be those of a clock that was set back meanwhile */
+    bool counts = moves(all[i]) && all[i]->ledger.entry.state != STATE_APPROVAL && !order_is_overtaken(all[i]);
+    if (counts && !newer) table_put(&later, bytes_text(all[i]->point), all[i]);
+  }
+  orders->numbers = count;
+  table_deinit(&later, NULL);
+  free(all);
 }

@@ -63,12 +63,7 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
 
 int orders_load(struct orders *orders, struct store *store) {
   int outcome = store_scan(store, STORE_COMMANDS, load_one, orders);
-  struct table_cursor cursor = TABLE_CURSOR_NULL;
-  void *value;
-  while (table_next(&orders->open, &cursor, NULL, &value)) {
-    const struct order *order = value;
-    if (order->verb == COMMAND_STOP) order_overtake(order);
-  }
+  orders_put_in_order(orders);
   return outcome;
 }
 
@@ -97,6 +92,12 @@ static void begin_hand_over(struct order *order, const struct order_station *sta
   order_commit(order);
 }
 
+/* With a cancel on its way, or overtaken, it is not: a copy that was lost is then asked for, which the station refuses
+ * for good. */
+static bool is_to_be_sent(const struct order *order) {
+  return !order_decision_pending(order) && !order_is_overtaken(order);
+}
+
 /* Also where the station came while `accepted` was still being committed: its session passed over the order then. */
 void order_hand_over(struct order *order) {
   struct order_station station;
@@ -104,7 +105,7 @@ void order_hand_over(struct order *order) {
   const struct ledger_entry *entry = &order->ledger.entry;
   bool durable = order->accepted && order->committed == order->commits && !order->again;
   bool waits = entry->state == STATE_ACCEPTED && entry->custody == LEDGER_HERE && wall(orders) < order->deadline;
-  bool sent = entry->state == STATE_SENT && !order->told && !order_decision_pending(order) && !order->overtaken;
+  bool sent = entry->state == STATE_SENT && !order->told && is_to_be_sent(order);
   if (!durable || (!waits && !sent)) return;
   if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return;
   if (waits)
@@ -113,11 +114,8 @@ void order_hand_over(struct order *order) {
     send_command(order);
 }
 
-/* With a cancel on its way, or a later stop, it is not: a copy that was lost is then asked for, which the station
- * refuses for good. */
 static bool is_carried_out_by_station(const struct order *order, int64_t now) {
-  return order->ledger.entry.state == STATE_SENT && now < order->deadline && !order_decision_pending(order) &&
-         !order->overtaken;
+  return order->ledger.entry.state == STATE_SENT && now < order->deadline && is_to_be_sent(order);
 }
 
 static bool is_unsettled_there(const struct order *order) {
@@ -242,9 +240,14 @@ static void settle_never(struct order *order, bool same_epoch) {
   struct ledger_entry *entry = &order->ledger.entry;
   bool moved = same_epoch && ledger_move(entry, ACTOR_NEVER, STATE_EXPIRED, wall(order->owner)) == 0;
   bool pending = order_decision_pending(order);
+  char message[COMMAND_ID_MAX + 128] = "the command was never received there, and will not be taken any more";
   if (moved) {
     entry->code = CODE_NOT_RECEIVED;
-    entry->message = bytes_text("the command was never received there, and will not be taken any more");
+    if (entry->overtaken_by.len)
+      snprintf(message, sizeof message,
+          "the command was lost on the way, and not sent again behind the later " BYTES_FMT " for the same point",
+          BYTES_ARG(entry->overtaken_by));
+    entry->message = bytes_text(message);
     order_say(order);
   }
   order_hear(order, STATE_EXPIRED);
@@ -305,8 +308,7 @@ static int64_t remind(struct order *order, int64_t now) {
   struct orders *orders = order->owner;
   struct order_station station;
   bool carried_out = is_carried_out_by_station(order, now);
-  if (!carried_out && !order_decision_pending(order) && !order->overtaken && now < order->deadline)
-    return order->deadline;
+  if (!carried_out && is_to_be_sent(order) && now < order->deadline) return order->deadline;
   int64_t due = order->told ? order->told + (carried_out ? ORDERS_RESEND_US : ORDERS_ASK_US) : now;
   if (due > now) return due;
   if (!orders->hooks.station(orders->hooks.ctx, order->ledger.entry.station, &station) || !station.up)

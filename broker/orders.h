@@ -11,8 +11,9 @@
  * handed over with it;
  *   - a newer set that is accepted takes the place of one for the same point that still waits here; a stop, of all that
  *     wait; a stop itself waits for nothing and is refused for nothing but who and when;
- *   - what was sent before a stop for the same point is not sent again: it might come behind the stop, and move what
- * was halted;
+ *   - a set that was sent and of which nothing shows that it arrived is overtaken by a set or stop that is given later
+ *     for the same point: it is not sent again, where it might come behind that one and undo it, but asked for. The
+ * mark is durable with the later one's acceptance;
  *   - a cancel is decided here before `sent`, and after it by the station, which is told until its word shows that it
  *     has heard; a person's resolve of `unknown` is told to it likewise;
  *   - what waited (for approval, for its station) is judged once more before it goes on: who gave it must still have

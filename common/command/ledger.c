@@ -7,7 +7,7 @@
  *    9 u8 custody       10 station             11 by                12 approved by     13 batch
  *   14 from             15 value actual        16 device message    17 varint fence    18 epoch: u64, u64
  *   19 zigzag settle by 20 report, verbatim    21 approval, verbatim                   22 decision, verbatim
- *   23 value before      24, 25 what was observed before and after (observation.c)
+ *   23 value before      24, 25 what was observed before and after (observation.c)   26 overtaken by
  */
 #include "common/command/ledger.h"
 #include "common/base/units.h"
@@ -38,7 +38,8 @@ enum item {
   ITEM_BEFORE,
   ITEM_OBSERVED_BEFORE,
   ITEM_OBSERVED_AFTER,
-  ITEM_LAST = ITEM_OBSERVED_AFTER
+  ITEM_OVERTAKEN_BY,
+  ITEM_LAST = ITEM_OVERTAKEN_BY
 };
 enum { LEDGER_VERSION = 1 };
 
@@ -128,6 +129,7 @@ void ledger_write(struct buffer *out, const struct ledger_entry *e) {
   put_text(&w, ITEM_DECISION, e->decision);
   put_text(&w, ITEM_OBSERVED_BEFORE, e->observed_before);
   put_text(&w, ITEM_OBSERVED_AFTER, e->observed_after);
+  put_text(&w, ITEM_OVERTAKEN_BY, e->overtaken_by);
   put_composed(&w, e);
   writer_bytes(&w, e->extra);
 }
@@ -173,6 +175,7 @@ static struct bytes *text_of(struct ledger_entry *e, uint64_t id) {
     case ITEM_DECISION: return &e->decision;
     case ITEM_OBSERVED_BEFORE: return &e->observed_before;
     case ITEM_OBSERVED_AFTER: return &e->observed_after;
+    case ITEM_OVERTAKEN_BY: return &e->overtaken_by;
     default: return NULL;
   }
 }

@@ -47,6 +47,9 @@ struct ledger_entry {
   struct bytes decision;
   /* Lists of levels and flows (observation.h) as the device was about to be told, and at the end; may be empty. */
   struct bytes observed_before, observed_after;
+  /* The id of a set or stop that was given for the same point after this set was handed over, and before anything
+   * showed that it had arrived: it is not handed over again. Empty: none. */
+  struct bytes overtaken_by;
   struct bytes extra; /* items of newer versions, written back as they came */
 };
 #define LEDGER_ENTRY_NULL ((struct ledger_entry){.state = STATE_NONE})
