@@ -133,6 +133,7 @@ struct node *node_free(struct node *node) {
   table_deinit(&node->by_principal, NULL);
   table_deinit(&node->by_name, NULL);
   table_deinit(&node->by_conn, NULL);
+  lanes_forget(node);
   free((void *)(uintptr_t)node->own[CHANNEL_URGENT].data);
   free(node->peers);
   free(node->takers);

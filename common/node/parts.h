@@ -15,6 +15,7 @@
  *   settled.c     what a relay passes on of what its sources claimed
  *   names.c       which streams and epochs a peer may bring
  *   receiver.c    what comes from a peer: checks, batches, acknowledgements after the commit
+ *   lanes.c       in which lane that is kept which came live
  *   origin.c      own streams: heads, a new epoch where a peer's past is another
  *   ring.c        the blocks committed last
  */
@@ -188,6 +189,7 @@ struct node {
   struct node_peer **takers;
   size_t taker_count; /* those that are sent records: all but stations */
   struct table by_principal, by_name, by_conn;
+  struct table tops; /* stream -> the newest of its live lane, see lanes.c */
   uint64_t next_peer;
   struct ring rings[LANES];
   uint64_t log_last[LANES];
@@ -292,6 +294,16 @@ void settled_changed(const struct node_peer *source, struct bytes stream, struct
 void names_begin(struct node_peer *peer, uint64_t known); /* forgets the streams; so many names were told in HELD */
 /* Why nothing of this may come from the peer, and the code for it; NULL: it may, and is counted where it is new. */
 const char *names_forbid(struct node_peer *peer, struct bytes stream, struct epoch epoch, enum link_refused *code);
+
+/* lanes.c */
+struct lane_claim { /* what a source says with a block; from > to: nothing */
+  struct bytes source;
+  uint64_t scope, from, to;
+};
+/* Puts a foreign block that came in `lane` into the batch. Takes one reference of blob, which was opened as block. */
+void lanes_put(struct node *node, struct store_batch *batch, enum lane lane, const struct lane_claim *claim,
+    struct blob *blob, const struct block *block);
+void lanes_forget(struct node *node); /* something that was put was not stored */
 
 /* receiver.c */
 void receiver_message(struct node_peer *peer, enum channel channel, const struct link_message *m);

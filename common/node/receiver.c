@@ -185,6 +185,14 @@ static bool claims_more(const struct link_message *m, const struct block *block,
   return changed || m->from < block->first || m->to > block->last || outgoing_has_holes(block);
 }
 
+/* replace: what is stored in its place, NULL: the block itself. */
+static void put_block(struct node *node, const struct link_message *m, const struct lane_claim *claim,
+    struct blob *replace, const struct block *block, struct store_batch *batch) {
+  struct block opened = *block;
+  if (replace) block_open(&opened, blob_bytes(replace));
+  lanes_put(node, batch, (enum lane)m->lane, claim, replace ? replace : blob_copy(m->body), &opened);
+}
+
 static void take_block(struct node_peer *peer, enum channel channel, const struct link_message *m,
     const struct block *block, struct inbox *inbox) {
   const struct node_hooks *hooks = &peer->node->options.hooks;
@@ -202,8 +210,8 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
   if (drop && claims)
     store_batch_claim(inbox->batch, source, m->scope, block->stream, block->epoch, m->from, m->to);
   else if (!drop)
-    store_batch_block(inbox->batch, (enum lane)m->lane, source, m->scope, claims ? m->from : 1, claims ? m->to : 0,
-        replace ? replace : blob_copy(m->body));
+    put_block(peer->node, m, &(struct lane_claim){source, m->scope, claims ? m->from : 1, claims ? m->to : 0}, replace,
+        block, inbox->batch);
   note_receipt(inbox, peer, channel, m->number);
   if (NODE_HAS_DEFECT(NODE_DEFECT_ACK_EARLY))
     answer(peer->node, &(struct receipt){peer->id, peer->session, channel, m->number, m->number}, LINK_ACK);
@@ -330,6 +338,7 @@ void receiver_done(struct node *node, struct work *work, const struct store_done
     log_warning("link", NULL, "%zu runs of messages were not stored (%s): they are asked for again later",
         work->receipt_count, done->refusal == STORE_REFUSAL_FULL ? "the store is full" : "refused by the store");
   if (!durable) refuse_what_follows(node, work->channel);
+  if (!durable) lanes_forget(node);
   answer_all(node, work, durable ? LINK_ACK : LINK_LATER);
   if (durable) node_discards(node, work->discards, work->discard_count);
   for (size_t i = 0; i < work->claim_count && durable; i++) {
