@@ -76,12 +76,15 @@ static json_t *time_zone(const struct broker *broker) {
 
 json_t *broker_status(struct broker *broker) {
   struct instant now = world_now(broker->daemon.world);
-  return json_pack("{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version",
+  return json_pack("{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version",
       RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT], "clock", listing_time(now.wall), "time_zone",
       time_zone(broker), "uptime_us", (json_int_t)(now.mono - broker->daemon.started), "points",
       (json_int_t)broker->catalogue.count, "sessions", (json_int_t)requests_sessions(broker->requests), "subscribers",
       (json_int_t)subscribers_count(broker->subscribers), "store", answers_store(&broker->answers), "lanes",
-      answers_lanes(&broker->answers), "commands", orders_status(broker), "net", answers_net(broker->daemon.net));
+      answers_lanes(&broker->answers), "commands", orders_status(broker), "net", answers_net(broker->daemon.net),
+      "gaps",
+      json_pack("{s:I,s:I,s:I}", "missing", (json_int_t)broker->missing, "asked", (json_int_t)broker->asks.asked,
+          "answered", (json_int_t)broker->asks.answered));
 }
 
 /* ---- tail, commands ---- */

@@ -94,6 +94,7 @@ void broker_deinit(struct broker *broker) {
   agreements_deinit(&broker->agreements);
   granted_deinit(&broker->granted);
   book_deinit(&broker->book);
+  gap_ask_deinit(&broker->asks);
   catalogue_deinit(&broker->catalogue);
   principals_deinit(&broker->principals);
   rosters_deinit(&broker->rosters);
@@ -164,6 +165,7 @@ static int64_t tick(struct broker *broker) {
   next = earlier(
       earlier(next, broker->orders_at), earlier(earlier(broker->links_at, broker->snapshots_at), broker->requests_at));
   next = earlier(earlier(next, broker->halves_at), broker_audit_tick(broker, now));
+  next = earlier(next, broker_gaps_tick(broker, now));
   return earlier(next, broker->checkpoint_at);
 }
 

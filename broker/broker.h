@@ -7,6 +7,7 @@
 #include "common/door/catalogue.h"
 #include "common/door/audit_rows.h"
 #include "broker/checkpoint.h"
+#include "broker/gap_ask.h"
 #include "broker/links.h"
 #include "broker/orders.h"
 #include "broker/rosters.h"
@@ -45,6 +46,9 @@ struct broker {
   struct log_limit refused_limit;
   struct log_limit audit_limit; /* contradictions and checkpoints that are not believed */
   int64_t gap_silent_us;        /* GAP_SILENT_US, but for tests */
+  struct gap_ask asks;          /* missing ranges that neighbours are asked for */
+  int64_t gaps_at;              /* mono: when to look again */
+  uint64_t missing;             /* sequences of other provinces' streams, at the last look */
   uint64_t refused_peers, discarded;
 };
 
@@ -70,6 +74,8 @@ void broker_agreement_session(struct broker *broker, struct link *link, bool up)
 void broker_agreement_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
 void broker_agreements_stop(struct broker *broker); /* a clean stop */
 int64_t broker_agreements_tick(struct broker *broker, int64_t now);
+/* broker_gaps.c: asks neighbours for what is missing. Returns when to call again, mono. */
+int64_t broker_gaps_tick(struct broker *broker, int64_t now);
 /* broker_rosters.c: the verb roster, and who is told of a new one */
 void broker_roster_start(void *ctx, struct request *request, const json_t *body);
 void broker_roster_end(void *ctx, struct request *request);

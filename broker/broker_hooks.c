@@ -312,6 +312,7 @@ void broker_make_node(struct broker *broker) {
           .read = node_batch_done,
           .event = node_event}};
   broker->gap_silent_us = options.head_us ? options.head_us * 5 / 2 : GAP_SILENT_US;
+  gap_ask_init(&broker->asks, options.head_us ? options.head_us * 2 : GAP_ASK_US);
   broker->node = node_new(&options);
 }
 

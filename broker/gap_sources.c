@@ -1,16 +1,64 @@
 #include "broker/gap_sources.h"
+#include "broker/effective.h"
 #include "common/door/selection.h"
+
+static bool reaches(const struct pattern *match, struct bytes stream) {
+  return pattern_extent(pattern_text(match), stream_owner(stream)) != SELECTION_NONE;
+}
+
+/* Whether its half lets anything of the stream come here. */
+static bool may_send(const struct link *link, struct bytes stream) {
+  const struct half *theirs = link->agreement->theirs;
+  bool own = address_below(stream_owner(stream), bytes_text(link->node)), any = false;
+  if (!theirs || !peer_accepts_stream(&link->rules, stream)) return false;
+  for (size_t i = 0; own && i < theirs->share_count && !any; i++) any = reaches(theirs->share[i].match, stream);
+  for (size_t i = 0; !own && i < theirs->transit.count && !any; i++) any = reaches(theirs->transit.items[i], stream);
+  return any;
+}
 
 void gap_sources_of(const struct links *links, const char *node, struct bytes stream, struct gap_sources *out) {
   struct bytes origin = stream_owner(stream);
   *out = (struct gap_sources){.foreign = !address_below(origin, bytes_text(node))};
   for (size_t i = 0; i < links->count && out->count < GAP_SOURCES_MAX; i++) {
     const struct link *link = links->items[i];
-    bool is = link->is_peer ? out->foreign && peer_accepts_stream(&link->rules, stream)
-                            : bytes_equal(bytes_text(link->node), origin);
+    bool is = link->is_peer ? out->foreign && may_send(link, stream) : bytes_equal(bytes_text(link->node), origin);
     if (is) out->links[out->count++] = link;
   }
 }
+
+/* ---- whose rules include another's ---- */
+
+static bool line_covers(const struct effective_line *line, const struct effective_line *other, struct bytes stream) {
+  const struct half_share *rule = line->rule;
+  bool whole =
+      !rule || (rule->every_us == 0 && (rule->until == 0 || (other->rule && rule->until == other->rule->until)));
+  return whole && (bytes_equal(pattern_text(line->match), pattern_text(other->match)) ||
+                      pattern_extent(pattern_text(line->match), stream_owner(stream)) == SELECTION_ALL);
+}
+
+/* By their patterns and conditions; from which place on a rule is in force is not looked at. */
+static bool covers(const struct effective *all, const struct effective *other, struct bytes stream) {
+  bool each = true;
+  for (size_t i = 0; i < other->count && each; i++) {
+    bool covered = !reaches(other->lines[i].match, stream);
+    for (size_t k = 0; k < all->count && !covered; k++) covered = line_covers(&all->lines[k], &other->lines[i], stream);
+    each = covered;
+  }
+  return each;
+}
+
+static void find_covers(const struct gap_sources *sources, struct bytes stream, struct gap_source *said) {
+  struct effective lines[GAP_SOURCES_MAX];
+  if (sources->count < 2) return;
+  for (size_t i = 0; i < sources->count; i++)
+    effective_init(&lines[i], sources->links[i]->agreement->theirs, sources->links[i]->agreement->ours);
+  for (size_t i = 0; i < sources->count; i++)
+    for (size_t k = 0; k < sources->count; k++)
+      if (i != k && covers(&lines[k], &lines[i], stream)) said[i].covered_by |= (uint64_t)1 << k;
+  for (size_t i = 0; i < sources->count; i++) effective_deinit(&lines[i]);
+}
+
+/* ---- what they said ---- */
 
 struct taking {
   struct bytes source;
@@ -44,14 +92,22 @@ static void take_source(
   for (size_t i = 0; i < taking.scope_count; i++) intervals_deinit(&feeds[i].claimed);
 }
 
+/* A neighbour passes a third province's stream on only where grants let it: one that never said anything of the stream
+ * is taken for none from which it may come. */
 void gap_sources_filtered(const struct gap_sources *sources, struct store *store, struct bytes stream,
     struct epoch epoch, struct intervals *out) {
   struct gap_source said[GAP_SOURCES_MAX];
+  struct gap_sources speaking = {.foreign = sources->foreign};
   if (!sources->foreign) return;
   for (size_t i = 0; i < sources->count; i++) {
-    said[i] = (struct gap_source){.claimed = INTERVALS_NULL};
-    take_source(store, sources->links[i], stream, epoch, &said[i].claimed);
+    struct intervals claimed = INTERVALS_NULL;
+    const struct link *link = sources->links[i];
+    take_source(store, link, stream, epoch, &claimed);
+    if (claimed.count == 0 && !address_below(stream_owner(stream), bytes_text(link->node))) continue;
+    said[speaking.count] = (struct gap_source){.claimed = claimed};
+    speaking.links[speaking.count++] = link;
   }
-  gap_filtered(said, sources->count, out);
-  for (size_t i = 0; i < sources->count; i++) intervals_deinit(&said[i].claimed);
+  find_covers(&speaking, stream, said);
+  gap_filtered(said, speaking.count, out);
+  for (size_t i = 0; i < speaking.count; i++) intervals_deinit(&said[i].claimed);
 }

@@ -112,6 +112,19 @@ struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, b
   return out;
 }
 
+void gap_wanted(const struct gap_facts *facts, const struct intervals *held, uint64_t last, struct intervals *out) {
+  if (last == 0) return;
+  struct intervals wanted = INTERVALS_NULL;
+  intervals_add(&wanted, 1, last);
+  intervals_remove_all(&wanted, held);
+  intervals_remove_all(&wanted, &facts->filtered);
+  for (size_t i = 0; i < facts->discard_count; i++)
+    if (rank_of(facts, &facts->discards[i]) != RANK_RELAY)
+      intervals_remove(&wanted, facts->discards[i].from, facts->discards[i].to);
+  intervals_add_all(out, &wanted);
+  intervals_deinit(&wanted);
+}
+
 /* ---- rows ---- */
 
 static void count(struct gap_totals *totals, const struct gap_row *row) {

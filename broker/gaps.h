@@ -80,6 +80,10 @@ struct gap_verdict {
 };
 struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, bool damaged_here);
 
+/* What of [1, last] is promised, not held and not settled: it may be asked for. Adds to *out. held: the extents, with
+ * all below the floor. */
+void gap_wanted(const struct gap_facts *facts, const struct intervals *held, uint64_t last, struct intervals *out);
+
 struct gap_row {
   enum gap_state state;
   struct epoch epoch; /* SILENT: 0 */

@@ -20,6 +20,11 @@ static void put_broker(struct broker *broker, struct buffer *out) {
       {"riverbus_subscribers", "gauge", "Requests that follow records.", subscribers_count(broker->subscribers)},
       {"riverbus_malformed_requests_total", "counter", "Malformed messages of operators.",
           requests_malformed(broker->requests)},
+      {"riverbus_missing_records", "gauge", "Records of other provinces that heads promised and that are not here.",
+          broker->missing},
+      {"riverbus_asked_ranges_total", "counter", "Missing ranges that neighbours were asked for.", broker->asks.asked},
+      {"riverbus_answered_records_total", "counter", "Records that came, or were named as gone, once asked for.",
+          broker->asks.answered},
   };
   figures_put(out, figures, sizeof figures / sizeof figures[0]);
 }
