@@ -272,16 +272,8 @@ static void gather_grants(struct links *links) {
   }
 }
 
-/* What can come here to pass through to this one depends on the agreements with all others. */
-static void put_sources(const struct links *links, const struct link *to, struct buffer *out) {
-  for (size_t i = 0; i < links->count; i++) {
-    const struct link *link = links->items[i];
-    if (link != to && link->is_peer && link->wanted) agreement_put_salt(out, link->agreement);
-  }
-}
-
 static void derive_rules(struct links *links, struct link *link, const struct peer_from *next) {
-  struct buffer salt = BUFFER_NULL, sources = BUFFER_NULL;
+  struct buffer salt = BUFFER_NULL;
   const struct agreement *agreement = link->agreement;
   struct peer_rules before = link->rules;
   link->rules = (struct peer_rules){.node = bytes_text(links->name),
@@ -293,13 +285,11 @@ static void derive_rules(struct links *links, struct link *link, const struct pe
       .accept_from = agreement->accept_from,
       .grants = &links->grants};
   agreement_put_salt(&salt, agreement);
-  put_sources(links, link, &sources);
-  peer_rules_init(&link->rules, buffer_bytes(&salt), buffer_bytes(&sources), next);
+  peer_rules_init(&link->rules, buffer_bytes(&salt), next);
   peer_rules_inherit(&link->rules, &before);
   peer_rules_deinit(&before);
   link->most = effective_quota(agreement->ours, agreement->theirs);
   buffer_deinit(&salt);
-  buffer_deinit(&sources);
 }
 
 static bool feeds_differ(const struct link *link, const struct peer_feed *feeds, size_t count) {

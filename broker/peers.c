@@ -30,7 +30,7 @@ static uint64_t digest_of(char kind, struct bytes text, const struct peer_from *
 
 static void add_part(struct peer_rules *rules, size_t feed, char kind, struct bytes text, const struct peer_from *from,
     const struct peer_from *next) {
-  bool begins = from != NULL;
+  bool begins = true;
   for (int lane = 0; lane < LANES; lane++) begins = begins && from->at[lane] >= next->at[lane];
   rules->parts[rules->part_count++] = (struct peer_part){digest_of(kind, text, from), (uint8_t)feed, begins};
 }
@@ -41,7 +41,7 @@ static struct bytes selecting(struct bytes line) {
   return onward ? bytes_of(line.data, (size_t)(onward - line.data)) : line;
 }
 
-static void find_parts(struct peer_rules *rules, struct bytes sources, const struct peer_from *next) {
+static void find_parts(struct peer_rules *rules, const struct peer_from *next) {
   const struct half *ours = rules->ours;
   size_t accepts = rules->theirs ? rules->theirs->accept.count : 0;
   rules->parts = mem_alloc((ours->share_count + ours->transit.count + accepts + 1) * sizeof *rules->parts);
@@ -51,7 +51,6 @@ static void find_parts(struct peer_rules *rules, struct bytes sources, const str
   }
   for (size_t i = 0; i < ours->transit.count; i++)
     add_part(rules, 0, 't', pattern_text(ours->transit.items[i]), &rules->transit_from[i], next);
-  if (ours->transit.count) add_part(rules, 0, 'o', sources, NULL, next);
   for (size_t i = 0; i < accepts; i++)
     add_part(rules, PEER_FEEDS_MAX, 'a', pattern_text(rules->theirs->accept.items[i]), &rules->accept_from[i], next);
 }
@@ -77,13 +76,13 @@ static void find_newest(struct peer_rules *rules) {
         rules->accept_newest.at[lane] = rules->accept_from[i].at[lane];
 }
 
-void peer_rules_init(struct peer_rules *rules, struct bytes salt, struct bytes sources, const struct peer_from *next) {
+void peer_rules_init(struct peer_rules *rules, struct bytes salt, const struct peer_from *next) {
   rules->feed_count = 1; /* the immediate one, zero */
   rules->feed_of = mem_alloc(rules->ours->share_count + 1);
   for (size_t i = 0; i < rules->ours->share_count; i++)
     rules->feed_of[i] = (uint8_t)feed_of(rules, &rules->ours->share[i]);
   find_newest(rules);
-  find_parts(rules, sources, next);
+  find_parts(rules, next);
   for (size_t i = 0; i < rules->feed_count; i++) rules->feeds[i].scope = scope_of(rules, i, salt);
 }
 

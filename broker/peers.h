@@ -65,9 +65,10 @@ struct peer_rules {
   struct peer_granted out, in, shown;
 };
 #define PEER_RULES_NULL ((struct peer_rules){0})
-/* Derives the feeds from what the caller has set. salt: what else the scopes depend on; that of feed 0 also on
- * `sources`: what may come to pass through, where there is transit. next: the places of what is stored next. */
-void peer_rules_init(struct peer_rules *rules, struct bytes salt, struct bytes sources, const struct peer_from *next);
+/* Derives the feeds from what the caller has set. salt: what else the scopes depend on. next: the places of what is
+ * stored next. What can come here to pass through makes no difference to a scope: a relay claims only for what it holds
+ * (common/node/settled.c). */
+void peer_rules_init(struct peer_rules *rules, struct bytes salt, const struct peer_from *next);
 /* Finds what the feeds inherit of the rules that were valid just before; their views may have ended. */
 void peer_rules_inherit(struct peer_rules *rules, const struct peer_rules *before);
 void peer_rules_deinit(struct peer_rules *rules);

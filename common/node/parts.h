@@ -63,7 +63,10 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_BACKFILL_SHARE 4            /* live bytes for each byte of backfill, when both wait: one in five */
 #define RECEIVER_GROUP_BYTES (1024 * 1024) /* a group goes to the store at the latest at so many bytes, */
 #define RECEIVER_GROUP_SHARE 32            /* or at this part of the store's size, where that is less */
-#define RECEIVER_MESSAGE_BYTES 256         /* what a message is charged beside its block: receipt, names, claim */
+/* What is claimed or named as gone beyond this is no range of a stream: numbers begin at 1, and none has given so many.
+ */
+#define RECEIVER_SEQUENCE_MAX ((uint64_t)INT64_MAX)
+#define RECEIVER_MESSAGE_BYTES 256 /* what a message is charged beside its block: receipt, names, claim */
 /* So often one peer may make us issue a stream again: each time may bring the same readings a second time. */
 #define ORIGIN_REISSUE_US (60 * SECOND_US)
 /* An epoch made later than this from now is believed of nobody: every later one has to lie above it. */

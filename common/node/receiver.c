@@ -249,7 +249,8 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
   enum link_refused code = LINK_REFUSED_FORBIDDEN;
   const char *why = forbids_stream(peer, channel, m->stream);
   if (!why) why = forbids_scope(peer, m->type, m->scope);
-  if (!why && (m->stream.len > STREAM_MAX || address_check(stream_node(m->stream), NULL) != 0 || m->from == 0))
+  if (!why && (m->stream.len > STREAM_MAX || address_check(stream_node(m->stream), NULL) != 0 || m->from == 0 ||
+                  m->to > RECEIVER_SEQUENCE_MAX))
     why = "the range is malformed";
   if (!why && m->type == LINK_DISCARD &&
       (m->by.len > ADDRESS_MAX || m->reason.len > 64 || !bytes_is_utf8(m->by) || !bytes_is_utf8(m->reason)))

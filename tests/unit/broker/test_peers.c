@@ -120,7 +120,7 @@ static void hold(struct held *held, struct bond *bond) {
       .transit_from = held->transit_from,
       .accept_from = held->accept_from,
       .grants = &held->grants};
-  peer_rules_init(&held->rules, BYTES_NULL, BYTES_NULL, &(struct peer_from){{2, 2, 2}});
+  peer_rules_init(&held->rules, BYTES_NULL, &(struct peer_from){{2, 2, 2}});
   buffer_deinit(&ours);
   buffer_deinit(&theirs);
 }
