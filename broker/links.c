@@ -199,11 +199,12 @@ static struct link *link_get(struct links *links, const char *kind, const char *
 /* As the node takes them; to a station none. */
 static size_t put_feeds(const struct link *link, struct node_feed feeds[NODE_FEEDS_MAX]) {
   const struct peer_rules *rules = &link->rules;
-  size_t count = 0;
-  /* what the node cannot thin or delay yet is not sent at all */
-  for (; count < rules->feed_count && !rules->feeds[count].every_us && !rules->feeds[count].delay_us; count++)
-    feeds[count] = (struct node_feed){.scope = rules->feeds[count].scope, .inherits = rules->feeds[count].inherits};
-  return count;
+  for (size_t i = 0; i < rules->feed_count; i++)
+    feeds[i] = (struct node_feed){.scope = rules->feeds[i].scope,
+        .inherits = rules->feeds[i].inherits,
+        .every_us = rules->feeds[i].every_us,
+        .delay_us = rules->feeds[i].delay_us};
+  return rules->feed_count;
 }
 
 static void add_to_node(struct links *links, struct link *link, bool connects) {

@@ -99,10 +99,14 @@ void missed_start(struct node_peer *peer, uint32_t feeds, bool short_outage) {
   peer_mark(peer);
 }
 
+static void miss_gone(struct node_peer *peer, struct out_stream *stream, const struct store_discard *discard) {
+  out_stream_miss(peer, stream, discard->from, discard->to);
+  if (stream->undecided.count > 0) paced_reopen(peer, stream);
+}
+
 void missed_gone(struct node_peer *peer, const struct store_discard *discard) {
   for (size_t feed = 0; feed < peer->feed_count; feed++)
-    if (!(peer->asks >> feed & 1))
-      out_stream_miss(peer, out_stream_of(peer, feed, discard->stream, discard->epoch), discard->from, discard->to);
+    if (!(peer->asks >> feed & 1)) miss_gone(peer, out_stream_of(peer, feed, discard->stream, discard->epoch), discard);
 }
 
 /* ---- what to read next ---- */
@@ -147,11 +151,17 @@ static bool choose_missed(struct node_peer *peer, const struct out_stream *strea
   return true;
 }
 
+static bool choose_any(struct node_peer *peer, struct out_stream *stream, struct work *work) {
+  if (!paced(stream)) return choose_missed(peer, stream, work);
+  paced_choose(stream, work);
+  return true;
+}
+
 /* In turn; NULL: nothing can go now. */
 static struct out_stream *choose_stream(struct node_peer *peer, struct out_channel *channel, struct work *work) {
   struct out_stream *stream;
   for (size_t tries = channel->missing_count; tries > 0 && (stream = out_stream_next(channel)); tries--)
-    if (choose_missed(peer, stream, work)) return stream;
+    if (choose_any(peer, stream, work)) return stream;
   return NULL;
 }
 
@@ -193,17 +203,12 @@ struct found {
   struct intervals extents, runs;
 };
 
-static void take_read(
-    struct node_peer *peer, const struct work *work, const struct store_entry *entry, struct found *found) {
+void missed_take(
+    struct node_peer *peer, const struct work *work, const struct stored *stored, const struct block *block) {
   struct out_stream *stream = work->stream;
-  struct stored stored = {entry->block, entry->lane, entry->position};
-  struct block block;
-  if (!entry->block || block_open(&block, blob_bytes(entry->block)) != 0) return;
-  intervals_add(&found->extents, block.first, block.last);
-  outgoing_runs(&block, &found->runs);
-  struct outgoing *out = outgoing_new(peer, stream, &stored, &block, work->lane);
+  struct outgoing *out = outgoing_new(peer, stream, stored, block, work->lane);
   if (!out) {
-    claims_add_block(peer, stream, &block);
+    claims_add_block(peer, stream, block);
     return;
   }
   out->from_read = true;
@@ -212,18 +217,20 @@ static void take_read(
   outgoing_push(&peer->channels[work->channel].backfill, out);
 }
 
-void missed_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {
-  struct out_channel *channel = &peer->channels[work->channel];
+static void take_read(
+    struct node_peer *peer, const struct work *work, const struct store_entry *entry, struct found *found) {
+  struct stored stored = {entry->block, entry->lane, entry->position, NULL};
+  struct block block;
+  if (!entry->block || block_open(&block, blob_bytes(entry->block)) != 0) return;
+  intervals_add(&found->extents, block.first, block.last);
+  outgoing_runs(&block, &found->runs);
+  missed_take(peer, work, &stored, &block);
+}
+
+static void read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {
   struct out_stream *stream = work->stream;
   struct found found = {INTERVALS_NULL, INTERVALS_NULL};
   struct interval looked = {work->from, work->to};
-  channel->read_under_way = false;
-  stream->reading = stream->reading_live = false;
-  peer_mark(peer);
-  if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) {
-    out_stream_release(peer, stream);
-    return;
-  }
   for (size_t i = 0; i < done->entry_count; i++) take_read(peer, work, &done->entries[i], &found);
   if (done->next > 0 && done->next - 1 < looked.to) looked.to = done->next - 1;
   intervals_remove(&stream->missed, looked.from, looked.to);
@@ -231,4 +238,30 @@ void missed_read_done(struct node_peer *peer, const struct work *work, const str
   claims_name_absent(peer, stream, looked, &found.extents, &found.runs, done); /* misses again what it cannot tell */
   intervals_deinit(&found.extents);
   intervals_deinit(&found.runs);
+}
+
+/* What was committed since the read began may not be in it. */
+static void miss_again(struct node_peer *peer, struct out_stream *stream) {
+  struct intervals again = stream->again;
+  stream->again = INTERVALS_NULL;
+  if (again.count > 0 && stream->undecided.count > 0) paced_reopen(peer, stream);
+  for (size_t i = 0; i < again.count; i++) out_stream_miss(peer, stream, again.items[i].from, again.items[i].to);
+  intervals_deinit(&again);
+}
+
+void missed_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {
+  struct out_channel *channel = &peer->channels[work->channel];
+  struct out_stream *stream = work->stream;
+  channel->read_under_way = false;
+  stream->reading = stream->reading_live = false;
+  peer_mark(peer);
+  if (done->kind != STORE_DONE_READ || channel->held_back || !stream->shared) {
+    out_stream_release(peer, stream);
+    return;
+  }
+  if (paced(stream))
+    paced_read_done(peer, work, done);
+  else
+    read_done(peer, work, done);
+  miss_again(peer, stream);
 }

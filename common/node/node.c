@@ -100,6 +100,7 @@ struct node *node_new(const struct node_options *options) {
   node->packer = block_packer_new();
   node->received = newest_received(node);
   node->inbox_most = inbox_most(node);
+  marks_load(&node->marks, node->options.store, node_now(node));
   return node;
 }
 
@@ -139,6 +140,7 @@ struct node *node_free(struct node *node) {
   free(node->takers);
   free(node->dirty);
   block_packer_free(node->packer);
+  marks_deinit(&node->marks);
   free(node->name);
   free(node);
   return NULL;
@@ -290,6 +292,18 @@ static void tick_peer(struct node_peer *peer) {
   sender_tick(peer);
 }
 
+/* For feeds that are delayed, if there are any. */
+static void mark_logs(struct node *node, int64_t now) {
+  int64_t smallest = 0, longest = 0;
+  for (size_t i = 0; i < node->taker_count; i++)
+    for (size_t feed = 0; feed < node->takers[i]->feed_count; feed++) {
+      int64_t delay = node->takers[i]->feeds[feed].delay_us;
+      if (delay > 0 && (smallest == 0 || delay < smallest)) smallest = delay;
+      if (delay > longest) longest = delay;
+    }
+  marks_add(&node->marks, node->log_last, now, smallest, longest);
+}
+
 int64_t node_tick(struct node *node) {
   int64_t now = node_now(node).mono;
   node_store_ready(node);
@@ -297,6 +311,7 @@ int64_t node_tick(struct node *node) {
   if (now >= node->scan_at) {
     origin_tick(node);
     for (size_t i = 0; i < node->peer_count; i++) tick_peer(node->peers[i]);
+    mark_logs(node, now);
     node->scan_at = now + NODE_SCAN_US;
   }
   for (size_t i = 0; i < node->dirty_count; i++) {

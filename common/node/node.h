@@ -39,12 +39,18 @@ enum node_peer_role {
 };
 
 /* A peer is sent to by one or more feeds. Each has its own rules (the hooks share and share_stream are asked for each),
- * its own claims and its own place in what is sent; what one has passed says nothing about another. */
+ * its own claims and its own place in what is sent; what one has passed says nothing about another. Order in a lane is
+ * that of each feed; in the live lane, of the stream. */
 struct node_feed {
   uint64_t scope; /* of the rules, so that it changes with them: what the peer is told of under it holds for no other */
   /* what the peer was told under this scope holds under `scope` too: nothing of it would be sent now that was not
    * then; 0: none. Named in every greeting, so that a change while no session stands costs nothing either. */
   uint64_t inherits;
+  /* Of each address one reading in each so long interval of its `received`: the first of the stream (thinning.h). 0:
+   * all.
+   */
+  int64_t every_us;
+  int64_t delay_us; /* nothing goes before it has been stored here for so long; a little later where that is long */
 };
 enum { NODE_FEEDS_MAX = 16 };
 

@@ -24,6 +24,7 @@ void origin_tick(struct node *node) {
   struct work *work = work_new(node, WORK_HEAD);
   add_head(node, batch, CHANNEL_URGENT);
   add_head(node, batch, CHANNEL_TELEMETRY);
+  marks_save(&node->marks, batch, node_now(node));
   if (store_submit(node->options.store, batch, work) == 0) {
     node->head_at = now + node->options.head_us;
     return;

@@ -28,7 +28,11 @@ struct out_stream *out_stream_of(struct node_peer *peer, size_t feed, struct byt
   stream->urgent = stream_is_urgent(name);
   stream->feed = (uint32_t)feed;
   stream->scope = peer->feeds[feed].scope;
+  stream->every_us = peer->feeds[feed].every_us;
+  stream->delay_us = peer->feeds[feed].delay_us;
   stream->shared = out_stream_shared(peer, feed, name);
+  stream->leads = true;
+  for (size_t i = 0; i < feed && stream->leads; i++) stream->leads = !out_stream_shared(peer, i, name);
   stream->claim_from = 1;
   table_put(&peer->by_stream, stream_key(&key, feed, name, epoch), stream);
   if (peer->stream_count == peer->stream_cap) {
@@ -58,6 +62,8 @@ void out_stream_list(struct node_peer *peer, struct out_stream *stream) {
 void out_stream_miss(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
   if (!stream->shared) return;
   intervals_add(&stream->missed, from, to);
+  if (stream->reading) intervals_add(&stream->again, from, to);
+  if (stream->again.count > LINK_RANGES_MAX) intervals_join(&stream->again, LINK_RANGES_MAX);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
   out_stream_list(peer, stream);
 }
@@ -96,6 +102,8 @@ void out_stream_release(struct node_peer *peer, struct out_stream *stream) {
 
 void out_stream_free(struct out_stream *stream) {
   intervals_deinit(&stream->wanted);
+  intervals_deinit(&stream->again);
+  paced_deinit(stream);
   intervals_deinit(&stream->claimed);
   intervals_deinit(&stream->settled);
   intervals_deinit(&stream->covered);

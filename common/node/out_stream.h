@@ -8,6 +8,7 @@
 #include "common/link/message.h"
 
 struct node_peer;
+struct thinning;
 
 struct stream_key {
   uint8_t bytes[STREAM_MAX + 17];
@@ -16,6 +17,11 @@ struct stream_key {
 struct bytes stream_key(struct stream_key *key, size_t feed, struct bytes stream, struct epoch epoch);
 struct out_channel;
 
+/* Of a delayed feed: what is not due before then. */
+struct later {
+  int64_t due; /* mono */
+  struct intervals ranges;
+};
 struct out_stream {
   struct bytes stream; /* owned */
   struct epoch epoch;
@@ -32,11 +38,20 @@ struct out_stream {
   struct intervals covered;     /* the peer's word in its greeting: of this it has, or knows as gone, all there is */
   struct intervals claimed;     /* told to it in this session that it has all there is of these */
   struct intervals missed;
-  struct intervals wanted;       /* the peer asked for it by name: its path does not matter */
-  bool settles;                  /* something may be settled that it was not told of, */
-  int64_t settled_at;            /* looked at last, mono */
-  struct intervals settled;      /* told as settled in this session */
-  uint64_t read_from, read_to;   /* while reading */
+  struct intervals wanted;     /* the peer asked for it by name: its path does not matter */
+  bool settles;                /* something may be settled that it was not told of, */
+  int64_t settled_at;          /* looked at last, mono */
+  struct intervals settled;    /* told as settled in this session */
+  uint64_t read_from, read_to; /* while reading */
+  /* thinned and delayed feeds: paced.c */
+  int64_t every_us, delay_us;
+  bool leads; /* the first of the peer's feeds in which anything of the stream goes */
+  struct thinning *thinning;
+  uint64_t look, began;       /* how far evaluation began before what is to be decided; where */
+  struct intervals undecided; /* until something changes before it */
+  struct later *laters;       /* rising */
+  size_t later_count;
+  struct intervals again;        /* missed anew while a read was under way, which may not have seen it */
   uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
   int64_t claim_since;
   uint64_t peer_last;         /* HELD about our own streams */

@@ -20,8 +20,21 @@ static const int64_t *clock_of(const struct node_peer *peer) {
   return peer->figures.round_trip > 0 ? &peer->figures.clock_offset : NULL;
 }
 
+static bool passes(void *ctx, const struct record *record) { return intervals_contains(ctx, record->sequence); }
+
+static struct blob *thin(struct blob *blob, const struct intervals *pass) {
+  struct blob *kept = NULL;
+  struct block block;
+  if (!blob || !pass) return blob;
+  if (block_open(&block, blob_bytes(blob)) != 0 ||
+      block_filter(&kept, blob, &block, passes, (struct intervals *)(uintptr_t)pass) != 0)
+    kept = NULL;
+  blob_unref(blob);
+  return kept;
+}
+
 static struct blob *prepare(struct node_peer *peer, size_t feed, const struct stored *from, const struct block *block) {
-  struct blob *shared = share(peer, feed, from, block), *hopped = NULL;
+  struct blob *shared = thin(share(peer, feed, from, block), from->pass), *hopped = NULL;
   struct block opened;
   if (!shared || block_open(&opened, blob_bytes(shared)) != 0) return blob_unref(shared);
   if (peer->config.role == NODE_PEER_NEIGHBOUR) {

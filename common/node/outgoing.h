@@ -43,6 +43,7 @@ struct stored {
   struct blob *blob;
   enum lane lane;
   uint64_t position;
+  const struct intervals *pass; /* of what is shared only this goes; NULL: all */
 };
 
 /* What of the stored block `from` (opened as `block`) goes to the peer; NULL: nothing. */

@@ -10,6 +10,7 @@
  *   sender.c      what goes to a peer: offers, the two queues of a channel, window, acknowledgements
  *   out_stream.c  a stream as it concerns one peer
  *   missed.c      what a peer misses: in which order and lane, read back from the store
+ *   paced.c       feeds that are thinned or delayed
  *   outgoing.c    what is on its way to a peer: made ready, queued, sent and not answered
  *   claims.c      what is told to a peer in place of records: claims and discards
  *   settled.c     what a relay passes on of what its sources claimed
@@ -23,10 +24,12 @@
 #include "common/link/fork.h"
 #include "common/link/message.h"
 #include "common/link/window.h"
+#include "common/node/marks.h"
 #include "common/node/node.h"
 #include "common/node/out_stream.h"
 #include "common/node/outgoing.h"
 #include "common/node/ring.h"
+#include "common/node/thinning.h"
 #include "common/base/log.h"
 
 _Static_assert((int)NODE_FEEDS_MAX == (int)LINK_FEEDS_MAX, "each feed's scope is told");
@@ -205,6 +208,7 @@ struct node {
   size_t dirty_count, dirty_cap;
   int64_t scan_at;
   struct work *works;
+  struct marks marks;
 };
 
 static inline struct instant node_now(const struct node *node) { return world_now(node->options.world); }
@@ -274,6 +278,22 @@ void missed_read_done(struct node_peer *peer, const struct work *work, const str
 uint64_t missed_hole(const struct node_peer *peer, const struct out_stream *stream);
 /* While something older of the stream is still to come in the same lane, newer blocks wait behind it. */
 bool missed_is_catching_up(const struct node_peer *peer, const struct out_stream *stream);
+
+/* Puts on its way what goes of the block; the rest is claimed. */
+void missed_take(
+    struct node_peer *peer, const struct work *work, const struct stored *stored, const struct block *block);
+
+/* paced.c */
+bool paced(const struct out_stream *stream);
+void paced_deinit(struct out_stream *stream);
+void paced_offer(
+    struct node_peer *peer, struct out_stream *stream, const struct store_item *item, const struct block *block);
+void paced_tick(struct node_peer *peer, struct out_stream *stream); /* what has become due */
+/* Something changed before what could not be decided. */
+void paced_reopen(struct node_peer *peer, struct out_stream *stream);
+void paced_choose(struct out_stream *stream, struct work *work); /* what to read next, of one that misses something */
+void paced_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done);
+void paced_pending(const struct out_stream *stream, struct intervals *set); /* takes away what is still to be told */
 
 /* claims.c: each takes a number of the channel, and is answered, like a block */
 bool claims_send(struct node_peer *peer, struct out_stream *stream); /* what is claimed and not told yet */

@@ -119,6 +119,10 @@ static void offer(struct node_peer *peer, size_t feed, const struct store_item *
   if (!stream->shared) return;
   /* An old copy of our store takes in again what the peer has long had, or was told is gone: that it stays. */
   if (intervals_covers(&stream->covered, block->first, block->last)) return;
+  if (paced(stream)) {
+    paced_offer(peer, stream, item, block);
+    return;
+  }
   bool steps_back = item->lane == LANE_LIVE && block->first <= stream->top;
   if (item->lane == LANE_BACKFILL || steps_back || out_stream_channel(peer, stream)->held_back ||
       missed_is_catching_up(peer, stream)) {
@@ -126,7 +130,7 @@ static void offer(struct node_peer *peer, size_t feed, const struct store_item *
     return;
   }
   struct outgoing *out =
-      outgoing_new(peer, stream, &(struct stored){item->block, item->lane, item->position}, block, item->lane);
+      outgoing_new(peer, stream, &(struct stored){item->block, item->lane, item->position, NULL}, block, item->lane);
   peer_mark(peer);
   if (!out) {
     claims_add_block(peer, stream, block);
@@ -265,6 +269,7 @@ void sender_tick(struct node_peer *peer) {
       stream->settled_at = now;
       settled_tell(peer, stream);
     }
+    if (stream->later_count > 0) paced_tick(peer, stream);
     if (stream->as_live && !missed_is_catching_up(peer, stream)) stream->as_live = false;
   }
   peer_mark(peer);

@@ -68,6 +68,7 @@ static void remove_named(const struct node_peer *peer, const struct out_stream *
 static void remove_pending(const struct node_peer *peer, const struct out_stream *stream, struct intervals *set) {
   const struct out_channel *channel = &peer->channels[stream->urgent ? CHANNEL_URGENT : CHANNEL_TELEMETRY];
   intervals_remove_all(set, &stream->missed);
+  paced_pending(stream, set);
   if (stream->reading) intervals_remove(set, stream->read_from, stream->read_to);
   for (const struct outgoing *out = channel->live.first; out; out = out->next)
     if (out->stream == stream) intervals_remove(set, out->from, out->to);
@@ -113,8 +114,12 @@ void settled_changed(const struct node_peer *source, struct bytes stream, struct
   for (size_t i = 0; i < node->taker_count; i++) {
     struct node_peer *to = node->takers[i];
     if (to == source || to->state != SESSION_UP) continue;
-    for (size_t feed = 0; feed < to->feed_count; feed++)
-      if (!(to->asks >> feed & 1)) out_stream_of(to, feed, stream, epoch)->settles = true;
+    for (size_t feed = 0; feed < to->feed_count; feed++) {
+      if (to->asks >> feed & 1) continue;
+      struct out_stream *out = out_stream_of(to, feed, stream, epoch);
+      out->settles = true;
+      if (out->undecided.count > 0) paced_reopen(to, out);
+    }
   }
 }
 
