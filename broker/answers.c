@@ -147,7 +147,7 @@ const struct request_verb broker_verbs[] = {
     {.name = "status", .start = start_status, .more = listing_more, .end = listing_end},
     {.name = "peers", .start = start_peers, .more = listing_more, .end = listing_end},
     {.name = "gaps", .start = gap_walk_start, .more = gap_walk_more, .end = gap_walk_end},
-    {.name = "readers", .start = start_readers},
+    {.name = "readers", .start = start_readers, .more = listing_more, .end = listing_end},
     {.name = "readers-remove", .start = start_readers_remove},
     {.name = "follow", .start = start_follow, .end = end_orders},
     {.name = "commands", .start = start_commands, .more = more_commands, .end = end_orders},

@@ -131,7 +131,7 @@ const struct request_verb door_verbs[] = {
     {.name = "last", .start = start_last, .more = listing_more, .end = listing_end},
     {.name = "points", .start = start_points, .more = listing_more, .end = listing_end},
     {.name = "status", .start = start_status},
-    {.name = "readers", .start = start_readers},
+    {.name = "readers", .start = start_readers, .more = listing_more, .end = listing_end},
     {.name = "readers-remove", .start = start_readers_remove},
     {.name = "follow", .start = start_follow, .end = end_visit},
     {.name = "command", .start = start_show, .end = end_visit},

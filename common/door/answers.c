@@ -67,14 +67,25 @@ static json_t *reader_row(
       "connected", place->user != NULL, "behind", behind, "lost", lost);
 }
 
-void answers_readers(struct answers *answers, struct request *request) {
+static size_t count_readers(void *ctx) { return ((struct answers *)ctx)->readers->by_name->count; }
+
+static void put_reader(const struct listing *listing, const struct request *request, size_t index, struct buffer *out) {
+  const struct answers *answers = listing->ctx;
   struct table_cursor cursor = TABLE_CURSOR_NULL;
   struct store_stats stats;
-  void *value;
+  void *value = NULL;
+  (void)request;
+  for (size_t i = 0; i <= index; i++)
+    if (!table_next(answers->readers->by_name, &cursor, NULL, &value)) return;
   store_stats(answers->store, &stats);
-  while (table_next(answers->readers->by_name, &cursor, NULL, &value))
-    request_reply(request, json_pack("{s:[o]}", "readers", reader_row(answers, &stats, value)), false);
-  request_reply(request, json_pack("{s:b}", "end", 1), true);
+  listing_put_json(out, reader_row(answers, &stats, value));
+}
+
+static const struct listing_kind readers_kind = {"readers", count_readers, put_reader};
+
+void answers_readers(struct answers *answers, struct request *request) {
+  listing_new(request, &readers_kind, answers, NULL);
+  listing_more(NULL, request);
 }
 
 void answers_readers_remove(struct answers *answers, struct request *request, const json_t *body) {

@@ -15,7 +15,8 @@ struct answers {
   void *is_operator_ctx;
 };
 
-/* {"patterns"}: {"last":[...]}, {"points":[...]}; continued by listing_more, ended by listing_end. */
+/* {"patterns"}: {"last":[...]}, {"points":[...]}, and {"readers":[...]}; continued by listing_more, ended by
+ * listing_end. */
 void answers_last(struct answers *answers, struct request *request, const json_t *body);
 void answers_points(struct answers *answers, struct request *request, const json_t *body);
 void answers_readers(struct answers *answers, struct request *request);

@@ -161,4 +161,6 @@ def test_a_day_is_handed_over(t):
     assert done.returncode == 0 and f"{STATION}: 24 rows" in done.stderr.decode(), done.stderr.decode()
     got = list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
     assert [(r["time"], float(r["value"])) for r in got] == [(r["time"], r["value"]) for r in rows if "2023-11-15T16" <= r["time"] < "2023-11-16T16"]
+    proven = subprocess.run([script, "--prove", "--day", "2023-11-16", "重庆/#"], capture_output=True, timeout=60, env=env)
+    assert proven.returncode == 12 and proven.stdout == done.stdout and b"silent" in proven.stderr, "no head came on that day: " + proven.stderr.decode()
     assert subprocess.run([script, "--day", "2020-01-01", "重庆/#"], capture_output=True, timeout=60, env=env).returncode == 12

@@ -1,5 +1,6 @@
-/* tail at the broker, over a real node and the memory store: passing and durable, from the ring and from the store,
- * windows and rights. */
+/* tail and history at the broker, over a real node and the memory store: passing and durable, from the ring and from
+ * the store, windows and rights. */
+#include "common/door/history.h"
 #include "common/door/subscribers.h"
 #include "common/store/memory.h"
 #include <setjmp.h>
@@ -17,6 +18,7 @@ static struct {
   struct errands errands;
   struct readers readers;
   struct subscribers *subscribers;
+  struct histories histories;
   struct requests *requests;
   struct patterns read;
   struct requester who;
@@ -91,7 +93,12 @@ static void end(void *ctx, struct request *request) {
   (void)ctx;
   subscriber_end(t.subscribers, request);
 }
-static const struct request_verb tail_verbs[] = {{"tail", start, more, ack, cancel, end}, {0}};
+static void start_history(void *ctx, struct request *request, const json_t *body) {
+  (void)ctx;
+  history_start(&t.histories, request, body);
+}
+static const struct request_verb tail_verbs[] = {{"tail", start, more, ack, cancel, end},
+    {.name = "history", .start = start_history, .more = history_more, .end = history_end}, {0}};
 
 static bool no_send(void *ctx, uint64_t conn, struct bytes message) {
   (void)ctx, (void)conn, (void)message;
@@ -130,6 +137,7 @@ static void begin_process(size_t ring_bytes) {
   t.errands.node = t.node;
   struct subscribers_options followed = {t.node, t.store, &t.errands, &t.readers, no_units, NULL};
   t.subscribers = subscribers_new(&followed);
+  t.histories = (struct histories){&t.errands, no_units, NULL, NULL};
   struct requests_hooks hooks = {.send = client, .close = closed, .requester = requester, .verbs = tail_verbs};
   t.requests = requests_new("chongqing", &t.world, &hooks);
   greet(1);
@@ -290,6 +298,63 @@ static void acknowledge(uint64_t conn, uint64_t id) {
       (struct request_message){.type = REQUEST_ACK, .id = id, .lane = LANE_LIVE, .position = t.positions[LANE_LIVE]});
 }
 
+#define RANGE "{\"verb\":\"history\",\"patterns\":[\"#\"],\"clock\":\"time\",\"since\":3000000,\"until\":8000000}"
+
+/* The range of the clock, half open; only what may be read. */
+static void test_history(void **state) {
+  (void)state;
+  begin(1);
+  for (int i = 0; i < 5; i++) feed(i * 2, i * 2 + 1);
+  tail(1, 1, 1 << 20, RANGE);
+  assert_saw("3 4 5 6 7 ");
+  assert_int_equal(t.lasts, 1);
+  assert_string_equal(t.code, "");
+  patterns_deinit(&t.read);
+  patterns_add(&t.read, bytes_text("chongqing/x/y/even"), NULL);
+  tail(1, 2, 1 << 20, RANGE);
+  assert_saw("4 6 ");
+  tail(1, 3, 1 << 20, "{\"verb\":\"history\",\"patterns\":[\"#\"],\"clock\":\"time\",\"since\":3000000}");
+  assert_string_equal(t.code, "malformed");
+  tail(1, 4, 1 << 20, "{\"verb\":\"history\",\"patterns\":[],\"clock\":\"time\",\"since\":0,\"until\":1}");
+  assert_string_equal(t.code, "malformed");
+  finish();
+}
+
+/* What does not read gets its window and no more; the rest follows its credit; nothing that came later is told. */
+static void test_history_window(void **state) {
+  (void)state;
+  begin(1);
+  for (int i = 0; i < 5; i++) feed(i * 2, i * 2 + 1);
+  tail(1, 1, 1, RANGE);
+  assert_saw("3 ");
+  assert_int_equal(t.lasts, 0);
+  begin_tail(1, 2, 1 << 20, RANGE); /* one at a time in a session */
+  assert_string_equal(t.code, "busy");
+  feed(7, 7);
+  t.full = true;
+  send_in(1, (struct request_message){.type = REQUEST_CREDIT, .id = 1, .window = 1 << 20});
+  assert_saw("");
+  t.full = false;
+  settle();
+  assert_saw("4 5 6 7 ");
+  assert_int_equal(t.lasts, 2);
+  finish();
+}
+
+/* A session that ends while the store reads for it. */
+static void test_history_left_alone(void **state) {
+  (void)state;
+  begin(1);
+  for (int i = 0; i < 5; i++) feed(i * 2, i * 2 + 1);
+  begin_tail(1, 1, 1 << 20, RANGE);
+  requests_closed(t.requests, 1);
+  settle();
+  assert_saw("");
+  greet(2);
+  begin_tail(2, 1, 1 << 20, RANGE); /* and one that is open when the process ends */
+  finish();
+}
+
 /* What a reader lost is counted once, however often it is told, and outlives the process; what it has not heard of yet
  * counts too. */
 static void test_loss(void **state) {
@@ -437,6 +502,9 @@ int main(void) {
       cmocka_unit_test(test_rights),
       cmocka_unit_test(test_durable),
       cmocka_unit_test(test_loss),
+      cmocka_unit_test(test_history),
+      cmocka_unit_test(test_history_window),
+      cmocka_unit_test(test_history_left_alone),
       cmocka_unit_test(test_liar),
       cmocka_unit_test(test_urgent_first),
       cmocka_unit_test(test_forgotten),
