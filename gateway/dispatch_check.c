@@ -1,6 +1,7 @@
 /* May it be done? Looked at when a command comes and again just before the device is told: values and authority may
  * have changed meanwhile. */
 #include "common/base/defect.h"
+#include "common/base/units.h"
 #include "gateway/descriptor.h"
 #include "gateway/dispatch_internal.h"
 
@@ -56,6 +57,21 @@ bool dispatch_lacks_approval(const struct dispatch *d, const struct order *order
   const struct gateway_control *control = dispatch_control(d, order);
   return order->is_local && control && control->approval && order->command.verb == COMMAND_SET &&
          order->ledger.entry.approval.len == 0;
+}
+
+/* A set that was long on its way, behind one that was given after it. The broker keeps its own in order; what was given
+ * at the own door meanwhile, or how long somebody held a command back, only this station sees. */
+static bool dispatch_is_newest(
+    struct dispatch *d, const struct order *order, struct instant now, struct refusal *refusal) {
+  struct place_given later;
+  struct buffer span = BUFFER_NULL;
+  if (order->command.verb != COMMAND_SET || !dispatch_later_given(d, order, now, &later)) return true;
+  units_put_duration(&span, later.issued - order->command.issued);
+  refusal_set(refusal, CODE_SUPERSEDED, "look at the point; if this is still wanted, give it again",
+      "the command %s for the same point%s was given %s after this one, and came here first", later.id,
+      later.is_local && !order->is_local ? ", at the station's own door," : "", buffer_text(&span));
+  buffer_deinit(&span);
+  return false;
 }
 
 /* Needed for a set alone: the others move nothing. One that is there must be good, whatever it was given for. */
@@ -192,7 +208,7 @@ enum dispatch_verdict dispatch_check(
   if (order->command.verb == COMMAND_STOP) return dispatch_check_stop(d, order, now, refusal);
   if (!dispatch_is_authorised(d, order, &by, now.wall, refusal) ||
       !check_understood(&order->command, CHECK_ALL, refusal) || !dispatch_is_in_time(d, order, now, refusal) ||
-      !dispatch_value_is_good(d, order, refusal))
+      !dispatch_value_is_good(d, order, refusal) || !dispatch_is_newest(d, order, now, refusal))
     return DISPATCH_REFUSED;
   const struct point *point = dispatch_point(d, order); /* it has a control, or the value was not good */
   const struct gateway_control *control = point->control;

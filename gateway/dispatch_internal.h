@@ -47,10 +47,18 @@ struct place_move {
   int64_t mono; /* 0: before this start */
 };
 
+/* A set or stop that was carried out: when its operator gave it. */
+struct place_given {
+  int64_t issued; /* by the operator's clock, but not after it came; 0: none */
+  bool is_local;
+  char id[COMMAND_ID_MAX + 1];
+};
+
 /* What is known of a controlled point beside its value. */
 struct place {
   uint64_t fence; /* the last one given */
   struct place_move last, before;
+  struct place_given newest; /* of those carried out */
   struct selection selection;
   struct movement movement;
 };
@@ -175,6 +183,14 @@ void dispatch_place_moves(struct place *place, struct instant now);             
 void dispatch_place_stays(struct place *place); /* the store refused that, and nothing was published */
 /* How long ago the last set was dispatched, µs, by wall or boot clock, whichever says less; INT64_MAX: never. */
 int64_t dispatch_place_since(const struct place *place, struct instant now);
+/* The order is carried out: it is dispatched, or the point is there already. */
+void dispatch_place_given(struct place *place, const struct order *order, struct instant now);
+/* What was carried out, or waits here, and was given after the order, so that this one is none to be carried out any
+ * more. Two operators' clocks may each be off by CHECK_CLOCK_US: so long, of two that came from the broker (or two from
+ * the own door), the one that comes later counts as the later one, since the broker does not send one again that it
+ * knows to be overtaken. Between the two doors nobody but their signers knows the order, and the times that they signed
+ * decide: in doubt nothing moves. False: none. */
+bool dispatch_later_given(struct dispatch *d, const struct order *order, struct instant now, struct place_given *later);
 void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place);
 void dispatch_select(struct dispatch *d, const struct command *command, int64_t until);
 void dispatch_unselect(struct dispatch *d, const struct order *order); /* it has used its selection */

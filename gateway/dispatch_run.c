@@ -35,12 +35,16 @@ void dispatch_end(
 }
 
 void dispatch_refuse(struct dispatch *d, struct order *order, const struct refusal *refusal, struct instant now) {
-  dispatch_end(d, order, refusal->code == CODE_EXPIRED ? STATE_EXPIRED : STATE_REJECTED, refusal, now);
+  enum state state = refusal->code == CODE_EXPIRED      ? STATE_EXPIRED
+                     : refusal->code == CODE_SUPERSEDED ? STATE_SUPERSEDED
+                                                        : STATE_REJECTED;
+  dispatch_end(d, order, state, refusal, now);
 }
 
 static void dispatch_already(struct dispatch *d, struct order *order, struct instant now) {
   struct refusal refusal;
   dispatch_unselect(d, order);
+  dispatch_place_given(dispatch_place(d, order->command.address), order, now);
   refusal_set(&refusal, CODE_ALREADY, NULL, "the point has that value already; nothing was sent to the device");
   dispatch_end(d, order, STATE_EXECUTED, &refusal, now);
 }
@@ -78,6 +82,7 @@ void dispatch_dispatch(struct dispatch *d, struct order *order, struct instant n
   if (!order_move(order, STATE_DISPATCHED, CODE_NONE, NULL, NULL, now.wall)) return;
   order->ledger.entry.fence = dispatch_fence(place, now.wall);
   if (order->command.verb == COMMAND_SET) dispatch_place_moves(place, now);
+  dispatch_place_given(place, order, now);
   dispatch_log(order);
   const struct gateway_control *control = dispatch_control(d, order);
   if (defect("publish-before-commit") && order->command.verb == COMMAND_SET)
