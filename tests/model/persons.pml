@@ -1,13 +1,14 @@
 /*
  * What persons and later commands want of commands that are under way: cancel, a newer set that takes the place of an
  * older one, a stop, and resolve of what nobody knows. command.pml looks at one command after another, at deadlines and
- * at stores that are put back; here they meet each other. Two searches, since all at once would be too many states:
- * two sets for one gate (0, then 1), and with WITH_STOP a set and a stop for its gate (0, then 2).
+ * at stores that are put back; here they meet each other. Three searches, since all at once would be too many states:
+ * two sets for one gate (0, then 1), with WITH_STOP a set and a stop for its gate (0, then 2), and with WITH_DOOR the
+ * second set is given at the station's own door, so that the broker learns of it by its reports.
  *
  * Each process and inline mirrors:
  *   Broker    broker/orders.c (orders_session, order_tick, admit_report), orders_decide.c (cancel, resolve, order_hear),
- *             order_commit.c (order_enter: what gives way; order_overtake: what is not sent again)
- *   Gateway   gateway/dispatch_take.c (take), dispatch_decide.c (want, fulfil: a wish waits for the commit under way),
+ *             order_commit.c (order_enter: what gives way, and what is overtaken and not sent again)
+ *   Gateway   gateway/dispatch_take.c (take), dispatch_place.c (later_here: dispatch_later_given), dispatch_decide.c (want, fulfil: a wish waits for the commit under way),
  *             dispatch_run.c (decide: dispatch_next; SETS: dispatch_step_set, dispatch_send, dispatch_refused_there),
  *             dispatch_stop.c (the stop's steps, dispatch_halt_all, dispatch_later_stop)
  *   store     common/store: commits become durable in the order in which they were submitted; one that is refused is
@@ -17,7 +18,8 @@
  * m[] is the gateway's memory, g[] what its store holds: nothing is said or published but of g[].
  *
  * Checked at every move: at most once for a command; nothing moves once its end is durable at the broker or at the
- * gateway; nothing that was given before a stop moves once the stop is executed. Checked at every durable end: what
+ * gateway; nothing that was given before a stop moves once the stop is executed, and no set once one has moved that was
+ * given after it. Checked at every durable end: what
  * ended before the device (cancelled and superseded too) has not moved, `executed` has; a stop is executed only when
  * what it halts has ended and that is durable. Checked at every publish: no other set's outcome is unknown. Checked at
  * every change of the broker's ledger: only `unknown` changes (custody: after `sent` a cancel is a request). Checked
@@ -26,15 +28,16 @@
  * Variants that must fail: BROKER_CANCELS (the broker ends by itself what it handed over), CANCEL_DISPATCHED (the
  * gateway cancels what it has dispatched), SUPERSEDE_RUNNING, NO_LOCK, EARLY_WORD (what is not durable is said),
  * STOP_EARLY (the stop is executed before the end of what it halts is durable), NO_LOOK (a set whose `dispatched` was
- * being committed when the stop came is published), SENT_BEHIND (a set is sent again after a stop), START_BLIND (a start
+ * being committed when the stop came is published), SENT_BEHIND (a set is sent again after a stop, or after another set), NO_TIMES
+ * (the station does not look at when a set was given), START_BLIND (a start
  * finds a stop dispatched, and leaves a set that waited before it as it is; needs two faults). And those which show that
  * the good endings are reached: SEE_CANCELLED (by the station), SEE_STOPPED, SEE_SUPERSEDED (at the station), SEE_FREED
  * (a set moves after the one that locked the point was resolved).
  *
  * Abstracted: deadlines pass in the order in which commands are given, and mean the same to all; nothing that is late
  * reaches the device (command.pml looks at that). Guards, approval, select, `acting`, measurements: the device's word
- * alone tells. A person who resolves has looked well. Two sets that wait at the station in another order than they were
- * given keep that order (architecture: the order is that of `received`). A crash of the broker, a store that is put back
+ * alone tells. A person who resolves has looked well. The times that operators signed are looked at only where a set was
+ * given at the door (those of two that passed the broker may be too near), and then they are right. A crash of the broker, a store that is put back
  * and neighbours: not modelled, so nothing is claimed of them here.
  */
 #ifndef FAULTS
@@ -44,6 +47,12 @@
 #define CUTS 1 /* of the link */
 #endif
 #define STOP 2 /* commands 0 and 1 are sets of one gate, this one stops it */
+
+#ifdef WITH_DOOR
+#define by_door true
+#else
+#define by_door false
+#endif
 
 mtype = {NONE, ACCEPTED, SENT, RECEIVED, DISPATCHED, EXECUTED, FAILED, STOPPED, UNKNOWN, REJECTED, EXPIRED, CANCELLED, SUPERSEDED, UNDELIVERED, NEVER, RESOLVED};
 mtype = {COMMAND, ASK, CANCEL, RESOLVE};
@@ -111,11 +120,11 @@ inline settle(c, to) {
 #else
 #define word_of(c) g[c]
 #endif
-/* A set with a cancel on its way, or with a stop that was given after it, is not sent again: it is asked for. */
+/* A set with a cancel on its way, or with a stop or set that was given to the broker after it, is not sent again: it is asked for. */
 #ifdef SENT_BEHIND
 #define asks(c) (c == 0 && telling == CANCEL)
 #else
-#define asks(c) (c == 0 && (telling == CANCEL || b[STOP] != NONE))
+#define asks(c) (c == 0 && (telling == CANCEL || b[STOP] != NONE || (!by_door && b[1] != NONE)))
 #endif
 
 inline give(c) {
@@ -139,7 +148,9 @@ end:
 #ifdef WITH_STOP
   :: atomic { b[STOP] == NONE && b[0] != NONE -> give(STOP) }
 #else
-  :: atomic { b[1] == NONE && b[0] != NONE -> give(1) }
+  :: atomic { !by_door && b[1] == NONE && b[0] != NONE -> give(1) }
+  /* the first report of what was given at the door */
+  :: atomic { by_door && link && b[1] == NONE && g[1] != NONE -> b[1] = SENT }
 #endif
   BROKER_COMMAND(0)
   BROKER_COMMAND(1)
@@ -233,6 +244,12 @@ inline supersede(by, old) {
 
 #define known(c) (m[c] == NONE || m[c] == NEVER -> 0 : mask(c))
 
+#ifdef NO_TIMES
+#define later_here(c) false
+#else
+#define later_here(c) (by_door && c == 0 && (m[1] == RECEIVED || may_have_moved(m[1])))
+#endif
+
 /* received is not yet durable: nothing but the commit follows */
 inline take(c) {
   after[c] = (known(0) | known(1) | known(2)) & ~mask(c);
@@ -241,8 +258,9 @@ inline take(c) {
   after[STOP] = after[STOP] & ~mask(c);
   if
   :: late[c] -> change(c, EXPIRED)
-  :: !late[c] && c != STOP && (locked(c) || busy(c)) -> change(c, REJECTED)
-  :: !late[c] && (c == STOP || !(locked(c) || busy(c))) ->
+  :: !late[c] && later_here(c) -> change(c, SUPERSEDED)
+  :: !late[c] && !later_here(c) && c != STOP && (locked(c) || busy(c)) -> change(c, REJECTED)
+  :: !late[c] && !later_here(c) && (c == STOP || !(locked(c) || busy(c))) ->
        change(c, RECEIVED);
        supersede(c, 0);
        supersede(c, 1)
@@ -255,8 +273,9 @@ inline take(c) {
 inline decide(at) {
   if
   :: late[at] -> change(at, EXPIRED)
-  :: !late[at] && (locked(at) || busy(at)) -> change(at, REJECTED)
-  :: !late[at] && !(locked(at) || busy(at)) -> change(at, DISPATCHED)
+  :: !late[at] && later_here(at) -> change(at, SUPERSEDED)
+  :: !late[at] && !later_here(at) && (locked(at) || busy(at)) -> change(at, REJECTED)
+  :: !late[at] && !later_here(at) && !(locked(at) || busy(at)) -> change(at, DISPATCHED)
   fi
 }
 
@@ -292,6 +311,8 @@ active proctype Gateway() {
   mtype what;
 end:
   do
+  /* a person at the door: again, where a start has lost it */
+  :: atomic { by_door && b[0] != NONE && m[1] == NONE && !late[1] -> take(1) }
   :: atomic { link && down?[what, c] -> down?what, c;
        if
        :: what == COMMAND && m[c] == NONE -> take(c)
@@ -349,6 +370,7 @@ end:
 inline move(c) {
   assert(!settled(b[c]) && !settled(g[c]));
   assert(g[STOP] != EXECUTED); /* it was given after this one */
+  assert(!(c == 0 && moved[1] > 0)); /* and so was that */
 #ifdef SEE_FREED
   assert(!(c == 1 && resolved && settled(g[0])));
 #endif
@@ -404,7 +426,7 @@ active proctype Faults() {
 end:
   do
   :: atomic { b[0] != NONE && !late[0] -> late[0] = true }
-  :: atomic { b[1] != NONE && late[0] && !late[1] -> late[1] = true }
+  :: atomic { (b[1] != NONE || (by_door && b[0] != NONE)) && late[0] && !late[1] -> late[1] = true }
   :: atomic { b[STOP] != NONE && late[0] && !late[STOP] -> late[STOP] = true }
   :: atomic { link && cuts < CUTS -> cuts++; link = false;
        do :: nempty(down) -> down?what, c :: nempty(up) -> up?c :: empty(down) && empty(up) -> break od;
