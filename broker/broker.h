@@ -76,6 +76,9 @@ void broker_agreements_stop(struct broker *broker); /* a clean stop */
 int64_t broker_agreements_tick(struct broker *broker, int64_t now);
 /* broker_gaps.c: asks neighbours for what is missing. Returns when to call again, mono. */
 int64_t broker_gaps_tick(struct broker *broker, int64_t now);
+/* broker_past.c: what others tell of their own streams' past; and what we tell a neighbour of ours. */
+void broker_past_message(struct broker *broker, const struct link *link, struct bytes body);
+void broker_past_session(struct broker *broker, const struct link *link);
 /* broker_rosters.c: the verb roster, and who is told of a new one */
 void broker_roster_start(void *ctx, struct request *request, const json_t *body);
 void broker_roster_end(void *ctx, struct request *request);

@@ -3,6 +3,7 @@
 #include "broker/broker.h"
 #include "broker/gaps.h"
 #include "broker/hostile.h"
+#include "common/node/epochs.h"
 
 /* ---- hooks of the node ---- */
 
@@ -112,6 +113,7 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   if (link->is_peer) broker_snapshot_session(broker, link, up);
   if (link->is_peer) broker_agreement_session(broker, link, up);
   if (link->is_peer && up) broker_audit_session(broker, link);
+  if (link->is_peer && up) broker_past_session(broker, link);
   if (!up) return;
   if (!link->is_peer) broker_rosters_session(broker, link);
   order_station_of(broker, link, &station);
@@ -124,6 +126,10 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
   struct order_station station;
+  if (type == EPOCHS_MESSAGE) {
+    broker_past_message(broker, link, body);
+    return;
+  }
   if (link->is_peer && type == SETTLE_CHECKPOINT) {
     broker_audit_message(broker, link, body);
     return;

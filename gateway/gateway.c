@@ -1,4 +1,5 @@
 #include "gateway/gateway.h"
+#include "common/node/epochs.h"
 #include "common/base/mem.h"
 #include "gateway/descriptor.h"
 #include "gateway/last.h"
@@ -21,6 +22,7 @@ static void node_close(void *ctx, uint64_t conn) { uplink_close(&((struct gatewa
 
 static void node_session(void *ctx, struct node_peer *peer, bool up) {
   (void)peer;
+  ((struct gateway *)ctx)->past_told = false;
   uplink_session(&((struct gateway *)ctx)->uplink, up);
 }
 
@@ -449,6 +451,27 @@ static int64_t note_clock(struct gateway *gateway, struct instant now) {
   return gateway->clock_at;
 }
 
+/* The broker hears of our epochs, also of those that a new store begins: so it knows what of an old one is lost. */
+static void tell_past(struct gateway *gateway) {
+  struct epochs epochs;
+  struct buffer body = BUFFER_NULL;
+  struct bytes names[CHANNELS] = {bytes_text(gateway->pack.urgent), bytes_text(gateway->config->station)};
+  bool told = gateway->past_told;
+  if (!gateway->uplink.up) return;
+  for (int own = 0; own < CHANNELS; own++) {
+    struct epoch newest = {0, 0};
+    struct store_stream stream;
+    if (store_stream_get(gateway->daemon.store, names[own], &stream)) newest = stream.epoch;
+    told = told && epoch_compare(newest, gateway->past_epochs[own]) == 0;
+    gateway->past_epochs[own] = newest;
+  }
+  if (told) return;
+  epochs_of(&epochs, gateway->daemon.store, gateway->config->station);
+  epochs_put(&body, &epochs);
+  gateway->past_told = node_message(gateway->node, gateway->uplink.peer, EPOCHS_MESSAGE, buffer_bytes(&body));
+  buffer_deinit(&body);
+}
+
 /* Everything that waits for time; returns when to wake, mono. */
 static int64_t tick(struct gateway *gateway) {
   tasks_retry(&gateway->tasks);
@@ -461,6 +484,7 @@ static int64_t tick(struct gateway *gateway) {
   next = earlier(next, gateway_audit_tick(gateway, now));
   next = earlier(next, uplink_tick(&gateway->uplink, now.mono));
   next = earlier(next, node_tick(gateway->node));
+  tell_past(gateway);
   next = earlier(next, door_tick(&gateway->door));
   if (!gateway->is_ready) next = earlier(next, say_ready(gateway, now));
   return next;

@@ -58,7 +58,9 @@ struct gateway {
   struct door door;
   struct table descriptors; /* address -> uint64_t, hash of the descriptor that was issued last */
   uint64_t discarded;
-  bool is_ready; /* that was said */
+  bool is_ready;  /* that was said */
+  bool past_told; /* to the broker, in this session, of the epochs below */
+  struct epoch past_epochs[CHANNELS];
 };
 
 /* Opens everything. 0, DAEMON_FAILED, or <0. config is consumed. May block. */

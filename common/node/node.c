@@ -380,6 +380,10 @@ void node_discards(struct node *node, const struct store_discard *discards, size
       missed_gone(node->takers[i], &discards[k]);
 }
 
+void node_name_gone(struct node *node, const struct store_discard *discards, size_t count) {
+  node_discards(node, discards, count);
+}
+
 static void take_done(struct node *node, const struct store_done *done) {
   const struct node_hooks *hooks = &node->options.hooks;
   if (done->kind == STORE_DONE_BATCH || done->kind == STORE_DONE_REISSUED) node_items(node, done);

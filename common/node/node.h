@@ -224,6 +224,9 @@ bool node_want(
  * nothing more to come. What is neither held nor settled may still come from it. */
 void node_peer_settled(const struct node_peer *peer, struct bytes stream, struct epoch epoch, struct intervals *out);
 
+/* The owner has durably named these as gone (store_batch_discard): peers that get the streams are told. */
+void node_name_gone(struct node *node, const struct store_discard *discards, size_t count);
+
 /* The ring, for passing subscribers: the block at `position` of a log if it is still in memory (a new reference), else
  * NULL. */
 struct blob *node_ring_get(struct node *node, enum lane lane, uint64_t position);
