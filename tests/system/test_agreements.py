@@ -267,3 +267,53 @@ def test_who_is_offered_later_sees_what_there_is(t):
     assert [r["address"] for r in hubei.duty.run("points", "#", "--json").rows] == [UP_LEVEL]
     publish(publisher, flow=3, level=4)
     assert values(hubei, "sichuan/#", 4) == [("level", 4)]
+
+
+def readings(records):
+    return [r for r in records if r["kind"] == "reading"]
+
+
+def bucket(record, every_us):
+    received = datetime.datetime.fromisoformat(record["received"].replace("Z", "+00:00"))
+    return int(received.timestamp() * 1e6) // every_us
+
+
+def test_every(t, two):
+    """Of each address one reading in each second of the clock: the first. Also over a cut of the link, and beside a rule that takes all of another point."""
+    here, there, station = two
+    here.peers["hubei"]["share"] = [{"match": "chongqing/+/+/level", "every": "1s"}, "chongqing/+/+/flow"]
+    t.start()
+    settled(here, there)
+    publisher = t.publisher(station)
+    all_of_it = here.duty.tail("--from-start", LEVEL)
+    for value in range(1, 61):
+        publish(publisher, level=value)
+        all_of_it.wait_record(lambda r, value=value: r["value"] == value, f"the reading {value}")
+        if value == 30:
+            there.broker.stop()
+        if value == 45:
+            there.broker.start_ready()
+    publish(publisher, flow=1)
+    values(there, FLOW, 1)
+    wanted = {}
+    for record in sorted(readings(all_of_it.records()), key=lambda r: r["seq"]):
+        wanted.setdefault(bucket(record, 1_000_000), record["seq"])
+    tail = there.duty.tail("--from-start", LEVEL)
+    wait_until(lambda: len(readings(tail.records())) >= len(wanted), f"{len(wanted)} readings, one in each second", every=0.1)
+    assert sorted(r["seq"] for r in readings(tail.records())) == sorted(wanted.values())
+
+
+def test_delay(t, two):
+    """It counts from when the reading was stored here; what goes at once is not behind it."""
+    here, there, station = two
+    here.peers["hubei"]["share"] = [{"match": "chongqing/+/+/level", "delay": "3s"}, "chongqing/+/+/flow"]
+    t.start()
+    settled(here, there)
+    publisher = t.publisher(station)
+    publish(publisher, level=1, flow=1)
+    values(there, FLOW, 1)
+    assert there.duty.run("last", LEVEL, "--json").rows == [], "not before its time, in the snapshot neither"
+    tail = there.duty.tail("--from-start", LEVEL)
+    record = tail.wait_record(lambda r: r["value"] == 1, "the level")
+    received = datetime.datetime.fromisoformat(record["received"].replace("Z", "+00:00"))
+    assert (datetime.datetime.now(datetime.timezone.utc) - received).total_seconds() >= 3
