@@ -263,5 +263,6 @@ void missed_read_done(struct node_peer *peer, const struct work *work, const str
     paced_read_done(peer, work, done);
   else
     read_done(peer, work, done);
+  stream->settles = true;
   miss_again(peer, stream);
 }

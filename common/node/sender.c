@@ -186,7 +186,9 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   else if (!NODE_HAS_DEFECT(NODE_DEFECT_NO_WINDOW))
     window_sent(&peer->window, out->block->len, node_now(peer->node).mono);
   struct block source;
-  if (!whole && block_open(&source, blob_bytes(out->source)) == 0) claims_add_block(peer, stream, &source);
+  if (whole) return true;
+  stream->settles = true;
+  if (block_open(&source, blob_bytes(out->source)) == 0) claims_add_block(peer, stream, &source);
   return true;
 }
 

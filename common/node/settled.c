@@ -87,12 +87,26 @@ static bool is_known(const struct out_stream *stream, struct interval range) {
   return known;
 }
 
+/* Whether something of it is neither claimed nor yet to be sent. Where a read or a block then leaves a hole, it is
+ * looked at again. */
+static bool has_news(const struct out_stream *stream, const struct intervals *set) {
+  struct intervals rest = INTERVALS_NULL;
+  intervals_add_all(&rest, set);
+  intervals_remove_all(&rest, &stream->covered);
+  intervals_remove_all(&rest, &stream->claimed);
+  intervals_remove_all(&rest, &stream->missed);
+  bool news = rest.count > 0;
+  intervals_deinit(&rest);
+  return news;
+}
+
 void settled_tell(struct node_peer *peer, struct out_stream *stream) {
   struct intervals set = INTERVALS_NULL;
   if (bytes_equal(stream_node(stream->stream), bytes_text(peer->node->name))) return; /* the origin has all there is */
   intervals_add(&set, 1, UINT64_MAX);
   keep_settled(peer, stream, &set);
   intervals_remove_all(&set, &stream->settled);
+  if (!has_news(stream, &set)) intervals_clear(&set);
   if (set.count > 0) remove_named(peer, stream, &set);
   uint64_t all = intervals_size(&set);
   if (set.count > 0) remove_pending(peer, stream, &set);
