@@ -178,13 +178,16 @@ static void add(struct gap_fold *fold, const struct gap_row *next) {
 
 /* ---- one epoch ---- */
 
-/* What is not held of [next, to], between records of the times `seen` and `until`. */
-static void add_hole(struct gap_fold *fold, uint64_t to, int64_t until) {
+/* What is not held of [next, to], between records of the times `seen` and `until`. True: something of it was for us, so
+ * that heads can have gone with it. */
+static bool add_hole(struct gap_fold *fold, uint64_t to, int64_t until) {
+  bool named = false;
   while (fold->next <= to) {
     uint64_t end = to;
     bool damaged = inside(&fold->damaged, fold->next, &end);
     struct gap_verdict verdict = gap_judge(fold->facts, fold->next, damaged);
     if (verdict.to < end) end = verdict.to;
+    named = named || verdict.state != GAP_FILTERED;
     add(fold, &(struct gap_row){.state = verdict.state,
                   .epoch = fold->facts->epoch,
                   .from = fold->next,
@@ -197,6 +200,7 @@ static void add_hole(struct gap_fold *fold, uint64_t to, int64_t until) {
                   .wanting = verdict.wanting});
     fold->next = end + 1;
   }
+  return named;
 }
 
 void gap_fold_epoch(struct gap_fold *fold, const struct gap_facts *facts, uint64_t from) {
@@ -221,7 +225,9 @@ void gap_fold_held(struct gap_fold *fold, uint64_t from, uint64_t to, int64_t si
   hear(fold, since, until);
   /* what lies before the period is only looked at to see where it begins */
   if (since < fold->period.since) fold->next = from;
-  if (from > fold->next) add_hole(fold, from - 1, since);
+  /* the row of the hole names its time, too */
+  if (from > fold->next && add_hole(fold, from - 1, since) && fold->seen > 0 && fold->seen < since)
+    intervals_add(&fold->life.heard, (uint64_t)fold->seen, (uint64_t)since);
   fold->past = since >= fold->period.until;
   if (until >= fold->period.since && !fold->past)
     add(fold, &(struct gap_row){.state = GAP_HELD,
@@ -239,7 +245,7 @@ void gap_fold_held(struct gap_fold *fold, uint64_t from, uint64_t to, int64_t si
 void gap_fold_damaged(struct gap_fold *fold, uint64_t from, uint64_t to) { intervals_add(&fold->damaged, from, to); }
 
 void gap_fold_epoch_end(struct gap_fold *fold, uint64_t last) {
-  if (!fold->past && last >= fold->next && fold->seen < fold->period.until) add_hole(fold, last, 0);
+  if (!fold->past && last >= fold->next && fold->seen < fold->period.until) (void)add_hole(fold, last, 0);
   flush(fold);
   intervals_clear(&fold->damaged);
 }

@@ -18,9 +18,11 @@
  *   - A station sends everything, so nothing of its own stream is ever filtered at its broker.
  *   - A sequence of which nobody has heard is unknown: that is what the heads are for. Where no record is held for
  *     GAP_SILENT_US, the origin was off, or all that it issued meanwhile did not arrive: the time is named silent.
+ * Where sequences are missing or gone between, their row names the time.
  *   - A discard is named with whoever said it. A relay is believed about the origin as it is about the records.
  *   - Below this node's own retention floor it is not known any more what was here: all of it is named as kept away.
- *   - An epoch ends where its origin says so: what it promised beyond and what never came is lost (gap_past.h).
+ *   - An epoch ends where its origin says so: what it promised beyond and what never came is lost
+ * (common/node/epochs.h).
  */
 #include "common/base/interval.h"
 #include "common/record/record.h"

@@ -172,3 +172,55 @@ def test_what_a_replaced_gateway_never_delivered_is_lost_by_name(t):
         assert {(row["by"], row["reason"]) for row in lost} == {("chongqing", "origin-lost")}, lost
     shown = there.duty.run("gaps", "chongqing/cuntan")
     assert shown.exit == 12 and "lost with the old store of its origin" in shown.out, shown
+
+
+def publish_notes(t, station, count):
+    """2 KiB each that do not compress; returns when the gateway has acknowledged all."""
+    chance, publisher = random.Random(11), t.clients[-1] if t.clients else t.publisher(station)
+    for _ in range(count):
+        publisher.publish("hydro/note", f"{chance.getrandbits(8192):x}")
+    publisher.settle()
+
+
+def with_notes(station):
+    station.devices[0]["points"].append({"name": "note", "type": "text", "topic": "hydro/note"})
+
+
+def test_what_a_full_station_discarded_is_named_and_closes_the_period(t):
+    here, there, station = two_provinces(t)
+    with_notes(station)
+    station.more = {"store": {"path": t.path("small-store"), "max-size": "16MiB", "when-full": "discard-oldest"}}
+    t.start()
+    publish(t, station, 1, 5)
+    wait_value(there, "chongqing/cuntan/gauge-1/level", 5)
+    here.broker.kill()
+    publish_notes(t, station, 12000)
+    here.broker.start().ready()
+    publish(t, station, 100, 1)
+    for province in (here, there):
+        wait_value(province, "chongqing/cuntan/gauge-1/level", 100)
+        rows = wait_until(lambda: (lambda rows: [] if any(row["state"] == "missing" for row in rows) else [row for row in rows if row["state"] == "discarded"])(
+            gaps(province, "chongqing/cuntan")[1]), f"the discarded range is named in {province.name}", timeout=60)
+        assert {(row["by"], row["reason"], row["wanting"]) for row in rows} == {("chongqing/cuntan", "full", False)}, rows
+        wait_proven(province, "chongqing/cuntan", stamp())
+
+
+def test_what_a_relay_let_go_is_wanting_and_names_it(t):
+    here, there, station = two_provinces(t, store={"path": t.path("small-store"), "max-size": "16MiB", "keep": "30d", "when-full": "discard-oldest"})
+    with_notes(station)
+    t.start()
+    publish(t, station, 1, 5)
+    wait_value(there, "chongqing/cuntan/gauge-1/level", 5)
+    there.broker.kill()
+    publish_notes(t, station, 12000)
+    publish(t, station, 100, 1)
+    wait_value(here, "chongqing/cuntan/gauge-1/level", 100)
+    wait_until(lambda: not [row for row in gaps(here, "chongqing/cuntan")[1] if row["state"] == "missing"], "all came to the province", timeout=60)
+    there.broker.start().ready()
+    wait_value(there, "chongqing/cuntan/gauge-1/level", 100)
+    rows = wait_until(lambda: [row for row in gaps(there, "chongqing/cuntan")[1] if row["state"] == "discarded"], "the cut is named", timeout=60)
+    assert {(row["by"], row["reason"], row["wanting"]) for row in rows} == {("chongqing", "full", True)}, rows
+    assert gaps(there, "chongqing/cuntan")[0] == 12
+    # the province itself says that its own retention took it, where the period is asked for from before
+    own = [row for row in gaps(here, "chongqing/cuntan", "--since", "2020-01-01")[1] if row["state"] == "discarded"]
+    assert own and {row["by"] for row in own} == {"chongqing"} and own[0]["from"] == 1, own

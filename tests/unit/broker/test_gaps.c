@@ -196,11 +196,18 @@ static void each_sequence_is_what_the_reference_says(void **state) {
  * looked at. */
 static bool is_silent(const struct truth *t, int64_t now, int64_t moment) {
   int64_t before = 0, after = 0;
-  for (uint64_t n = 1; n <= t->last; n++) {
+  bool named = false, wanting;
+  for (uint64_t n = 1; n <= t->last && !after; n++) {
+    if (!t->held[n]) named = named || state_of(t, n, &wanting) != GAP_FILTERED;
     if (!t->held[n]) continue;
-    if (t->received[n] <= moment) before = t->received[n];
-    if (t->received[n] > moment && !after) after = t->received[n];
+    if (t->received[n] > moment) {
+      after = t->received[n];
+    } else {
+      before = t->received[n];
+      named = false;
+    }
   }
+  if (before && after && named) return false;
   bool open = t->period.until == INT64_MAX;
   if (moment < t->period.since || moment >= (open ? now : t->period.until)) return false;
   if (!before && t->period.since == INT64_MIN) return !after;
