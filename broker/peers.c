@@ -240,9 +240,15 @@ static bool lets_pass(const struct sharing *s, const struct active *active, cons
          patterns_match(accepted_of(s, active), record->address);
 }
 
+/* A head names the station: of a third province it passes where anything of the stream is granted. */
+static bool grants_below(const struct patterns *granted, struct bytes stream) {
+  return !granted || patterns_extent(granted, stream_owner(stream)) != SELECTION_NONE;
+}
+
 static bool share_keeps(void *ctx, const struct record *record) {
   const struct sharing *s = ctx;
-  if (record->kind == RECORD_HEAD) return peer_shares_stream(s->rules, s->feed, s->block->stream);
+  if (record->kind == RECORD_HEAD)
+    return peer_shares_stream(s->rules, s->feed, s->block->stream) && grants_below(s->granted, s->block->stream);
   if (record->kind == RECORD_REPORT || record->kind == RECORD_COMMAND) return false;
   bool passes = false;
   for (size_t i = 0; i < s->count && !passes; i++) passes = lets_pass(s, &s->active[i], record);

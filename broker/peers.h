@@ -14,8 +14,8 @@
  *     whole, and carries what passes through. The thinning and the delay itself are the node's.
  *   - Reports about commands stay in the province: they name operators and orders; what a neighbour may see of them
  *     needs a rule of its own.
- *   - Heads of a stream of which anything is shared pass: without them a neighbour could not know what it misses. They
- *     name the station only.
+ *   - Heads of a stream of which anything is shared, or of a third province granted, pass: without them a neighbour
+ *     could not know what it misses. They name the station only.
  *   - Of what a neighbour sends we take what `accept` matches: of its own province, and of a third one what the grants
  *     let come to us; never a stream of our own province.
  */

@@ -78,6 +78,7 @@ class Province:
         self.port, self.http = ports.take(2), ports.take()
         self.key = None
         self.peers, self.more, self.env = {}, {}, {}
+        self.strangers = []     # further peers, of which no broker runs: as the configuration has them
         self.operators = {"duty": {"read": ["#"], "command": ["#"]}}
         self.broker = self.duty = None
 
@@ -160,6 +161,7 @@ class River:
                 if "telemetry" in rules:
                     peer["connect-telemetry"] = f"tcp://127.0.0.1:{rules['telemetry']}"
             peers.append(peer)
+        peers += province.strangers
         return {
             "node": province.name, "identity": self.path(province.plain + ".key"), "time-zone": "+08:00",
             "listen": f"tcp://127.0.0.1:{province.port}", "http": f"127.0.0.1:{province.http}",

@@ -413,6 +413,7 @@ static void test_kinds(void **state) {
   assert_true(is_shared(rules, "chongqing/cai!urgent", "chongqing/cai", RECORD_HEAD));
   assert_true(is_shared(rules, "chongqing/cai!urgent", "chongqing/cai/gate-1/limit", RECORD_EVENT));
   assert_false(is_shared(rules, "anhui/cai!urgent", "anhui/cai/gate-1/limit", RECORD_EVENT)); /* nothing granted */
+  assert_false(is_shared(rules, "anhui/cai", "anhui/cai", RECORD_HEAD)); /* it would name the station */
   assert_true(is_accepted(rules, "hubei/yichang", "hubei/yichang", RECORD_HEAD));
   assert_false(is_accepted(rules, "anhui/yichang", "anhui/yichang", RECORD_HEAD));
   /* our own streams never come from a neighbour */
