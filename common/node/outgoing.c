@@ -133,6 +133,7 @@ static void take_piece(void *ctx, struct blob *piece) {
   block_open(&opened, blob_bytes(piece));
   *out = *whole;
   out->next = NULL;
+  out->goes_on = true;
   out->from = cutting->from;
   out->to = opened.last;
   out->records = opened.count;
@@ -164,6 +165,7 @@ void outgoing_fit(struct node_peer *peer, struct outgoing_queue *queue, size_t m
     return;
   }
   cutting.pieces.last->to = whole->to;
+  cutting.pieces.last->goes_on = whole->goes_on;
   outgoing_free(outgoing_pop(queue));
   put_in_front(queue, &cutting.pieces);
 }

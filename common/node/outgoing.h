@@ -18,6 +18,7 @@ struct outgoing {
   uint32_t records;
   uint32_t saved; /* bytes that compression took away */
   bool from_read;
+  bool goes_on; /* a piece; the next of the queue is the next piece of the same block */
 };
 struct outgoing_queue {
   struct outgoing *first, *last;

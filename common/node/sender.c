@@ -95,15 +95,22 @@ static void yield_live(struct node_peer *peer, struct out_channel *channel, cons
 }
 
 /* The live queue holds what live_most says; beyond it the oldest become missed, so that live stays live. Of a stream
- * with a hole, or whose missed blocks go out in the live lane, all of it: it has to stay in order. */
+ * with a hole, or whose missed blocks go out in the live lane, all of it: it has to stay in order. Of a block that was
+ * cut the rest goes together: if its middle went on alone, the receiver would make a block with a hole of what follows,
+ * and a relay could send on neither in order. */
 static void trim_live(struct node_peer *peer, struct out_channel *channel, size_t most) {
-  while (channel->live.bytes > most && channel->live.first != channel->live.last) {
+  for (bool rest = false;
+       channel->live.first && (rest || (channel->live.bytes > most && channel->live.first != channel->live.last));) {
     struct outgoing *out = outgoing_pop(&channel->live);
     struct out_stream *stream = out->stream;
     uint64_t to = out->to;
+    rest = out->goes_on;
     if (!NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED)) out_stream_miss(peer, stream, out->from, out->to);
     outgoing_free(out);
-    if (stream->as_live || to >= missed_hole(peer, stream)) yield_live(peer, channel, stream);
+    if (stream->as_live || to >= missed_hole(peer, stream)) {
+      yield_live(peer, channel, stream);
+      rest = false;
+    }
   }
 }
 
