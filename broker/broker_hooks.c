@@ -228,16 +228,6 @@ static const struct broker_peer *orders_agreement(void *ctx, struct bytes peer) 
   return link ? link->config : NULL;
 }
 
-static struct epoch orders_epoch(void *ctx) {
-  struct broker *broker = ctx;
-  struct buffer stream = BUFFER_NULL;
-  struct store_stream own;
-  buffer_printf(&stream, "%s!urgent", broker->config->node);
-  bool known = store_stream_get(broker->daemon.store, buffer_bytes(&stream), &own);
-  buffer_deinit(&stream);
-  return known ? own.epoch : (struct epoch){0, 0};
-}
-
 /* ---- hooks of the requests ---- */
 
 static const struct requester *requester_of(void *ctx, const char *name) {
@@ -324,7 +314,7 @@ void broker_make_node(struct broker *broker) {
 
 void broker_make_orders(struct broker *broker) {
   struct orders_hooks hooks = {broker, orders_commit, orders_read, orders_station, orders_send, orders_operators,
-      orders_point, orders_agreement, orders_epoch, node_event};
+      orders_point, orders_agreement, node_event};
   broker->orders = orders_new(broker->config->node, broker->daemon.world, &hooks);
   orders_set_deadline(broker->orders, broker->config->max_deadline_us);
 }

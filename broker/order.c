@@ -20,7 +20,7 @@ struct order *order_read_back(struct orders *orders, const struct ledger *ledger
   struct buffer text = BUFFER_NULL;
   struct order *order = order_new(orders, command);
   order->ledger = *ledger; /* the views point into its storage */
-  order->accepted = true;
+  order->accepted = order->handed_over = true;
   order->noted = note_states(&order->ledger.entry);
   ledger_put_json(&text, &order->ledger.entry);
   order->said = mem_text(text.data, text.len);

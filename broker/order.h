@@ -59,6 +59,7 @@ struct order {
   uint64_t commits;         /* submitted by us */
   uint64_t committed;
   uint64_t number;        /* rises with each order that is taken: which was given later */
+  bool handed_over;       /* it may have gone out to the station, in this session or before */
   bool accepted;          /* the first commit is durable */
   bool again;             /* a commit was refused: try it again at the next tick */
   bool counted;           /* as open */
@@ -93,6 +94,9 @@ struct orders {
   int64_t ahead_us;
   struct orders_stats stats;
   struct log_limit limit;
+  struct settle_lives lives; /* of our own store */
+  bool lives_kept;           /* the present one is submitted */
+  struct table pasts;        /* neighbour -> struct past */
 };
 
 /* In the table, the entry empty. */
@@ -157,6 +161,23 @@ bool order_judge_again(struct order *order);
 /* ---- neighbours (orders_peers.c) ---- */
 
 bool order_is_of_peer(const struct order *order);
+
+/* What a neighbour remembers (orders_lives.c). At the start: notes this opening of our own store. */
+int orders_lives_load(struct orders *orders, struct store *store);
+void orders_lives_session(struct orders *orders, struct bytes peer); /* came up: tells it */
+/* It told; what waited for that is handed over. False: it cannot be read. */
+bool orders_lives_heard(struct orders *orders, struct bytes peer, struct bytes body);
+/* Where a command for that address or node can be handed over now, and with what its "never received" is compared. */
+bool orders_receiver(struct orders *orders, struct bytes node, struct order_station *out);
+/* Whether the neighbour's store remembers the opening that the command was handed over to. */
+enum order_memory {
+  ORDER_REMEMBERED, /* or it never went out */
+  ORDER_FORGOTTEN,
+  ORDER_NOT_KNOWN /* an older version, which does not say */
+};
+enum order_memory order_memory(const struct order *order);
+/* It was handed over to a store that is gone: unknown, and said so. False: it has ended already. */
+bool order_lose(struct order *order);
 /* The line of the agreement that covers the command; NULL: refused. */
 const struct broker_request *orders_agreed(
     const struct orders *orders, struct bytes peer, const struct command *command, struct refusal *refusal);

@@ -250,7 +250,7 @@ void order_enter(struct order *order) {
   struct ledger_entry *entry = &order->ledger.entry;
   struct order_station station;
   int64_t now = world_now(orders->world).wall;
-  bool up = orders->hooks.station(orders->hooks.ctx, entry->station, &station) && station.up;
+  bool up = orders_receiver(orders, entry->station, &station);
   if (entry->state == STATE_APPROVAL && !order_judge_again(order)) {
     order_commit(order); /* nothing gives way to it */
     return;

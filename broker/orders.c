@@ -23,6 +23,7 @@ struct orders *orders_free(struct orders *orders) {
   orders_recall_end(orders);
   orders_asked_end(orders);
   table_deinit(&orders->refusals, free);
+  table_deinit(&orders->pasts, free);
   struct table_cursor cursor = TABLE_CURSOR_NULL;
   void *order;
   while (table_next(&orders->open, &cursor, NULL, &order)) order_free(order);
@@ -64,7 +65,7 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
 int orders_load(struct orders *orders, struct store *store) {
   int outcome = store_scan(store, STORE_COMMANDS, load_one, orders);
   orders_put_in_order(orders);
-  return outcome;
+  return outcome ? outcome : orders_lives_load(orders, store);
 }
 
 /* ---- handing over ---- */
@@ -75,6 +76,7 @@ static void send_command(struct order *order) {
   settle_put_command(&body, order->ledger.entry.command, order->ledger.entry.approval);
   if (orders->hooks.send(orders->hooks.ctx, order->ledger.entry.station, SETTLE_COMMAND, buffer_bytes(&body)))
     order->told = wall(orders);
+  order->handed_over = true;
   buffer_deinit(&body);
 }
 
@@ -107,7 +109,7 @@ void order_hand_over(struct order *order) {
   bool waits = entry->state == STATE_ACCEPTED && entry->custody == LEDGER_HERE && wall(orders) < order->deadline;
   bool sent = entry->state == STATE_SENT && !order->told && is_to_be_sent(order);
   if (!durable || (!waits && !sent)) return;
-  if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return;
+  if (!orders_receiver(orders, entry->station, &station)) return;
   if (waits)
     begin_hand_over(order, &station);
   else
@@ -144,12 +146,13 @@ void orders_session(struct orders *orders, const struct order_station *station) 
   struct table_cursor cursor = TABLE_CURSOR_NULL;
   void *value;
   int64_t now = wall(orders);
+  if (station->peer) orders_lives_session(orders, station->node);
   while (table_next(&orders->open, &cursor, NULL, &value)) {
     struct order *order = value;
     if (!order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) continue;
     order->told = order->decision_told = 0;
     order_tell_decision(order, now);
-    if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline)
+    if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline && !station->peer)
       begin_hand_over(order, station);
     else if (is_carried_out_by_station(order, now))
       order_hand_over(order); /* not asked for: an id that is unknown there is then refused for good */
@@ -236,9 +239,9 @@ void orders_committed(struct orders *orders, const struct block *block) {
 
 /* ---- "never received" ---- */
 
-static void settle_never(struct order *order, bool same_epoch) {
+static void settle_never(struct order *order, bool believed) {
   struct ledger_entry *entry = &order->ledger.entry;
-  bool moved = same_epoch && ledger_move(entry, ACTOR_NEVER, STATE_EXPIRED, wall(order->owner)) == 0;
+  bool moved = believed && ledger_move(entry, ACTOR_NEVER, STATE_EXPIRED, wall(order->owner)) == 0;
   bool pending = order_decision_pending(order);
   char message[COMMAND_ID_MAX + 128] = "the command was never received there, and will not be taken any more";
   if (moved) {
@@ -255,6 +258,19 @@ static void settle_never(struct order *order, bool same_epoch) {
   if (moved || order_decision_pending(order) != pending) order_commit(order);
 }
 
+static bool is_believed(const struct order *order, struct epoch epoch) {
+  struct epoch noted = order->ledger.entry.epoch;
+  return (noted.created || noted.random) && epoch_compare(noted, epoch) == 0;
+}
+
+static void settle_never_there(struct order *order) {
+  enum order_memory memory = order_memory(order);
+  if (memory == ORDER_FORGOTTEN && order_lose(order))
+    order_commit(order);
+  else
+    settle_never(order, memory == ORDER_REMEMBERED);
+}
+
 void orders_message(struct orders *orders, const struct order_station *station, uint8_t type, struct bytes body) {
   struct epoch epoch;
   struct settle_ids ids;
@@ -267,8 +283,10 @@ void orders_message(struct orders *orders, const struct order_station *station, 
   for (uint32_t i = 0; i < ids.count; i++) {
     struct order *order = table_get(&orders->open, ids.ids[i]);
     bool theirs = order && order->accepted && bytes_equal(order->ledger.entry.station, station->node);
-    bool known = order && (order->ledger.entry.epoch.created || order->ledger.entry.epoch.random);
-    if (theirs) settle_never(order, known && epoch_compare(order->ledger.entry.epoch, epoch) == 0);
+    if (theirs && station->peer)
+      settle_never_there(order);
+    else if (theirs)
+      settle_never(order, is_believed(order, epoch));
   }
 }
 

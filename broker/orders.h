@@ -23,7 +23,9 @@
  *     unsettled ones are asked for.
  *
  *   - a command for a direct neighbour's point is handed over to that neighbour's broker, which applies the agreement
- * and whose states are followed; what a neighbour asks of us is an order like any other, its states go back to it;
+ * and whose states are followed; where its store was put back meanwhile, only what the station signed is believed of
+ * the command's end, and else it is `unknown`; what a neighbour asks of us is an order like any other, its states go
+ * back to it;
  *   - a refused command is an entry of the ledger too, where its signature is good and its operator is known here: who
  * that is answers for what fills the ledger, ORDERS_REFUSALS at once and then one every ORDERS_REFUSAL_US. All others
  * are counted and logged.
@@ -50,6 +52,7 @@ enum {
 #define ORDERS_REFUSAL_US (10 * SECOND_US)
 #define ORDERS_GRACE_US (10 * SECOND_US) /* after deadline + confirm timeout: time for the report's way */
 #define ORDERS_RESEND_US SECOND_US       /* a command without a report is handed over again */
+#define ORDERS_LIVES_US (2 * SECOND_US)  /* a neighbour that does not say what it remembers is waited for so long */
 #define ORDERS_HEARD_US (9 * SECOND_US)  /* a neighbour that answered is reminded so much later */
 /* A neighbour's device may take so long after the deadline, whatever the neighbour says. */
 #define ORDERS_CONFIRM_MAX_US (24 * 3600 * SECOND_US)
@@ -75,7 +78,6 @@ struct orders_hooks {
   const struct check_operators *(*operators)(void *ctx);
   const struct catalogue_point *(*point)(void *ctx, struct bytes address);
   const struct broker_peer *(*agreement)(void *ctx, struct bytes peer); /* NULL: no such neighbour */
-  struct epoch (*epoch)(void *ctx);                                     /* of this node's own urgent stream */
   void (*event)(void *ctx, const char *name, struct bytes text);        /* on this node's own urgent stream */
 };
 

@@ -31,7 +31,7 @@ static void send_state(struct orders *orders, struct bytes peer, struct bytes en
 static void send_never(struct orders *orders, struct bytes peer, struct bytes id) {
   struct settle_ids ids = {.count = 1, .ids = {id}};
   struct buffer body = BUFFER_NULL;
-  settle_put_never(&body, orders->hooks.epoch(orders->hooks.ctx), &ids);
+  settle_put_never(&body, orders->lives.lives[0], &ids);
   orders->hooks.send(orders->hooks.ctx, peer, SETTLE_NEVER, buffer_bytes(&body));
   buffer_deinit(&body);
 }
@@ -351,6 +351,17 @@ static void take_decision(struct orders *orders, struct bytes peer, struct bytes
 
 /* ---- the asking side ---- */
 
+/* The command was handed over to a store that is gone, and the one in its place says that it ended before the device:
+ * as far as it knows. What the station signed is true. */
+static bool is_word_of_nobody(const struct order *order, const struct ledger_entry *said) {
+  bool before_device = state_is_final(said->state) && !state_may_have_moved(said->state);
+  return before_device && !said->report.len && order_memory(order) == ORDER_FORGOTTEN;
+}
+
+static void take_lives(struct orders *orders, struct bytes peer, struct bytes body) {
+  if (!orders_lives_heard(orders, peer, body)) note_bad(orders, peer, "what its store remembers, which cannot be read");
+}
+
 static void take_state(struct orders *orders, const struct order_station *peer, struct bytes body) {
   struct ledger_entry said;
   if (ledger_read(&said, body)) {
@@ -368,11 +379,15 @@ static void take_state(struct orders *orders, const struct order_station *peer, 
     return;
   }
   int64_t settle_by = said.settle_by + ORDERS_GRACE_US, latest = order->deadline + ORDERS_CONFIRM_MAX_US;
-  bool pending = order_decision_pending(order), moved = ledger_peer(entry, &said) == 0;
+  bool lost = is_word_of_nobody(order, &said), pending = order_decision_pending(order);
+  bool moved = !lost && ledger_peer(entry, &said) == 0;
   order->told = world_now(orders->world).wall + ORDERS_HEARD_US;
   if (settle_by > entry->settle_by) entry->settle_by = settle_by < latest ? settle_by : latest;
   if (moved) order_say(order);
-  order_hear(order, said.state);
+  if (lost)
+    moved = order_lose(order);
+  else
+    order_hear(order, said.state);
   ledger_keep(&order->ledger);
   if (moved || order_decision_pending(order) != pending) order_commit(order);
 }
@@ -383,6 +398,7 @@ bool orders_peer_message(struct orders *orders, const struct order_station *peer
     case SETTLE_ASK: take_ask(orders, peer->node, body); return true;
     case SETTLE_DECISION: take_decision(orders, peer->node, body); return true;
     case SETTLE_STATE: take_state(orders, peer, body); return true;
+    case SETTLE_LIVES: take_lives(orders, peer->node, body); return true;
     default: return false;
   }
 }

@@ -73,3 +73,27 @@ int settle_get_never(struct bytes body, struct epoch *epoch, struct settle_ids *
   get_ids(&r, ids);
   return r.failed ? SETTLE_MALFORMED : 0;
 }
+
+void settle_put_lives(struct buffer *out, const struct settle_lives *lives) {
+  struct writer w;
+  writer_init(&w, out, SIZE_MAX);
+  writer_varint(&w, lives->count);
+  for (uint32_t i = 0; i < lives->count; i++) {
+    writer_u64(&w, lives->lives[i].created);
+    writer_u64(&w, lives->lives[i].random);
+  }
+}
+
+int settle_get_lives(struct bytes body, struct settle_lives *lives) {
+  struct reader r;
+  reader_init(&r, body);
+  uint64_t count = reader_varint(&r);
+  lives->count = 0;
+  if (count > SETTLE_LIVES_MAX) reader_fail(&r);
+  for (uint64_t i = 0; i < count && !r.failed; i++) {
+    struct epoch *life = &lives->lives[lives->count++];
+    life->created = reader_u64(&r);
+    life->random = reader_u64(&r);
+  }
+  return r.failed ? SETTLE_MALFORMED : 0;
+}

@@ -1,4 +1,7 @@
 """Commands across provinces: chongqing's operator asks for a gate of hubei, whose broker applies the agreement; the gate's own ledger is the judge."""
+import datetime
+import shutil
+
 import pytest
 from harness.river import sluice
 from onebox.process import Process, wait_until
@@ -258,3 +261,58 @@ def test_cancelled_while_the_provinces_do_not_hear_of_each_other(t, two):
     wait_state(chongqing.duty, "guarded", "cancelled")
     assert t.operator(hubei, "second").run("approve", "guarded").exit == 5
     assert moved(simulator) == []
+
+
+def now_text():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+# -- what the other province never had, or has forgotten -----------------------------------------------------------------
+
+def test_lost_between_the_provinces_and_never_received(t, two):
+    """Handed over and lost; hubei's broker is started anew meanwhile. It has never had it, and that is believed: it remembers the opening of its store that
+    the command was sent to."""
+    chongqing, hubei, station = two
+    relays = [t.relay(hubei.port), t.relay(hubei.port + 1)]
+    chongqing.peers["hubei"].update(port=relays[0].port, telemetry=relays[1].port)
+    simulator = start(t, two)
+    for relay in relays:
+        relay.hold("down")
+        relay.hold("up")
+    assert chongqing.duty.run("--json", "set", GATE, "30", "--id", "lost", "--no-wait", "--deadline", "4s").exit == 9
+    wait_state(chongqing.duty, "lost", "sent")
+    for relay in relays:
+        relay.cut(refuse=True)
+    for relay in relays:
+        relay.release("down")
+        relay.release("up")
+    hubei.broker.kill()
+    hubei.broker.start_ready()
+    wait_until(lambda: row(chongqing.duty, "lost")["deadline"] < now_text(), "the deadline", every=0.2)
+    for relay in relays:
+        relay.restore()
+    assert wait_state(chongqing.duty, "lost", "expired")["code"] == "not-received"
+    assert moved(simulator) == []
+
+
+def test_an_old_store_is_put_in_place(t, two):
+    """Hubei's broker gets a store that knows nothing of the command. What the former one did with it is not known there: unknown, and soon; another
+    command goes its way."""
+    chongqing, hubei, station = two
+    simulator = start(t, two)
+    assert hubei.broker.stop() == 0
+    store, copy = t.path(f"{hubei.plain}-store"), t.path(f"{hubei.plain}-copy")
+    shutil.copytree(store, copy)
+    hubei.broker.start_ready()
+    asked = chongqing.duty.run("--json", "set", GUARDED, "30", "--id", "guarded", "--no-wait", "--deadline", "4m")
+    assert asked.exit == 9, str(asked)
+    wait_state(chongqing.duty, "guarded", "approval")
+    hubei.broker.kill()
+    shutil.rmtree(store)
+    shutil.copytree(copy, store)
+    hubei.broker.start_ready()
+    last = wait_state(chongqing.duty, "guarded", "unknown")
+    assert last["code"] == "no-answer" and "older store" in last["message"], last
+    done = chongqing.duty.run("--json", "set", GATE, "30", "--id", "next", "--wait", "30s")
+    assert done.exit == 0, str(done)
+    assert moved(simulator) == ["next"]

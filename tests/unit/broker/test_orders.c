@@ -42,7 +42,8 @@ struct scene {
   struct requester who;
   struct public_key station_public;
   struct epoch epoch;
-  bool up, peer_up;
+  bool up, peer_up, told_lives;
+  uint32_t starts;
   struct identity *foreign; /* an operator of the neighbour */
   struct public_key foreign_public;
   struct broker_peer agreement;
@@ -97,10 +98,6 @@ static const struct broker_peer *hook_agreement(void *ctx, struct bytes peer) {
   (void)ctx;
   return bytes_equal(peer, bytes_text("hubei")) ? &scene.agreement : NULL;
 }
-static struct epoch hook_epoch(void *ctx) {
-  (void)ctx;
-  return scene.epoch;
-}
 static void note_state(struct bytes body) {
   struct ledger_entry entry;
   assert_int_equal(ledger_read(&entry, body), 0);
@@ -119,6 +116,12 @@ static bool hook_send(void *ctx, struct bytes station, uint8_t type, struct byte
   (void)ctx;
   bool theirs = bytes_equal(station, bytes_text("hubei"));
   if (theirs && !scene.peer_up) return false;
+  if (type == SETTLE_LIVES) {
+    struct settle_lives lives;
+    assert_true(theirs && settle_get_lives(body, &lives) == 0 && lives.count == scene.starts);
+    scene.told_lives = true;
+    return true;
+  }
   if (type == SETTLE_STATE || type == SETTLE_NEVER) {
     assert_true(theirs);
     if (type == SETTLE_STATE)
@@ -215,11 +218,12 @@ static const struct request_verb follow_verbs[] = {{.name = "follow", .start = v
 
 static void begin_process(void) {
   struct store_options options = {.world = &scene.world, .max_size = 64 * 1024 * 1024};
-  struct orders_hooks hooks = {&scene, hook_commit, hook_read, hook_station, hook_send, hook_operators, hook_point,
-      hook_agreement, hook_epoch, hook_event};
+  struct orders_hooks hooks = {
+      &scene, hook_commit, hook_read, hook_station, hook_send, hook_operators, hook_point, hook_agreement, hook_event};
   struct requests_hooks doors = {
       &scene, hook_operator_send, hook_close, hook_requester, &scene, follow_verbs, &command_verb};
   assert_int_equal(store_open_memory(&scene.store, &options, scene.disk), 0);
+  scene.starts++;
   scene.orders = orders_new("chongqing", &scene.world, &hooks);
   assert_int_equal(orders_load(scene.orders, scene.store), 0);
   scene.requests = requests_new("chongqing", &scene.world, &doors);
@@ -352,7 +356,7 @@ static void do_word_flood(const char *arguments) {
   buffer_clear(&scene.sent);
   buffer_printf(&scene.said, "%zu ", answered);
 }
-/* "state NAME [other]": of the command that was asked of the neighbour. */
+/* "state NAME [other|signed]": of the command that was asked of the neighbour. */
 static void do_state(const char *arguments) {
   char name[32], how[16] = "";
   sscanf(arguments, "%31s %15s", name, how);
@@ -363,6 +367,7 @@ static void do_state(const char *arguments) {
   entry.state = state_parse(bytes_text(name));
   entry.time = scene.now.wall;
   entry.settle_by = scene.now.wall + 200 * SECOND_US;
+  if (strcmp(how, "signed") == 0) entry.report = bytes_text("by the station");
   ledger_write(&body, &entry);
   from_peer(SETTLE_STATE, buffer_bytes(&body));
   commit();
@@ -378,12 +383,22 @@ static void do_peer_never(const char *arguments) {
   commit();
   buffer_deinit(&body);
 }
+/* "peer-up": it remembers one opening of its store; "restarted": and one more; "restored": it has another store;
+ * "silent": it does not say. */
 static void do_peer_up(const char *arguments) {
-  (void)arguments;
+  struct settle_lives lives = {.count = 1, .lives = {scene.epoch}};
+  struct buffer body = BUFFER_NULL;
   scene.peer_up = true;
+  scene.told_lives = false;
   struct order_station peer = the_peer();
   orders_session(scene.orders, &peer);
+  assert_true(scene.told_lives);
+  if (strcmp(arguments, "restored") == 0) lives.lives[0].created++;
+  if (strcmp(arguments, "restarted") == 0) lives = (struct settle_lives){2, {{500, 5}, scene.epoch}};
+  settle_put_lives(&body, &lives);
+  if (strcmp(arguments, "silent") != 0) from_peer(SETTLE_LIVES, buffer_bytes(&body));
   commit();
+  buffer_deinit(&body);
 }
 static void do_peer_down(const char *arguments) {
   (void)arguments;
@@ -915,8 +930,32 @@ static const struct story stories[] = {
             {"state failed", "", ""}, {"follow", "executed. ", ""}}},
     {"across: never received there",
         {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
-            {"peer-down", "", ""}, {"wait 61", "", ""}, {"peer-up", "", "hubei:ask "}, {"peer-never restored", "", ""},
+            {"peer-down", "", ""}, {"wait 61", "", ""}, {"peer-up", "", "hubei:ask "},
             {"peer-never", "expired:not-received. ", ""}}},
+    {"across: never received there, and it was started anew meanwhile",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"peer-down", "", ""}, {"wait 61", "", ""}, {"peer-up restarted", "", "hubei:ask "},
+            {"peer-never", "expired:not-received. ", ""}}},
+    {"across: its store was put back, and does not know what the former one had: unknown at once",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"state received", "received ", ""}, {"peer-down", "", ""}, {"peer-up restored", "", "hubei:ask "},
+            {"peer-never", "unknown:no-answer. ", ""}, {"peer-never", "", ""}, {"count 0 0", "", ""}}},
+    {"across: its store was put back, and takes the command anew: how that ends is not how it ended",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"peer-down", "", ""}, {"peer-up restored", "", "hubei:command "}, {"state accepted", "", ""},
+            {"state expired", "unknown:no-answer. ", ""}, {"state executed signed", "", "hubei:ask "},
+            {"state executed signed", "", ""}, {"follow", "executed. ", ""}}},
+    {"across: its store was put back, and what the station has signed is true",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"peer-down", "", ""}, {"peer-up restored", "", "hubei:command "},
+            {"state expired signed", "expired. ", ""}}},
+    {"across: its store was put back before anything went out: handed over to the new one, whose word counts",
+        {{"take 40 60 " THEIRS, "", ""}, {"commit", "accepted ", ""}, {"peer-up restored", "sent ", "hubei:command "},
+            {"state rejected", "rejected. ", ""}}},
+    {"across: one that does not say what it remembers is waited for a moment, and its never proves nothing",
+        {{"take 40 60 " THEIRS, "", ""}, {"commit", "accepted ", ""}, {"peer-up silent", "", ""},
+            {"wait 2", "sent ", "hubei:command "}, {"wait 60", "", "hubei:ask "}, {"peer-never", "", ""},
+            {"wait 30", "unknown:no-answer. ", ""}}},
     {"across: a cancel goes to the neighbour",
         {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
             {"state approval", "approval ", ""}, {"decide approve second", "error:approval. ", ""},

@@ -200,6 +200,21 @@ static void settle_round_trips(void **state) {
   buffer_deinit(&out);
 }
 
+static void lives_round_trip(void **state) {
+  (void)state;
+  struct settle_lives lives = {.count = 2, .lives = {{3, 4}, {1, 2}}}, back;
+  struct buffer out = BUFFER_NULL;
+  settle_put_lives(&out, &lives);
+  assert_int_equal(settle_get_lives(buffer_bytes(&out), &back), 0);
+  assert_int_equal(back.count, 2);
+  assert_int_equal(back.lives[1].random, 2);
+  for (size_t len = 0; len < out.len; len++)
+    assert_int_equal(settle_get_lives(bytes_of(out.data, len), &back), SETTLE_MALFORMED);
+  out.data[0] = SETTLE_LIVES_MAX + 1;
+  assert_int_equal(settle_get_lives(buffer_bytes(&out), &back), SETTLE_MALFORMED);
+  buffer_deinit(&out);
+}
+
 static void the_worst_exit_wins(void **state) {
   (void)state;
   static const enum exit_code order_of[] = {8, 7, 11, 5, 4, 6, 10, 9, 3, 0};
@@ -364,6 +379,7 @@ int main(void) {
       cmocka_unit_test(the_table_keeps_custody),
       cmocka_unit_test(every_code_says_what_to_do),
       cmocka_unit_test(settle_round_trips),
+      cmocka_unit_test(lives_round_trip),
       cmocka_unit_test(settlement_of_commands),
       cmocka_unit_test(the_worst_exit_wins),
   };
