@@ -148,6 +148,11 @@ static void take_held(struct node_peer *peer, size_t feed, const struct link_mes
   stream->peer_runs = m->run_count > 0 ? mem_copy(m->runs, m->run_count * sizeof *m->runs) : NULL;
 }
 
+/* Of our own it matters also where nothing of it is sent any more, or not yet: whether it is of the same past. */
+static bool is_own(const struct node_peer *peer, struct bytes stream) {
+  return bytes_equal(stream_node(stream), bytes_text(peer->node->name));
+}
+
 void held_take(struct node_peer *peer, const struct link_message *m) {
   bool greeting = peer->state == SESSION_RESUMING;
   if (!greeting && peer->rules != RULES_ASKED) return;
@@ -158,8 +163,9 @@ void held_take(struct node_peer *peer, const struct link_message *m) {
   }
   peer->told++;
   size_t feed = feed_of(peer, m->scope);
-  if (feed == peer->feed_count || (!greeting && !(peer->asks >> feed & 1)) || m->stream.len == 0 ||
-      m->stream.len > STREAM_MAX || !out_stream_shared(peer, feed, m->stream))
+  bool good = feed < peer->feed_count && (greeting || (peer->asks >> feed & 1)) && m->stream.len > 0 &&
+              m->stream.len <= STREAM_MAX;
+  if (!good || (!out_stream_shared(peer, feed, m->stream) && !is_own(peer, m->stream)))
     receiver_count_refusal(peer, "it tells of a stream that is not sent to it", m->stream);
   else
     take_held(peer, feed, m);
