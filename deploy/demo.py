@@ -144,6 +144,8 @@ class Demo:
                   lambda: self._pump_at_mark(hubei))
         self.part("today's measurements handed over by deploy/scripts/hand-over-day", brokers, lambda: self._handed_over(chongqing))
         self.part("nothing but what is shared in the neighbouring province", brokers, lambda: self._only_shared(at_home, next_door))
+        self.part("the agreement of the two provinces, as both have told it", brokers, lambda: self._agreed(hubei))
+        self.part("the proof next door that nothing of what is shared is missing", brokers, lambda: self._proven(hubei))
         for tail in (at_home, next_door):
             tail.stop()
 
@@ -243,6 +245,21 @@ class Demo:
             raise NotSeen(f"hubei has {leaked}; kept at home are {sorted(kept)}")
         self.say(f"  {len(foreign)} records of {len({r['address'] for r in foreign})} shared points; kept at home: {', '.join(sorted(kept))}")
 
+    def _agreed(self, operator):
+        rows = {row["name"]: row for row in operator.run("peers", "--json").rows}
+        agreed = rows.get("chongqing", {})
+        if not agreed.get("theirs") or [line["match"] for line in agreed["takes"]] != ["chongqing/+/+/flow", "chongqing/+/+/level"]:
+            raise NotSeen(f"not seen: what hubei takes of chongqing\n{agreed}")
+        self.say(f"  hubei takes {', '.join(line['match'] for line in agreed['takes'])}; sends {', '.join(line['match'] for line in agreed['sends'])}")
+
+    def _proven(self, operator):
+        """While data flow, a look may come between a record and the one before it."""
+        def proof():
+            answer = operator.run("gaps", "chongqing/cuntan", "--json")
+            return answer if answer.exit == 0 else None
+        end = wait_until(proof, "riverbus gaps chongqing/cuntan with exit 0", every=0.3).rows[-1]
+        self.say(f"  chongqing/cuntan: {end['held']} held, {end['filtered']} not shared, {end['missing']} missing")
+
     # -- live ---------------------------------------------------------------------------------------------------------
 
     def hints(self):
@@ -252,6 +269,9 @@ class Demo:
             "  " + " ".join(chongqing.argv("set", GATE, "40")) + " --basis 'flood order 12'",
             "  " + " ".join(hubei.argv("set", PUMP, "true")),
             "  " + " ".join(hubei.argv("last", "'#'")),
+            "  " + " ".join(hubei.argv("peers")) + "        # what the provinces have agreed",
+            "  " + " ".join(hubei.argv("history", "'chongqing/+/gauge-1/level'", "--since", "10m", "--csv")),
+            "  " + " ".join(hubei.argv("gaps", "chongqing/cuntan")) + "        # is anything missing?",
             "Ctrl-C ends everything.", ""])
 
     def live(self):

@@ -39,7 +39,7 @@ def test_check_sees_everything(t, demo):
     check = demo("--check")
     assert check.wait(240) == 0, "\n".join(check.out + check.err)
     seen = [line for line in check.out if line.startswith("demo: seen:")]
-    assert len(seen) == 13, "\n".join(check.out)
+    assert len(seen) == 15, "\n".join(check.out)
     assert left_behind(t.folder) == []
 
 
@@ -47,8 +47,8 @@ def test_ctrl_c_ends_everything(t, demo):
     live = demo()
     live.wait_line(r"^Try, in another terminal", timeout=240, lines=live.out)
     live.wait_line(r"chongqing/cuntan/gauge-1/level", lines=live.out, since=len(live.out))
-    hints = [line.strip() for line in live.out if re.match(r"\s+\S+riverbus --config", line)][:3]
-    assert len(hints) == 3
+    hints = [line.strip() for line in live.out if re.match(r"\s+\S+riverbus --config", line)][:6]
+    assert len(hints) == 6
     for hint in hints:
         done = subprocess.run(hint, shell=True, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, f"{hint}\n{done.stdout}{done.stderr}"

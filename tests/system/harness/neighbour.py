@@ -17,6 +17,7 @@ from .hostile import transport_pair, transport_public
 from .wire import epoch_bytes, ranges_bytes, sized, u64, varint, zigzag
 
 SCOPE = 77
+PING_S = 0.2
 
 
 class Neighbour:
@@ -189,7 +190,7 @@ def held_body(stream, epoch, last, ranges, runs=()):
 class Crowd:
     def __init__(self):
         self.context, self.neighbours, self.wishes, self.ending, self.changed = zmq.Context(), [], [], False, True
-        self.news, self.broken = threading.Condition(), None
+        self.news, self.broken, self.pings_at = threading.Condition(), None, 0
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -235,6 +236,7 @@ class Crowd:
                     for socket in neighbour.sockets:
                         if neighbour.reads:
                             poller.register(socket, zmq.POLLIN)
+            self._ping_for_the_mute()
             for socket, _ in poller.poll(2):
                 self._take(socket)
             with self.news:
@@ -246,10 +248,19 @@ class Crowd:
                 neighbour.take(neighbour.sockets.index(socket), socket.recv())
                 return
 
-    def stop_reading(self, neighbour):
+    def mute(self, neighbour):
+        """From now on it reads nothing, but its pings go on, so that its session lives."""
         def stop():
             neighbour.reads, self.changed = False, True
         self.do(stop)
+
+    def _ping_for_the_mute(self):
+        if time.monotonic() < self.pings_at:
+            return
+        self.pings_at = time.monotonic() + PING_S
+        for neighbour in self.neighbours:
+            if not neighbour.reads and neighbour.sockets[0].poll(0, zmq.POLLOUT):
+                neighbour._put(0, wire.PING, u64(1) + zigzag(time.time_ns() // 1000))
 
     def close(self):
         self.ending = True

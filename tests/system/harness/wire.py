@@ -157,6 +157,9 @@ class Block:
                     reader.zigzag()
             self.records.append((kind, self.addresses[address], sequence, self._value(reader, flags & 7, last, address)))
 
+    def readings(self):
+        return sum(record[0] == READING for record in self.records)
+
     @staticmethod
     def _value(reader, worth, last, address):
         if worth == 1:
