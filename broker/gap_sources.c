@@ -107,6 +107,7 @@ void gap_sources_filtered(const struct gap_sources *sources, struct store *store
     said[speaking.count] = (struct gap_source){.claimed = claimed};
     speaking.links[speaking.count++] = link;
   }
+  if (speaking.count == 0) return;
   find_covers(&speaking, stream, said);
   gap_filtered(said, speaking.count, out);
   for (size_t i = 0; i < speaking.count; i++) intervals_deinit(&said[i].claimed);

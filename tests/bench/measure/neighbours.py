@@ -15,7 +15,7 @@ from .river import STATION, STORE_MIB, River, Wrong, begin, write
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "system"))
 
-RATE, SECONDS, WARM_S = 1000, 12, 4
+RATE, SECONDS, WARM_S = 100, 15, 3     # of what Python takes for twenty a fraction
 PROVINCE = "chongqing"
 
 

@@ -213,8 +213,12 @@ class Crowd:
             self.wishes.append(wish)
 
     def wait(self, condition, what, timeout=30):
-        with self.news:
-            assert self.news.wait_for(lambda: self.broken or condition(), timeout) and not self.broken, f"not seen: {what}; {self.broken}"
+        """Asked whenever something came; not under our lock, since a look may take long."""
+        end = time.monotonic() + timeout
+        while not condition():
+            assert not self.broken and time.monotonic() < end, f"not seen: {what}; {self.broken}"
+            with self.news:
+                self.news.wait(0.1)
 
     def _run(self):
         try:
