@@ -73,8 +73,9 @@ struct order {
   bool provisional; /* from a station's door: the store is still to be asked whether its id was used before */
   bool asked;       /* that was begun */
   struct errand *looking;
-  struct buffer refused; /* the last decision of a neighbour's operator that was refused and noted; it comes again */
-  int64_t decision_told; /* the same of the decision that it shall hear of */
+  struct buffer refused;  /* the last decision of a neighbour's operator that was refused and noted; it comes again */
+  int64_t decision_told;  /* the same of the decision that it shall hear of */
+  int64_t decision_pause; /* until it is told again, longer each time; 0: not told yet */
 };
 
 struct orders {
@@ -115,6 +116,7 @@ void order_commit(struct order *order);
 void order_put_report(struct order *order, struct store_batch *batch, const struct report *report);
 /* The station's record of the report is durable, and with it what order_put put with it. */
 void order_noted(struct order *order, const struct report *report);
+void order_tell_anew(struct order *order); /* another decision, or another session */
 /* A decision was taken: its entry of the audit log goes with the next commit of the order. */
 void order_decided(struct order *order, const struct decision *decision, const char *by);
 /* Taken, or approved: sent at once where the station is there, else accepted until it is; in one commit with what gives

@@ -150,7 +150,8 @@ void orders_session(struct orders *orders, const struct order_station *station) 
   while (table_next(&orders->open, &cursor, NULL, &value)) {
     struct order *order = value;
     if (!order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) continue;
-    order->told = order->decision_told = 0;
+    order->told = 0;
+    order_tell_anew(order);
     order_tell_decision(order, now);
     if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline && !station->peer)
       begin_hand_over(order, station);

@@ -56,6 +56,7 @@ enum {
 #define ORDERS_HEARD_US (9 * SECOND_US)  /* a neighbour that answered is reminded so much later */
 /* A neighbour's device may take so long after the deadline, whatever the neighbour says. */
 #define ORDERS_CONFIRM_MAX_US (24 * 3600 * SECOND_US)
+#define ORDERS_TELL_MAX_US (3600 * SECOND_US) /* a decision that a station does not obey is told so often */
 #define ORDERS_ASK_US (5 * SECOND_US) /* past the deadline it is asked for so often while the station is there */
 
 struct order_station {

@@ -56,7 +56,8 @@ static bool check_station(
   bool ours = orders_is_ours(orders, command->address);
   if (orders->hooks.station(orders->hooks.ctx, command->address, &target->station)) return true;
   if (ours)
-    refusal_set(refusal, command->verb == COMMAND_STOP ? CODE_NO_STOP : CODE_UNKNOWN_POINT, NULL,
+    refusal_set(refusal, command->verb == COMMAND_STOP ? CODE_NO_STOP : CODE_UNKNOWN_POINT,
+        "check the address; `riverbus points` lists what is known",
         "no station of this broker owns the address " BYTES_FMT, BYTES_ARG(command->address));
   else
     refusal_set(refusal, CODE_UNSUPPORTED, "ask the province's own broker, or a direct neighbour of it",

@@ -36,6 +36,16 @@ void orders_note_refused(struct orders *orders, const struct decision *decision,
 
 bool order_decision_pending(const struct order *order) { return order->ledger.entry.decision.len > 0; }
 
+void order_tell_anew(struct order *order) { order->decision_told = order->decision_pause = 0; }
+
+/* One that the station does not obey is answered by how the command stands, which a late report looks like too: so it
+ * is told again, but ever more rarely. */
+static void told(struct order *order, int64_t now) {
+  int64_t pause = order->decision_pause ? 2 * order->decision_pause : ORDERS_ASK_US;
+  order->decision_told = now;
+  order->decision_pause = pause < ORDERS_TELL_MAX_US ? pause : ORDERS_TELL_MAX_US;
+}
+
 int64_t order_tell_decision(struct order *order, int64_t now) {
   struct orders *orders = order->owner;
   const struct ledger_entry *entry = &order->ledger.entry;
@@ -46,9 +56,10 @@ int64_t order_tell_decision(struct order *order, int64_t now) {
   /* past its deadline the station refuses it: a person may resolve once more */
   if (decision_read(&decision, entry->decision) || decision.deadline < now) return now + 60 * SECOND_US;
   if (!durable) return now + SECOND_US;
-  if (order->decision_told && now < order->decision_told + ORDERS_ASK_US) return order->decision_told + ORDERS_ASK_US;
+  if (order->decision_told && now < order->decision_told + order->decision_pause)
+    return order->decision_told + order->decision_pause;
   if (!orders->hooks.station(orders->hooks.ctx, entry->station, &station) || !station.up) return now + SECOND_US;
-  if (orders->hooks.send(orders->hooks.ctx, station.node, SETTLE_DECISION, entry->decision)) order->decision_told = now;
+  if (orders->hooks.send(orders->hooks.ctx, station.node, SETTLE_DECISION, entry->decision)) told(order, now);
   return now + SECOND_US;
 }
 
@@ -195,7 +206,7 @@ bool order_cancel(struct order *order, const struct decision *decision, const ch
     cancel_here(order, decision, by ? by : key);
   } else { /* who decides there is told when it is durable */
     order->ledger.entry.decision = decision->bytes;
-    order->decision_told = 0;
+    order_tell_anew(order);
     ledger_keep(&order->ledger);
   }
   order_decided(order, decision, by ? by : key);
@@ -224,11 +235,28 @@ static void cancel(struct inquiry *inquiry, struct order *order, const char *by)
 /* The same once more: the station has not heard of it, maybe since it was away until the deadline of the first. */
 static void tell_again(struct inquiry *inquiry, struct order *order, const char *by) {
   order->ledger.entry.decision = inquiry->decision.bytes;
-  order->decision_told = 0;
+  order_tell_anew(order);
   ledger_keep(&order->ledger);
   order_decided(order, &inquiry->decision, by);
   order_commit(order);
   order_join(order, inquiry);
+}
+
+/* The first word stands here, though the station has not confirmed it: it may be cut off, or not obey who said it. */
+static void refuse_other_word(struct inquiry *inquiry, const struct ledger_entry *entry) {
+  bool moved = entry->state == STATE_EXECUTED;
+  struct refusal refusal;
+  refusal_set(&refusal, CODE_TOO_LATE, NULL,
+      "the command " BYTES_FMT " was " BYTES_FMT
+      "; the station has not confirmed that, and the point stays locked until "
+      "it does",
+      BYTES_ARG(entry->id), BYTES_ARG(entry->message));
+  snprintf(refusal.hint, sizeof refusal.hint,
+      "see that the station is connected; where it does not obey who said so, say the same as one whom it obeys "
+      "(riverbus "
+      "resolve " BYTES_FMT " --%s), or resolve it at the station's own door",
+      BYTES_ARG(entry->id), moved ? "moved" : "not-moved");
+  refuse(inquiry, &refusal);
 }
 
 static void resolve(struct inquiry *inquiry, struct order *order, const char *by) {
@@ -238,6 +266,10 @@ static void resolve(struct inquiry *inquiry, struct order *order, const char *by
   enum state to = moved ? STATE_EXECUTED : STATE_FAILED;
   if (entry->code == CODE_RESOLVED && entry->state == to && order_decision_pending(order)) {
     tell_again(inquiry, order, by);
+    return;
+  }
+  if (entry->code == CODE_RESOLVED && order_decision_pending(order)) {
+    refuse_other_word(inquiry, entry);
     return;
   }
   if (!orders_is_ours(inquiry->owner, bytes_text(order->point))) {
@@ -251,8 +283,9 @@ static void resolve(struct inquiry *inquiry, struct order *order, const char *by
   put_reason(&message, moved ? "resolved as moved" : "resolved as not moved", by, inquiry->decision.basis);
   entry->code = CODE_RESOLVED;
   entry->message = buffer_bytes(&message);
+  entry->hint = bytes_text("the point is unlocked once its station has confirmed this");
   entry->decision = inquiry->decision.bytes;
-  order->decision_told = 0;
+  order_tell_anew(order);
   order_not_recalled(order);
   order_say(order);
   free(order->said); /* it was final and is not any more: what is said next is */

@@ -31,7 +31,18 @@ static void dispatch_note_refused(struct dispatch *d, const struct decision *dec
   buffer_deinit(&entry);
 }
 
-static bool dispatch_may_decide(struct dispatch *d, const struct decision *decision, const struct order *order,
+/* Once: the broker says it again until it knows better. */
+static void dispatch_note_refused_once(struct dispatch *d, const struct decision *decision, struct order *order,
+    const struct refusal *refusal, struct instant now) {
+  if (bytes_equal(buffer_bytes(&order->refused), decision->bytes)) return;
+  buffer_clear(&order->refused);
+  buffer_append(&order->refused, decision->bytes);
+  log_warning("command", d->broker, "%s " BYTES_FMT " was refused: %s", decision_verb_name(decision->verb),
+      BYTES_ARG(decision->id), refusal->message);
+  dispatch_note_refused(d, decision, &order->ledger.entry, refusal, now);
+}
+
+static bool dispatch_may_decide(struct dispatch *d, const struct decision *decision, struct order *order,
     const struct check_operator **by, struct instant now) {
   const struct check_operators operators = {d->operators, d->operator_count};
   struct refusal refusal;
@@ -40,9 +51,7 @@ static bool dispatch_may_decide(struct dispatch *d, const struct decision *decis
     return true;
   }
   d->stats.decisions_refused++;
-  log_warning("command", d->broker, "%s " BYTES_FMT " was refused: %s", decision_verb_name(decision->verb),
-      BYTES_ARG(decision->id), refusal.message);
-  dispatch_note_refused(d, decision, &order->ledger.entry, &refusal, now);
+  dispatch_note_refused_once(d, decision, order, &refusal, now);
   return false;
 }
 

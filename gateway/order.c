@@ -14,6 +14,7 @@ struct order *order_free(struct order *order) {
   ledger_deinit(&order->ledger);
   buffer_deinit(&order->reply_reason);
   buffer_deinit(&order->decided);
+  buffer_deinit(&order->refused);
   buffer_deinit(&order->actual_text);
   buffer_deinit(&order->wish.message);
   free(order);

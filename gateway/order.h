@@ -45,6 +45,7 @@ struct order {
   uint32_t noted;         /* the states that the audit log tells of, see note.h */
   struct buffer decided;  /* an entry of the audit log about a decision, for the next batch; empty: none */
   bool decided_goes;      /* that batch is under way */
+  struct buffer refused;  /* the last decision that was refused and noted; the broker says it again */
   uint64_t number;        /* rises with each order that is taken: which came later */
   struct order_wish wish;
   bool pending;    /* a batch is under way */

@@ -90,6 +90,11 @@ static void add_item(struct command *command, enum command_item_id id, bool crit
   if (value) command->items[command->item_count++] = (struct command_item){id, critical, bytes_text(value)};
 }
 
+/* Whoever writes +10 may mean ten more than now: the gate would go the other way. */
+static bool value_is_number(const struct value *value) {
+  return value->type == VALUE_NUMBER || value->type == VALUE_INTEGER;
+}
+
 int wish_command(
     const struct wish *wish, enum value_type type, int64_t now, struct command *command, char problem[WISH_PROBLEM]) {
   *command = (struct command){.verb = wish->verb,
@@ -103,9 +108,14 @@ int wish_command(
   memcpy(command->conditions, wish->conditions, sizeof command->conditions);
   add_item(command, COMMAND_ITEM_SELECTION, true, wish->selection);
   add_item(command, COMMAND_ITEM_BATCH, false, wish->batch);
-  if (!wish->text || value_parse(bytes_text(wish->text), type, &command->value) == 0) return 0;
-  return wrong(problem, "\"%s\" is no %s, but that is what the point %s takes", wish->text, value_type_name(type),
-      wish->address);
+  if (!wish->text) return 0;
+  if (value_parse(bytes_text(wish->text), type, &command->value))
+    return wrong(problem, "\"%s\" is no %s, but that is what the point %s takes", wish->text, value_type_name(type),
+        wish->address);
+  if (*wish->text == '+' && value_is_number(&command->value))
+    return wrong(problem, "\"%s\" looks like a step, and a target is absolute: give the value that %s shall have",
+        wish->text, wish->address);
+  return 0;
 }
 
 int wish_sign(const struct wish *wish, enum value_type type, int64_t now, const struct identity *identity,

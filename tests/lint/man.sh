@@ -51,4 +51,16 @@ sed -n '/broker_verbs\[\]/,$p' broker/answers.c | grep -oE '\.name = "[a-z-]+"' 
 grep -ohE 'riverbus_[a-z_]+' broker/metrics.c common/daemon/figures.c | sort -u | expect riverbus-broker.8 It metric
 grep -ohE 'riverbus_[a-z_]+' gateway/metrics.c common/daemon/figures.c | sort -u | expect riverbus-gateway.8 It metric
 sed -n '/fault_names\[FAULTS\]/,/};/p' gateway/points.c | grep -oE '"[a-z0-9-]+"' | tr -d '"' | expect riverbus-gateway.8 Cm fault
+
+# What a page says is not in this version must not be there.
+absent() { # PAGE WHAT: words that are there, on standard input
+  local text word
+  text=$(sed -n '/^\.Sh NOT IN THIS VERSION/,/^\.Sh [^N]/p' "$man/$1")
+  while IFS= read -r word; do
+    ! grep -qE "(^\.Cm |[ ,])$word([ ,.]|\$)" <<<"$text" || say "$man/$1 says that the $2 $word is not in this version, and it is"
+  done
+}
+grep -ohE '^const struct verb verb_[a-z]+' broker/operator/verb_*.c | sed 's/.*verb_//' | absent riverbus.1 verb
+grep -hE '\.key = "' broker/config.c broker/config_rules.c | grep -v FIELD_LATER | cut -d'"' -f2 | absent riverbus-broker.yaml.5 key
+grep -hE '\.key = "' gateway/config.c gateway/config_controls.c | grep -v FIELD_LATER | cut -d'"' -f2 | absent riverbus-gateway.yaml.5 key
 exit $wrong

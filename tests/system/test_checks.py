@@ -289,6 +289,8 @@ def test_select(dam):
 
 
 def test_no_stop(dam):
+    named = [line for line in dam.duty.run("points").out.splitlines() if "no stop" in line]
+    assert len(named) == 2 and ENDLESS in named[0] and MUTE in named[1], named
     refused(dam, dam.hands["duty"].run("stop", "--json", ENDLESS), "no-stop")
     passes(dam, dam.hands["duty"].run("stop", "--json", PLAIN), moved=False)
 

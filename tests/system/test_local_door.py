@@ -55,6 +55,9 @@ def test_reading_with_the_broker_away(t):
     mouth.publish("hydro/level", {"v": 172.5, "t": 1_700_000_001_000})
     tail.wait_record(lambda r: r["address"] == LEVEL and r["value"] == 172.5, "a level with the broker away")
     assert [r["name"] for r in duty.run("--json", "readers").rows] == ["book"]
+    for words in (["peers"], ["gaps"], ["roster", "show"]):
+        answer = duty.run(*words)
+        assert answer.exit in (1, 5) and "a station does not answer that" in answer.err, str(answer)
     tail.signal(signal.SIGINT)
     tail.wait()
     mouth.publish("hydro/level", {"v": 173.5, "t": 1_700_000_002_000})

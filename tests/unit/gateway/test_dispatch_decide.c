@@ -79,6 +79,41 @@ static void test_resolve(void **state) {
   buffer_deinit(&kept);
 }
 
+static bool count_decision(void *ctx, struct bytes key, struct bytes value) {
+  struct store_audit row;
+  struct bytes bytes;
+  struct audit_entry entry;
+  assert_true(store_audit_row(key, value, &row, &bytes));
+  assert_int_equal(audit_read(&entry, bytes), 0);
+  *(size_t *)ctx += entry.kind == AUDIT_DECISION;
+  return true;
+}
+
+/* The broker says it again until it knows better; the audit log, which is kept for good, holds it once. */
+static void test_a_refused_decision_is_noted_once(void **state) {
+  struct buffer kept = BUFFER_NULL, bytes = BUFFER_NULL;
+  struct dispatch_stats stats;
+  size_t noted = 0;
+  (void)state;
+  unknown(&kept);
+  decide(&bytes, DECISION_RESOLVE_MOVED, buffer_bytes(&kept), scene.stranger);
+  for (int i = 0; i < 3; i++) {
+    dispatch_message(scene.dispatch, SETTLE_DECISION, buffer_bytes(&bytes), now);
+    settle();
+    expect("unknown/no-answer"); /* how it stands is said each time */
+  }
+  pass(SECOND_US);
+  decision_by(DECISION_RESOLVE_MOVED, &kept, scene.stranger); /* signed anew */
+  settle();
+  expect("unknown/no-answer");
+  assert_int_equal(store_scan(scene.store, STORE_AUDIT, count_decision, &noted), 0);
+  assert_int_equal(noted, 2);
+  dispatch_stats(scene.dispatch, &stats);
+  assert_int_equal(stats.decisions_refused, 4);
+  buffer_deinit(&bytes);
+  buffer_deinit(&kept);
+}
+
 static void test_resolve_not_moved(void **state) {
   struct buffer kept = BUFFER_NULL;
   (void)state;
@@ -253,9 +288,9 @@ static void test_fence_of_a_restored_store(void **state) {
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_cancel), STORY(test_cancel_while_it_waits), STORY(test_resolve),
-      STORY(test_resolve_not_moved), STORY(test_own_truth_stands), STORY(test_resolve_of_one_under_way),
-      STORY(test_decision_about_nothing), STORY(test_supersede), STORY(test_refused_supersedes_nothing),
-      STORY(test_supersede_over_a_crash), STORY(test_late_measurement), STORY(test_late_answer_over_a_crash),
-      STORY(test_fence_of_a_restored_store)};
+      STORY(test_a_refused_decision_is_noted_once), STORY(test_resolve_not_moved), STORY(test_own_truth_stands),
+      STORY(test_resolve_of_one_under_way), STORY(test_decision_about_nothing), STORY(test_supersede),
+      STORY(test_refused_supersedes_nothing), STORY(test_supersede_over_a_crash), STORY(test_late_measurement),
+      STORY(test_late_answer_over_a_crash), STORY(test_fence_of_a_restored_store)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,20 @@ static void test_refused(void **state) {
   }
 }
 
+/* +10 may be meant as ten more than now. */
+static void test_a_step_is_no_target(void **state) {
+  (void)state;
+  struct command command;
+  struct wish wish;
+  assert_int_equal(read_wish(&wish, COMMAND_SET, "riverbus|set|" GATE "|+10"), 0);
+  assert_int_equal(wish_command(&wish, VALUE_NUMBER, 1, &command, problem), WISH_WRONG);
+  assert_non_null(strstr(problem, "absolute"));
+  assert_int_equal(wish_command(&wish, VALUE_INTEGER, 1, &command, problem), WISH_WRONG);
+  assert_int_equal(wish_command(&wish, VALUE_TEXT, 1, &command, problem), 0);
+  assert_int_equal(read_wish(&wish, COMMAND_SET, "riverbus|set|" GATE "|-10"), 0);
+  assert_int_equal(wish_command(&wish, VALUE_NUMBER, 1, &command, problem), 0);
+}
+
 static void test_signed(void **state) {
   (void)state;
   struct identity *identity;
@@ -138,6 +152,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_read),
       cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_a_step_is_no_target),
       cmocka_unit_test(test_signed),
       cmocka_unit_test(test_described),
       cmocka_unit_test(test_readback),
