@@ -40,7 +40,8 @@ static bool check_when(const struct orders *orders, const struct command *comman
   int64_t now = world_now(orders->world).wall;
   struct command when = *command;
   if (command->verb == COMMAND_STOP && when.issued > now) when.issued = now;
-  return check_deadline(&when, now, orders->ahead_us, refusal);
+  return (command->verb == COMMAND_STOP || check_lifetime(command, orders->ahead_us, refusal)) &&
+         check_deadline(&when, now, orders->ahead_us, refusal);
 }
 
 static bool check_room(const struct orders *orders, const struct command *command, struct refusal *refusal) {

@@ -40,7 +40,7 @@ static bool dispatch_is_in_time(
     struct dispatch *d, const struct order *order, struct instant now, struct refusal *refusal) {
   const struct command *command = &order->command;
   return (check_created(command, d->options.store_created, refusal) || defect("accept-replay")) &&
-         dispatch_clock(d, refusal) != CLOCK_BAD &&
+         dispatch_clock(d, refusal) != CLOCK_BAD && check_lifetime(command, d->config->max_deadline_us, refusal) &&
          check_deadline(command, now.wall, d->config->max_deadline_us, refusal) &&
          check_life_left(order_life(order, now), refusal);
 }

@@ -226,6 +226,17 @@ bool check_deadline(const struct command *command, int64_t now, int64_t ahead_us
   return good;
 }
 
+bool check_lifetime(const struct command *command, int64_t most_us, struct refusal *refusal) {
+  struct buffer a = BUFFER_NULL, b = BUFFER_NULL;
+  int64_t life_us = command->deadline - command->issued;
+  if (life_us <= most_us) return true;
+  refusal_set(refusal, CODE_DEADLINE, NULL, "the deadline is %s after the time of issue; at most %s is allowed",
+      duration(&a, life_us), duration(&b, most_us));
+  buffer_deinit(&a);
+  buffer_deinit(&b);
+  return false;
+}
+
 bool check_life_left(int64_t left_us, struct refusal *refusal) {
   struct buffer a = BUFFER_NULL, b = BUFFER_NULL;
   if (left_us >= CHECK_DISPATCH_LEFT_US) return true;

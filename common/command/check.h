@@ -70,6 +70,9 @@ bool check_decision(const struct decision *decision, const struct command *comma
 /* Deadline after issue; not passed (code expired); not further ahead than `ahead_us` (code deadline). Issued no more
  * than CHECK_CLOCK_US in the future (code clock). */
 bool check_deadline(const struct command *command, int64_t now, int64_t ahead_us, struct refusal *refusal);
+/* Not signed to live longer than that (code deadline). One that is refused when it is given, since its deadline is too
+ * far ahead, could else be kept back on the way, and be good once that has come near. */
+bool check_lifetime(const struct command *command, int64_t most_us, struct refusal *refusal);
 /* At least CHECK_DISPATCH_LEFT_US left. Code expired. left_us: what is left by the stricter of wall clock and boot
  * clock. */
 bool check_life_left(int64_t left_us, struct refusal *refusal);

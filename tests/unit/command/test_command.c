@@ -167,6 +167,9 @@ static void times_and_authority(void **state) {
   assert_int_equal(refusal.code, CODE_DEADLINE);
   assert_false(check_deadline(&c, 1000000 - 3 * SECOND_US, CHECK_AHEAD_US, &refusal));
   assert_int_equal(refusal.code, CODE_CLOCK);
+  assert_true(check_lifetime(&c, 60 * SECOND_US, &refusal));
+  assert_false(check_lifetime(&c, 60 * SECOND_US - 1, &refusal));
+  assert_int_equal(refusal.code, CODE_DEADLINE);
   assert_false(check_life_left(SECOND_US, &refusal));
   assert_true(check_life_left(2 * SECOND_US, &refusal));
   assert_false(check_created(&c, 1000001, &refusal));
