@@ -106,17 +106,31 @@ static bool next_gap(const struct intervals *set, uint64_t *from, uint64_t to, s
 }
 
 /* The peer misses [from, to] and this node has nothing of it to send: what was discarded is named with its reason, the
- * rest with `why`; NULL: the rest is not named. */
-static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const char *why) {
+ * rest with `why`, where it is in `of`; NULL: all of the rest. why NULL: the rest is not named. */
+static void tell_gone(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to, const char *why,
+    const struct intervals *of) {
   struct seeker seeker = {peer, stream, from, to, INTERVALS_NULL};
-  struct interval gap;
+  struct intervals rest = INTERVALS_NULL;
   store_discards(peer->node->options.store, stream->stream, name_discard, &seeker);
-  while (why && next_gap(&seeker.named, &from, to, &gap)) {
+  if (why) intervals_add(&rest, from, to);
+  intervals_remove_all(&rest, &seeker.named);
+  if (of) intervals_keep(&rest, of);
+  for (size_t i = 0; i < rest.count; i++) {
     struct store_discard absent = {
         .by = bytes_text(peer->node->name), .reason = bytes_text(why), .time = node_now(peer->node).wall};
-    tell_discard(peer, stream, &absent, gap.from, gap.to);
+    tell_discard(peer, stream, &absent, rest.items[i].from, rest.items[i].to);
   }
+  intervals_deinit(&rest);
   intervals_deinit(&seeker.named);
+}
+
+/* What is not in a read though it should be there. What was never here is not for this node to tell of: where a stream
+ * came in many small pieces, what is between them was read with them (out_stream_miss joins). */
+static void tell_not_held(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
+  struct intervals held = INTERVALS_NULL;
+  store_held(peer->node->options.store, stream->stream, stream->epoch, &held);
+  tell_gone(peer, stream, from, to, "not-held", &held);
+  intervals_deinit(&held);
 }
 
 /* Stored and damaged, or not held. */
@@ -125,12 +139,12 @@ static void tell_missing(
   for (size_t i = 0; i < done->unreadable_count && from <= to; i++) {
     struct interval damaged = done->unreadable[i];
     if (damaged.to < from || damaged.from > to) continue;
-    if (damaged.from > from) tell_gone(peer, stream, from, damaged.from - 1, "not-held");
+    if (damaged.from > from) tell_not_held(peer, stream, from, damaged.from - 1);
     if (damaged.from > from) from = damaged.from;
-    tell_gone(peer, stream, from, damaged.to < to ? damaged.to : to, "damaged");
+    tell_gone(peer, stream, from, damaged.to < to ? damaged.to : to, "damaged", NULL);
     from = damaged.to + 1;
   }
-  if (from <= to) tell_gone(peer, stream, from, to, "not-held");
+  if (from <= to) tell_not_held(peer, stream, from, to);
 }
 
 /* The holes of a block mostly stand in another one, and are not for this node to tell of where they were never here;
@@ -145,6 +159,6 @@ void claims_name_absent(struct node_peer *peer, struct out_stream *stream, struc
     struct interval extent = extents->items[i];
     uint64_t to = extent.to < range.to ? extent.to : range.to;
     from = extent.from > range.from ? extent.from : range.from;
-    while (next_gap(runs, &from, to, &gap)) tell_gone(peer, stream, gap.from, gap.to, NULL);
+    while (next_gap(runs, &from, to, &gap)) tell_gone(peer, stream, gap.from, gap.to, NULL, NULL);
   }
 }

@@ -109,6 +109,27 @@ void missed_gone(struct node_peer *peer, const struct store_discard *discard) {
     if (!(peer->asks >> feed & 1)) miss_gone(peer, out_stream_of(peer, feed, discard->stream, discard->epoch), discard);
 }
 
+struct known {
+  const struct store_discard *said;
+  struct intervals ranges;
+};
+
+static void add_known(void *ctx, const struct store_discard *discard) {
+  struct known *known = ctx;
+  if (epoch_compare(discard->epoch, known->said->epoch) == 0 && bytes_equal(discard->by, known->said->by) &&
+      bytes_equal(discard->reason, known->said->reason))
+    intervals_add(&known->ranges, discard->from, discard->to);
+}
+
+bool missed_is_news(const struct node *node, const struct store_discard *discard) {
+  struct known known = {discard, INTERVALS_NULL};
+  if (bytes_equal(discard->by, bytes_text(node->name))) return false;
+  store_discards(node->options.store, discard->stream, add_known, &known);
+  bool news = !intervals_covers(&known.ranges, discard->from, discard->to);
+  intervals_deinit(&known.ranges);
+  return news;
+}
+
 /* ---- what to read next ---- */
 
 /* The peer was sent, or will be before anything that is read now, live blocks up to here. */

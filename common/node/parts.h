@@ -271,6 +271,9 @@ void missed_start(struct node_peer *peer, uint32_t feeds, bool short_outage);
 /* Adds what is named as gone, by whomever. */
 void missed_named(const struct node *node, const struct out_stream *stream, struct intervals *ranges);
 void missed_gone(struct node_peer *peer, const struct store_discard *discard); /* named while the session lasts */
+/* Whether a peer's word of what is gone is passed on: neither ours, come back, nor known in the same words. Where
+ * relays give each other the same stream it would go around for ever, before all that is still to be sent. */
+bool missed_is_news(const struct node *node, const struct store_discard *discard);
 /* Reads what is to go next, unless a read is under way or something that was read waits still. */
 void missed_read(struct node_peer *peer, enum channel channel);
 void missed_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done);

@@ -276,7 +276,7 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
         .reason = m->reason,
         .time = m->time};
     store_batch_discard(inbox->batch, &discard);
-    note_discard(inbox->work, &discard);
+    if (missed_is_news(peer->node, &discard)) note_discard(inbox->work, &discard);
   }
   note_receipt(inbox, peer, channel, m->number);
   charge(peer, channel, RECEIVER_MESSAGE_BYTES + m->by.len + m->reason.len);

@@ -145,6 +145,63 @@ static void one_source_of_two_settles_nothing(void **state) {
   assert_false(is_settled_at_c(chain));
 }
 
+/* More pieces than one message or read knows apart: what lies between them was never at b. */
+static void what_was_never_at_a_relay_is_not_named_as_gone(void **state) {
+  struct chain *chain = *state;
+  chain->keep = keep_levels;
+  chain_start(chain);
+  chain_join(chain, A, B);
+  measure_threes(chain, 1, 2 * LINK_RANGES_MAX);
+  chain_pass(chain, 2 * SECOND_US);
+  size_t before = chain->count;
+  chain_join(chain, B, C);
+  chain_pass(chain, 20 * SECOND_US);
+  assert_all_at_c(chain, 1, 2 * LINK_RANGES_MAX, 0);
+  assert_int_equal(chain_sent(chain, before, C, LINK_DISCARD), 0);
+  assert_true(is_settled_at_c(chain));
+}
+
+/* b names a range of the stream of a, that c passes on as well. */
+static void name_at_b(struct chain *chain, const char *by, uint64_t from, uint64_t to) {
+  struct province *b = &chain->provinces[B];
+  struct store_batch *batch = store_batch_new();
+  struct store_stream held;
+  assert_true(store_stream_get(b->store, bytes_text("a"), &held));
+  struct store_discard discard = {.stream = held.stream,
+      .epoch = held.epoch,
+      .from = from,
+      .to = to,
+      .by = bytes_text(by),
+      .reason = bytes_text("keep")};
+  store_batch_discard(batch, &discard);
+  assert_int_equal(node_submit(b->node, batch, NULL), 0);
+  store_memory_run(b->store, 1000);
+  chain_deliver(chain);
+  node_name_gone(b->node, &discard, 1);
+}
+
+static void word_of_what_is_gone_does_not_go_around(const char *by, struct chain *chain) {
+  start(chain);
+  measure_threes(chain, 1, 2);
+  chain_pass(chain, 3 * SECOND_US);
+  size_t before = chain->count;
+  name_at_b(chain, by, 1000, 1009);
+  chain_pass(chain, 3 * SECOND_US);
+  assert_in_range(chain_sent(chain, before, C, LINK_DISCARD), 1, 2);
+  assert_in_range(chain_sent(chain, before, B, LINK_DISCARD), 0, 1);
+  before = chain->count;
+  chain_pass(chain, 5 * SECOND_US);
+  assert_int_equal(chain_sent(chain, before, C, LINK_DISCARD), 0);
+  assert_int_equal(chain_sent(chain, before, B, LINK_DISCARD), 0);
+}
+
+static void what_a_relay_says_is_gone_does_not_come_back(void **state) {
+  word_of_what_is_gone_does_not_go_around("", *state);
+}
+static void what_it_heard_is_gone_does_not_go_around(void **state) {
+  word_of_what_is_gone_does_not_go_around("a", *state);
+}
+
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
 #define TEST(t) cmocka_unit_test_setup_teardown(t, chain_setup, chain_teardown)
@@ -155,6 +212,9 @@ int main(void) {
       TEST(late_passes_on_in_a_session),
       TEST(late_passes_on_in_the_next_session),
       TEST(one_source_of_two_settles_nothing),
+      TEST(what_was_never_at_a_relay_is_not_named_as_gone),
+      TEST(what_a_relay_says_is_gone_does_not_come_back),
+      TEST(what_it_heard_is_gone_does_not_go_around),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
