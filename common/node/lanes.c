@@ -7,21 +7,30 @@
 #include "common/node/parts.h"
 #include <stdlib.h>
 
-/* The newest that a stream's live lane was given here. */
-struct top {
-  struct epoch epoch;
-  uint64_t last;
-};
-
 void lanes_forget(struct node *node) { table_deinit(&node->tops, free); }
 
-static struct top *top_of(struct node *node, struct bytes stream) {
-  struct top *top = table_get(&node->tops, stream);
-  struct store_stream held;
+/* Of an epoch that is not the newest what is held says enough: of what retention took nothing is taken in again. */
+static uint64_t held_last(const struct node *node, const struct block *block) {
+  struct store_stream newest;
+  struct intervals held = INTERVALS_NULL;
+  if (!store_stream_get(node->options.store, block->stream, &newest)) return 0;
+  if (epoch_compare(block->epoch, newest.epoch) == 0) return newest.last;
+  store_held(node->options.store, block->stream, block->epoch, &held);
+  uint64_t last = held.count > 0 ? held.items[held.count - 1].to : 0;
+  intervals_deinit(&held);
+  return last;
+}
+
+/* The newest that the live lane was given of the block's stream and epoch. An older epoch still comes by one way when
+ * the new one has come by another, and by two ways it steps back like any. */
+static uint64_t *top_of(struct node *node, const struct block *block) {
+  struct stream_key key;
+  struct bytes name = stream_key(&key, 0, block->stream, block->epoch);
+  uint64_t *top = table_get(&node->tops, name);
   if (top) return top;
   top = mem_alloc(sizeof *top);
-  if (store_stream_get(node->options.store, stream, &held)) *top = (struct top){held.epoch, held.last};
-  table_put(&node->tops, stream, top);
+  *top = held_last(node, block);
+  table_put(&node->tops, name, top);
   return top;
 }
 
@@ -53,15 +62,14 @@ static void put_parts(struct store_batch *batch, const struct lane_claim *claim,
 
 void lanes_put(struct node *node, struct store_batch *batch, enum lane lane, const struct lane_claim *claim,
     struct blob *blob, const struct block *block) {
-  struct top *top = lane == LANE_LIVE ? top_of(node, block->stream) : NULL;
-  int order = top ? epoch_compare(block->epoch, top->epoch) : -1;
-  if (order < 0 || (order == 0 && block->last <= top->last)) { /* an older epoch stays where it came */
-    put(batch, order == 0 ? LANE_BACKFILL : lane, claim, blob);
+  uint64_t *top = lane == LANE_LIVE ? top_of(node, block) : NULL;
+  if (!top || block->last <= *top) {
+    put(batch, top ? LANE_BACKFILL : lane, claim, blob);
     return;
   }
-  if (order == 0 && block->first <= top->last)
-    put_parts(batch, claim, blob, block, top->last);
+  if (block->first <= *top)
+    put_parts(batch, claim, blob, block, *top);
   else
     put(batch, LANE_LIVE, claim, blob);
-  *top = (struct top){block->epoch, block->last};
+  *top = block->last;
 }

@@ -195,7 +195,7 @@ struct node {
   struct node_peer **takers;
   size_t taker_count; /* those that are sent records: all but stations */
   struct table by_principal, by_name, by_conn;
-  struct table tops; /* stream -> the newest of its live lane, see lanes.c */
+  struct table tops; /* (stream, epoch) -> the newest of its live lane, see lanes.c */
   uint64_t next_peer;
   struct ring rings[LANES];
   uint64_t log_last[LANES];
