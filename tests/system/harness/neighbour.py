@@ -18,6 +18,7 @@ from .wire import epoch_bytes, ranges_bytes, sized, u64, varint, zigzag
 
 SCOPE = 77
 PING_S = 0.2
+ON_THE_WAY = 16
 
 
 class Neighbour:
@@ -105,8 +106,8 @@ class Neighbour:
 
     def _on_9(self, reader, channel):       # REFUSED
         of, number, _ = reader.u8(), reader.varint(), reader.u8()
-        self.acked[of] = max(self.acked[of], number)
         self.refused.append(reader.sized().decode())
+        self.acked[of] = max(self.acked[of], number)
 
     def _on_11(self, reader, channel):      # PING
         self._put(0, wire.PONG, reader.take(reader.left()) + zigzag(time.time_ns() // 1000))
@@ -135,7 +136,8 @@ class Neighbour:
         self.crowd.do(lambda: self._put(channel, kind, body))
 
     def say_numbered(self, channel, kind, body):
-        """BLOCK, CLAIM, DISCARD: body is what follows the number."""
+        """BLOCK, CLAIM, DISCARD: body is what follows the number. Few are on their way at a time: what answers a flood may be lost at a full socket."""
+        self.wait(lambda: self.numbers[channel] - self.acked[channel] < ON_THE_WAY, "answers")
         self.numbers[channel] += 1
         self.say(channel, kind, varint(self.numbers[channel]) + body)
 
