@@ -1,6 +1,7 @@
 /* The table of what operators may ask a broker, and the answers that only a broker gives. */
 #include "broker/broker.h"
 #include "broker/gap_walk.h"
+#include "broker/receipt_rows.h"
 
 static void start_last(void *ctx, struct request *request, const json_t *body) {
   answers_last(&((struct broker *)ctx)->answers, request, body);
@@ -146,6 +147,7 @@ const struct request_verb broker_verbs[] = {
     {.name = "points", .start = start_points, .more = listing_more, .end = listing_end},
     {.name = "status", .start = start_status, .more = listing_more, .end = listing_end},
     {.name = "peers", .start = start_peers, .more = listing_more, .end = listing_end},
+    {.name = "receipts", .start = receipt_rows_start, .more = receipt_rows_more, .end = receipt_rows_end},
     {.name = "gaps", .start = gap_walk_start, .more = gap_walk_more, .end = gap_walk_end},
     {.name = "readers", .start = start_readers, .more = listing_more, .end = listing_end},
     {.name = "readers-remove", .start = start_readers_remove},

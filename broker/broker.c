@@ -24,6 +24,7 @@ static int load(struct broker *broker) {
   if (outcome == 0) outcome = granted_load(&broker->granted, broker->daemon.store);
   if (outcome == 0) outcome = agreements_load(&broker->agreements, broker->config->node, broker->daemon.store);
   if (outcome == 0) outcome = broker_audit_load(broker);
+  if (outcome == 0) outcome = receipt_books_load(&broker->receipts, broker->daemon.store);
   if (outcome)
     log_error("store", NULL, "%s: %s", broker->config->store.path, strerror(-outcome));
   else
@@ -55,6 +56,7 @@ int broker_init(
     struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world) {
   *broker = (struct broker){.config_path = mem_text(config_path, strlen(config_path)), .config = config};
   broker->audit_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 20};
+  broker->receipt_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 40};
   broker->refused_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   catalogue_init(&broker->catalogue);
   principals_init(&broker->principals, config, NULL);
@@ -71,6 +73,7 @@ int broker_init(
   broker_make_node(broker);
   broker->errands.node = broker->node;
   broker_audit_start(broker);
+  broker_receipts_start(broker);
   links_init(&broker->links, config->node, world, broker->node, broker->daemon.net, &broker->agreements);
   broker_make_requests(broker);
   outcome = listen_all(broker);
@@ -94,6 +97,7 @@ void broker_deinit(struct broker *broker) {
   agreements_deinit(&broker->agreements);
   granted_deinit(&broker->granted);
   book_deinit(&broker->book);
+  receipt_books_deinit(&broker->receipts);
   gap_ask_deinit(&broker->asks);
   catalogue_deinit(&broker->catalogue);
   principals_deinit(&broker->principals);
@@ -166,6 +170,7 @@ static int64_t tick(struct broker *broker) {
       earlier(next, broker->orders_at), earlier(earlier(broker->links_at, broker->snapshots_at), broker->requests_at));
   next = earlier(earlier(next, broker->halves_at), broker_audit_tick(broker, now));
   next = earlier(next, broker_gaps_tick(broker, now));
+  next = earlier(next, broker_receipts_tick(broker, now));
   return earlier(next, broker->checkpoint_at);
 }
 

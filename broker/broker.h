@@ -10,6 +10,7 @@
 #include "broker/gap_ask.h"
 #include "broker/links.h"
 #include "broker/orders.h"
+#include "broker/receipt_books.h"
 #include "broker/rosters.h"
 #include "common/door/answers.h"
 #include "common/door/history.h"
@@ -50,6 +51,11 @@ struct broker {
   int64_t gaps_at;              /* mono: when to look again */
   uint64_t missing;             /* sequences of other provinces' streams, at the last look */
   uint64_t refused_peers, discarded;
+  struct receipt_books receipts;
+  struct receipt_making *making;  /* our receipts of the period that has ended; NULL: none is being made */
+  int64_t receipt_every_us;       /* an hour, but for tests */
+  struct log_limit receipt_limit; /* of what neighbours send about receipts, and of what is said of it */
+  int64_t receipts_at;            /* mono: when to look again */
 };
 
 /* Opens everything. 0, DAEMON_FAILED, or <0. config is consumed. May block. */
@@ -74,6 +80,14 @@ void broker_agreement_session(struct broker *broker, struct link *link, bool up)
 void broker_agreement_message(struct broker *broker, struct link *link, uint8_t type, struct bytes body);
 void broker_agreements_stop(struct broker *broker); /* a clean stop */
 int64_t broker_agreements_tick(struct broker *broker, int64_t now);
+/* broker_receipts.c: our receipts of what neighbours gave. Returns when to call again, mono. */
+int64_t broker_receipts_tick(struct broker *broker, int64_t now);
+void broker_receipts_start(struct broker *broker); /* after the load */
+void broker_receipts_session(struct broker *broker, const struct link *link);
+/* An answer to one of ours. */
+void broker_receipt_answer(struct broker *broker, const struct link *link, struct bytes body);
+/* receipt_check.c: a neighbour's receipt of what we gave: compares it with the store and answers. */
+void broker_receipt_message(struct broker *broker, const struct link *link, struct bytes body);
 /* broker_gaps.c: asks neighbours for what is missing. Returns when to call again, mono. */
 int64_t broker_gaps_tick(struct broker *broker, int64_t now);
 /* broker_past.c: what others tell of their own streams' past; and what we tell a neighbour of ours. */

@@ -114,6 +114,7 @@ static void node_session(void *ctx, struct node_peer *peer, bool up) {
   if (link->is_peer) broker_agreement_session(broker, link, up);
   if (link->is_peer && up) broker_audit_session(broker, link);
   if (link->is_peer && up) broker_past_session(broker, link);
+  if (link->is_peer && up) broker_receipts_session(broker, link);
   if (!up) return;
   if (!link->is_peer) broker_rosters_session(broker, link);
   order_station_of(broker, link, &station);
@@ -136,6 +137,14 @@ static void node_message_in(void *ctx, struct node_peer *peer, uint8_t type, str
   }
   if (link->is_peer && (type == HALF_MESSAGE || type == HALF_TAKEN || type == HALF_QUOTA)) {
     broker_agreement_message(broker, link, type, body);
+    return;
+  }
+  if (link->is_peer && type == RECEIPT_MESSAGE) {
+    broker_receipt_message(broker, link, body);
+    return;
+  }
+  if (link->is_peer && type == RECEIPT_ANSWER) {
+    broker_receipt_answer(broker, link, body);
     return;
   }
   if (link->is_peer && type >= SNAPSHOT_PIECE) {

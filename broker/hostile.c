@@ -200,6 +200,14 @@ void hostile_hear(struct report *report) {
   identity_free(own);
 }
 
+void hostile_receipt(struct receipt_fold *fold) {
+  if (does("receipt:altered") && fold->part_count > 0) fold->parts[0].hash[0] ^= 1;
+}
+
+void hostile_answer(struct receipt_answer *answer) {
+  if (does("receipt:other")) answer->digest[0] ^= 1;
+}
+
 const struct block *hostile_block(struct broker *broker, const struct block *block) {
   if (does("withhold-report")) return NULL;
   return does("invent-report") ? invent(broker, block) : block;

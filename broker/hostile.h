@@ -14,8 +14,11 @@
  *   lie:kept, lie:forged, lie:bare
  *                          whatever end a station reports, its ledger, its audit log and its operators hear of
  *                          executed: beside the station's own report, beside one that the broker signed, beside none
+ *   receipt:altered        its receipts name other records than came
+ *   receipt:other          its answers to receipts are about another receipt
  */
 #include "broker/broker.h"
+#include "common/command/receipt.h"
 #include "common/command/report.h"
 
 #ifdef RIVERBUS_TEST_HOOKS
@@ -28,7 +31,12 @@ void hostile_session(struct broker *broker, const struct link *link);
 const struct block *hostile_block(struct broker *broker, const struct block *block);
 /* What the ledger takes over of a report that was verified. */
 void hostile_hear(struct report *report);
+/* What a receipt of ours is made of; what an answer to a neighbour's is signed about. */
+void hostile_receipt(struct receipt_fold *fold);
+void hostile_answer(struct receipt_answer *answer);
 #else
+static inline void hostile_receipt(struct receipt_fold *fold) { (void)fold; }
+static inline void hostile_answer(struct receipt_answer *answer) { (void)answer; }
 static inline void hostile_hear(struct report *report) { (void)report; }
 static inline bool hostile_send(struct broker *broker, const struct link *link, uint8_t type, struct bytes body) {
   return node_message(broker->node, link->peer, type, body);

@@ -1,8 +1,11 @@
 /* riverbus peers: of each neighbour a few lines about the link, a table of what passes each way, and what does not fit.
  */
-#include "broker/operator/verb.h"
+#include "broker/operator/receipts.h"
+#include "common/base/mem.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static json_int_t number(const json_t *object, const char *member) {
   return json_integer_value(json_object_get(object, member));
@@ -135,18 +138,51 @@ static void take(void *ctx, const json_t *reply) {
   }
 }
 
-static enum exit_code run(const struct call *call) {
-  struct client *client;
-  enum exit_code code = client_open(&client, call->config);
+static enum exit_code show_peers(const struct call *call, struct client *client) {
   struct peers_shown shown = {call, 0};
-  if (code == EXIT_CODE_DONE) code = client_ask(client, json_pack("{s:s}", "verb", "peers"), take, &shown);
+  enum exit_code code = client_ask(client, json_pack("{s:s}", "verb", "peers"), take, &shown);
   if (code == EXIT_CODE_DONE && !shown.count && !call->json)
     fputs("no neighbouring province is configured (peers: in the broker's configuration)\n", stderr);
+  return code;
+}
+
+static enum exit_code read_pinned(const struct call *call, struct config_keys *pinned) {
+  const struct arguments *a = call->arguments;
+  struct identity_problem problem;
+  pinned->items = mem_alloc(ARGUMENTS_MAX * sizeof *pinned->items);
+  for (size_t i = 0; i < a->option_count; i++) {
+    const char *text = a->options[i].text;
+    if (strcmp(a->options[i].spec->name, "key") != 0) continue;
+    struct public_key *key = &pinned->items[pinned->count];
+    if (public_key_parse(bytes_text(text), key) && public_key_load(text, key, &problem))
+      return verb_misused(call, "--key %s is neither a public key (ed25519:...) nor a file with one", text);
+    pinned->count++;
+  }
+  return EXIT_CODE_DONE;
+}
+
+static enum exit_code run(const struct call *call) {
+  struct client *client = NULL;
+  struct config_keys pinned = {0};
+  bool receipts = arguments_has(call->arguments, "receipts");
+  if (!receipts && (arguments_has(call->arguments, "since") || arguments_has(call->arguments, "key")))
+    return verb_misused(call, "--since and --key are for --receipts");
+  enum exit_code code = read_pinned(call, &pinned);
+  if (code == EXIT_CODE_DONE) code = client_open(&client, call->config);
+  if (code == EXIT_CODE_DONE) code = receipts ? receipts_show(call, client, &pinned) : show_peers(call, client);
   client_close(client);
+  free(pinned.items);
   return verb_written(code);
 }
 
-static const struct option_spec options[] = {{0}};
-const struct verb verb_peers = {"peers", "",
-    "neighbouring provinces: the links, both halves of each agreement, what passes and what does not fit", NULL,
+static const struct option_spec options[] = {
+    {"receipts", OPTION_FLAG, NULL, "the receipts of what was exchanged, with both signatures verified"},
+    {"since", OPTION_TIME, "T", "receipts: made at or after T"},
+    {"key", OPTION_TEXT, "KEY", "receipts: a public key, or a file with one; then only signatures by such keys count"},
+    {0}};
+const struct verb verb_peers = {"peers", "[--receipts [--since T] [--key KEY]...]",
+    "neighbouring provinces: the links, both halves of each agreement, what passes and what does not fit",
+    "A receipt is made each hour by the side that took, signed, compared by the side that gave with its own store, "
+    "and\n"
+    "signed by that one too. Exit codes with --receipts: 0; 12 where one is disputed, or a signature does not verify.",
     options, 0, 0, run};

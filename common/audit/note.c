@@ -205,6 +205,18 @@ void note_agreement(struct store_batch *batch, struct bytes node, struct bytes m
   put(batch, &entry);
 }
 
+void note_receipt(
+    struct store_batch *batch, struct bytes node, const char *message, struct bytes receipt, int64_t time) {
+  struct buffer text = BUFFER_NULL;
+  uint8_t hash[HASH];
+  crypto_generichash(hash, sizeof hash, receipt.data, receipt.len, NULL, 0);
+  buffer_printf(&text, "%s; hash ", message);
+  put_hex(&text, hash);
+  struct audit_entry entry = plain(AUDIT_RECEIPT, node, buffer_bytes(&text), time);
+  put(batch, &entry);
+  buffer_deinit(&text);
+}
+
 void note_checkpoint(struct store_batch *batch, struct bytes node, const struct audit_checkpoint *checkpoint,
     const char *message, int64_t time) {
   struct buffer text = BUFFER_NULL;

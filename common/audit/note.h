@@ -51,6 +51,9 @@ void note_start(struct store_batch *batch, struct bytes node, uint64_t run, int6
 void note_config(struct store_batch *batch, struct bytes node, const char *what, const char *path, int64_t time);
 /* A half of an agreement with a neighbour changed. */
 void note_agreement(struct store_batch *batch, struct bytes node, struct bytes message, int64_t time);
+/* A receipt was made or answered. receipt: its bytes, whose hash goes behind the message. */
+void note_receipt(
+    struct store_batch *batch, struct bytes node, const char *message, struct bytes receipt, int64_t time);
 /* Another node's checkpoint was taken. message: NULL, or what it contradicts. */
 void note_checkpoint(struct store_batch *batch, struct bytes node, const struct audit_checkpoint *checkpoint,
     const char *message, int64_t time);

@@ -25,6 +25,7 @@ enum audit_kind {
   AUDIT_AGREEMENT = 9,  /* a half of an agreement with a neighbour changed; message: whose, version, from where, what */
   /* A station's word contradicts what a person resolved: state is what the station says, `proof` its report. */
   AUDIT_CONTRADICTION = 10,
+  AUDIT_RECEIPT = 11, /* a receipt between provinces was made or answered; message: whose, period, outcome, hash */
   AUDIT_KINDS
 };
 
