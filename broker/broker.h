@@ -52,10 +52,9 @@ struct broker {
   uint64_t missing;             /* sequences of other provinces' streams, at the last look */
   uint64_t refused_peers, discarded;
   struct receipt_books receipts;
-  struct receipt_making *making;  /* our receipts of the period that has ended; NULL: none is being made */
-  int64_t receipt_every_us;       /* an hour, but for tests */
-  struct log_limit receipt_limit; /* of what neighbours send about receipts, and of what is said of it */
-  int64_t receipts_at;            /* mono: when to look again */
+  struct receipt_making *making; /* our receipts of the period that has ended; NULL: none is being made */
+  int64_t receipt_every_us;      /* an hour, but for tests */
+  int64_t receipts_at;           /* mono: when to look again */
 };
 
 /* Opens everything. 0, DAEMON_FAILED, or <0. config is consumed. May block. */

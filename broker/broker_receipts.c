@@ -43,7 +43,7 @@ static void made(void *ctx, void *cookie, const struct store_done *done) {
   (void)cookie;
   if (done->kind == STORE_DONE_BATCH) {
     for (size_t i = 0; i < making->count; i++) {
-      if (making->taken[i].fold.entry_count == 0) continue;
+      if (making->taken[i].change.number == 0) continue;
       receipt_book_kept(making->taken[i].book, &making->taken[i].change);
       making->taken[i].book->send_at = 0;
     }
@@ -221,6 +221,7 @@ struct answering {
 };
 
 static void answering_end(struct answering *answering) {
+  answering->book->answering = 0;
   buffer_deinit(&answering->answer);
   free(answering);
 }
@@ -275,21 +276,22 @@ static void answer_read(void *ctx, void *cookie, const struct store_done *done) 
 }
 
 void broker_receipt_answer(struct broker *broker, const struct link *link, struct bytes body) {
+  struct receipt_book *book = receipt_books_of(&broker->receipts, bytes_text(link->node), false);
   struct receipt_answer answer;
   uint64_t left_out;
   if (receipt_answer_open(&answer, body) || !config_keys_contain(&link->config->keys, &answer.key) ||
       !bytes_equal(answer.giver, bytes_text(link->node)) ||
       !bytes_equal(answer.taker, bytes_text(broker->config->node))) {
-    if (log_allow(&broker->receipt_limit, now_of(broker).mono, &left_out))
+    if (log_allow(&book->limit, now_of(broker).mono, &left_out))
       log_warning("receipts", link->node, "an answer to a receipt that is not its own is not believed");
     return;
   }
-  struct receipt_book *book = receipt_books_of(&broker->receipts, bytes_text(link->node), false);
   const struct receipt_mark *mark = receipt_book_find(book, answer.number);
-  if (!mark || mark->answered) return;
+  if (!mark || mark->answered || book->answering) return; /* it comes again */
   struct answering *answering = mem_alloc(sizeof *answering);
   *answering = (struct answering){.broker = broker, .book = book, .number = answer.number};
   buffer_append(&answering->answer, body);
+  book->answering = answer.number;
   struct buffer key = BUFFER_NULL;
   receipt_book_key(book, answer.number, &key);
   const struct store_read read = {

@@ -115,6 +115,7 @@ struct receipt_book *receipt_books_of(struct receipt_books *books, struct bytes 
     if (books->items[i]->given == given && bytes_equal(bytes_text(books->items[i]->peer), peer)) return books->items[i];
   struct receipt_book *book = mem_alloc(sizeof *book);
   book->peer = mem_text(peer.data, peer.len);
+  book->limit = (struct log_limit){.interval_us = 60 * SECOND_US, .burst = RECEIPT_BOOK_BURST};
   book->given = given;
   books->items = mem_resize(books->items, books->count + 1, sizeof *books->items);
   books->items[books->count++] = book;

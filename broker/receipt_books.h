@@ -8,10 +8,11 @@
  *
  * Under "receipts" stands how far our logs are receipted: zigzag time (µs UTC), then a varint position of each log.
  */
+#include "common/base/log.h"
 #include "common/command/receipt.h"
 #include "common/store/store.h"
 
-enum { RECEIPT_BOOK_MAX = 10000, RECEIPT_BOOK_BYTES = 64 * 1024 * 1024 };
+enum { RECEIPT_BOOK_MAX = 10000, RECEIPT_BOOK_BURST = 40 /* a minute */, RECEIPT_BOOK_BYTES = 64 * 1024 * 1024 };
 
 struct receipt_mark {
   uint64_t number;
@@ -28,7 +29,9 @@ struct receipt_book {
   uint64_t sent;
   int64_t send_at;
   bool reading;
+  uint64_t answering;          /* taken: the one whose answer is being kept; 0: none */
   struct receipt_check *check; /* given: the one that is compared with the store */
+  struct log_limit limit;      /* of what the neighbour sends: each one costs a commit and an entry of the audit log */
 };
 struct receipt_books {
   struct receipt_book **items;

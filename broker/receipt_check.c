@@ -277,7 +277,7 @@ void broker_receipt_message(struct broker *broker, const struct link *link, stru
   struct receipt_book *book = receipt_books_of(&broker->receipts, bytes_text(link->node), true);
   struct receipt receipt;
   uint64_t left_out;
-  if (book->check || !log_allow(&broker->receipt_limit, now_of(broker).mono, &left_out)) return;
+  if (book->check || !log_allow(&book->limit, now_of(broker).mono, &left_out)) return;
   if (receipt_open(&receipt, body) != 0) {
     log_warning("receipts", link->node, "a receipt that is malformed or forged was passed over");
     return;

@@ -2,6 +2,7 @@
 #include "common/command/audit.h"
 #include "common/command/check.h"
 #include "common/command/decision.h"
+#include "common/command/receipt.h"
 #include "common/command/roster.h"
 #include "common/command/settle.h"
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,9 +36,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct roster *roster;
   struct audit_entry audit;
   struct audit_checkpoint checkpoint;
+  struct receipt receipt;
+  struct receipt_answer answer;
   const char *why;
   struct command_condition condition;
-  switch (size > 0 ? data[0] % 13 : 13) {
+  switch (size > 0 ? data[0] % 15 : 15) {
     case 0: (void)command_read(&command, rest); break;
     case 1: (void)report_read(&report, rest); break;
     case 2: (void)ledger_read(&entry, rest); break;
@@ -55,6 +58,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 10: (void)condition_parse(rest, &condition, &why); break;
     case 11: (void)audit_read(&audit, rest); break;
     case 12: (void)audit_checkpoint_open(&checkpoint, rest); break;
+    case 13:
+      if (receipt_open(&receipt, rest) == 0) receipt_deinit(&receipt);
+      break;
+    case 14: (void)receipt_answer_open(&answer, rest); break;
     default: break;
   }
   return 0;
