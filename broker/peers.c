@@ -281,11 +281,11 @@ static void add_grant(struct buffer *grants, const struct half_share *rule, cons
   (void)onward_add(grants, pattern_text(rule->match), rule->onward, rule->onward_count); /* the configuration fits */
 }
 
-static void put_grants(struct buffer *grants, const struct sharing *s) {
+static void put_grants(struct buffer *grants, const struct sharing *s, const struct block *block) {
   const struct peer_grants *immediate = s->rules->grants;
-  for (size_t i = 0; immediate && i < immediate->count; i++) add_grant(grants, immediate->rules[i], s->block);
+  for (size_t i = 0; immediate && i < immediate->count; i++) add_grant(grants, immediate->rules[i], block);
   for (size_t i = 0; s->feed && i < s->rules->ours->share_count; i++)
-    if (s->rules->feed_of[i] == s->feed) add_grant(grants, &s->rules->ours->share[i], s->block);
+    if (s->rules->feed_of[i] == s->feed) add_grant(grants, &s->rules->ours->share[i], block);
 }
 
 /* Takes `sent`. Where there is no room for the grants the block goes without: it goes no further then. */
@@ -293,9 +293,9 @@ static struct blob *with_grants(const struct sharing *s, struct blob *sent) {
   struct buffer grants = BUFFER_NULL;
   struct block block;
   struct blob *granted = NULL;
-  put_grants(&grants, s);
-  bool added = grants.len && block_open(&block, blob_bytes(sent)) == 0 &&
-               block_with_onward(&granted, &block, buffer_bytes(&grants)) == 0;
+  bool good = block_open(&block, blob_bytes(sent)) == 0;
+  if (good) put_grants(&grants, s, &block); /* of what is sent: behind its until a rule takes nothing along */
+  bool added = good && grants.len && block_with_onward(&granted, &block, buffer_bytes(&grants)) == 0;
   buffer_deinit(&grants);
   if (!added) return sent;
   blob_unref(sent);
@@ -366,11 +366,13 @@ enum peer_accept peer_accept(
 
 /* ---- snapshots ---- */
 
-bool peer_shares_point(const struct peer_rules *rules, struct bytes address) {
+bool peer_shares_point(const struct peer_rules *rules, struct bytes address, int64_t described) {
   if (!rules->theirs || !address_below(address, rules->node) || !patterns_match(&rules->theirs->accept, address))
     return false;
-  for (size_t i = 0; i < rules->ours->share_count; i++)
-    if (pattern_matches(rules->ours->share[i].match, address)) return true;
+  for (size_t i = 0; i < rules->ours->share_count; i++) {
+    const struct half_share *rule = &rules->ours->share[i];
+    if ((!rule->until || described < rule->until) && pattern_matches(rule->match, address)) return true;
+  }
   return false;
 }
 

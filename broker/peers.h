@@ -84,9 +84,10 @@ enum peer_accept peer_accept(
     struct peer_rules *rules, const struct block *block, struct blob **replace, uint32_t *left_out);
 bool peer_accepts_stream(const struct peer_rules *rules, struct bytes stream); /* anything of it can be taken */
 
-/* For a snapshot: whether the neighbour may know of the point, and of its last value at once. passes: of a point of a
- * third province, with the grants of its station. */
+/* For a snapshot: whether the neighbour may know of the point (described: when it was, µs; a rule that had ended by
+ * then does not count), and of its last value at once. passes: of a point of a third province, with the grants of its
+ * station. */
 bool peer_passes_point(struct peer_rules *rules, struct bytes address, struct bytes grants);
-bool peer_shares_point(const struct peer_rules *rules, struct bytes address);
+bool peer_shares_point(const struct peer_rules *rules, struct bytes address, int64_t described);
 bool peer_shares_value(const struct peer_rules *rules, struct bytes address, int64_t received);
 #endif

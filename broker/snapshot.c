@@ -1,4 +1,5 @@
 #include "broker/snapshot.h"
+#include "common/record/onward.h"
 
 /* ---- sending ---- */
 
@@ -19,14 +20,22 @@ static struct bytes station_of(const struct catalogue_point *point) {
   return bytes_of(point->address.data, (size_t)(second.data - point->address.data) + second.len);
 }
 
+/* Of a third province. Its value only where that came with these very grants: a plain copy of what is granted thinned
+ * or late stays here. */
+static bool show_third(
+    const struct snapshot_of *of, const struct catalogue_point *point, struct catalogue_point *shown) {
+  struct bytes grants = granted_find(of->granted, station_of(point));
+  shown->has_last = point->has_last && point->onward == onward_digest(grants);
+  return peer_passes_point(of->rules, point->address, grants);
+}
+
 /* What of the point may be shown; false: nothing. What is thinned or late comes by the stream alone. */
 static bool show(const struct snapshot_of *of, const struct catalogue_point *point, struct catalogue_point *shown) {
   *shown = *point;
   if (address_segments(point->address) < 2) return false;
-  if (!address_below(point->address, of->rules->node))
-    return peer_passes_point(of->rules, point->address, granted_find(of->granted, station_of(point)));
+  if (!address_below(point->address, of->rules->node)) return show_third(of, point, shown);
   shown->has_last = point->has_last && peer_shares_value(of->rules, point->address, point->received);
-  return peer_shares_point(of->rules, point->address);
+  return peer_shares_point(of->rules, point->address, point->descriptor ? point->described.time : point->received);
 }
 
 static void fill(struct snapshot *snapshot, const struct snapshot_of *of) {

@@ -1,5 +1,6 @@
 #include "common/door/catalogue.h"
 #include "common/base/mem.h"
+#include "common/record/onward.h"
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -137,19 +138,22 @@ static bool take_last(struct catalogue *catalogue, struct catalogue_point *point
   point->quality = (uint8_t)record->quality;
   point->reason = (uint8_t)record->reason;
   point->lane = (uint8_t)lane;
+  point->onward = 0;
   point->time = record->time;
   point->received = record->received;
   value_keep(&point->value, &record->value);
   return true;
 }
 
-static void take(struct catalogue *catalogue, struct catalogue_point *point, const struct record *record,
+/* Whether it is the newest of its kind. */
+static bool take(struct catalogue *catalogue, struct catalogue_point *point, const struct record *record,
     struct bytes stream, struct epoch epoch, enum lane lane) {
   struct rank rank = rank_of(record, epoch);
   bool changed = record->kind == RECORD_DESCRIPTOR ? take_descriptor(point, record, &rank)
                                                    : take_last(catalogue, point, record, &rank, stream, lane);
   catalogue->applied++;
   if (changed) mark_dirty(catalogue, point->index);
+  return changed;
 }
 
 static bool is_taken(enum record_kind kind) {
@@ -159,7 +163,7 @@ static bool is_taken(enum record_kind kind) {
 void catalogue_take(
     struct catalogue *catalogue, const struct record *record, struct bytes stream, struct epoch epoch, enum lane lane) {
   struct catalogue_point *point = is_taken(record->kind) ? point_get(catalogue, record->address) : NULL;
-  if (point) take(catalogue, point, record, stream, epoch, lane);
+  if (point) (void)take(catalogue, point, record, stream, epoch, lane);
 }
 
 /* Records of a block mostly come in the order of its dictionary, so the place of an address there is guessed before it
@@ -184,13 +188,15 @@ void catalogue_apply(struct catalogue *catalogue, const struct block *block, enu
   struct block_reader *reader = NULL;
   struct record record;
   if (block_reader_new(&reader, block)) return;
+  uint32_t onward = onward_digest(block->onward);
   struct guess guess = {0};
   guess.count = block_reader_addresses(reader, &guess.addresses);
   guess.points = mem_alloc((guess.count + 1) * sizeof *guess.points);
   while (guess.count && block_reader_next(reader, &record) == 0) {
     if (!is_taken(record.kind)) continue;
     struct catalogue_point *point = guess_point(catalogue, &guess, record.address);
-    if (point) take(catalogue, point, &record, block->stream, block->epoch, lane);
+    bool newest = point && take(catalogue, point, &record, block->stream, block->epoch, lane);
+    if (newest && record.kind != RECORD_DESCRIPTOR) point->onward = onward;
   }
   free(guess.points);
   block_reader_free(reader);

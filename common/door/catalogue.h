@@ -39,6 +39,7 @@ struct catalogue_point {
   bool has_last;
   uint8_t kind, quality, reason, lane;
   uint32_t index;
+  uint32_t onward;  /* digest of the grants of the block that brought the last record; 0: none brought it, or unknown */
   struct rank rank; /* of the last record */
   int64_t time, received;
   struct value value; /* text and bytes owned */

@@ -182,7 +182,7 @@ static void read_hello(struct reader *r, struct link_message *m) {
   m->answer = reader_u64(r);
   m->clock = reader_zigzag(r);
   m->node = reader_sized(r);
-  read_scopes(r, m);
+  if (m->version_high >= 2) read_scopes(r, m); /* of an older one enough is read to refuse it by name */
 }
 
 static void read_range(struct reader *r, struct link_message *m) {

@@ -8,7 +8,8 @@
  *   1 HELLO     varint lowest version, varint highest version, u64 run, u64 answer (the session it answers, 0: none),
  *               zigzag clock, sized node name, varint n, n x (u64 scope of a feed in which records are sent: what is
  *               claimed, and all that is sent, belongs to one of these; u64 an older scope, 0: none: what was claimed
- *               under that is claimed under this one too)
+ *               under that is claimed under this one too). From n on in versions from 2; so much is read of any
+ *               version, so that who speaks another one is told
  *   2 HELD      what the sender of this message holds of a stream that the other side sends:
  *               sized stream, u64 epoch created, u64 epoch random, varint last held (0: none),
  *               varint n, n x (varint from - to of the range before, varint length - 1) covered,
@@ -72,7 +73,7 @@ enum link_code { LINK_CODE_VERSION = 1, LINK_CODE_CLONE = 2, LINK_CODE_NAME = 3 
 /* STREAM: nothing of this stream is taken, so that in this session no more of it need be sent. */
 enum link_refused { LINK_REFUSED_MALFORMED = 1, LINK_REFUSED_FORBIDDEN = 2, LINK_REFUSED_STREAM = 3 };
 enum {
-  LINK_VERSION = 1,
+  LINK_VERSION = 2,      /* 1 had no scopes in HELLO and HELD, no RULES, no WANT */
   LINK_FEEDS_MAX = 16,   /* scopes in one HELLO */
   LINK_RANGES_MAX = 64,  /* ranges in one HELD: a subset of what is covered where there are more */
   LINK_RUNS_NEWEST = 64, /* of the runs in one HELD these stand without a gap between them, */

@@ -13,6 +13,7 @@
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -170,6 +171,16 @@ static void refuse(struct node_peer *peer, uint64_t conn, uint64_t session, enum
     log_warning("link", peer->principal, "refused: %s", text);
 }
 
+static void refuse_version(struct node_peer *peer, uint64_t conn, const struct link_message *m) {
+  struct buffer text = BUFFER_NULL;
+  buffer_printf(&text,
+      "no common version of the link protocol: this node speaks version %d, the other %" PRIu64 " to %" PRIu64
+      ": the older of the two must be upgraded",
+      LINK_VERSION, m->version_low, m->version_high);
+  refuse(peer, conn, m->session, LINK_CODE_VERSION, buffer_text(&text));
+  buffer_deinit(&text);
+}
+
 static void greet_back(struct node_peer *peer, uint64_t conn, const struct link_message *m) {
   /* its first greeting may wait while this, its second, is answered: it would be taken for its own clone */
   forget_candidate(peer);
@@ -234,8 +245,7 @@ static void accept_candidate(struct node_peer *peer) {
 
 static void on_first_hello(struct node_peer *peer, uint64_t conn, const struct link_message *m, struct bytes frame) {
   if (m->version_low > LINK_VERSION || m->version_high < LINK_VERSION) {
-    refuse(peer, conn, m->session, LINK_CODE_VERSION,
-        "no common version of the link protocol: this node speaks version 1");
+    refuse_version(peer, conn, m);
     return;
   }
   if (!bytes_equal(m->node, bytes_text(peer->name))) {

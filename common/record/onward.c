@@ -1,5 +1,6 @@
 #include "common/record/onward.h"
 #include "common/base/cursor.h"
+#include <xxhash.h>
 
 int onward_add(struct buffer *to, struct bytes pattern, const struct bytes *nodes, size_t count) {
   struct writer w;
@@ -30,4 +31,9 @@ void onward_granted(struct bytes grants, struct bytes node, struct patterns *out
   while (reader_left(&r) > 0) read_grant(&r, node, &found);
   for (size_t i = 0; !r.failed && i < found.count; i++) patterns_add(out, pattern_text(found.items[i]), NULL);
   patterns_deinit(&found);
+}
+
+uint32_t onward_digest(struct bytes grants) {
+  uint32_t digest = (uint32_t)XXH3_64bits(grants.data, grants.len);
+  return digest ? digest : 1;
 }

@@ -29,4 +29,5 @@ int onward_add(struct buffer *to, struct bytes pattern, const struct bytes *node
 /* Adds the patterns of all grants that name `node` to *out (the caller deinits). Grants that cannot be read give
  * nothing. To be kept by relays for blocks with the same grants: it compiles patterns. */
 void onward_granted(struct bytes grants, struct bytes node, struct patterns *out);
+uint32_t onward_digest(struct bytes grants); /* never 0 */
 #endif

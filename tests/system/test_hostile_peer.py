@@ -1,6 +1,6 @@
 """A neighbour with a good key that keeps to nothing (harness/neighbour.py): chongqing, its honest neighbour hubei, and sichuan, which lies to both of its ends.
 
-What sichuan may have is chongqing's level alone; what it may bring are the levels of its own stations. Nothing else leaks out or in, nothing honest is lost,
+What sichuan may have is chongqing's level alone (its sharing of the flow has ended); what it may bring are the levels of its own stations. Nothing else leaks out or in, nothing honest is lost,
 and all of it is counted.
 """
 import datetime
@@ -87,7 +87,7 @@ class Border:
         assert not named, f"names leaked: {named}"
         for _, _, frame in self.sichuan.frames:
             snapshot = frame[0] == wire.PAYLOAD and frame[9] == 16
-            for secret in (b"levels", b"leve\"", b"Level", b"alarm", b"gauge-10", b"yichang"):
+            for secret in (b"levels", b"leve\"", b"Level", b"flow", b"alarm", b"gauge-10", b"yichang"):
                 assert not snapshot or secret not in frame, f"{secret} leaked by the snapshot"
 
 

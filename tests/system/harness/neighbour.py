@@ -51,7 +51,7 @@ class Neighbour:
             socket.curve_serverkey, socket.curve_publickey, socket.curve_secretkey = self.keys
             socket.connect(f"tcp://{self.host}:{self.port + channel}")
             self.sockets.append(socket)
-        self._put(0, wire.HELLO, varint(1) + varint(1) + u64(self.run) + u64(0) + zigzag(time.time_ns() // 1000) + sized(self.name) + varint(1) + u64(SCOPE) + u64(0))
+        self._put(0, wire.HELLO, varint(2) + varint(2) + u64(self.run) + u64(0) + zigzag(time.time_ns() // 1000) + sized(self.name) + varint(1) + u64(SCOPE) + u64(0))
 
     def close(self):
         for socket in self.sockets:

@@ -237,14 +237,18 @@ static bool grants_anhui(const struct blob *blob, const char *address) {
   return named;
 }
 
-/* Whether some rule, of the immediate ones or of this feed, lets anhui have what stands at 100 to 100 + ADDRESSES - 1.
- */
-static bool may_be_granted(struct bond *bond, const struct peer_feed *feed, const char *address) {
+/* Whether some rule, of the immediate ones or of this feed, lets anhui have all that is sent, which is `bits`. */
+static bool may_be_granted(struct bond *bond, const struct peer_feed *feed, const char *address, unsigned bits) {
+  int first = 0, last = 0;
+  for (int i = ADDRESSES; i-- > 0;)
+    if (bits >> i & 1) first = i;
+  for (int i = 0; i < ADDRESSES; i++)
+    if (bits >> i & 1) last = i;
   for (int i = 0; i < bond->shares; i++) {
     const struct rule *rule = &bond->share[i];
     bool in_feed = (!rule->every && !rule->delay) || (rule->every == feed->every_us && rule->delay == feed->delay_us);
-    if (rule->onward && in_feed && matches(rule->match, address) && (!rule->until || rule->until >= 100 + ADDRESSES) &&
-        (!rule->since || rule->since <= 100))
+    if (rule->onward && in_feed && matches(rule->match, address) && (!rule->until || rule->until > 100 + last) &&
+        (!rule->since || rule->since <= 100 + first))
       return true;
   }
   return false;
@@ -267,7 +271,8 @@ static void check_feed(struct held *held, struct bond *bond, size_t feed, struct
     for (int k = 0; k < ADDRESSES; k++) here |= (want >> k & 1) && strcmp(addresses[i], addresses[k]) == 0;
     if (ours && !here) assert_false(is_a_name_in(sent, addresses[i]));
     if (ours && (want >> i & 1))
-      assert_true(grants_anhui(sent, addresses[i]) == may_be_granted(bond, &held->rules.feeds[feed], addresses[i]));
+      assert_true(
+          grants_anhui(sent, addresses[i]) == may_be_granted(bond, &held->rules.feeds[feed], addresses[i], want));
   }
   blob_unref(sent);
 }

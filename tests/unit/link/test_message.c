@@ -253,8 +253,8 @@ static void test_hostile_scopes(void **state) {
     writer_init(&w, &frame, SIZE_MAX);
     writer_u8(&w, LINK_HELLO);
     writer_u64(&w, 1);
-    writer_varint(&w, 1);
-    writer_varint(&w, 1);
+    writer_varint(&w, LINK_VERSION);
+    writer_varint(&w, LINK_VERSION);
     writer_u64(&w, 2);
     writer_u64(&w, 0);
     writer_zigzag(&w, 5);

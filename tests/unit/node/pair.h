@@ -304,8 +304,8 @@ static inline void greet_as(struct pipe *p, const char *name) {
   say_on(p, CONN_STRANGER,
       &(struct link_message){.type = LINK_HELLO,
           .session = 99,
-          .version_low = 1,
-          .version_high = 1,
+          .version_low = LINK_VERSION,
+          .version_high = LINK_VERSION,
           .scope_count = 1,
           .run = 4711,
           .node = bytes_text(name)});

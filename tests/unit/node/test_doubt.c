@@ -36,8 +36,8 @@ static void be_q(struct pipe *p) {
       .principal = "peer q", .node = "q", .role = NODE_PEER_NEIGHBOUR, .feeds = &feed, .feed_count = 1};
   const struct link_message told[] = {{.type = LINK_HELLO,
                                           .session = 77,
-                                          .version_low = 1,
-                                          .version_high = 1,
+                                          .version_low = LINK_VERSION,
+                                          .version_high = LINK_VERSION,
                                           .scope_count = 1,
                                           .run = 4713,
                                           .node = bytes_text("q")},

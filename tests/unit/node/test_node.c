@@ -173,8 +173,8 @@ static void be_other_station(struct pipe *p) {
   put_on(p, me, CONN_OTHER,
       &(struct link_message){.type = LINK_HELLO,
           .session = 77,
-          .version_low = 1,
-          .version_high = 1,
+          .version_low = LINK_VERSION,
+          .version_high = LINK_VERSION,
           .scope_count = 1,
           .run = 4712,
           .node = bytes_text("p/t")});
@@ -345,8 +345,8 @@ static void be_neighbour(struct pipe *p, uint64_t session) {
   put_on(p, "peer q", CONN_OTHER,
       &(struct link_message){.type = LINK_HELLO,
           .session = session,
-          .version_low = 1,
-          .version_high = 1,
+          .version_low = LINK_VERSION,
+          .version_high = LINK_VERSION,
           .scope_count = 1,
           .run = 4713,
           .node = bytes_text("q")});
@@ -415,8 +415,8 @@ static void q_that_has(struct pipe *p, uint64_t newest) {
   put_on(p, "peer q", CONN_OTHER,
       &(struct link_message){.type = LINK_HELLO,
           .session = 77,
-          .version_low = 1,
-          .version_high = 1,
+          .version_low = LINK_VERSION,
+          .version_high = LINK_VERSION,
           .scope_count = 1,
           .run = 4713,
           .node = bytes_text("q")});
@@ -505,6 +505,27 @@ static void another_name_is_refused(void **state) {
   assert_non_null(m);
   assert_int_equal(m->code, LINK_CODE_NAME);
   assert_false(status_of(p, BROKER).up);
+}
+
+/* The greeting of version 1 ended with the name. */
+static void another_version_is_refused_by_name(void **state) {
+  struct pipe *p = *state;
+  struct buffer frame = BUFFER_NULL;
+  link_message_write(&frame, &(struct link_message){.type = LINK_HELLO,
+                                 .session = 99,
+                                 .version_low = 1,
+                                 .version_high = 1,
+                                 .run = 4711,
+                                 .node = bytes_text("p/s")});
+  node_receive(
+      p->sides[BROKER].node, "station p/s", CONN_STRANGER, CHANNEL_URGENT, bytes_of(frame.data, frame.len - 1));
+  deliver(p);
+  const struct link_message *m = last_to(p, CONN_STRANGER, LINK_REFUSE);
+  assert_non_null(m);
+  assert_int_equal(m->code, LINK_CODE_VERSION);
+  assert_non_null(memmem(m->reason.data, m->reason.len, "speaks version 2, the other 1 to 1", 34));
+  assert_false(status_of(p, BROKER).up);
+  buffer_deinit(&frame);
 }
 
 static void foreign_streams_and_addresses_are_refused(void **state) {
@@ -626,6 +647,7 @@ int main(void) {
       NODE_TEST(what_the_origin_trimmed_arrives_by_name),
       NODE_TEST(what_is_gone_is_told_when_the_socket_takes_it),
       NODE_TEST(another_name_is_refused),
+      NODE_TEST(another_version_is_refused_by_name),
       NODE_TEST(foreign_streams_and_addresses_are_refused),
       NODE_TEST(epochs_without_end_are_refused),
       NODE_TEST(a_gap_ends_the_session),
