@@ -195,6 +195,12 @@ static bool read_head(struct bytes *rest, struct bytes node, struct bytes peer) 
   return good;
 }
 
+/* A configuration has no more, and each costs a look at every record and stream. */
+static bool has_too_many(const struct half *half) {
+  return half->accept.count > BROKER_RULES_MAX || half->share_count > BROKER_RULES_MAX ||
+         half->transit.count > BROKER_RULES_MAX;
+}
+
 static const char *half_read(struct half *half, struct bytes node, struct bytes peer) {
   struct bytes rest = buffer_bytes(&half->text), line;
   size_t lines = 0;
@@ -202,8 +208,8 @@ static const char *half_read(struct half *half, struct bytes node, struct bytes 
   if (why) return why;
   if (!read_head(&rest, node, peer)) return "its first line is not that of this version, or names others";
   while (cut(&rest, '\n', &line)) {
-    if (++lines > HALF_LINES_MAX) return "it has too many lines";
     if (!read_line(half, line)) return "a line of it cannot be read";
+    if (++lines > HALF_LINES_MAX || has_too_many(half)) return "it has too many lines";
   }
   return NULL;
 }

@@ -69,6 +69,23 @@ static uint64_t scope_of(const struct peer_rules *rules, size_t feed, struct byt
   return scope ? scope : 1;
 }
 
+/* Once, and not for each stream: a neighbour may have many streams looked at by a long list of what it accepts. */
+static void find_meets(struct peer_rules *rules) {
+  const struct half *ours = rules->ours, *theirs = rules->theirs;
+  size_t own = ours->share_count + ours->transit.count, accepts = theirs ? theirs->accept.count : 0;
+  struct buffer ignored = BUFFER_NULL;
+  rules->meets = mem_alloc(own * accepts + 1);
+  for (size_t i = 0; i < own; i++) {
+    const struct pattern *rule =
+        i < ours->share_count ? ours->share[i].match : ours->transit.items[i - ours->share_count];
+    for (size_t k = 0; k < accepts; k++) {
+      buffer_clear(&ignored);
+      rules->meets[i * accepts + k] = pattern_meet(&ignored, pattern_text(rule), pattern_text(theirs->accept.items[k]));
+    }
+  }
+  buffer_deinit(&ignored);
+}
+
 static void find_newest(struct peer_rules *rules) {
   for (size_t i = 0; rules->theirs && i < rules->theirs->accept.count; i++)
     for (int lane = 0; lane < LANES; lane++)
@@ -82,6 +99,7 @@ void peer_rules_init(struct peer_rules *rules, struct bytes salt, const struct p
   for (size_t i = 0; i < rules->ours->share_count; i++)
     rules->feed_of[i] = (uint8_t)feed_of(rules, &rules->ours->share[i]);
   find_newest(rules);
+  find_meets(rules);
   find_parts(rules, next);
   for (size_t i = 0; i < rules->feed_count; i++) rules->feeds[i].scope = scope_of(rules, i, salt);
 }
@@ -127,6 +145,7 @@ void peer_rules_deinit(struct peer_rules *rules) {
   granted_deinit(&rules->shown);
   free(rules->feed_of);
   free(rules->parts);
+  free(rules->meets);
   *rules = PEER_RULES_NULL;
 }
 
@@ -153,18 +172,16 @@ static enum selection_extent extent_of(const struct pattern *pattern, struct byt
   return pattern_extent(pattern_text(pattern), owner);
 }
 
-/* Whether both sides' patterns have an address below the owner in common. */
-static bool is_accepted_below(const struct peer_rules *rules, const struct pattern *pattern, struct bytes owner) {
+/* Whether some accept has an address below the owner in common with our rule `which`, whose pattern that is. The
+ * owner's segments are plain: where both patterns reach below it and meet at all, they meet there. */
+static bool is_accepted_below(
+    const struct peer_rules *rules, const struct pattern *pattern, size_t which, struct bytes owner) {
+  const struct patterns *accept = &rules->theirs->accept;
+  const bool *meets = rules->meets + which * accept->count;
   bool found = false;
   if (extent_of(pattern, owner) == SELECTION_NONE) return false;
-  for (size_t i = 0; i < rules->theirs->accept.count && !found; i++) {
-    const struct pattern *accept = rules->theirs->accept.items[i];
-    struct buffer both = BUFFER_NULL;
-    if (extent_of(accept, owner) == SELECTION_NONE) continue;
-    found = pattern_meet(&both, pattern_text(pattern), pattern_text(accept)) &&
-            pattern_extent(buffer_bytes(&both), owner) != SELECTION_NONE;
-    buffer_deinit(&both);
-  }
+  for (size_t i = 0; i < accept->count && !found; i++)
+    found = meets[i] && extent_of(accept->items[i], owner) != SELECTION_NONE;
   return found;
 }
 
@@ -176,7 +193,7 @@ bool peer_shares_stream(const struct peer_rules *rules, size_t feed, struct byte
   for (size_t i = 0; i < count; i++) {
     if (ours && rules->feed_of[i] != feed) continue;
     const struct pattern *pattern = ours ? rules->ours->share[i].match : rules->ours->transit.items[i];
-    if (is_accepted_below(rules, pattern, owner)) return true;
+    if (is_accepted_below(rules, pattern, ours ? i : rules->ours->share_count + i, owner)) return true;
   }
   return false;
 }

@@ -62,6 +62,9 @@ struct peer_rules {
   struct peer_from accept_newest;
   struct peer_part *parts; /* owned */
   size_t part_count;
+  /* of each of our rules (share, then transit) with each accept of theirs: whether they have an address in common;
+   * owned */
+  bool *meets;
   struct peer_granted out, in, shown;
 };
 #define PEER_RULES_NULL ((struct peer_rules){0})

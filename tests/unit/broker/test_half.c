@@ -82,7 +82,13 @@ static void test_too_much(void **state) {
   (void)state;
   struct buffer text = BUFFER_NULL;
   buffer_printf(&text, HEAD);
-  for (int i = 0; i < 10000; i++) buffer_printf(&text, "accept\ta\n");
+  for (int i = 0; i < BROKER_RULES_MAX; i++) buffer_printf(&text, "accept\ta\n");
+  struct half *half;
+  assert_int_equal(read_half(&half, buffer_text(&text), NULL), 0);
+  half_free(half);
+  buffer_printf(&text, "accept\ta\n");
+  assert_bad(buffer_text(&text), "too many lines");
+  for (int i = 0; i < 10000; i++) buffer_printf(&text, "colour\ta\n");
   assert_bad(buffer_text(&text), "too many lines");
   while (text.len <= HALF_BYTES_MAX) buffer_printf(&text, "accept\tabcdefghijklmnop\n");
   assert_bad(buffer_text(&text), "too long");

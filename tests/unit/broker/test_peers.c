@@ -1,5 +1,6 @@
 /* What a neighbour gets and what is taken from it, against a reference of ten lines, over random rules and addresses.
  */
+#include "broker/effective.h"
 #include "broker/peers.h"
 #include "common/record/onward.h"
 #include <setjmp.h>
@@ -254,6 +255,32 @@ static bool may_be_granted(struct bond *bond, const struct peer_feed *feed, cons
   return false;
 }
 
+/* Of all pairs of what we let pass by the feed and what they accept, whether one meets below the owner. */
+static bool may_share(const struct held *held, size_t feed, const char *owner) {
+  struct bytes name = bytes_text(owner);
+  bool ours = address_below(name, bytes_text("chongqing")), found = false;
+  if (address_below(name, bytes_text("hubei")) || (!ours && feed)) return false;
+  for (size_t i = 0; i < (ours ? held->ours->share_count : held->ours->transit.count); i++)
+    for (size_t k = 0; k < held->theirs->accept.count; k++) {
+      const struct pattern *rule = ours ? held->ours->share[i].match : held->ours->transit.items[i];
+      struct buffer both = BUFFER_NULL;
+      if ((!ours || held->rules.feed_of[i] == feed) &&
+          pattern_meet(&both, pattern_text(rule), pattern_text(held->theirs->accept.items[k])))
+        found |= pattern_extent(buffer_bytes(&both), name) != SELECTION_NONE;
+      buffer_deinit(&both);
+    }
+  return found;
+}
+
+static void check_streams(const struct held *held) {
+  char owner[64];
+  for (size_t feed = 0; feed < held->rules.feed_count; feed++)
+    for (int i = 0; i < 8; i++) {
+      random_address(owner, 2);
+      assert_int_equal(peer_shares_stream(&held->rules, feed, bytes_text(owner)), may_share(held, feed, owner));
+    }
+}
+
 static unsigned sent_bits(const struct blob *sent) { return sent ? values_in(blob_bytes(sent)) : 0; }
 
 static void check_feed(struct held *held, struct bond *bond, size_t feed, struct blob *blob, char (*addresses)[64],
@@ -340,6 +367,7 @@ static void one_round(void) {
     check_feed(&held, &bond, feed, blob, addresses, ours, position);
   if (!ours) check_transit(&held, &bond, blob, addresses, theirs, position);
   check_accept(&held, &bond, blob, addresses, theirs);
+  check_streams(&held);
   blob_unref(blob);
   let_go(&held);
 }
