@@ -14,7 +14,7 @@
 #include "common/base/interval.h"
 #include "common/node/node.h"
 
-enum { EPOCHS_MESSAGE = 24, EPOCHS_MAX = 2 * STORE_EPOCHS_MAX, EPOCHS_MALFORMED = 1 };
+enum { EPOCHS_MESSAGE = 25, EPOCHS_MAX = 2 * STORE_EPOCHS_MAX, EPOCHS_MALFORMED = 1 };
 struct epoch_told {
   enum channel own; /* of the two streams which */
   struct epoch epoch;

@@ -165,7 +165,7 @@ def test_until(t, two):
     here.peers["hubei"]["share"][1]["until"] = rfc3339(3600)
     reload(t, here)
     publish(publisher, flow=2)
-    assert values(there, FLOW, 2)[-1] == ("flow", 2)
+    assert ("flow", 2) in values(there, FLOW, 2)    # and 1, which the later end lets go as well, in another lane
 
 
 def test_transit_by_grants(t):
