@@ -1,5 +1,6 @@
 """Receipts between two real brokers: made each period by who took, compared by who gave, signed by both, kept over restarts; and neighbours that sign something else."""
 import base64
+import random
 
 import pytest
 from harness.river import now_ms, number, sensor
@@ -13,13 +14,13 @@ WANTING = 12
 class Exchange:
     """chongqing gives its levels to hubei, which takes them."""
 
-    def __init__(self, t, here=None, there=None):
+    def __init__(self, t, here=None, there=None, **more):
         self.t, self.count = t, 0
-        self.here = t.province("chongqing", shares={"hubei": ["chongqing/+/+/level"]})
+        self.here = t.province("chongqing", shares={"hubei": ["chongqing/+/+/level"]}, **more)
         self.there = t.province("hubei", accepts={"chongqing": ["chongqing/#"]})
         self.here.env.update({**PERIOD, **(here or {})})
         self.there.env.update({**PERIOD, **(there or {})})
-        self.station = t.station("chongqing/cuntan", [sensor("gauge-1", number("level", "hydro/level"), number("flow", "hydro/flow"))])
+        self.station = t.station("chongqing/cuntan", [sensor("gauge-1", number("level", "hydro/level"), number("flow", "hydro/flow"), {"name": "note", "type": "text", "topic": "hydro/note"})])
         t.start()
         self.publisher = t.publisher(self.station)
 
@@ -113,6 +114,25 @@ def test_waits_while_the_neighbour_is_away(t, hooks):
     e.here.broker.start_ready()
     rows = wait_receipts(e.there, e, "it is answered", confirmed)
     assert {row["receipt"] for row in waiting} <= {row["receipt"] for row in rows}
+
+
+def test_what_retention_took_cannot_be_confirmed(t, hooks):
+    """The giver's small store has let go what the receipt names: it says so, and since when, and that is no dispute."""
+    e = Exchange(t, there=HOURLY, store={"path": t.path("small-store"), "max-size": "16MiB", "keep": "30d", "when-full": "discard-oldest"})
+    e.rise()
+    e.there.broker.stop()
+    chance = random.Random(11)
+    for _ in range(12000):
+        e.publisher.publish("hydro/note", f"{chance.getrandbits(8192):x}")
+    e.publisher.settle()
+    rows = wait_until(lambda: [row for row in e.here.duty.run("gaps", "chongqing/cuntan", "--since", "2020-01-01", "--json").rows if row.get("state") == "discarded"],
+                      "chongqing let go", timeout=60)
+    assert rows[0]["from"] == 1
+    e.there.broker.env.update(PERIOD)
+    e.there.broker.start_ready()
+    rows = wait_receipts(e.there, e, "they cannot be confirmed", lambda row: row["state"] == "unconfirmed")
+    assert all("are not held here any more since 20" in row["why"] and "(full)" in row["why"] for row in rows), rows
+    assert "cannot be confirmed: " in e.there.duty.run("peers", "--receipts").out
 
 
 @pytest.mark.parametrize("what, who, why", [("receipt:altered", "there", "are others here"), ("receipt:other", "here", "another receipt")])
