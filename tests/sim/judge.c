@@ -189,9 +189,20 @@ static bool is_named(struct sim *s, int n, const struct reading *reading) {
   return looking.found;
 }
 
+/* Known limits of nodes in a graph. An origin that got an old copy back goes on in the old epoch until a neighbour that
+ * knows better is met; who met it before keeps other readings under the same numbers. And what a place lost with its
+ * store, and whose other way broke for good, is with neighbours that have it by way of this place: a broker asks them
+ * for it (gap_ask), which is above the node. */
+static bool is_beyond_the_node(const struct sim *s, int n, const struct reading *reading) {
+  if (!s->graph) return false;
+  return s->places[reading->station].restored_at > 0 ||
+         (s->places[n].restored_at > 0 && graph_broken(s->graph) != LINKS);
+}
+
 static void judge_reading(struct sim *s, int n, const struct ledger *held, size_t id) {
   const struct reading *r = &s->readings[id];
-  if (r->station == n || entitled_of(s, n, r) != ENTITLED || !r->durable || r->may_be_lost || count_of(held, id) > 0)
+  if (r->station == n || is_beyond_the_node(s, n, r) || entitled_of(s, n, r) != ENTITLED || !r->durable ||
+      r->may_be_lost || count_of(held, id) > 0)
     return;
   if (s->trims != PLACES && is_named(s, n, r)) {
     s->discarded++;
