@@ -28,10 +28,11 @@ void gap_sources_of(const struct links *links, const char *node, struct bytes st
 
 /* ---- whose rules include another's ---- */
 
+/* Only the origin's own share can cover: transit passes what came to that relay and was granted, which may be less than
+ * what another brings, with the same pattern. */
 static bool line_covers(const struct effective_line *line, const struct effective_line *other, struct bytes stream) {
   const struct half_share *rule = line->rule;
-  bool whole =
-      !rule || (rule->every_us == 0 && (rule->until == 0 || (other->rule && rule->until == other->rule->until)));
+  bool whole = rule && rule->every_us == 0 && (rule->until == 0 || (other->rule && rule->until == other->rule->until));
   return whole && (bytes_equal(pattern_text(line->match), pattern_text(other->match)) ||
                       pattern_extent(pattern_text(line->match), stream_owner(stream)) == SELECTION_ALL);
 }

@@ -121,9 +121,15 @@ def test_two_ways_carry_different_parts_and_fill_in(landscape):
     flood.judge(cut=[("a", "b")])
     level = [r["value"] for r in flood.readings("d") if r["address"] == "a/s/g/level"]
     assert max(v for v in level if v < END) <= 300, "level has no other way"
+    for _ in range(4):      # c's word about what went before comes with, or soon behind, what is newer
+        flood.rise(20)
+        flood.judge(cut=[("a", "b")])
+        proof = t.provinces["d"].duty.run("gaps", "a/s", "--json")
+        assert proof.exit == 12 and any(r.get("state") == "missing" for r in proof.rows), "c has no level and says so; that b would bring none does not follow"
     t.cables["a", "b"].mend()
     flood.rise(10)
     flood.judge()
+    wait_until(lambda: t.provinces["d"].duty.run("gaps", "a/s", "--json").exit == 0, "d proves it complete", every=0.2)
 
 
 def reload(t, *names):
