@@ -275,7 +275,7 @@ def test_halves_that_cannot_be_read_change_nothing(border):
     border.here.broker.wait_line(r"peer sichuan\]: its half of the agreement cannot be read and the old one stays", since=mark)
     assert border.row()["theirs"] == before and border.row()["up"]
     assert len(border.here.duty.run("audit", "show", "--json").rows) == audit
-    sichuan.tell_half(b"accept\t#\naccept\tanhui/#\n" + b"".join(b"share\tsichuan/s%d/#\n" % n for n in range(1000)))
+    sichuan.tell_half(b"accept\t#\naccept\tanhui/#\n" + b"".join(b"share\tsichuan/s%d/#\n" % n for n in range(256)))
     wait_until(lambda: border.row()["theirs"]["version"] > before["version"], "a long half that can be read")
     border.rise(1)
     wait_levels(border)
