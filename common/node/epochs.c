@@ -30,7 +30,7 @@ void epochs_put(struct buffer *out, const struct epochs *epochs) {
   writer_varint(&w, epochs->count);
   for (size_t i = 0; i < epochs->count; i++) {
     const struct epoch_told *told = &epochs->items[i];
-    writer_u8(&w, told->own);
+    writer_u8(&w, (uint8_t)told->own);
     writer_u64(&w, told->epoch.created);
     writer_u64(&w, told->epoch.random);
     writer_varint(&w, told->last);
