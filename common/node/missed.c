@@ -140,12 +140,15 @@ static uint64_t live_top(struct node_peer *peer, const struct out_stream *stream
   return top;
 }
 
-/* Whether what the node misses itself is likely to come: its source is here, or was a while ago. */
+/* Whether what the node misses itself is likely to come: its source is here and still brings what was missed, or was
+ * here a while ago. */
 static bool source_may_fill(const struct node_peer *peer, const struct out_stream *stream) {
   struct node *node = peer->node;
   const struct node_peer *source = table_get(&node->by_name, stream_node(stream->stream));
   if (!source) return false;
-  return node_now(node).wall - source->since < (source->state == SESSION_UP ? SENDER_FILL_US : SENDER_RETURN_US);
+  bool up = source->state == SESSION_UP;
+  int64_t last = up && source->filled > source->since ? source->filled : source->since;
+  return node_now(node).wall - last < (up ? SENDER_FILL_US : SENDER_RETURN_US);
 }
 
 /* What to read next, and the lane for it: above the hole first, for that is live data. What lies above the hole and

@@ -60,7 +60,8 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_URGENT_WINDOW (256 * 1024)
 #define SENDER_URGENT_LEAST (8 * 1024) /* a quarter of a second of 256 kbit/s */
 #define SENDER_LIVE_LEAST (32 * 1024)  /* a second of it: so much live data waits in memory on any link */
-/* a relay's own hole is waited for so long once its source is back, and so long while it is away (choose_missed) */
+/* a relay's own hole is waited for so long once its source is back and has brought no more of what was missed, and so
+ * long while it is away (choose_missed) */
 #define SENDER_FILL_US (30 * SECOND_US)
 #define SENDER_RETURN_US (600 * SECOND_US)
 #define SENDER_BACKFILL_SHARE 4            /* live bytes for each byte of backfill, when both wait: one in five */
@@ -111,6 +112,7 @@ struct node_peer {
   uint64_t conns[CHANNELS]; /* 0: none */
   bool attached;            /* the telemetry connection belongs to the session */
   int64_t greeted, heard, pinged, went_down, since;
+  int64_t filled; /* wall, when it brought something by backfill last */
   uint64_t ping_token;
   char refused[160]; /* why the other side refuses us; empty: it does not */
   struct {

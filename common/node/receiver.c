@@ -206,6 +206,7 @@ static void take_block(struct node_peer *peer, enum channel channel, const struc
   }
   struct bytes source = bytes_text(peer->principal);
   bool claims = m->from > 0;
+  if (m->lane == LANE_BACKFILL) peer->filled = node_now(peer->node).wall;
   if (claims && claims_more(m, block, drop || replace)) note_claim(inbox->work, peer, block->stream, block->epoch);
   if (drop && claims)
     store_batch_claim(inbox->batch, source, m->scope, block->stream, block->epoch, m->from, m->to);
