@@ -240,7 +240,7 @@ GATE = "chongqing/caijiagang/gate-1/opening"
     (["set", GATE, "1", "--deadline", "100000d"], "365d"), (["set", GATE, "1", "--id", "a b"], "A-Z"), (["set", GATE, "1", "--basis", "x" * 1025], "1024"),
     (["set", GATE, "1", "--wait", "1s", "--no-wait"], "exclude"), (["follow", "a/b"], "A-Z"), (["commands", "a b"], "A-Z"),
     (["commands", "x", "--open"], "excludes"), (["readers", "remove"], "remove NAME"), (["readers", "remove", "\x01"], "control"),
-    (["fly"], "no verb fly"), ([""], "no verb"), (["status", "now"], "too much"), (["peers", "--since", "1h"], "no option --since"),
+    (["fly"], "no verb fly"), ([""], "no verb"), (["status", "now"], "too much"), (["peers", "--since", "1h"], "are for --receipts"),
 ])
 def test_words_are_checked_before_connecting(t, words, says):
     """The configuration does not even exist: whoever looked at it first would end with 1."""

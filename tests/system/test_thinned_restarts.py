@@ -8,7 +8,7 @@ from onebox.process import wait_until
 
 LEVEL, RAIN = "chongqing/cuntan/gauge-1/level", "chongqing/cuntan/gauge-1/rain"
 EVERY = {LEVEL: 100_000, RAIN: 250_000}      # µs
-ROUNDS, PACE_S = 10, 0.004      # the device's own pace
+ROUNDS, PACE_S, A_ROUND = 10, 0.004, 40      # PACE_S: the device's own; A_ROUND: measurements of a round at least
 
 
 def micros(text):
@@ -72,6 +72,7 @@ def test_never_more_than_one_a_bucket_whatever_restarts(t, seed):
         else:
             victim.stop()
         victim.start_ready()
+        wait_until(lambda least=(turn + 1) * A_ROUND: device.value >= least, "the device's next measurements", every=PACE_S)
     value = device.end()
     wait_until(lambda: len(stored(here, LEVEL)) == len(stored(here, RAIN)) == value, "all readings at home", every=0.2)
     for address, every in EVERY.items():
