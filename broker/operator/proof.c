@@ -92,11 +92,17 @@ static bool value_is(const json_t *state, const char *member, const struct value
   return same;
 }
 
-/* A person's resolve has the broker's own words beside the station's. */
+/* A person's word about what nobody knew. */
+static bool is_resolved(const struct comparing *c) {
+  return c->code == CODE_RESOLVED && (c->said == STATE_EXECUTED || c->said == STATE_FAILED);
+}
+
+/* A person's resolve has the broker's own words beside the station's, and its reason stays where the station comes to
+ * the same end by itself. */
 static bool says_so(const struct comparing *c, const struct report *report) {
   const char *code = code_name(report->code);
-  bool same = text_is(c->state, "code", bytes_text(code)) &&
-              (c->code == CODE_RESOLVED || text_is(c->state, "message", report->message)) &&
+  bool same = (is_resolved(c) ||
+                  (text_is(c->state, "code", bytes_text(code)) && text_is(c->state, "message", report->message))) &&
               text_is(c->state, "device_message", report->device_message) &&
               value_is(c->state, "actual", &report->actual);
   return same || wrong(c, "the station's signed report gives another reason or another measurement");
@@ -107,11 +113,6 @@ static bool says_another(const struct comparing *c, const struct report *report)
   buffer_printf(
       c->why, "the station's signed report says %s%s%s", state_name(report->state), code ? ", " : "", code ? code : "");
   return false;
-}
-
-/* A person's word about what nobody knew. */
-static bool is_resolved(const struct comparing *c) {
-  return c->code == CODE_RESOLVED && (c->said == STATE_EXECUTED || c->said == STATE_FAILED);
 }
 
 static enum proof_verdict judge_resolved(const struct comparing *c) {

@@ -165,6 +165,11 @@ static void what_a_person_resolved(void **state) {
   reported(STATE_EXECUTED, CODE_RESOLVED, station);
   entry.message = bytes_text("resolved as moved by duty");
   assert_int_equal(judge(&follows, NULL), PROOF_GOOD);
+  /* the station came to the same end by itself */
+  reported(STATE_EXECUTED, CODE_NONE, station);
+  entry.code = CODE_RESOLVED;
+  entry.message = bytes_text("resolved as moved by duty");
+  assert_int_equal(judge(&follows, NULL), PROOF_GOOD);
 }
 
 static void without_its_key_nothing_is_compared(void **state) {
