@@ -304,4 +304,5 @@ class Campaign:
         answer = by.run("commands", "--json")
         # 8: among them is what a person resolved and the station, which is away, has not confirmed
         assert answer.exit in (0, 8), str(answer)
-        return list({row["id"]: row for row in answer.rows if "state" in row}.values())     # one that ends meanwhile is told twice
+        # one that ends meanwhile is told twice; said: the ledger's word, where the command line wants the station's proof first
+        return list({row["id"]: {**row, "state": row.get("said") or row["state"]} for row in answer.rows if "state" in row}.values())
