@@ -133,8 +133,9 @@ static enum proof_verdict judge_earlier(const struct comparing *c, const struct 
   bool open = state_is_open(report->state);
   if (is_resolved(c) && (open || report->state == STATE_UNKNOWN)) return judge_resolved(c);
   if (c->said == STATE_UNKNOWN && open) return PROOF_NONE;
+  if (is_finer(c, report->state)) return PROOF_GOOD;
   (void)says_another(c, report);
-  return is_finer(c, report->state) ? PROOF_PERSON : PROOF_WRONG;
+  return PROOF_WRONG;
 }
 
 static enum proof_verdict judge_report(const struct comparing *c, struct bytes bytes) {
