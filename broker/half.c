@@ -1,7 +1,6 @@
 #include "broker/half.h"
 #include "common/base/mem.h"
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdlib.h>
 
 /* ---- writing ---- */
@@ -242,10 +241,6 @@ struct half *half_of_config(struct bytes node, const struct broker_peer *peer) {
   (void)half_new(&half, buffer_bytes(&text), node, bytes_text(peer->name), NULL);
   buffer_deinit(&text);
   return half; /* the configuration has been checked */
-}
-
-void half_digest(uint8_t digest[HALF_DIGEST], struct bytes bytes) {
-  crypto_generichash(digest, HALF_DIGEST, bytes.data, bytes.len, NULL, 0);
 }
 
 bool half_share_same_way(const struct half_share *a, const struct half_share *b) {

@@ -29,7 +29,6 @@ enum {
   HALF_TAKEN = 23,
   HALF_QUOTA = 24,
   HALF_BYTES_MAX = 96 * 1024,
-  HALF_DIGEST = 16,
   HALF_LINES_MAX = 1024,
   HALF_MALFORMED = 1
 };
@@ -61,8 +60,6 @@ void half_put(struct buffer *out, struct bytes node, const struct broker_peer *p
 int half_new(struct half **out, struct bytes text, struct bytes node, struct bytes peer, const char **why);
 struct half *half_free(struct half *half);
 struct half *half_of_config(struct bytes node, const struct broker_peer *peer);
-/* Of any bytes; different for different content. */
-void half_digest(uint8_t digest[HALF_DIGEST], struct bytes bytes);
 /* Whether two rules differ at most in until and onward: the same readings, to an other end or to others behind. */
 bool half_share_same_way(const struct half_share *a, const struct half_share *b);
 #endif

@@ -198,12 +198,6 @@ void node_peer_rules(struct node *node, struct node_peer *peer, const struct nod
   rules_change(peer, feeds, count);
 }
 
-bool node_peer_knows(const struct node_peer *peer) {
-  for (size_t i = 0; i < peer->feed_count; i++)
-    if (!(peer->known >> i & 1) || (peer->asks >> i & 1)) return false;
-  return true;
-}
-
 size_t node_peer_scopes(const struct node_peer *peer, const uint64_t **scopes) {
   *scopes = peer->scopes;
   return peer->scope_count;

@@ -177,8 +177,6 @@ void node_peer_remove(struct node *node, struct node_peer *peer);
  * the new ones, in the same session. `inherits` may name a scope that the peer was never told of: then that one's own
  * counts. */
 void node_peer_rules(struct node *node, struct node_peer *peer, const struct node_feed *feeds, size_t count);
-/* Whether the peer has answered to all feeds as they are now, in this process's life: it knows their scopes. */
-bool node_peer_knows(const struct node_peer *peer);
 /* The scopes of the feeds by which the peer sends to us, as it told last; none: not in this process's life. A view
  * until the next message of the peer. */
 size_t node_peer_scopes(const struct node_peer *peer, const uint64_t **scopes);
@@ -219,10 +217,6 @@ bool node_message_behind(struct node *node, struct node_peer *peer, uint8_t type
  * full. */
 bool node_want(
     struct node *node, struct node_peer *peer, struct bytes stream, struct epoch epoch, const struct intervals *ranges);
-
-/* Adds what the peer says is settled of (stream, epoch), in each of its feeds: it sent all there is for us, or knows of
- * nothing more to come. What is neither held nor settled may still come from it. */
-void node_peer_settled(const struct node_peer *peer, struct bytes stream, struct epoch epoch, struct intervals *out);
 
 /* The owner has durably named these as gone (store_batch_discard): peers that get the streams are told. */
 void node_name_gone(struct node *node, const struct store_discard *discards, size_t count);

@@ -136,7 +136,3 @@ void settled_changed(const struct node_peer *source, struct bytes stream, struct
     }
   }
 }
-
-void node_peer_settled(const struct node_peer *peer, struct bytes stream, struct epoch epoch, struct intervals *out) {
-  settled_by(peer, stream, epoch, out);
-}

@@ -49,7 +49,13 @@ static bool is_settled_at_c(struct chain *chain) {
   struct store_stream held;
   struct intervals settled = INTERVALS_NULL;
   assert_true(store_stream_get(chain->provinces[A].store, bytes_text("a"), &held));
-  node_peer_settled(chain->provinces[C].peers[B], held.stream, held.epoch, &settled);
+  const uint64_t *scopes;
+  size_t count = node_peer_scopes(chain->provinces[C].peers[B], &scopes);
+  assert_int_equal(count, 1);
+  struct store *store = chain->provinces[C].store;
+  struct bytes source = bytes_text(chain->provinces[C].peers[B]->principal);
+  store_claimed(store, held.stream, held.epoch, source, scopes[0], &settled);
+  store_claimed(store, held.stream, held.epoch, source, link_settled_scope(scopes[0]), &settled);
   bool all = intervals_covers(&settled, 1, held.last);
   intervals_deinit(&settled);
   return all;
