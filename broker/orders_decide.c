@@ -296,12 +296,21 @@ static void resolve(struct inquiry *inquiry, struct order *order, const char *by
   buffer_deinit(&message);
 }
 
-static void decide_on(struct inquiry *inquiry, struct order *order) {
-  struct orders *orders = inquiry->owner;
-  const struct check_operator *row;
-  struct refusal refusal;
-  struct command command;
+static bool may_decide(struct inquiry *inquiry, const struct command *command, const struct check_operator **by) {
+  const struct orders *orders = inquiry->owner;
   struct buffer where = BUFFER_NULL;
+  struct refusal refusal;
+  buffer_printf(&where, "the broker %s", orders->node);
+  bool may = check_decision(&inquiry->decision, command, orders->hooks.operators(orders->hooks.ctx),
+      world_now(orders->world).wall, buffer_text(&where), by, &refusal);
+  if (!may) refuse(inquiry, &refusal);
+  buffer_deinit(&where);
+  return may;
+}
+
+static void decide_on(struct inquiry *inquiry, struct order *order) {
+  const struct check_operator *row;
+  struct command command;
   if (command_read(&command, order->ledger.entry.command)) {
     inquiry_no_such(inquiry->request);
     return;
@@ -310,16 +319,21 @@ static void decide_on(struct inquiry *inquiry, struct order *order) {
     approve(inquiry, order, &command);
     return;
   }
-  buffer_printf(&where, "the broker %s", orders->node);
-  bool may = check_decision(&inquiry->decision, &command, orders->hooks.operators(orders->hooks.ctx),
-      world_now(orders->world).wall, buffer_text(&where), &row, &refusal);
-  if (!may)
-    refuse(inquiry, &refusal);
-  else if (inquiry->decision.verb == DECISION_CANCEL)
+  if (!may_decide(inquiry, &command, &row)) return;
+  if (inquiry->decision.verb == DECISION_CANCEL)
     cancel(inquiry, order, row->name);
   else
     resolve(inquiry, order, row->name);
-  buffer_deinit(&where);
+}
+
+/* Who may not decide is told so, whatever became of the command, as at a station's door. */
+static void decide_on_ended(struct inquiry *inquiry, const struct ledger_entry *entry) {
+  const struct check_operator *row;
+  struct command command;
+  if (command_read(&command, entry->command))
+    inquiry_no_such(inquiry->request);
+  else if (inquiry->decision.verb == DECISION_APPROVE || may_decide(inquiry, &command, &row))
+    refuse_by_state(inquiry, entry->state);
 }
 
 static void decide_looked_up(void *ctx, void *cookie, const struct store_done *done) {
@@ -333,7 +347,7 @@ static void decide_looked_up(void *ctx, void *cookie, const struct store_done *d
   if (order)
     decide_on(inquiry, order);
   else if (found)
-    refuse_by_state(inquiry, entry.state);
+    decide_on_ended(inquiry, &entry);
   else
     inquiry_no_such(inquiry->request);
 }

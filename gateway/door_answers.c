@@ -138,6 +138,7 @@ const struct request_verb door_verbs[] = {
     {.name = "commands", .start = start_commands, .more = more_commands, .end = end_visit},
     {.name = "audit", .start = start_audit, .more = audit_rows_more, .end = audit_rows_end},
     {.name = "peers", .start = start_elsewhere},
+    {.name = "receipts", .start = start_elsewhere},
     {.name = "gaps", .start = start_elsewhere},
     {.name = "roster", .start = start_elsewhere},
     {.name = "decide", .start = start_decide, .end = end_visit},

@@ -158,7 +158,7 @@ struct client_ask {
 static void ask_reply(void *ctx, uint64_t id, const json_t *body, struct bytes text, bool last) {
   struct client_ask *ask = ctx;
   if (id != ask->id) return;
-  ask->code = ask->last ? complain_of_refusal(body) : complain_of_reply(body);
+  ask->code = complain_of_reply(body);
   ask->done = last;
   if (!last && ask->row) ask->row(ask->ctx, body);
   if (!last) client_credit(ask->client, id, text.len);

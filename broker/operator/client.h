@@ -59,16 +59,14 @@ const char *client_endpoint(const struct client *client);
 /* Asks and takes all replies: row is called for each but the last. The exit code: 0, or of the error, which has been
  * said. */
 enum exit_code client_ask(struct client *client, json_t *body, void (*row)(void *ctx, const json_t *reply), void *ctx);
-/* Asks and takes the last reply: *reply, json_decref it; NULL where the code is not 0. An error's code is that of
- * complain_of_refusal. */
+/* Asks and takes the last reply: *reply, json_decref it; NULL where the code is not 0. */
 enum exit_code client_fetch(struct client *client, json_t *body, json_t **reply);
 
 /* ---- errors on standard error: "riverbus: message", code, hint ---- */
 void complain(const char *code, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* One line, no error: what a person should know. */
 void notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The error in a reply, said; its exit code. 0: there is none. */
+/* The error in a reply, said; its exit code: of a code of the table of codes REJECTED, NOT_AUTHORISED or USAGE, of any
+ * other word ERROR. 0: there is none. */
 enum exit_code complain_of_reply(const json_t *body);
-/* The same for a command or decision: a code of the table of codes is a refusal (EXIT_CODE_REJECTED). */
-enum exit_code complain_of_refusal(const json_t *body);
 #endif

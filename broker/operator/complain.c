@@ -32,10 +32,15 @@ void notice(const char *format, ...) {
   va_end(list);
 }
 
+/* The same whichever verb was refused, and at whichever door. */
 static enum exit_code exit_of_code(const char *code) {
-  enum code known = code_parse(bytes_text(code));
-  if (known == CODE_AUTHORITY || known == CODE_SIGNATURE) return EXIT_CODE_NOT_AUTHORISED;
-  return known == CODE_MALFORMED ? EXIT_CODE_USAGE : EXIT_CODE_ERROR;
+  switch (code_parse(bytes_text(code))) {
+    case CODE_NONE: return EXIT_CODE_ERROR; /* a word of its own, no refusal */
+    case CODE_AUTHORITY:
+    case CODE_SIGNATURE: return EXIT_CODE_NOT_AUTHORISED;
+    case CODE_MALFORMED: return EXIT_CODE_USAGE;
+    default: return EXIT_CODE_REJECTED;
+  }
 }
 
 enum exit_code complain_of_reply(const json_t *body) {
@@ -44,11 +49,4 @@ enum exit_code complain_of_reply(const json_t *body) {
   const char *code = view_text(error, "code"), *message = view_text(error, "message"), *hint = view_text(error, "hint");
   complain(*code ? code : "error", hint, "%s", *message ? message : "the broker refuses and does not say why");
   return exit_of_code(code);
-}
-
-enum exit_code complain_of_refusal(const json_t *body) {
-  enum exit_code code = complain_of_reply(body);
-  const char *name = json_string_value(json_object_get(json_object_get(body, "error"), "code"));
-  bool known = name && code_parse(bytes_text(name)) != CODE_NONE;
-  return known && code == EXIT_CODE_ERROR ? EXIT_CODE_REJECTED : code;
 }

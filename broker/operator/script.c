@@ -14,10 +14,18 @@ static const struct option_spec line_options[] = {
 
 struct reading {
   struct script *script;
-  struct buffer *problems;
   unsigned number;
   bool wrong;
 };
+
+static void add_problem(struct script *script, unsigned number, const char *text) {
+  if (script->problem_count == script->problem_cap) {
+    script->problem_cap = script->problem_cap ? 2 * script->problem_cap : 16;
+    script->problems = mem_resize(script->problems, script->problem_cap, sizeof *script->problems);
+  }
+  size_t found = script->problem_count++;
+  script->problems[found] = (struct script_problem){number, found, mem_text(text, strlen(text))};
+}
 
 __attribute__((format(printf, 2, 3))) static void problem(struct reading *reading, const char *format, ...) {
   char text[WISH_PROBLEM];
@@ -25,7 +33,7 @@ __attribute__((format(printf, 2, 3))) static void problem(struct reading *readin
   va_start(list, format);
   vsnprintf(text, sizeof text, format, list);
   va_end(list);
-  buffer_printf(reading->problems, "%s:%u: %s\n", reading->script->name, reading->number, text);
+  add_problem(reading->script, reading->number, text);
   reading->wrong = true;
 }
 
@@ -152,7 +160,7 @@ static const char *read_json(struct script_line *line, struct bytes text) {
 
 /* ---- lines ---- */
 
-static void read_words(struct reading *reading, struct script_line *line, uint8_t verb) {
+static bool read_words(struct reading *reading, struct script_line *line, uint8_t verb) {
   static struct arguments arguments;
   char *argv[2 + WORDS_MAX + 8] = {(char *)(uintptr_t) "riverbus", (char *)(uintptr_t) "apply"};
   char text[WISH_PROBLEM];
@@ -162,6 +170,9 @@ static void read_words(struct reading *reading, struct script_line *line, uint8_
     problem(reading, "%s", arguments.problem);
   else if (wish_read(&line->wish, verb, &arguments, text))
     problem(reading, "%s", text);
+  else
+    return true;
+  return false;
 }
 
 static struct script_line *add_line(struct reading *reading) {
@@ -190,11 +201,9 @@ static void read_line(struct reading *reading, struct bytes text, uint8_t verb) 
   const char *wrong = !bytes_is_utf8(text) || memchr(text.data, 0, text.len) ? "it is no UTF-8 text"
                       : json                                                 ? read_json(line, text)
                                                                              : split(line, text);
-  if (wrong)
-    problem(reading, "%s", wrong);
-  else if (line->word_count)
-    read_words(reading, line, verb);
-  if (wrong || !line->word_count) drop_line(reading->script);
+  if (wrong) problem(reading, "%s", wrong);
+  bool good = !wrong && line->word_count && read_words(reading, line, verb);
+  if (!good) drop_line(reading->script);
 }
 
 static void check_ids(struct reading *reading) {
@@ -209,8 +218,8 @@ static void check_ids(struct reading *reading) {
   table_deinit(&ids, NULL);
 }
 
-int script_read(struct script *script, const char *name, struct bytes text, uint8_t verb, struct buffer *problems) {
-  struct reading reading = {script, problems, 0, false};
+int script_read(struct script *script, const char *name, struct bytes text, uint8_t verb) {
+  struct reading reading = {script, 0, false};
   *script = (struct script){.name = name};
   if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) text = bytes_of(text.data + 3, text.len - 3);
   while (text.len && script->count <= SCRIPT_LINES_MAX) {
@@ -222,14 +231,31 @@ int script_read(struct script *script, const char *name, struct bytes text, uint
     text = bytes_of(text.data + skip, text.len - skip);
   }
   if (script->count > SCRIPT_LINES_MAX) problem(&reading, "more than %d commands", SCRIPT_LINES_MAX);
-  if (!reading.wrong) check_ids(&reading);
+  check_ids(&reading);
   return reading.wrong ? SCRIPT_WRONG : 0;
 }
 
 void script_deinit(struct script *script) {
   while (script->count) drop_line(script);
   free(script->lines);
+  for (size_t i = 0; i < script->problem_count; i++) free(script->problems[i].text);
+  free(script->problems);
   *script = (struct script){.name = script->name};
+}
+
+/* ---- problems ---- */
+
+/* Of one line in the order in which they were found: those of form come before those of points. */
+static int by_line(const void *a, const void *b) {
+  const struct script_problem *left = a, *right = b;
+  if (left->number != right->number) return left->number < right->number ? -1 : 1;
+  return left->found < right->found ? -1 : 1;
+}
+
+void script_put_problems(struct script *script, struct buffer *out) {
+  if (script->problem_count) qsort(script->problems, script->problem_count, sizeof *script->problems, by_line);
+  for (size_t i = 0; i < script->problem_count; i++)
+    buffer_printf(out, "%s:%u: %s\n", script->name, script->problems[i].number, script->problems[i].text);
 }
 
 /* ---- by what is known of the points ---- */
@@ -280,9 +306,8 @@ static void check_line(
   buffer_deinit(&ahead);
 }
 
-int script_check(const struct script *script, const struct described *described, const struct script_world *world,
-    struct buffer *problems) {
-  struct reading reading = {(struct script *)(uintptr_t)script, problems, 0, false};
+int script_check(struct script *script, const struct described *described, const struct script_world *world) {
+  struct reading reading = {script, 0, false};
   const struct described *of_conditions = described + script->count;
   for (size_t i = 0; i < script->count; i++) {
     const struct wish *wish = &script->lines[i].wish;

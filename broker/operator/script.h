@@ -3,7 +3,8 @@
 /*
  * What `apply` reads: a command a line, as `ADDRESS VALUE [options]` with the options and the quoting of a shell's
  * command line ('...', "..." and \, nothing is expanded), or as a JSON object with address, value, and basis, deadline,
- * if (a text or a list), id. Empty lines and what follows a # at the beginning of a word are passed over. Pure.
+ * if (a text or a list), id. Empty lines and what follows a # at the beginning of a word are passed over. Problems of
+ * form and problems by what is known of the points are gathered, and told together. Pure.
  */
 #include "broker/operator/wish.h"
 
@@ -15,17 +16,27 @@ struct script_line {
   size_t word_count;
   struct wish wish;
 };
+struct script_problem {
+  unsigned number; /* of the line */
+  size_t found;    /* the how manyth it is */
+  char *text;
+};
 struct script {
   const char *name; /* of the file, for problems */
   struct script_line *lines;
   size_t count;
   size_t cap;
+  struct script_problem *problems;
+  size_t problem_count;
+  size_t problem_cap;
 };
 
-/* Reads all lines as commands of that verb. SCRIPT_WRONG: `problems` has a line "FILE:LINE: what" for each problem.
+/* Reads all lines as commands of that verb. SCRIPT_WRONG: there are problems, and `lines` has the good ones.
  * script_deinit in any case. */
-int script_read(struct script *script, const char *name, struct bytes text, uint8_t verb, struct buffer *problems);
+int script_read(struct script *script, const char *name, struct bytes text, uint8_t verb);
 void script_deinit(struct script *script);
+/* A line "FILE:LINE: what" for each problem that was found until now, in the order of the lines. */
+void script_put_problems(struct script *script, struct buffer *out);
 /* The addresses that script_check wants described, in its order: of all lines, then of their conditions. The caller
  * frees each and the list; returns how many. */
 size_t script_addresses(const struct script *script, char ***addresses);
@@ -35,6 +46,5 @@ struct script_world {
 };
 /* By what is known of the points (described[i] of the i-th address): there, writable, of their type, in range, not
  * select before operate, conditions that can be judged; and deadlines not too far ahead. SCRIPT_WRONG, as above. */
-int script_check(const struct script *script, const struct described *described, const struct script_world *world,
-    struct buffer *problems);
+int script_check(struct script *script, const struct described *described, const struct script_world *world);
 #endif

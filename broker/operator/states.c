@@ -111,7 +111,7 @@ static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, 
   waiting->done = last;
   if (json_object_get(body, "error")) {
     wait->refused = true;
-    waiting->code = complain_of_refusal(body);
+    waiting->code = complain_of_reply(body);
     return;
   }
   bool wrong;

@@ -57,7 +57,7 @@ static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, 
   json_t *shown = error ? NULL : state_verify(&sending->proof, body, &wrong);
   if (!error) state_print(applying->call, shown);
   sending->heard = true;
-  if (last || error || wrong) end_one(applying, sending, error ? complain_of_refusal(body) : state_exit_of(shown));
+  if (last || error || wrong) end_one(applying, sending, error ? complain_of_reply(body) : state_exit_of(shown));
   json_decref(shown);
 }
 
@@ -141,9 +141,13 @@ static enum exit_code send_all(struct applying *applying) {
 
 /* ---- checking all before the first is sent ---- */
 
-static enum exit_code say_problems(struct buffer *problems) {
-  fputs(buffer_text(problems), stderr);
-  notice("nothing was sent");
+static enum exit_code say_problems(struct script *script, bool points_checked) {
+  struct buffer problems = BUFFER_NULL;
+  script_put_problems(script, &problems);
+  fflush(stdout);
+  fputs(buffer_text(&problems), stderr);
+  notice(points_checked ? "nothing was sent" : "nothing was sent, and the points of the lines were not looked at");
+  buffer_deinit(&problems);
   return EXIT_CODE_USAGE;
 }
 
@@ -157,13 +161,22 @@ static enum exit_code describe_points(struct applying *applying) {
   return code;
 }
 
-static enum exit_code check_points(struct applying *applying, struct buffer *problems) {
+static enum exit_code check_points(struct applying *applying) {
   struct script_world world = {.now = world_now(&world_system).wall};
   enum exit_code code = describe_points(applying);
   if (code == EXIT_CODE_DONE) code = giving_max_deadline(applying->client, &world.max_deadline_us);
-  if (code != EXIT_CODE_DONE) return code;
-  return script_check(&applying->script, applying->described, &world, problems) ? say_problems(problems)
-                                                                                : EXIT_CODE_DONE;
+  if (code == EXIT_CODE_DONE) script_check(&applying->script, applying->described, &world);
+  return code;
+}
+
+/* With a line in the wrong form the others are looked at all the same, so that one report has everything. */
+static enum exit_code check(struct applying *applying) {
+  struct script *script = &applying->script;
+  if (!script->count) return say_problems(script, true);
+  enum exit_code code = client_open(&applying->client, applying->call->config);
+  if (code == EXIT_CODE_DONE) code = giving_check_clock(applying->client);
+  if (code == EXIT_CODE_DONE) code = check_points(applying);
+  return script->problem_count ? say_problems(script, code == EXIT_CODE_DONE) : code;
 }
 
 /* Lines without an id get the batch's and their number: the same file under the same id is the same commands. */
@@ -181,11 +194,9 @@ static void name_batch(struct applying *applying) {
   }
 }
 
-static enum exit_code apply(struct applying *applying, struct buffer *problems) {
+static enum exit_code apply(struct applying *applying) {
   struct script *script = &applying->script;
-  enum exit_code code = client_open(&applying->client, applying->call->config);
-  if (code == EXIT_CODE_DONE) code = giving_check_clock(applying->client);
-  if (code == EXIT_CODE_DONE) code = check_points(applying, problems);
+  enum exit_code code = check(applying);
   if (code != EXIT_CODE_DONE) return code;
   name_batch(applying);
   applying->sendings = mem_alloc((script->count + 1) * sizeof *applying->sendings);
@@ -221,12 +232,23 @@ static enum exit_code read_file(const char *path, struct buffer *text) {
   return EXIT_CODE_ERROR;
 }
 
+/* A file without a command is what is left when the program that should have written it failed: nothing is done, and
+ * that must not pass for done. */
+static bool holds_any(const struct script *script, size_t bytes) {
+  if (script->count || script->problem_count) return true;
+  complain("malformed",
+      "A command is a line `ADDRESS VALUE [options]`; was the program that should have written the lines cut short?",
+      bytes ? "%s holds no command, only blank lines and comments: nothing was sent" : "%s is empty: nothing was sent",
+      script->name);
+  return false;
+}
+
 static enum exit_code run(const struct call *call) {
   const struct arguments *a = call->arguments;
   const char *path = a->operands[0], *id = arguments_text(a, "id");
   int64_t parallel = arguments_number(a, "parallel", 1);
   struct applying applying = {.call = call, .most = (size_t)parallel, .dry = arguments_has(a, "dry-run")};
-  struct buffer text = BUFFER_NULL, problems = BUFFER_NULL;
+  struct buffer text = BUFFER_NULL;
   if (arguments_has(a, "in-order") && arguments_has(a, "parallel"))
     return verb_misused(call, "--in-order and --parallel exclude each other");
   if (parallel > PARALLEL_MAX) return verb_misused(call, "--parallel is at most %d", PARALLEL_MAX);
@@ -234,16 +256,15 @@ static enum exit_code run(const struct call *call) {
     return verb_misused(call, "\"%s\" is no id of a batch: 1 to %d of A-Z a-z 0-9 . _ -", id, BATCH_ID_MAX);
   applying.ends_at_first = !arguments_has(a, "parallel") && !applying.dry;
   enum exit_code code = read_file(path, &text);
-  if (code == EXIT_CODE_DONE && script_read(&applying.script, strcmp(path, "-") == 0 ? "standard input" : path,
-                                    buffer_bytes(&text), applying.dry ? COMMAND_TRY : COMMAND_SET, &problems))
-    code = say_problems(&problems);
-  if (code == EXIT_CODE_DONE) code = apply(&applying, &problems);
+  if (code == EXIT_CODE_DONE)
+    script_read(&applying.script, strcmp(path, "-") == 0 ? "standard input" : path, buffer_bytes(&text),
+        applying.dry ? COMMAND_TRY : COMMAND_SET);
+  if (code == EXIT_CODE_DONE) code = holds_any(&applying.script, text.len) ? apply(&applying) : EXIT_CODE_USAGE;
   client_close(applying.client);
   script_deinit(&applying.script);
   free(applying.described);
   free(applying.sendings);
   buffer_deinit(&text);
-  buffer_deinit(&problems);
   return verb_written(code);
 }
 
@@ -254,11 +275,8 @@ static const struct option_spec options[] = {
     {"dry-run", OPTION_FLAG, NULL, "every check for every line, also the station's, and nothing moves"}, {0}};
 const struct verb verb_apply = {"apply", "FILE|- [--in-order|--parallel N] [--id ID] [--dry-run]",
     "several commands, all checked before the first is sent",
-    "A line is ADDRESS VALUE [--deadline D] [--basis TEXT] [--if CONDITION]... [--id ID], quoted as for a shell, or a "
-    "JSON\n"
-    "object with address, value, basis, deadline, if, id. # begins a comment. Where any line is wrong all problems "
-    "are\n"
-    "said with their line numbers, nothing is sent, and the exit code is 2. Else it is the worst of the commands', in "
-    "the\n"
-    "order 8 7 11 5 4 6 10 9 3 0.",
+    "A line is ADDRESS VALUE [--deadline D] [--basis TEXT] [--if CONDITION]... [--id ID], quoted as for a shell, or\n"
+    "a JSON object with address, value, basis, deadline, if, id. # begins a comment. Where any line is wrong all\n"
+    "problems are said in the order of the lines, nothing is sent, and the exit code is 2; so where there is no\n"
+    "command at all. Else it is the worst of the commands', in the order 8 7 11 5 4 6 10 9 3 0.",
     options, 1, 1, run};

@@ -266,9 +266,10 @@ static struct request *request_new(
 }
 
 static void no_start(void *ctx, struct request *request, const json_t *body) {
-  (void)ctx, (void)body;
-  request_refuse(
-      request, "malformed", "this node does not know that request", "Install the same version of riverbus on both.");
+  bool named = json_is_string(json_object_get(body, "verb"));
+  (void)ctx;
+  request_refuse(request, named ? "unsupported" : "malformed", "this node does not know that request",
+      "Install the same version of riverbus on both.");
 }
 static const struct request_verb unknown_verb = {.name = "", .start = no_start};
 

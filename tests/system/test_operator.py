@@ -312,7 +312,7 @@ def test_a_broker_of_another_version_says_so(t):
     body = {"error": {"code": "unsupported", "message": "another version", "hint": "Install the same version of riverbus on both."}}
     t.clients.append(Pretender(port, t.path("pretender.key"), lambda frame: [reply(0, 1, json.dumps(body).encode())]))
     done = subprocess.run([t.build.riverbus, "--config", config, "status"], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 1 and "another version" in done.stderr and "Install the same" in done.stderr, done.stderr
+    assert done.returncode == 5 and "another version" in done.stderr and "Install the same" in done.stderr, done.stderr
 
 
 # -- words at random -----------------------------------------------------------------------------------------------------

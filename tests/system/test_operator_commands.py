@@ -82,6 +82,34 @@ def test_apply_checks_everything_before_anything_is_sent(t):
     assert province.duty.run("--json", "commands").rows == []
 
 
+def test_apply_tells_all_problems_in_the_order_of_the_lines(t):
+    """What is wrong by its form and what is wrong by its point stand in one report; with the broker away, what can be told is told."""
+    province, station = reservoir(t)
+    path = t.write("orders", f"{GATE} 130\n{GATE} 5 --colour red\n# no command\n{OTHER} high\n{GATE} 'x\n{GATE} 131\n")
+    answer = province.duty.run("apply", path)
+    assert answer.exit == 2 and re.findall(r"orders:(\d+): ", answer.err) == ["1", "2", "4", "5", "6"], str(answer)
+    assert "nothing was sent" in answer.err and "not looked at" not in answer.err, str(answer)
+    province.broker.stop()
+    answer = province.duty.run("apply", path)
+    assert answer.exit == 2 and re.findall(r"orders:(\d+): ", answer.err) == ["2", "5"], str(answer)
+    assert "code: not-reachable" in answer.err and "the points of the lines were not looked at" in answer.err, str(answer)
+    assert province.duty.run("apply", t.write("orders", f"{GATE} 30\n")).exit == 3
+
+
+def test_apply_of_nothing_is_no_success(t):
+    """What is left of a program that failed before the pipe must not pass for done."""
+    province, station = reservoir(t)
+    for text in ("", "\n", "\ufeff", "# flood order 12\n\n   # later\n\t\r\n"):
+        for more in ([], ["--dry-run"], ["--parallel", "3"]):
+            done = subprocess.run(province.duty.argv("apply", "-", *more), input=text, text=True, capture_output=True, timeout=60)
+            assert done.returncode == 2 and done.stdout == "", done
+            assert "nothing was sent" in done.stderr and ("standard input is empty" if not text else "holds no command") in done.stderr and "hint:" in done.stderr, done
+        answer = province.duty.run("apply", t.write("orders", text))
+        assert answer.exit == 2 and answer.out == "" and "orders" in answer.err and "nothing was sent" in answer.err, str(answer)
+    assert province.duty.run("apply", "/dev/null").exit == 2
+    assert province.duty.run("--json", "commands").rows == []
+
+
 def test_apply_checks_what_broker_and_station_would_refuse(t):
     province, station = reservoir(t, select="10s")
     devices(t, province, station)

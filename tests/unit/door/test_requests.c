@@ -170,7 +170,7 @@ static void test_revoked_and_unknown(void **state) {
   (void)state;
   greet();
   request(1, 20, "{\"verb\":\"dance\"}");
-  assert_string_equal(seen.code, "malformed");
+  assert_string_equal(seen.code, "unsupported");
   request(2, 20, "not json");
   assert_string_equal(seen.code, "malformed");
   request(3, 20, "{\"verb\":\"rows\"}");

@@ -6,8 +6,10 @@
 #include <cmocka.h>
 
 static int read_script(struct script *script, const char *text, struct buffer *problems) {
+  int outcome = script_read(script, "orders", bytes_text(text), COMMAND_SET);
   buffer_clear(problems);
-  return script_read(script, "orders", bytes_text(text), COMMAND_SET, problems);
+  script_put_problems(script, problems);
+  return outcome;
 }
 
 static void test_lines(void **state) {
@@ -72,6 +74,13 @@ static void test_all_problems_with_their_lines(void **state) {
 
 static const struct script_world today = {1000000, 300 * SECOND_US};
 
+static int check_script(struct script *script, const struct described *described, struct buffer *problems) {
+  int outcome = script_check(script, described, &today);
+  buffer_clear(problems);
+  script_put_problems(script, problems);
+  return outcome;
+}
+
 static void describe(struct described *described, const char *row) {
   json_t *json = json_loads(row, 0, NULL);
   described_read(described, json);
@@ -101,7 +110,7 @@ static void test_what_the_node_would_refuse(void **state) {
   free(addresses);
   describe(&described[1], "{\"type\":\"number\",\"control\":{\"select_us\":10000000}}");
   described_read(&described[9], NULL);
-  assert_int_equal(script_check(&script, described, &today, &problems), SCRIPT_WRONG);
+  assert_int_equal(check_script(&script, described, &problems), SCRIPT_WRONG);
   assert_string_equal(buffer_text(&problems),
       "orders:2: select: a/g is select before operate: use `riverbus set --select`\n"
       "orders:3: deadline: a/b may be given no more than 5m ahead\n"
@@ -123,18 +132,45 @@ static void test_by_the_points(void **state) {
   for (int i = 0; i < 3; i++) described_read(&described[i], row);
   described_read(&described[3], plain);
   described_read(&described[4], NULL);
-  assert_int_equal(script_check(&script, described, &today, &problems), SCRIPT_WRONG);
+  assert_int_equal(check_script(&script, described, &problems), SCRIPT_WRONG);
   assert_string_equal(buffer_text(&problems), "orders:2: range: the value 140 is outside the range 0 to 100 %\n"
                                               "orders:3: \"high\" is no number, but that is what the point a/b takes\n"
                                               "orders:4: not-writable: the point a/c cannot be set: it has no control\n"
                                               "orders:5: unknown-point: no point a/d is known\n");
-  buffer_clear(&problems);
-  script.count = 1;
-  assert_int_equal(script_check(&script, described, &today, &problems), 0);
-  script.count = 5;
+  script_deinit(&script);
+  assert_int_equal(read_script(&script, "a/b 40\n", &problems), 0);
+  assert_int_equal(check_script(&script, described, &problems), 0);
   script_deinit(&script);
   json_decref(row);
   json_decref(plain);
+  buffer_deinit(&problems);
+}
+
+/* Whoever reads the report goes through the file once, whatever kind a problem is of. */
+static void test_one_report_in_the_order_of_the_lines(void **state) {
+  (void)state;
+  struct script script;
+  struct buffer problems = BUFFER_NULL;
+  struct described described[6];
+  assert_int_equal(
+      read_script(&script,
+          "a/b 140\na//b 4\na/b 141 --id x\na/b 'c\na/b 142 --if 'a/t > 3' --id x\n# no command\na/b\n", &problems),
+      SCRIPT_WRONG);
+  assert_int_equal(script.count, 3);
+  for (int i = 0; i < 3; i++)
+    describe(&described[i], "{\"type\":\"number\",\"control\":{\"type\":\"number\",\"range\":[0,100]}}");
+  describe(&described[3], "{\"type\":\"text\"}");
+  assert_int_equal(check_script(&script, described, &problems), SCRIPT_WRONG);
+  assert_string_equal(buffer_text(&problems),
+      "orders:1: range: the value 140 is outside the range 0 to 100\n"
+      "orders:2: \"a//b\" is no address: it has an empty segment (province/station/device/point)\n"
+      "orders:3: range: the value 141 is outside the range 0 to 100\n"
+      "orders:4: a quote is not closed\n"
+      "orders:5: the id x stands in line 3 already\n"
+      "orders:5: range: the value 142 is outside the range 0 to 100\n"
+      "orders:5: precondition: a/t is a text, which cannot be compared by > with the integer given\n"
+      "orders:7: ADDRESS VALUE is expected\n");
+  script_deinit(&script);
   buffer_deinit(&problems);
 }
 
@@ -156,7 +192,8 @@ static void test_nonsense(void **state) {
       buffer_append(&text, bytes_text(words[(seed >> 16) % (sizeof words / sizeof words[0])]));
     }
     buffer_clear(&problems);
-    int outcome = script_read(&script, "orders", buffer_bytes(&text), COMMAND_SET, &problems);
+    int outcome = script_read(&script, "orders", buffer_bytes(&text), COMMAND_SET);
+    script_put_problems(&script, &problems);
     assert_int_equal(outcome, problems.len ? SCRIPT_WRONG : 0);
     if (problems.len) assert_memory_equal(problems.data, "orders:", 7);
     for (size_t i = 0; outcome == 0 && i < script.count; i++) {
@@ -177,6 +214,7 @@ int main(void) {
       cmocka_unit_test(test_all_problems_with_their_lines),
       cmocka_unit_test(test_by_the_points),
       cmocka_unit_test(test_what_the_node_would_refuse),
+      cmocka_unit_test(test_one_report_in_the_order_of_the_lines),
       cmocka_unit_test(test_nonsense),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
