@@ -65,6 +65,12 @@ static bool node_share_stream(void *ctx, struct node_peer *peer, size_t feed, st
   return link->is_peer && peer_shares_stream(&link->rules, feed, stream);
 }
 
+static bool node_names_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  struct broker *broker = ctx;
+  struct link *link = node_peer_owner(peer);
+  return link->is_peer && peer_knows_stream(&link->rules, stream, granted_find(&broker->granted, stream_owner(stream)));
+}
+
 static struct blob *node_share(void *ctx, struct node_peer *peer, size_t feed, struct blob *from,
     const struct block *block, enum lane lane, uint64_t position) {
   struct link *link = node_peer_owner(peer);
@@ -301,6 +307,7 @@ void broker_make_node(struct broker *broker) {
           .admit = node_admit,
           .accept_stream = node_accept_stream,
           .share_stream = node_share_stream,
+          .names_stream = node_names_stream,
           .share = node_share,
           .may_send = node_may_send,
           .sent = node_sent,

@@ -198,6 +198,15 @@ bool peer_shares_stream(const struct peer_rules *rules, size_t feed, struct byte
   return false;
 }
 
+/* A head names the station: of a third province it passes where anything of the stream is granted. */
+static bool grants_below(const struct patterns *granted, struct bytes stream) {
+  return !granted || patterns_extent(granted, stream_owner(stream)) != SELECTION_NONE;
+}
+
+bool peer_knows_stream(struct peer_rules *rules, struct bytes stream, struct bytes grants) {
+  return stream_is_ours(rules, stream) || grants_below(granted_to(&rules->shown, grants, rules->peer), stream);
+}
+
 /* ---- what goes of a block ---- */
 
 /* A rule that can let something of the block pass. */
@@ -255,11 +264,6 @@ static bool lets_pass(const struct sharing *s, const struct active *active, cons
   return (!active->since || record->received >= active->since) &&
          (!active->until || record->received < active->until) && pattern_matches(active->match, record->address) &&
          patterns_match(accepted_of(s, active), record->address);
-}
-
-/* A head names the station: of a third province it passes where anything of the stream is granted. */
-static bool grants_below(const struct patterns *granted, struct bytes stream) {
-  return !granted || patterns_extent(granted, stream_owner(stream)) != SELECTION_NONE;
 }
 
 static bool share_keeps(void *ctx, const struct record *record) {

@@ -15,7 +15,7 @@
  *   - Reports about commands stay in the province: they name operators and orders; what a neighbour may see of them
  *     needs a rule of its own.
  *   - Heads of a stream of which anything is shared, or of a third province granted, pass: without them a neighbour
- *     could not know what it misses. They name the station only.
+ *     could not know what it misses. They name the station only. Nor is anything told of the ranges of another stream.
  *   - Of what a neighbour sends we take what `accept` matches: of its own province, and of a third one what the grants
  *     let come to us; never a stream of our own province.
  */
@@ -77,6 +77,8 @@ void peer_rules_inherit(struct peer_rules *rules, const struct peer_rules *befor
 void peer_rules_deinit(struct peer_rules *rules);
 
 bool peer_shares_stream(const struct peer_rules *rules, size_t feed, struct bytes stream);
+/* Whether the neighbour may know that there is the stream. grants: of a third province, of what came last of it. */
+bool peer_knows_stream(struct peer_rules *rules, struct bytes stream, struct bytes grants);
 /* A new reference to `from`, a new block, or NULL: nothing goes. lane, position: where it stands in our log. */
 struct blob *peer_share(struct peer_rules *rules, size_t feed, struct blob *from, const struct block *block,
     enum lane lane, uint64_t position);

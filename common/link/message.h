@@ -41,7 +41,8 @@
  *  16 RULES     varint n, n x (u64 scope, u64 older scope) as in HELLO, in its place from here on, varint feeds (a bit
  *               each, in order) of which it is to be told what is held: HELD..., HELD_END, numbered anew
  *  17 WANT      sized stream, u64 epoch created, u64 epoch random, varint n, n x (varint from - to of the range before,
- *               varint length - 1): of this I miss what is for me; send it whatever its path
+ *               varint length - 1): of this I miss what is for me; send it whatever its path. Answered with blocks, and
+ *               with CLAIM under the settled scope of what will not come
  *
  * Example, a PING of session 0x0102 with token 3 at clock 64 µs:
  *   0b 02 01 00 00 00 00 00 00 03 00 00 00 00 00 00 00 80 01

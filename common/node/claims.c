@@ -1,10 +1,42 @@
 /*
  * What is told to a peer in place of records: that nothing of a range is for it (claim), or that a range is gone
- * (discard). Claims of neighbouring ranges are gathered for a while, or go along with a block.
+ * (discard). Claims of neighbouring ranges are gathered for a while, or go along with a block. Both name the stream: of
+ * one of which the peer may have no record nothing is told, as if there were none (names_stream).
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
 #include <stdlib.h>
+
+/* ---- whether anything may be told ---- */
+
+void claims_name(struct node_peer *peer, struct out_stream *stream) {
+  struct intervals withheld = stream->withheld;
+  if (stream->named) return;
+  stream->named = stream->settles = true;
+  stream->withheld = INTERVALS_NULL;
+  intervals_remove_all(&withheld, &stream->covered);
+  for (size_t i = 0; i < withheld.count; i++)
+    out_stream_miss(peer, stream, withheld.items[i].from, withheld.items[i].to);
+  intervals_deinit(&withheld);
+}
+
+bool claims_may_name(struct node_peer *peer, struct out_stream *stream) {
+  const struct node_hooks *hooks = &peer->node->options.hooks;
+  if (stream->named) return true;
+  if (hooks->names_stream && !hooks->names_stream(hooks->ctx, peer, stream->stream)) return false;
+  claims_name(peer, stream);
+  return true;
+}
+
+/* True: it is not told. What was joined is read once more than need be, when the peer may know. */
+static bool withhold(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
+  if (claims_may_name(peer, stream)) return false;
+  intervals_add(&stream->withheld, from, to);
+  if (stream->withheld.count > LINK_RANGES_MAX) intervals_join(&stream->withheld, LINK_RANGES_MAX / 2);
+  return true;
+}
+
+/* ---- telling ---- */
 
 enum told { TOLD_CLAIM, TOLD_SETTLED, TOLD_DISCARD };
 
@@ -47,6 +79,7 @@ bool claims_send(struct node_peer *peer, struct out_stream *stream) {
 }
 
 static void claims_add(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
+  if (withhold(peer, stream, from, to)) return;
   bool none = stream->claim_from > stream->claim_to;
   if (!none && stream->claim_to + 1 == from) {
     stream->claim_to = to;
@@ -71,7 +104,7 @@ void claims_add_block(struct node_peer *peer, struct out_stream *stream, const s
  * is read and told again a little later. */
 static void tell_discard(struct node_peer *peer, struct out_stream *stream, const struct store_discard *discard,
     uint64_t from, uint64_t to) {
-  if (send_range(peer, stream, TOLD_DISCARD, discard, from, to)) return;
+  if (withhold(peer, stream, from, to) || send_range(peer, stream, TOLD_DISCARD, discard, from, to)) return;
   out_stream_miss(peer, stream, from, to);
   out_stream_channel(peer, stream)->retry_at = node_now(peer->node).mono + NODE_SCAN_US;
 }

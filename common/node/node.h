@@ -107,6 +107,9 @@ struct node_hooks {
   /* Whether anything of this stream can go to the peer by this feed (its index in the peer's); asked once per stream
    * and whenever rules change. NULL: only own streams. */
   bool (*share_stream)(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream);
+  /* Whether the peer may learn that there is this stream, though nothing of it has gone to it in this session: what is
+   * told of a range names the stream. Asked while it may not, whenever something is to be told. NULL: it may. */
+  bool (*names_stream)(void *ctx, struct node_peer *peer, struct bytes stream);
   /* What of this block goes to the peer by this feed: a new reference to `from` (all), a new blob (some), NULL
    * (nothing). lane, position: where the block stands in the log here. NULL hook: all. */
   struct blob *(*share)(void *ctx, struct node_peer *peer, size_t feed, struct blob *from, const struct block *block,

@@ -102,6 +102,8 @@ void out_stream_release(struct node_peer *peer, struct out_stream *stream) {
 
 void out_stream_free(struct out_stream *stream) {
   intervals_deinit(&stream->wanted);
+  intervals_deinit(&stream->asked);
+  intervals_deinit(&stream->withheld);
   intervals_deinit(&stream->again);
   paced_deinit(stream);
   intervals_deinit(&stream->claimed);

@@ -39,6 +39,9 @@ struct out_stream {
   struct intervals claimed;     /* told to it in this session that it has all there is of these */
   struct intervals missed;
   struct intervals wanted;     /* the peer asked for it by name: its path does not matter */
+  struct intervals asked;      /* the same, whether or not it is here */
+  bool named;                  /* the peer may know that there is the stream; else */
+  struct intervals withheld;   /* nothing of this goes to it, and it is not told so */
   bool settles;                /* something may be settled that it was not told of, */
   int64_t settled_at;          /* looked at last, mono */
   struct intervals settled;    /* told as settled in this session */

@@ -301,6 +301,9 @@ void paced_read_done(struct node_peer *peer, const struct work *work, const stru
 void paced_pending(const struct out_stream *stream, struct intervals *set); /* takes away what is still to be told */
 
 /* claims.c: each takes a number of the channel, and is answered, like a block */
+/* Whether the peer may be told anything of the stream; until then what is to be told is withheld. */
+bool claims_may_name(struct node_peer *peer, struct out_stream *stream);
+void claims_name(struct node_peer *peer, struct out_stream *stream); /* from now on it may: a record of it went out */
 bool claims_send(struct node_peer *peer, struct out_stream *stream); /* what is claimed and not told yet */
 /* What of the block was for the peer went before: claims what is in it, not its holes. */
 void claims_add_block(struct node_peer *peer, struct out_stream *stream, const struct block *block);

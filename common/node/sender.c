@@ -173,6 +173,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
       .to = whole ? out->to : 0,
       .body = blob_bytes(out->block)};
   if (!peer_send(peer, c, &m)) return false;
+  claims_name(peer, stream);
   if (whole) out_stream_claimed(stream, out->from, out->to);
   flights_add(peer, &channel->flights,
       (struct flight){.number = channel->next_number++,

@@ -3,7 +3,9 @@
  * that on, for the sake of the gap ledger at the end of the way. Unlike what a feed claims, such a word may become
  * untrue: rules upstream are widened, another way brings more. So it is told under a scope of its own, anew in each
  * session, and never decides what is sent: a record that comes into such a range goes on like any other. In a circle of
- * relays each waits for the others; there nothing is told, and the ledger shows it as open.
+ * relays each waits for the others; there nothing is told, and the ledger shows it as open. Who asks for a range by
+ * name is told in the same way that nothing of it comes from here, also of streams of which this node has nothing, or
+ * nothing for it.
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
@@ -52,7 +54,8 @@ static void keep_settled(const struct node_peer *to, const struct out_stream *st
     intervals_keep(set, &settled);
     intervals_deinit(&settled);
   }
-  if (sources == 0) intervals_clear(set);
+  /* who has it from the asker alone brings nothing: that is told of what was asked for, not of all the future */
+  if (sources == 0) intervals_keep(set, &stream->asked);
 }
 
 /* ---- telling ---- */
@@ -103,7 +106,11 @@ static bool has_news(const struct out_stream *stream, const struct intervals *se
 void settled_tell(struct node_peer *peer, struct out_stream *stream) {
   struct intervals set = INTERVALS_NULL;
   if (bytes_equal(stream_node(stream->stream), bytes_text(peer->node->name))) return; /* the origin has all there is */
-  intervals_add(&set, 1, UINT64_MAX);
+  if (claims_may_name(peer, stream))
+    intervals_add(&set, 1, UINT64_MAX);
+  else
+    intervals_add_all(&set, &stream->asked); /* the peer named it; the answer does not say whether there is any of it */
+  if (set.count == 0) return;
   keep_settled(peer, stream, &set);
   intervals_remove_all(&set, &stream->settled);
   if (!has_news(stream, &set)) intervals_clear(&set);

@@ -47,12 +47,16 @@ bool wanted_from(const struct node_peer *peer, const struct block *block) {
 
 /* ---- being asked ---- */
 
-/* Only what is here can be sent: whoever asks for more is not told that it is gone. */
+/* Only what is here can be sent: whoever asks for more is not told that it is gone. But it is told, as settled, what
+ * will not come from here. */
 static void add_wanted(
     struct node_peer *peer, size_t feed, const struct link_message *m, const struct intervals *here) {
   struct out_stream *stream = out_stream_of(peer, feed, m->stream, m->epoch);
   struct intervals asked = INTERVALS_NULL;
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&asked, m->ranges[i].from, m->ranges[i].to);
+  intervals_add_all(&stream->asked, &asked);
+  if (stream->asked.count > LINK_RANGES_MAX) intervals_join(&stream->asked, LINK_RANGES_MAX);
+  stream->settles = true;
   intervals_keep(&asked, here);
   intervals_add_all(&stream->wanted, &asked);
   if (stream->wanted.count > LINK_RANGES_MAX) intervals_join(&stream->wanted, LINK_RANGES_MAX);
@@ -60,11 +64,16 @@ static void add_wanted(
   intervals_deinit(&asked);
 }
 
+/* What was never heard of takes memory for the session. */
+static bool has_room(const struct node_peer *peer, const struct intervals *here) {
+  return here->count > 0 || peer->stream_count < NODE_NAMES_MAX;
+}
+
 void wanted_asked(struct node_peer *peer, const struct link_message *m) {
   struct intervals here = INTERVALS_NULL;
   if (peer->state != SESSION_UP || m->stream.len == 0 || m->stream.len > STREAM_MAX) return;
   store_held(peer->node->options.store, m->stream, m->epoch, &here);
-  for (size_t feed = 0; feed < peer->feed_count && here.count > 0; feed++)
+  for (size_t feed = 0; feed < peer->feed_count && has_room(peer, &here); feed++)
     if (!(peer->asks >> feed & 1) && out_stream_shared(peer, feed, m->stream)) add_wanted(peer, feed, m, &here);
   intervals_deinit(&here);
 }

@@ -46,6 +46,7 @@ struct chain {
   size_t feed_count[PROVINCES][PROVINCES];
   bool (*keep)(const struct chain *chain, int at, int to, size_t feed, const struct record *record);
   bool (*shares)(const struct chain *chain, int at, int to, size_t feed, struct bytes stream); /* NULL: all */
+  bool (*names)(const struct chain *chain, int at, int to); /* third provinces' streams; NULL: all */
   bool joined[PROVINCES][PROVINCES];
   int phase; /* for `keep` */
 };
@@ -100,6 +101,12 @@ static inline bool chain_on_share_stream(void *ctx, struct node_peer *peer, size
   return !seat->chain->shares || seat->chain->shares(seat->chain, seat->at, province_of(peer), feed, stream);
 }
 
+static inline bool chain_on_names_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
+  const struct seat *seat = ctx;
+  bool own = bytes_equal(stream, bytes_text(province_name(seat->at)));
+  return own || !seat->chain->names || seat->chain->names(seat->chain, seat->at, province_of(peer));
+}
+
 struct chain_filter {
   const struct chain *chain;
   int at, to;
@@ -135,7 +142,8 @@ static inline void province_start(struct chain *chain, int n) {
           .close = chain_on_close,
           .session = chain_on_session,
           .share = chain_on_share,
-          .share_stream = chain_on_share_stream}};
+          .share_stream = chain_on_share_stream,
+          .names_stream = chain_on_names_stream}};
   province->node = node_new(&options);
   for (int to = 0; to < PROVINCES; to++) {
     if (to == n) continue;
