@@ -111,6 +111,18 @@ static bool replay(struct broker *broker, const struct link *link, uint8_t type,
   return pass(broker, link, type, body);
 }
 
+/* The first command behind the second one, which then are the only ones that are sent so. */
+static bool turn_round(struct broker *broker, const struct link *link, uint8_t type, struct bytes body) {
+  bool waits = hostile.kept_count == 0 || hostile.kept[0].due > 0;
+  if (type != SETTLE_COMMAND) return waits || pass(broker, link, type, body);
+  if (hostile.kept_count == 0) keep(link, body, INT64_MAX);
+  if (is_kept(body)) return true;
+  bool taken = pass(broker, link, type, body);
+  if (waits && taken) hostile.kept[0].due = 0;
+  if (waits && taken) send_kept(broker, link);
+  return taken;
+}
+
 static bool misroute(struct broker *broker, struct bytes body, const char *station) {
   const struct link *link = links_of_address(&broker->links, bytes_text(station));
   if (link && pass(broker, link, SETTLE_COMMAND, body))
@@ -132,6 +144,7 @@ static bool change_approval(struct broker *broker, const struct link *link, stru
 bool hostile_send(struct broker *broker, const struct link *link, uint8_t type, struct bytes body) {
   const char *how;
   if ((how = does("delay:"))) return delay(broker, link, type, body, how);
+  if (does("turn-round")) return turn_round(broker, link, type, body);
   if (does("replay")) return replay(broker, link, type, body);
   if (type != SETTLE_COMMAND) return pass(broker, link, type, body);
   if ((how = does("alter-byte:"))) {

@@ -10,6 +10,7 @@
  * each session start delay:SECONDS          keeps a command so long; questions about it wait behind it misroute:STATION
  * sends commands to that station instead strip-approval         leaves the approval out swap-approval          puts the
  * first approval that it saw beside every later command withhold-report        its own ledger does not hear the reports
+ *   turn-round             hands the second command over before the first
  *   invent-report          it hears instead that the command was executed, signed with the broker's own key
  *   lie:kept, lie:forged, lie:bare
  *                          whatever end a station reports, its ledger, its audit log and its operators hear of

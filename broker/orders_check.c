@@ -35,13 +35,12 @@ static bool check_point(
   return command->verb == COMMAND_STOP || check_value(command, known, writable ? &control : NULL, refusal);
 }
 
-/* A stop is not refused because a clock is slow. */
+/* A stop is not refused because a clock is slow. How long it was signed to live is by one clock alone. */
 static bool check_when(const struct orders *orders, const struct command *command, struct refusal *refusal) {
   int64_t now = world_now(orders->world).wall;
   struct command when = *command;
   if (command->verb == COMMAND_STOP && when.issued > now) when.issued = now;
-  return (command->verb == COMMAND_STOP || check_lifetime(command, orders->ahead_us, refusal)) &&
-         check_deadline(&when, now, orders->ahead_us, refusal);
+  return check_lifetime(command, orders->ahead_us, refusal) && check_deadline(&when, now, orders->ahead_us, refusal);
 }
 
 static bool check_room(const struct orders *orders, const struct command *command, struct refusal *refusal) {

@@ -174,7 +174,7 @@ static void dispatch_retry(struct dispatch *d, struct order *order) {
     dispatch_commit(d, order);
     return;
   }
-  if (order->command.verb == COMMAND_SET) dispatch_place_stays(dispatch_place(d, order->command.address));
+  dispatch_place_stays(dispatch_place(d, order->command.address), order);
   order_take_back(order);
   order_seal(order, d->options.identity);
   order->pending = false;

@@ -85,7 +85,7 @@ static struct store_batch *dispatch_batch(struct dispatch *d, struct order *orde
   buffer_deinit(&after);
   store_batch_urgent(batch);
   dispatch_put_entry(batch, order);
-  if (order_state(order) == STATE_DISPATCHED || entry->code == CODE_ALREADY)
+  if (order_state(order) == STATE_DISPATCHED || entry->code == CODE_ALREADY || dispatch_is_untold(order))
     dispatch_place_put(batch, order->command.address, dispatch_place(d, order->command.address));
   dispatch_put_audit(d, batch, order);
   if (!order->never && !order->leaving)

@@ -66,7 +66,8 @@ static bool dispatch_is_newest(
   struct place_given later;
   struct buffer span = BUFFER_NULL;
   if (order->command.verb != COMMAND_SET || !dispatch_later_given(d, order, now, &later)) return true;
-  units_put_duration(&span, later.issued - order->command.issued);
+  int64_t at = later.issued > order->command.issued ? later.issued : later.signed_at;
+  units_put_duration(&span, at - order->command.issued);
   refusal_set(refusal, CODE_SUPERSEDED, "look at the point; if this is still wanted, give it again",
       "the command %s for the same point%s was given %s after this one, and came here first", later.id,
       later.is_local && !order->is_local ? ", at the station's own door," : "", buffer_text(&span));
@@ -175,13 +176,15 @@ int64_t dispatch_stop_ahead(const struct dispatch *d) {
 
 /* A stop is not refused because a clock is slow, nor because the station wants short deadlines, nor because it is older
  * than this store: one that a former store had taken halts again what does not move, or what its signer wanted halted
- * until its deadline. One that was signed for next year is none that an operator gives now. */
+ * until its deadline. One that was signed for next year is none that an operator gives now, and one that lives so long
+ * could be kept back until it halts what must move. */
 static bool dispatch_stop_is_in_time(
     const struct dispatch *d, const struct order *order, struct instant now, struct refusal *refusal) {
   struct command when = order->command;
   int64_t wall = now.wall + order->shift_us;
   if (when.issued > wall) when.issued = wall;
-  return check_deadline(&when, wall, dispatch_stop_ahead(d), refusal) &&
+  return check_lifetime(&order->command, dispatch_stop_ahead(d), refusal) &&
+         check_deadline(&when, wall, dispatch_stop_ahead(d), refusal) &&
          check_life_left(order_life(order, now), refusal);
 }
 

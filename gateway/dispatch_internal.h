@@ -49,16 +49,21 @@ struct place_move {
 
 /* A set or stop that was carried out: when its operator gave it. */
 struct place_given {
-  int64_t issued; /* by the operator's clock, but not after it came; 0: none */
+  int64_t issued;    /* by the operator's clock, but not after it came; 0: none */
+  int64_t signed_at; /* as it was signed, unless by a clock that was wrong: compared with what the same key signed */
+  struct public_key key;
   bool is_local;
   char id[COMMAND_ID_MAX + 1];
 };
+/* Of those carried out the newest of each key and door that may still matter: within the doubt about two clocks of the
+ * newest of all. Where more operators than that were so near to each other the oldest is forgotten. */
+enum { PLACE_GIVEN = 8 };
 
 /* What is known of a controlled point beside its value. */
 struct place {
   uint64_t fence; /* the last one given */
   struct place_move last, before;
-  struct place_given newest; /* of those carried out */
+  struct place_given given[PLACE_GIVEN]; /* the newest first; issued 0: no more */
   struct selection selection;
   struct movement movement;
 };
@@ -138,6 +143,8 @@ const struct gateway_control *dispatch_control(const struct dispatch *d, const s
 void dispatch_log(const struct order *order);
 /* whatever can be done now, if nothing is pending */
 void dispatch_step(struct dispatch *d, struct order *order, struct instant now);
+/* It was dispatched, and certainly nobody at the device heard of it. */
+bool dispatch_is_untold(const struct order *order);
 void dispatch_end(
     struct dispatch *d, struct order *order, enum state state, const struct refusal *refusal, struct instant now);
 void dispatch_refuse(struct dispatch *d, struct order *order, const struct refusal *refusal, struct instant now);
@@ -180,16 +187,20 @@ struct place *dispatch_place(struct dispatch *d, struct bytes address); /* made 
 void dispatch_free_place(void *place);
 void dispatch_place_load(struct dispatch *d, struct bytes key, struct bytes value); /* of STORE_META; or passed over */
 void dispatch_place_moves(struct place *place, struct instant now);                 /* a set is dispatched */
-void dispatch_place_stays(struct place *place); /* the store refused that, and nothing was published */
-/* How long ago the last set was dispatched, µs, by wall or boot clock, whichever says less; INT64_MAX: never. */
+/* That set did not reach the device, for certain: the store refused its dispatch, or nobody got the message. It counts
+ * as none. */
+void dispatch_place_stays(struct place *place, const struct order *order);
+/* How long ago the last set was dispatched that may have reached the device, µs, by wall or boot clock, whichever says
+ * less; INT64_MAX: never. */
 int64_t dispatch_place_since(const struct place *place, struct instant now);
 /* The order is carried out: it is dispatched, or the point is there already. */
 void dispatch_place_given(struct place *place, const struct order *order, struct instant now);
 /* What was carried out, or waits here, and was given after the order, so that this one is none to be carried out any
- * more. Two operators' clocks may each be off by CHECK_CLOCK_US: so long, of two that came from the broker (or two from
- * the own door), the one that comes later counts as the later one, since the broker does not send one again that it
- * knows to be overtaken. Between the two doors nobody but their signers knows the order, and the times that they signed
- * decide: in doubt nothing moves. False: none. */
+ * more. What one key signed has one clock: there the times decide. Two operators' clocks may each be off by
+ * CHECK_CLOCK_US: so long, of two that came from the broker (or two from the own door), the one that comes later counts
+ * as the later one, since the broker does not send one again that it knows to be overtaken. Between the two doors
+ * nobody but their signers knows the order, and the times that they signed decide: in doubt nothing moves. False: none.
+ */
 bool dispatch_later_given(struct dispatch *d, const struct order *order, struct instant now, struct place_given *later);
 void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place);
 void dispatch_select(struct dispatch *d, const struct command *command, int64_t until);

@@ -1,8 +1,9 @@
 /*
  * What is known of a controlled point beside its value. In the store, table STORE_META: "fence/ADDRESS" u64, the fence
  * that was given last, and "moved/ADDRESS" i64, when a set was dispatched last (µs UTC), both in the machine's order of
- * bytes; they are written with each dispatch. "given/ADDRESS" is the newest order that was carried out: i64 when it was
- * issued, in the machine's order of bytes, u8 whether at the own door, its id.
+ * bytes; they are written with each dispatch, "moved" also where nobody heard of it after all. "given/ADDRESS" are the
+ * newest orders that were carried out, each: zigzag when it was issued, but not after it came, zigzag when it was
+ * signed, u8 whether at the own door, 32 the operator's key, sized id.
  */
 #include "common/base/mem.h"
 #include "gateway/dispatch_internal.h"
@@ -28,20 +29,32 @@ void dispatch_free_place(void *value) {
   free(place);
 }
 
-enum { GIVEN_ID_AT = sizeof(int64_t) + 1 };
+static bool given_read(struct reader *r, struct place_given *given) {
+  *given = (struct place_given){.issued = reader_zigzag(r)};
+  given->signed_at = reader_zigzag(r);
+  given->is_local = reader_u8(r);
+  struct bytes key = reader_bytes(r, sizeof given->key.bytes);
+  struct bytes id = reader_sized(r);
+  if (r->failed || given->issued <= 0 || !command_id_is_good(id)) return false;
+  memcpy(given->key.bytes, key.data, sizeof given->key.bytes);
+  snprintf(given->id, sizeof given->id, BYTES_FMT, BYTES_ARG(id));
+  return true;
+}
 
-static void given_load(struct place_given *given, struct bytes value) {
-  if (value.len <= GIVEN_ID_AT || value.len > GIVEN_ID_AT + COMMAND_ID_MAX) return;
-  memcpy(&given->issued, value.data, sizeof given->issued);
-  given->is_local = value.data[sizeof given->issued];
-  snprintf(
-      given->id, sizeof given->id, BYTES_FMT, (int)value.len - GIVEN_ID_AT, (const char *)value.data + GIVEN_ID_AT);
+static void given_load(struct place *place, struct bytes value) {
+  struct reader r;
+  reader_init(&r, value);
+  for (size_t i = 0; i < PLACE_GIVEN && reader_left(&r) > 0; i++) {
+    if (given_read(&r, &place->given[i])) continue;
+    place->given[i] = (struct place_given){.issued = 0};
+    break;
+  }
 }
 
 void dispatch_place_load(struct dispatch *d, struct bytes key, struct bytes value) {
   if (key.len <= PLACE_PREFIX) return;
   struct bytes address = bytes_of(key.data + PLACE_PREFIX, key.len - PLACE_PREFIX);
-  if (memcmp(key.data, given_prefix, PLACE_PREFIX) == 0) given_load(&dispatch_place(d, address)->newest, value);
+  if (memcmp(key.data, given_prefix, PLACE_PREFIX) == 0) given_load(dispatch_place(d, address), value);
   if (value.len != sizeof(uint64_t)) return;
   if (memcmp(key.data, fence_prefix, PLACE_PREFIX) == 0)
     memcpy(&dispatch_place(d, address)->fence, value.data, sizeof(uint64_t));
@@ -54,7 +67,10 @@ void dispatch_place_moves(struct place *place, struct instant now) {
   place->last = (struct place_move){now.wall, now.mono};
 }
 
-void dispatch_place_stays(struct place *place) { place->last = place->before; }
+void dispatch_place_stays(struct place *place, const struct order *order) {
+  if (order->command.verb == COMMAND_SET && place->last.wall == order->ledger.entry.times[STATE_DISPATCHED])
+    place->last = place->before;
+}
 
 /* A clock that was set back, or ahead, makes no interval shorter. */
 int64_t dispatch_place_since(const struct place *place, struct instant now) {
@@ -70,41 +86,93 @@ static void place_put(struct store_batch *batch, const char *prefix, struct byte
   buffer_deinit(&key);
 }
 
-static void given_put(struct store_batch *batch, struct bytes address, const struct place_given *given) {
+static void given_put(struct store_batch *batch, struct bytes address, const struct place *place) {
   struct buffer value = BUFFER_NULL;
-  uint8_t is_local = given->is_local;
-  buffer_append(&value, bytes_of(&given->issued, sizeof given->issued));
-  buffer_append(&value, bytes_of(&is_local, 1));
-  buffer_append(&value, bytes_text(given->id));
+  struct writer w;
+  writer_init(&w, &value, SIZE_MAX);
+  for (const struct place_given *given = place->given; given < place->given + PLACE_GIVEN && given->issued; given++) {
+    writer_zigzag(&w, given->issued);
+    writer_zigzag(&w, given->signed_at);
+    writer_u8(&w, given->is_local);
+    writer_bytes(&w, bytes_of(given->key.bytes, sizeof given->key.bytes));
+    writer_sized(&w, bytes_text(given->id));
+  }
   place_put(batch, given_prefix, address, buffer_bytes(&value));
   buffer_deinit(&value);
 }
 
 void dispatch_place_put(struct store_batch *batch, struct bytes address, const struct place *place) {
   place_put(batch, fence_prefix, address, bytes_of(&place->fence, sizeof place->fence));
-  if (place->last.wall) place_put(batch, moved_prefix, address, bytes_of(&place->last.wall, sizeof place->last.wall));
-  if (place->newest.issued) given_put(batch, address, &place->newest);
+  place_put(batch, moved_prefix, address, bytes_of(&place->last.wall, sizeof place->last.wall)); /* 0: taken back */
+  if (place->given[0].issued) given_put(batch, address, place);
 }
 
 /* ---- which was given later ---- */
 
+#define PLACE_DOUBT_US (2 * CHECK_CLOCK_US) /* two clocks, each off by as much */
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static bool is_same_key(const struct public_key *a, const struct public_key *b) {
+  return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
 /* One that was signed ahead of its time, as a stop may be, is no later than when it came. */
 static struct place_given given_of(const struct order *order, struct instant now) {
   int64_t issued = order->command.issued, wall = now.wall + order->shift_us;
-  struct place_given given = {.issued = issued < wall ? issued : wall, .is_local = order->is_local};
+  struct place_given given = {.issued = least(issued, wall),
+      .signed_at = issued <= wall + CHECK_CLOCK_US ? issued : wall,
+      .key = order->command.key,
+      .is_local = order->is_local};
   snprintf(given.id, sizeof given.id, BYTES_FMT, BYTES_ARG(order_id(order)));
   return given;
 }
 
-void dispatch_place_given(struct place *place, const struct order *order, struct instant now) {
-  struct place_given given = given_of(order, now);
-  if (given.issued > place->newest.issued) place->newest = given;
+/* One that lies ahead of the clock was noted by a clock that was wrong. */
+static bool given_is_of_a_wrong_clock(const struct place_given *given, int64_t wall) {
+  return given->issued > wall + CHECK_CLOCK_US;
 }
 
-/* One that lies ahead of the clock was noted by a clock that was wrong. */
+static bool given_takes_place_of(const struct place_given *given, const struct place_given *old) {
+  if (!old->issued) return true;
+  bool same = is_same_key(&given->key, &old->key) && given->is_local == old->is_local;
+  return same || old->issued + PLACE_DOUBT_US < given->issued;
+}
+
+static bool given_is_kept(const struct place *place, const struct place_given *given) {
+  for (const struct place_given *at = place->given; at < place->given + PLACE_GIVEN && at->issued; at++)
+    if (is_same_key(&given->key, &at->key) && given->is_local == at->is_local && at->signed_at >= given->signed_at)
+      return false;
+  return given->issued + PLACE_DOUBT_US >= place->given[0].issued;
+}
+
+static void given_forget_wrong(struct place *place, int64_t wall) {
+  while (given_is_of_a_wrong_clock(place->given, wall)) { /* the newest stand first */
+    memmove(place->given, place->given + 1, sizeof place->given - sizeof place->given[0]);
+    place->given[PLACE_GIVEN - 1].issued = 0;
+  }
+}
+
+void dispatch_place_given(struct place *place, const struct order *order, struct instant now) {
+  struct place_given given = given_of(order, now), kept[PLACE_GIVEN] = {{.issued = 0}};
+  size_t count = 0;
+  bool placed = false;
+  given_forget_wrong(place, now.wall + order->shift_us);
+  if (!given_is_kept(place, &given)) return;
+  for (size_t i = 0; i < PLACE_GIVEN && count < PLACE_GIVEN; i++) {
+    const struct place_given *old = &place->given[i];
+    if (!placed && old->issued <= given.issued) kept[count++] = given;
+    placed = placed || old->issued <= given.issued;
+    if (count < PLACE_GIVEN && !given_takes_place_of(&given, old)) kept[count++] = *old;
+  }
+  memcpy(place->given, kept, sizeof kept);
+}
+
 static bool given_is_later(const struct place_given *given, const struct order *than, struct instant now) {
-  int64_t doubt_us = given->is_local == than->is_local ? 2 * CHECK_CLOCK_US : 0;
-  return given->issued > than->command.issued + doubt_us && given->issued <= now.wall + CHECK_CLOCK_US;
+  int64_t doubt_us = given->is_local == than->is_local ? PLACE_DOUBT_US : 0;
+  if (!given->issued || given_is_of_a_wrong_clock(given, now.wall)) return false;
+  return given->issued > than->command.issued + doubt_us ||
+         (is_same_key(&given->key, &than->command.key) && given->signed_at > than->command.issued);
 }
 
 static bool waits_at(const struct order *order, struct bytes address) {
@@ -117,13 +185,16 @@ bool dispatch_later_given(
   struct table_cursor cursor = TABLE_CURSOR_NULL;
   struct bytes id;
   void *other;
-  *later = dispatch_place(d, order->command.address)->newest;
+  const struct place *place = dispatch_place(d, order->command.address);
+  *later = (struct place_given){.issued = 0};
+  for (size_t i = 0; i < PLACE_GIVEN && !later->issued; i++)
+    if (given_is_later(&place->given[i], order, now)) *later = place->given[i];
   while (table_next(&d->orders, &cursor, &id, &other)) {
     if (other == order || !waits_at(other, order->command.address)) continue;
     struct place_given given = given_of(other, now);
     if (given_is_later(&given, order, now)) *later = given;
   }
-  return given_is_later(later, order, now);
+  return later->issued > 0;
 }
 
 /* ---- selections ---- */

@@ -22,6 +22,12 @@ void dispatch_log(const struct order *order) {
       entry->message.len ? ": " : "", BYTES_ARG(entry->message));
 }
 
+bool dispatch_is_untold(const struct order *order) {
+  enum state state = order_state(order);
+  bool halted_first = state == STATE_STOPPED && order->publish == ORDER_NOT_PUBLISHED && !order->restarted;
+  return order->ledger.entry.times[STATE_DISPATCHED] && (state == STATE_UNDELIVERED || halted_first);
+}
+
 void dispatch_end(
     struct dispatch *d, struct order *order, enum state state, const struct refusal *refusal, struct instant now) {
   if (!order_move(order, state, refusal->code, refusal->message, refusal->hint[0] ? refusal->hint : NULL, now.wall)) {
@@ -29,6 +35,7 @@ void dispatch_end(
         state_name(order_state(order)), state_name(state));
     return;
   }
+  if (dispatch_is_untold(order)) dispatch_place_stays(dispatch_place(d, order->command.address), order);
   d->stats.ended[state]++;
   dispatch_log(order);
   dispatch_commit(d, order);

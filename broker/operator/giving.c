@@ -94,7 +94,9 @@ enum exit_code giving_send(const struct call *call, struct client *client, const
     enum value_type type, struct proof *proof, uint64_t *request, char problem[WISH_PROBLEM]) {
   struct buffer bytes = BUFFER_NULL;
   int64_t now = world_now(&world_system).wall;
-  if (wish->verb == COMMAND_STOP) now -= client_clock_ahead(client);
+  int64_t ahead = client_clock_ahead(client);
+  /* nothing but stops goes then; as long as sets go too, all are signed by one clock, and their order shows */
+  if (wish->verb == COMMAND_STOP && (ahead > CLOCK_LIMIT_US || ahead < -CLOCK_LIMIT_US)) now -= ahead;
   if (wish_sign(wish, type, now, client_identity(client), &bytes, problem)) return EXIT_CODE_USAGE;
   if (call->json)
     print_json(client, wish, buffer_bytes(&bytes), now);

@@ -116,14 +116,15 @@ def test_expired_while_the_station_is_away(t):
 
 
 def test_undelivered_where_nobody_listens(t):
-    dam = Dam(t).start()
+    dam = Dam(t, **{"min-interval": "1h"}).start()
     dam.devices.stop()
     last = ends(dam.set(GATE, "40"), 11, "undelivered", "no-listener")
     assert last["message"] and last["hint"]
     mark = len(dam.devices.out)
     dam.devices.start()
     dam.devices.ready(mark)
-    ends(dam.set(GATE, "50"), 0, "executed")
+    ends(dam.set(GATE, "50"), 0, "executed")    # what nobody heard of is no movement
+    ends(dam.set(GATE, "60"), 5, "rejected", "min-interval")
     assert [value for _, value in dam.started()] == [50], "what was undelivered is not carried out later"
 
 

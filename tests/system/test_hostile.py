@@ -125,6 +125,17 @@ def test_delayed_within_its_deadline_it_is_carried_out_once(t):
     assert dam.moved() == [("slow", 45)]
 
 
+def test_two_of_one_operator_turned_round(t):
+    """Within the doubt about two clocks; but one key has one clock."""
+    dam = Dam(t, "turn-round")
+    assert dam.set(GATE, "45", "--id", "first", "--no-wait").exit == 9
+    assert dam.set(GATE, "60", "--id", "second").exit == 0
+    dam.province.broker.wait_line("a kept command is sent")
+    end = dam.end_of("first")
+    assert (end["state"], end["code"]) == ("superseded", "superseded") and "second" in end["message"], end
+    assert dam.moved() == [("second", 60)]
+
+
 def test_sent_to_another_station(t):
     dam = Dam(t, "misroute:chongqing/beibei", stations=("chongqing/caijiagang", "chongqing/beibei"), **SOON)
     answer = dam.set(GATE, "45", "--id", "astray", "--deadline", "3s")

@@ -419,6 +419,7 @@ static void do_take(const char *arguments) {
       .deadline = scene.now.wall + deadline * SECOND_US,
       .value = {.type = VALUE_INTEGER, .integer = value}};
   if (command.verb == COMMAND_STOP) command.value = VALUE_EMPTY;
+  if (strstr(arguments, "old")) command.issued -= 250 * SECOND_US;
   buffer_clear(&scene.command_bytes);
   assert_int_equal(command_sign(&scene.command_bytes, &command,
                        strstr(arguments, "stranger")  ? scene.stranger
@@ -864,6 +865,9 @@ static const struct story stories[] = {
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"decide cancel", "sent ", ""},
             {"commit", "", "decision "}, {"wait 6", "", "decision ask "},
             {"never", "expired:not-received. expired:not-received. ", ""}, {"count 0 0", "", ""}}},
+    {"a stop that was signed to lie in wait, and one that was not",
+        {{"up", "", ""}, {"take 0 51 " POINT " stop old", "", ""}, {"commit", "rejected:deadline. ", ""},
+            {"id c2", "", ""}, {"take 0 50 " POINT " stop old", "", ""}, {"commit", "accepted sent ", "command "}}},
     {"resolve: what is unknown, by a person who looked; the station is told until it has heard",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "},
             {"decide moved", "error:busy. ", ""}, {"down", "", ""}, {"wait 61", "", ""},

@@ -461,12 +461,58 @@ static void test_interval_over_a_crash(void **state) {
   expect("received dispatched");
 }
 
+/* What nobody heard is no movement, now and after a start; what somebody may have heard is one. */
+static void test_interval_counts_what_was_told(void **state) {
+  (void)state;
+  scene.controls[0].min_interval_us = 60 * SECOND_US;
+  give((struct ask){.id = "c1", .address = GATE, .value = NUMBER(50)});
+  puback("c1", ORDER_NO_LISTENER);
+  expect("received dispatched undelivered/no-listener");
+  give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(50)});
+  puback("c2", ORDER_NOT_CONNECTED);
+  expect("received dispatched undelivered/no-listener");
+  crash();
+  order((struct ask){.id = "c3", .address = GATE, .value = NUMBER(50), .life_us = 5 * SECOND_US});
+  commit(1000);
+  commit(1);
+  pass(4 * SECOND_US); /* the commit of `dispatched` took long */
+  settle();
+  expect("received dispatched undelivered/expired");
+  give((struct ask){.id = "c4", .address = GATE, .value = NUMBER(50)});
+  expect("received dispatched");
+  crash(); /* it may have been told */
+  pass(SECOND_US);
+  answer(GATE, "c4", false, "jammed");
+  expect("failed/device");
+  give((struct ask){.id = "c5", .address = GATE, .value = NUMBER(60)});
+  expect("rejected/min-interval");
+  buffer_clear(&scene.published);
+}
+
+/* One that was undelivered takes nothing away from the movement before it. */
+static void test_interval_after_one_undelivered(void **state) {
+  (void)state;
+  moved_before(5 * SECOND_US);
+  scene.controls[0].min_interval_us = 4 * SECOND_US;
+  give((struct ask){.id = "c1", .address = GATE, .value = NUMBER(50)});
+  puback("c1", ORDER_NO_LISTENER);
+  expect("received dispatched undelivered/no-listener");
+  scene.controls[0].min_interval_us = 10 * SECOND_US;
+  give((struct ask){.id = "c2", .address = GATE, .value = NUMBER(50)});
+  expect("rejected/min-interval");
+  crash();
+  give((struct ask){.id = "c3", .address = GATE, .value = NUMBER(50)});
+  expect("rejected/min-interval");
+  buffer_clear(&scene.published);
+}
+
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_each_check), STORY(test_signed_to_lie_in_wait), STORY(test_texts),
       STORY(test_incomparable), STORY(test_approval), STORY(test_needless_approval), STORY(test_approval_over_a_crash),
       STORY(test_select), STORY(test_select_and_approval), STORY(test_selected_by_another_meanwhile),
       STORY(test_a_crash_unselects), STORY(test_try), STORY(test_already), STORY(test_interval_over_a_crash),
-      STORY(test_interval_and_a_clock_that_jumps)};
+      STORY(test_interval_and_a_clock_that_jumps), STORY(test_interval_counts_what_was_told),
+      STORY(test_interval_after_one_undelivered)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,7 +117,7 @@ static void test_never_refused(void **state) {
   scene.controls[0].min_interval_us = 3600 * SECOND_US;
   scene.offset = 3600 * SECOND_US;
   buffer_clear(&scene.states);
-  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .ago_us = 3600 * SECOND_US});
+  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .ago_us = 240 * SECOND_US});
   expect("received dispatched");
   scene.offset = 0;
   scene.unsynchronised = true;
@@ -148,7 +148,7 @@ static void test_older_than_the_store(void **state) {
   (void)state;
   run("c1");
   buffer_clear(&scene.states);
-  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .ago_us = 3600 * SECOND_US});
+  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .ago_us = 240 * SECOND_US});
   expect("received dispatched");
   give((struct ask){.id = "c2", .address = PUMP, .value = YES, .ago_us = 3600 * SECOND_US});
   expect("rejected/replay");
@@ -207,6 +207,22 @@ static void test_out_of_time(void **state) {
       .id = "s3", .address = GATE, .verb = COMMAND_STOP, .life_us = 300 * SECOND_US, .ago_us = -60 * SECOND_US});
   expect("received dispatched");
   expect_published("gates/1/stop halt s3 of c1 for 300s");
+}
+
+/* Nor one that could be kept back until its deadline is near. */
+static void test_signed_to_lie_in_wait(void **state) {
+  (void)state;
+  run("c1");
+  buffer_clear(&scene.states);
+  buffer_clear(&scene.published);
+  pass(3600 * SECOND_US);
+  give((struct ask){.id = "s1", .address = GATE, .verb = COMMAND_STOP, .ago_us = 250 * SECOND_US});
+  expect("rejected/deadline");
+  assert_string_equal(
+      buffer_text(&scene.message), "the deadline is 5.1m after the time of issue; at most 5m is allowed");
+  give((struct ask){.id = "s2", .address = GATE, .verb = COMMAND_STOP, .ago_us = 240 * SECOND_US});
+  expect("received dispatched");
+  buffer_clear(&scene.published);
 }
 
 /* What a later version means by a critical item is not left out. */
@@ -343,7 +359,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {STORY(test_by_the_device), STORY(test_what_is_measured_when_it_stands),
       STORY(test_the_device_says_no), STORY(test_by_standstill), STORY(test_nobody_answers), STORY(test_never_refused),
       STORY(test_older_than_the_store), STORY(test_by_the_brokers_clock), STORY(test_refused), STORY(test_out_of_time),
-      STORY(test_critical), STORY(test_overtakes), STORY(test_one_that_runs_keeps_others_out),
-      STORY(test_what_runs_is_being_committed), STORY(test_crash), STORY(test_start_between)};
+      STORY(test_signed_to_lie_in_wait), STORY(test_critical), STORY(test_overtakes),
+      STORY(test_one_that_runs_keeps_others_out), STORY(test_what_runs_is_being_committed), STORY(test_crash),
+      STORY(test_start_between)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
