@@ -194,12 +194,16 @@ static bool gives_way(const struct order *older, const struct order *newer) {
 
 static void supersede(struct order *older, const struct order *newer) {
   struct ledger_entry *entry = &older->ledger.entry;
-  char message[COMMAND_ID_MAX + 64];
+  char message[COMMAND_ID_MAX + 64], hint[COMMAND_ID_MAX + 128];
   if (ledger_move(entry, ACTOR_BROKER, STATE_SUPERSEDED, world_now(older->owner->world).wall)) return;
   entry->code = CODE_SUPERSEDED;
   snprintf(message, sizeof message, "the %s " BYTES_FMT " for the same point took its place",
       newer->verb == COMMAND_STOP ? "stop" : "command", BYTES_ARG(newer->ledger.entry.id));
+  snprintf(hint, sizeof hint,
+      "see what becomes of that: riverbus follow " BYTES_FMT "; give this one again only if it is still wanted then",
+      BYTES_ARG(newer->ledger.entry.id));
   entry->message = bytes_text(message);
+  entry->hint = bytes_text(hint);
   order_say(older);
 }
 

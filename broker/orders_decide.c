@@ -118,25 +118,21 @@ static void refuse(struct inquiry *inquiry, const struct refusal *refusal) {
   request_refuse(inquiry->request, code_name(refusal->code), refusal->message, refusal->hint);
 }
 
-struct wrong_state {
-  const char *what, *hint; /* the id follows the hint */
-};
-
-static struct wrong_state wrong_state_of(uint8_t verb, enum state state) {
-  if (verb == DECISION_APPROVE) return (struct wrong_state){"it waits for no approval", "look at it: riverbus follow "};
-  if (verb == DECISION_CANCEL && state == STATE_UNKNOWN)
-    return (struct wrong_state){"there is nothing left to cancel", "look at the device, then: riverbus resolve "};
-  if (verb == DECISION_CANCEL)
-    return (struct wrong_state){"there is nothing left to cancel", "look at it: riverbus follow "};
-  return (struct wrong_state){"only an unknown outcome can be resolved", "look at it: riverbus follow "};
+static const char *wrong_state_of(uint8_t verb) {
+  return verb == DECISION_APPROVE  ? "it waits for no approval"
+         : verb == DECISION_CANCEL ? "there is nothing left to cancel"
+                                   : "only an unknown outcome can be resolved";
 }
 
 static void refuse_by_state(struct inquiry *inquiry, enum state state) {
-  struct wrong_state wrong = wrong_state_of(inquiry->decision.verb, state);
+  struct bytes id = inquiry->decision.id;
   struct refusal refusal;
   refusal_set(&refusal, state_is_final(state) ? CODE_TOO_LATE : CODE_BUSY, NULL, "the command " BYTES_FMT " is %s: %s",
-      BYTES_ARG(inquiry->decision.id), state_name(state), wrong.what);
-  snprintf(refusal.hint, sizeof refusal.hint, "%s" BYTES_FMT, wrong.hint, BYTES_ARG(inquiry->decision.id));
+      BYTES_ARG(id), state_name(state), wrong_state_of(inquiry->decision.verb));
+  if (inquiry->decision.verb == DECISION_CANCEL && state == STATE_UNKNOWN)
+    refusal_hint_resolve(&refusal, id);
+  else
+    snprintf(refusal.hint, sizeof refusal.hint, "look at it: riverbus follow " BYTES_FMT, BYTES_ARG(id));
   refuse(inquiry, &refusal);
 }
 
@@ -214,9 +210,10 @@ bool order_cancel(struct order *order, const struct decision *decision, const ch
   return true;
 }
 
-static void cancel_too_late(struct inquiry *inquiry) {
+static void cancel_too_late(struct inquiry *inquiry, enum state state) {
   struct refusal refusal;
-  refusal_set(&refusal, CODE_TOO_LATE, NULL, "the device was told already");
+  refusal_set(&refusal, CODE_TOO_LATE, NULL,
+      "the command is %s: the device was told already, and only before that it can be cancelled", state_name(state));
   refuse(inquiry, &refusal);
 }
 
@@ -229,7 +226,7 @@ static void cancel(struct inquiry *inquiry, struct order *order, const char *by)
   } else if (state_is_final(state))
     refuse_by_state(inquiry, state);
   else
-    cancel_too_late(inquiry);
+    cancel_too_late(inquiry, state);
 }
 
 /* The same once more: the station has not heard of it, maybe since it was away until the deadline of the first. */

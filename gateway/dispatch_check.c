@@ -198,10 +198,12 @@ static enum dispatch_verdict dispatch_check_stop(
   if (!check_understood(&order->command, CHECK_ALL, refusal) || !dispatch_stop_is_in_time(d, order, now, refusal))
     return DISPATCH_REFUSED;
   if (control && control->stop.topic) return DISPATCH_GOES;
-  refusal_set(refusal, CODE_NO_STOP, NULL, "the point " BYTES_FMT " %s", BYTES_ARG(order->command.address),
-      !dispatch_point(d, order) ? "is not known here"
-      : !control                ? "has no control, so nothing of it moves by command"
-                                : "has no `stop:` in the station's configuration: no command can halt it");
+  bool is_known = dispatch_point(d, order) != NULL;
+  refusal_set(refusal, CODE_NO_STOP, is_known ? NULL : "check the address; `riverbus points` lists what is known",
+      "the point " BYTES_FMT " %s", BYTES_ARG(order->command.address),
+      !is_known  ? "is not known here"
+      : !control ? "has no control, so nothing of it moves by command"
+                 : "has no `stop:` in the station's configuration: no command can halt it");
   return DISPATCH_REFUSED;
 }
 

@@ -84,7 +84,11 @@ void visit_tell(struct visit *visit, const struct ledger_entry *entry) {
     return;
   }
   if (visit->cancels && state_may_have_moved(entry->state)) {
-    request_refuse(visit->request, code_name(CODE_TOO_LATE), "the device was told already", code_hint(CODE_TOO_LATE));
+    struct refusal refusal;
+    refusal_set(&refusal, CODE_TOO_LATE, NULL,
+        "the command is %s: the device was told already, and only before that it can be cancelled",
+        state_name(entry->state));
+    request_refuse(visit->request, code_name(refusal.code), refusal.message, refusal.hint);
     return;
   }
   ledger_put_json(&text, entry);

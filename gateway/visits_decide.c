@@ -16,9 +16,11 @@ static void visit_refuse_state(struct visit *visit, enum state state) {
   refusal_set(&refusal, state_is_final(state) || cancel ? CODE_TOO_LATE : CODE_BUSY, NULL,
       "the command " BYTES_FMT " is %s: %s", BYTES_ARG(visit->decision.id), state_name(state),
       cancel ? "there is nothing left to cancel" : "only an unknown outcome can be resolved");
-  snprintf(refusal.hint, sizeof refusal.hint, "%s" BYTES_FMT,
-      state == STATE_UNKNOWN ? "look at the device, then: riverbus resolve " : "look at it: riverbus follow ",
-      BYTES_ARG(visit->decision.id));
+  if (state == STATE_UNKNOWN)
+    refusal_hint_resolve(&refusal, visit->decision.id);
+  else
+    snprintf(
+        refusal.hint, sizeof refusal.hint, "look at it: riverbus follow " BYTES_FMT, BYTES_ARG(visit->decision.id));
   visit_refuse(visit, &refusal);
 }
 

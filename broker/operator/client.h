@@ -69,4 +69,5 @@ void notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The error in a reply, said; its exit code: of a code of the table of codes REJECTED, NOT_AUTHORISED or USAGE, of any
  * other word ERROR. 0: there is none. */
 enum exit_code complain_of_reply(const json_t *body);
+enum exit_code complain_about(const json_t *body, const char *address); /* address: what the hint speaks of, or NULL */
 #endif

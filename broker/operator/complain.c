@@ -43,10 +43,13 @@ static enum exit_code exit_of_code(const char *code) {
   }
 }
 
-enum exit_code complain_of_reply(const json_t *body) {
+enum exit_code complain_of_reply(const json_t *body) { return complain_about(body, NULL); }
+
+enum exit_code complain_about(const json_t *body, const char *address) {
   const json_t *error = json_object_get(body, "error");
   if (!error) return EXIT_CODE_DONE;
   const char *code = view_text(error, "code"), *message = view_text(error, "message"), *hint = view_text(error, "hint");
-  complain(*code ? code : "error", hint, "%s", *message ? message : "the broker refuses and does not say why");
+  complain(*code ? code : "error", view_hint(hint, address), "%s",
+      *message ? message : "the broker refuses and does not say why");
   return exit_of_code(code);
 }

@@ -110,8 +110,10 @@ static enum exit_code sign(
 }
 
 /* The command's own bytes were verified here. */
-static struct proof proof_of(const struct deciding *d, const struct client *client, const struct command *command) {
-  struct proof proof = {.config = client_config(client), .id = d->id, .has_digest = true};
+static struct proof proof_of(const struct deciding *d, const struct client *client, const struct command *command,
+    char address[ADDRESS_MAX + 1]) {
+  snprintf(address, ADDRESS_MAX + 1, BYTES_FMT, BYTES_ARG(command->address));
+  struct proof proof = {.config = client_config(client), .id = d->id, .address = address, .has_digest = true};
   if (d->verb == DECISION_RESOLVE_MOVED) proof.resolved = STATE_EXECUTED;
   if (d->verb == DECISION_RESOLVE_NOT_MOVED) proof.resolved = STATE_FAILED;
   command_digest(command->bytes, proof.digest);
@@ -120,12 +122,13 @@ static struct proof proof_of(const struct deciding *d, const struct client *clie
 
 static enum exit_code tell(const struct deciding *d, struct client *client, const struct command *command,
     struct bytes decision, json_t **last) {
+  char address[ADDRESS_MAX + 1];
   struct state_wait wait = {.call = d->call,
       .client = client,
       .command_id = d->id,
       .until_us = verb_until(d->wait_us),
       .enough = d->enough,
-      .proof = proof_of(d, client, command)};
+      .proof = proof_of(d, client, command, address)};
   state_catch_signals();
   wait.id = client_request(
       client, json_pack("{s:s,s:o}", "verb", "decide", "decision", encoded_json(decision)), REQUEST_WINDOW_MAX);
@@ -140,7 +143,8 @@ static enum exit_code decide(const struct deciding *d, struct client *client, js
   enum exit_code code = giving_check_clock(client);
   if (code == EXIT_CODE_DONE) code = fetch(d, client, &bytes, &command, last);
   if (*last) {
-    struct proof proof = proof_of(d, client, &command);
+    char address[ADDRESS_MAX + 1];
+    struct proof proof = proof_of(d, client, &command, address);
     bool wrong;
     json_t *shown = state_verify(&proof, *last, &wrong);
     json_decref(*last);

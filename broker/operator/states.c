@@ -39,15 +39,6 @@ static void print_detail(const char *title, const char *text) {
   if (*text) printf("  %-7s  %s\n", title, text);
 }
 
-/* A hint's `... ADDRESS` is this command's address: it can be copied as it stands. */
-static void print_hint(const char *hint, const char *address) {
-  const char *at = *address ? strstr(hint, "ADDRESS") : NULL;
-  if (at)
-    printf("  %-7s  %.*s%s%s\n", "hint:", (int)(at - hint), hint, address, at + strlen("ADDRESS"));
-  else
-    print_detail("hint:", hint);
-}
-
 /* What a person has to do for the command to go on, or to settle it. */
 static void print_next(enum state state, const char *id) {
   if (state == STATE_APPROVAL) printf("  %-7s  a second person approves it with: riverbus approve %s\n", "next:", id);
@@ -69,7 +60,7 @@ void state_print(const struct call *call, const json_t *state) {
   fputc('\n', stdout);
   print_detail("why:", view_text(state, "message"));
   print_detail("device:", view_text(state, "device_message"));
-  print_hint(view_text(state, "hint"), view_text(state, "address"));
+  print_detail("hint:", view_hint(view_text(state, "hint"), view_text(state, "address")));
   if (!json_is_false(json_object_get(state, "proven"))) print_next(state_of(state), view_text(state, "id"));
   fflush(stdout);
 }
@@ -111,7 +102,7 @@ static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, 
   waiting->done = last;
   if (json_object_get(body, "error")) {
     wait->refused = true;
-    waiting->code = complain_of_reply(body);
+    waiting->code = complain_about(body, wait->proof.address);
     return;
   }
   bool wrong;
@@ -133,11 +124,16 @@ static enum exit_code say_lost(const struct client *client, const struct waiting
   return EXIT_CODE_UNKNOWN;
 }
 
-void state_say_open(const char *command_id, bool accepted) {
-  notice(
-      "the command %s; follow it with: riverbus follow %s\n  or cancel it, before the device is told, with: riverbus "
-      "cancel %s",
-      accepted ? interrupted ? "goes on" : "is still open" : "may or may not have been taken", command_id, command_id);
+void state_say_open(const char *command_id, const json_t *last) {
+  const char *how = !last ? "may or may not have been taken" : interrupted ? "goes on" : "is still open";
+  if (state_may_have_moved(state_of(last)))
+    notice("the command %s; follow it with: riverbus follow %s\n  or halt the device, which was told already, with: "
+           "riverbus stop %s",
+        how, command_id, view_text(last, "address"));
+  else
+    notice("the command %s; follow it with: riverbus follow %s\n  or cancel it, before the device is told, with: "
+           "riverbus cancel %s",
+        how, command_id, command_id);
 }
 
 enum exit_code state_wait(struct state_wait *wait) {
@@ -154,6 +150,6 @@ enum exit_code state_wait(struct state_wait *wait) {
   client_set_events(wait->client, &(struct client_events){0});
   if (waiting.done) return waiting.code;
   if (!there) return say_lost(wait->client, &waiting);
-  state_say_open(wait->command_id, waiting.heard);
+  state_say_open(wait->command_id, wait->last);
   return waiting.heard ? EXIT_CODE_OPEN : EXIT_CODE_UNKNOWN;
 }

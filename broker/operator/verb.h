@@ -53,8 +53,8 @@ enum code state_code_of(const json_t *state);
 /* SIGINT and SIGTERM end state_wait instead of the process: call it before the command is sent. */
 void state_catch_signals(void);
 bool state_interrupted(void);
-/* How a command that goes on can be followed or ended, on standard error. */
-void state_say_open(const char *command_id, bool accepted);
+/* How a command that goes on can be followed or ended, on standard error. last: its last state, NULL: none came. */
+void state_say_open(const char *command_id, const json_t *last);
 
 /* Following one request whose replies are states. */
 struct state_wait {

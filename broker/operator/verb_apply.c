@@ -16,7 +16,7 @@ enum {
 enum sent { NOT_SENT, UNDER_WAY, ENDED };
 struct sending {
   enum sent sent;
-  bool heard;
+  json_t *last; /* state; NULL: none came */
   uint64_t request;
   struct proof proof;
   enum exit_code code;
@@ -56,9 +56,10 @@ static void take(void *ctx, uint64_t id, const json_t *body, struct bytes text, 
   bool wrong = false;
   json_t *shown = error ? NULL : state_verify(&sending->proof, body, &wrong);
   if (!error) state_print(applying->call, shown);
-  sending->heard = true;
-  if (last || error || wrong) end_one(applying, sending, error ? complain_of_reply(body) : state_exit_of(shown));
-  json_decref(shown);
+  json_decref(sending->last);
+  sending->last = shown;
+  if (last || error || wrong)
+    end_one(applying, sending, error ? complain_about(body, sending->proof.address) : state_exit_of(shown));
 }
 
 /* ---- what goes ---- */
@@ -113,8 +114,8 @@ static void say_under_way(struct applying *applying, bool there) {
   for (size_t i = 0; i < applying->next; i++) {
     struct sending *sending = &applying->sendings[i];
     if (sending->sent != UNDER_WAY) continue;
-    state_say_open(applying->script.lines[i].wish.id, sending->heard);
-    end_one(applying, sending, there && sending->heard ? EXIT_CODE_OPEN : EXIT_CODE_UNKNOWN);
+    state_say_open(applying->script.lines[i].wish.id, sending->last);
+    end_one(applying, sending, there && sending->last ? EXIT_CODE_OPEN : EXIT_CODE_UNKNOWN);
   }
   enum exit_code rest = there ? EXIT_CODE_OPEN : EXIT_CODE_NOT_REACHABLE;
   if (applying->next < applying->script.count) applying->worst = exit_code_worst(applying->worst, rest);
@@ -263,6 +264,7 @@ static enum exit_code run(const struct call *call) {
   client_close(applying.client);
   script_deinit(&applying.script);
   free(applying.described);
+  for (size_t i = 0; i < applying.next; i++) json_decref(applying.sendings[i].last);
   free(applying.sendings);
   buffer_deinit(&text);
   return verb_written(code);

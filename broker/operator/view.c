@@ -141,6 +141,15 @@ const char *view_text(const json_t *object, const char *member) {
   return buffer_text(text);
 }
 
+const char *view_hint(const char *hint, const char *address) {
+  static const char name[] = "ADDRESS";
+  const char *at = address && *address ? strstr(hint, name) : NULL;
+  if (!at) return hint;
+  struct buffer *text = ring_next();
+  buffer_printf(text, "%.*s%s%s", (int)(at - hint), hint, address, at + sizeof name - 1);
+  return buffer_text(text);
+}
+
 const char *view_count(const json_t *object, const char *member) {
   struct buffer *text = ring_next();
   buffer_printf(text, "%lld", (long long)json_integer_value(json_object_get(object, member)));

@@ -32,6 +32,9 @@ const char *view_colour_off(const char *colour);
 /* Text of JSON members for people, without control characters; "" for null or none. Owned by a ring of 16: use at once.
  */
 const char *view_text(const json_t *object, const char *member);
+/* A hint whose `... ADDRESS` is that address, so that it can be copied as it stands; "" or NULL: as it is. Of the ring
+ * too. */
+const char *view_hint(const char *hint, const char *address);
 const char *view_time(const json_t *object, const char *member); /* local, from RFC 3339 */
 const char *view_age(const json_t *object, const char *member, int64_t now);
 const char *view_us(int64_t us); /* a duration */

@@ -13,6 +13,12 @@ void refusal_set(struct refusal *refusal, enum code code, const char *hint, cons
   va_end(args);
 }
 
+void refusal_hint_resolve(struct refusal *refusal, struct bytes id) {
+  snprintf(refusal->hint, sizeof refusal->hint,
+      "look at the device, then: riverbus resolve " BYTES_FMT " --moved (or --not-moved) --basis 'who saw what'",
+      BYTES_ARG(id));
+}
+
 bool check_open(struct command *command, struct bytes bytes, struct refusal *refusal) {
   switch (command_open(command, bytes)) {
     case 0: return true;
@@ -125,9 +131,13 @@ static bool approval_opens(const struct command *command, struct bytes approval,
     struct refusal *refusal) {
   const char *wrong = NULL;
   struct buffer time = BUFFER_NULL;
-  if (approval.len == 0)
-    wrong = "the point needs the approval of a second person, and none was given";
-  else if (decision_open(decision, approval) != 0 || decision->verb != DECISION_APPROVE)
+  if (approval.len == 0) {
+    refusal_set(refusal, CODE_APPROVAL,
+        "send a new command; while it waits a second person approves it with: riverbus approve ID",
+        "the point needs the approval of a second person, and none was given");
+    return false;
+  }
+  if (decision_open(decision, approval) != 0 || decision->verb != DECISION_APPROVE)
     wrong = "the approval cannot be read, or its signature does not fit";
   else if (!bytes_equal(decision->id, command->id) || !decision_is_about(decision, command->bytes))
     wrong = "the approval was given for another command";
@@ -151,12 +161,15 @@ bool check_approval(const struct command *command, struct bytes approval, const 
   if (!row) {
     char text[IDENTITY_KEY_TEXT + 1];
     public_key_text(&decision.key, text);
-    refusal_set(refusal, CODE_APPROVAL, NULL, "%s may not approve " BYTES_FMT, known ? known->name : text,
-        BYTES_ARG(command->address));
+    refusal_set(refusal, CODE_APPROVAL,
+        "have it approved by one who may: whose `approve:` at the broker and at the station has the address",
+        "%s may not approve " BYTES_FMT, known ? known->name : text, BYTES_ARG(command->address));
     return false;
   }
   if (same_person(by, &command->key, row, &decision.key) && !defect("approve-same-person")) {
     refusal_set(refusal, CODE_APPROVAL, NULL, "%s gave the command and cannot approve it too", row->name);
+    snprintf(refusal->hint, sizeof refusal->hint, "have a second person approve it: riverbus approve " BYTES_FMT,
+        BYTES_ARG(command->id));
     return false;
   }
   *approved_by = row;
@@ -342,7 +355,8 @@ bool check_busy(
     const struct command *command, struct bytes running, enum state running_state, struct refusal *refusal) {
   char hint[sizeof refusal->hint];
   if (running.len == 0 || bytes_equal(running, command->id)) return true;
-  snprintf(hint, sizeof hint, "follow it to its end, then send again: riverbus follow " BYTES_FMT, BYTES_ARG(running));
+  snprintf(hint, sizeof hint, "follow it to its end, then send a new command: riverbus follow " BYTES_FMT,
+      BYTES_ARG(running));
   refusal_set(refusal, CODE_BUSY, hint, "the device is busy with command " BYTES_FMT " (%s); one at a time is allowed",
       BYTES_ARG(running), state_name(running_state));
   return false;
@@ -364,9 +378,19 @@ enum check_known check_known(const struct command *command, const struct ledger_
 
 /* ---- the point ---- */
 
+/* A target that the next command may have: a round number where the step is a large one, and so with room for a
+ * measurement that trembles. */
+static double first_step(double from, double to, double max_step) {
+  double sign = to > from ? 1 : -1, target = from + sign * max_step, grain = max_step >= 2 ? 1 : max_step / 20;
+  double round = sign * grain * (double)(int64_t)(sign * target / grain);
+  bool fits = target < 1e15 && target > -1e15 && (round - from) * sign > 0 && (round - from) * sign <= max_step;
+  return fits ? round : target;
+}
+
 bool check_max_step(const struct command *command, double max_step, const char *unit, bool known,
     const struct value *actual, struct refusal *refusal) {
   double from, to;
+  char hint[sizeof refusal->hint];
   if (max_step <= 0 || !value_as_number(&command->value, &to)) return true;
   const char *space = unit[0] ? " " : "";
   if (!known || !value_as_number(actual, &from)) {
@@ -379,15 +403,21 @@ bool check_max_step(const struct command *command, double max_step, const char *
   }
   double step = to > from ? to - from : from - to;
   if (step <= max_step * (1 + 1e-12)) return true;
-  refusal_set(refusal, CODE_MAX_STEP, NULL, "the step from %.10g to %.10g is %.10g%s%s; at most %.10g%s%s is allowed",
+  snprintf(hint, sizeof hint,
+      "move in steps, each when the one before is executed; the first: riverbus set ADDRESS %.10g",
+      first_step(from, to, max_step));
+  refusal_set(refusal, CODE_MAX_STEP, hint, "the step from %.10g to %.10g is %.10g%s%s; at most %.10g%s%s is allowed",
       from, to, step, space, unit, max_step, space, unit);
   return false;
 }
 
 bool check_min_interval(int64_t min_interval_us, int64_t since_us, struct refusal *refusal) {
   struct buffer a = BUFFER_NULL, b = BUFFER_NULL;
+  char hint[sizeof refusal->hint];
   if (min_interval_us <= 0 || since_us >= min_interval_us) return true;
-  refusal_set(refusal, CODE_MIN_INTERVAL, NULL, "the last movement was ordered %s ago; at least %s must lie between",
+  long long left_s = (min_interval_us - (since_us > 0 ? since_us : 0) + SECOND_US - 1) / SECOND_US;
+  snprintf(hint, sizeof hint, "send a new command in %llds", left_s);
+  refusal_set(refusal, CODE_MIN_INTERVAL, hint, "the last movement was ordered %s ago; at least %s must lie between",
       duration(&a, since_us > 0 ? since_us : 0), duration(&b, min_interval_us));
   buffer_deinit(&a);
   buffer_deinit(&b);
@@ -395,14 +425,11 @@ bool check_min_interval(int64_t min_interval_us, int64_t since_us, struct refusa
 }
 
 bool check_locked(const struct command *command, struct bytes locking, struct refusal *refusal) {
-  char hint[sizeof refusal->hint];
   if (locking.len == 0) return true;
-  snprintf(hint, sizeof hint,
-      "look at the device, then: riverbus resolve " BYTES_FMT " --moved (or --not-moved) --basis 'who saw what'",
-      BYTES_ARG(locking));
-  refusal_set(refusal, CODE_LOCKED, hint,
+  refusal_set(refusal, CODE_LOCKED, NULL,
       "the point " BYTES_FMT " is locked: the outcome of command " BYTES_FMT " is unknown and was not resolved",
       BYTES_ARG(command->address), BYTES_ARG(locking));
+  refusal_hint_resolve(refusal, locking);
   return false;
 }
 

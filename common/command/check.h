@@ -117,4 +117,6 @@ enum check_known check_known(const struct command *command, const struct ledger_
 /* Fills a refusal by hand: hint NULL takes the code's own. */
 void refusal_set(struct refusal *refusal, enum code code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Its hint: how the command of that id, whose outcome is unknown, is resolved. */
+void refusal_hint_resolve(struct refusal *refusal, struct bytes id);
 #endif

@@ -6,6 +6,7 @@ import ast
 import base64
 import os
 import re
+import shlex
 import shutil
 import tempfile
 
@@ -191,6 +192,69 @@ def test_max_step(dam):
     at = dam.duty.run("last", "--json", STEP).rows[0]["value"]
     passes(dam, dam.set(STEP, str(at + 20)))
     refused(dam, dam.set(STEP, str(at + 40.5)), "max-step")
+
+
+# -- the next step that a refusal names, taken as it stands ---------------------------------------------------------------
+
+def named(answer):
+    """The words behind `riverbus` in the last line that names a next step."""
+    lines = [line for line in (answer.out + answer.err).splitlines() if re.search(r"(hint|next): .*riverbus ", line)]
+    assert lines and "ADDRESS" not in lines[-1], str(answer)
+    return shlex.split(re.split(r"[`;]", lines[-1].split("riverbus ")[1])[0])
+
+
+def steps_to(dam, target):
+    """How many steps it took, each as it is named."""
+    for step in range(6):
+        answer = dam.run("set", STEP, str(target))
+        if answer.exit == 0:
+            return step
+        assert answer.exit == 5 and "max-step" in answer.out, str(answer)
+        assert dam.run(*named(answer)).exit == 0, str(answer)
+    raise AssertionError(str(answer))
+
+
+def test_the_steps_that_max_step_names_lead_there(dam):
+    at = dam.duty.run("last", "--json", STEP).rows[0]["value"]
+    assert steps_to(dam, at + 47.5 if at < 50 else at - 47.5) == 2
+
+
+def test_what_is_named_for_one_that_comes_too_late_halts_it(dam):
+    dam.measure(level=176, mode=1)
+    at = dam.duty.run("last", "--json", GUARDED).rows[0]["value"]
+    running = dam.fresh("halted")
+    dam.set(GUARDED, "100" if at < 50 else "0", "--no-wait", "--id", running)
+    dam.wait_state(running, "dispatched", "acting")
+    busy = dam.run("set", GUARDED, "50")
+    assert busy.exit == 5 and named(busy) == ["follow", running], str(busy)
+    late = dam.run("cancel", running)
+    assert late.exit == 5 and named(late)[:2] == ["stop", GUARDED], str(late)
+    assert dam.run("stop", named(late)[1]).exit == 0
+    assert dam.run(*named(busy)).exit == 10 and dam.state(running)["state"] == "stopped"
+
+
+def test_what_is_named_for_one_that_was_superseded_shows_the_newer(dam):
+    first, second = dam.fresh("first"), dam.fresh("second")
+    for name, target in ((first, "41"), (second, "42")):
+        assert dam.set(APPROVAL, target, "--no-wait", "--id", name).exit == 9
+        waits = dam.run("follow", name, "--wait", "100ms")
+        assert named(waits) == ["approve", name], str(waits)
+    assert dam.run(*named(waits), by="second").exit == 0
+    gone = dam.run("follow", first)
+    assert gone.exit == 10 and second in gone.out and named(gone) == ["follow", second], str(gone)
+    assert dam.run(*named(gone)).exit == 0 and dam.state(second)["state"] == "executed"
+
+
+def test_what_is_named_for_a_locked_point_opens_it(dam):
+    dam.fault("gate-4", "mute")
+    lost = dam.run("set", MUTE, steps.next(MUTE))
+    assert lost.exit == 8 and "look at the device" in lost.out and named(lost)[0] == "resolve", str(lost)
+    dam.fault("gate-4", None)
+    locked = dam.run("set", MUTE, steps.next(MUTE))
+    words = named(locked)
+    assert locked.exit == 5 and words[:3] == ["resolve", named(lost)[1], "--moved"], str(locked)
+    assert dam.run(*words[:3], *words[5:]).exit == 0, str(locked)   # without what stands in brackets
+    wait_until(lambda: dam.set(MUTE, steps.next(MUTE)).exit == 0, "the point without its lock", every=0.2)
 
 
 def test_full(t):
@@ -426,21 +490,22 @@ def test_clone(t):
 def plain_words(answer):
     """Without what differs from run to run."""
     text = answer.out + answer.err + f"[exit {answer.exit}]\n"
-    for pattern, instead in ((r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"), (r"ed25519:[\w-]{43}", "KEY"), (r"\b\d+(\.\d+)?(ms|s|us) (ago|of life)", r"SOME \3"),
+    for pattern, instead in ((r"\bin \ds$", "in SOME s"), (r"^(command order-lo\w+: set .* = )\d+$", r"\1SOME"), (r"\b(dispatched|acting)\b", "MOVING"), (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"), (r"ed25519:[\w-]{43}", "KEY"), (r"\b\d+(\.\d+)?(ms|s|us) (ago|of life)", r"SOME \3"),
                              (r"(\d+)\.\d\d\d? m\b", r"\1.xxx m")):
-        text = re.sub(pattern, instead, text)
+        text = re.sub(pattern, instead, text, flags=re.M)
     return text
 
 
 def worded(dam, name, *words, by="duty"):
-    text = plain_words(dam.run(*words, "--id", f"order-{name}", by=by))
+    named = ["--id", f"order-{name}"] if words[0] in ("set", "stop") else []
+    text = plain_words(dam.run(*words, *named, by=by))
     path = os.path.join(GOLDEN, f"refused-{name}.txt")
     if os.environ.get("RIVERBUS_GOLDEN") == "write":
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     with open(path, encoding="utf-8") as file:
         assert text == file.read(), f"the words of {path} have changed"
-    assert "why:" in text and "hint:" in text, text
+    assert ("why:" in text or "code:" in text) and "hint:" in text, text
 
 
 # Where each code of the table in the source is shown: here, or in another file of this folder.
@@ -487,12 +552,10 @@ def test_every_code_of_the_source_is_shown():
 def test_ten_refusals_in_words(dam):
     dam.measure(level=176, mode=1)
     passes(dam, dam.set(PLAIN, steps.next(PLAIN)))
-    at = dam.duty.run("last", "--json", STEP).rows[0]["value"]
-    if at != 40:    # where the row of the step left it
-        for target in (20, 40):
-            dam.set(STEP, str(target))
+    steps_to(dam, 40)
     worded(dam, "range", "set", PLAIN, "101")
     worded(dam, "max-step", "set", STEP, "75")
+    worded(dam, "unknown-point", "stop", PLAIN.replace("gate-1", "gate-9"))
     worded(dam, "authority", "set", PLAIN, "50", by="stranger")
     worded(dam, "expired", "set", PLAIN, "50", "--deadline", "1s")
     worded(dam, "approval", "set", APPROVAL, "59", "--deadline", "1s")
@@ -507,5 +570,24 @@ def test_ten_refusals_in_words(dam):
     dam.fault("gate-4", "mute")
     assert dam.set(MUTE, steps.next(MUTE), "--id", "order-lost").exit == 8
     worded(dam, "locked", "set", MUTE, "57")
+    worded(dam, "cancel-of-unknown", "cancel", "order-lost")
     dam.fault("gate-4", None)
     dam.run("resolve", "order-lost", "--not-moved", "--basis", "end of the test")
+    at = dam.duty.run("last", "--json", INTERVAL).rows[0]["value"]
+    wait_until(lambda: dam.set(INTERVAL, "50" if at < 50 else "49", "--dry-run").exit == 0, "the interval since an earlier row", every=0.2)
+    passes(dam, dam.set(INTERVAL, str(at + 1 if at < 50 else at - 1)))
+    worded(dam, "min-interval", "set", INTERVAL, "50")
+    at = dam.duty.run("last", "--json", ENDLESS).rows[0]["value"]
+    dam.set(ENDLESS, "100" if at < 50 else "0", "--no-wait", "--id", "order-long")
+    dam.wait_state("order-long", "dispatched", "acting")
+    worded(dam, "busy", "set", ENDLESS, "50")
+    worded(dam, "too-late", "cancel", "order-long")
+    dam.wait_state("order-long", "executed")
+    worded(dam, "nothing-left", "cancel", "order-long")
+    assert dam.set(APPROVAL, "31", "--no-wait", "--id", "order-earlier").exit == 9
+    assert dam.set(APPROVAL, "32", "--no-wait", "--id", "order-later").exit == 9
+    worded(dam, "own-approval", "approve", "order-later")
+    worded(dam, "no-right-to-approve", "approve", "order-later", by="stranger")
+    assert dam.run("approve", "order-later", by="second").exit == 0
+    dam.wait_state("order-later", "executed")
+    worded(dam, "superseded", "follow", "order-earlier")

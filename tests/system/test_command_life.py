@@ -224,11 +224,12 @@ def test_interrupted_while_it_waits(t):
     t.processes.append(process)
     process.start()
     wait_until(lambda: dam.movements().count["night"], "the movement")
+    process.wait_line("dispatched", lines=process.out)
     os.kill(process.pid, signal.SIGINT)
     code = process.wait()
     said = "\n".join(process.out + process.err)
     assert code == 9, said
-    assert "riverbus follow night" in said and ("riverbus cancel night" in said or "riverbus stop" in said), said
+    assert "riverbus follow night" in said and f"riverbus stop {GATE}" in said and "riverbus cancel" not in said, "the device was told: " + said
     assert dam.wait_state("night", "executed")["code"] is None
     assert dam.movements().stop("night")["why"] == "reached"
 
