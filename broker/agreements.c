@@ -151,6 +151,17 @@ static void load_half(struct agreements *agreements, struct bytes peer, bool our
     forget_theirs(a);
 }
 
+static void load_taken(struct agreement *a, struct bytes value) {
+  struct reader r;
+  reader_init(&r, value);
+  bool known = reader_u8(&r) == VALUE_VERSION;
+  uint64_t version = reader_varint(&r);
+  int64_t time = reader_zigzag(&r);
+  if (!known || !reader_done(&r)) return;
+  a->taken_version = version;
+  a->taken_time = time;
+}
+
 static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   struct agreements *agreements = ctx;
   if (bytes_equal(key, bytes_text(marker))) agreements->first = false;
@@ -158,6 +169,7 @@ static bool load_one(void *ctx, struct bytes key, struct bytes value) {
   if (key.len <= len || memcmp(key.data, prefix, len) != 0) return true;
   struct bytes peer = address_segment(key, 1), side = address_segment(key, 2);
   if (bytes_equal(side, bytes_text("quota"))) quota_load(&get(agreements, peer)->quota, value);
+  if (bytes_equal(side, bytes_text("taken"))) load_taken(get(agreements, peer), value);
   if (bytes_equal(side, bytes_text("ours")) || bytes_equal(side, bytes_text("theirs")))
     load_half(agreements, peer, side.len == 4, value);
   return true;
@@ -352,6 +364,23 @@ void agreement_put(struct buffer *out, const struct agreement *a) {
   writer_init(&w, out, out->len + HALF_BYTES_MAX + 16);
   writer_varint(&w, a->our_version);
   writer_bytes(&w, text_of(a->ours));
+}
+
+bool agreement_taken(struct agreement *a, uint64_t version, int64_t now, struct store_batch *batch) {
+  struct buffer key = BUFFER_NULL, value = BUFFER_NULL;
+  struct writer w;
+  if (version != a->our_version || version == a->taken_version) return false;
+  a->taken_version = version;
+  a->taken_time = now;
+  writer_init(&w, &value, 32);
+  key_of(&key, a->peer, "taken");
+  writer_u8(&w, VALUE_VERSION);
+  writer_varint(&w, version);
+  writer_zigzag(&w, now);
+  store_batch_put(batch, STORE_META, buffer_bytes(&key), buffer_bytes(&value));
+  buffer_deinit(&key);
+  buffer_deinit(&value);
+  return true;
 }
 
 void agreement_save_quota(struct agreement *a, struct store_batch *batch) {

@@ -2,8 +2,8 @@
 #define RIVERBUS_BROKER_AGREEMENTS_H
 /*
  * The agreements of this broker with its neighbours, as they were last: both halves with their versions, and from which
- * place of our logs each of our rules is in force. Kept in STORE_META, under "agreement/PEER/ours", ".../theirs" and
- * ".../quota"; a change and its entry in the audit log are one batch. Pure, but for the load.
+ * place of our logs each of our rules is in force. Kept in STORE_META, under "agreement/PEER/ours", ".../theirs",
+ * ".../taken" and ".../quota"; a change and its entry in the audit log are one batch. Pure, but for the load.
  *
  * A rule is in force from what is stored next, once it stands in our half; it keeps its place while it stands there,
  * also over restarts, and where only until or onward change. The rules that a store finds at its first start with
@@ -20,6 +20,8 @@ struct agreement {
   struct half *ours, *theirs;                  /* ours NULL: no longer a neighbour; theirs NULL: not told */
   uint64_t our_version, their_version;         /* rise with each change; theirs as told */
   int64_t our_time, their_time;                /* of the change, wall, µs */
+  uint64_t taken_version;                      /* of our half, that the neighbour said to have; 0: none */
+  int64_t taken_time;                          /* when it first did, wall, µs */
   struct peer_from our_from;                   /* of our last change: in force from there */
   struct peer_from *share_from, *transit_from; /* in the order of ours->share, ours->transit */
   struct peer_from *accept_from;               /* in the order of theirs->accept */
@@ -54,6 +56,9 @@ enum agreement_take agreement_take(struct agreement *agreement, const struct agr
     const struct peer_from *at, int64_t now, struct store_batch *batch, const char **why);
 /* The message HALF to the neighbour, appended. */
 void agreement_put(struct buffer *out, const struct agreement *agreement);
+/* The neighbour says that it has this version of ours: from now on at the latest all that we accept is in force there.
+ * false: known. */
+bool agreement_taken(struct agreement *agreement, uint64_t version, int64_t now, struct store_batch *batch);
 /* What has gone to the neighbour, where it has changed: into the batch. Of what is not saved a crash forgets. */
 void agreement_save_quota(struct agreement *agreement, struct store_batch *batch);
 /* What the scopes of all feeds to the neighbour depend on beside its rules, appended. */

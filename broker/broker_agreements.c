@@ -182,5 +182,9 @@ void broker_agreement_message(struct broker *broker, struct link *link, uint8_t 
     return;
   }
   link->half_told = reader_varint(&r);
-  if (!r.failed && link->half_told == link->agreement->our_version) link->half_at = 0;
+  if (r.failed || link->half_told != link->agreement->our_version) return;
+  link->half_at = 0;
+  struct store_batch *batch = store_batch_new();
+  (void)agreement_taken(link->agreement, link->half_told, world_now(broker->daemon.world).wall, batch);
+  commit(broker, batch, change_done, NULL);
 }

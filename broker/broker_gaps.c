@@ -24,29 +24,42 @@ static void note(void *ctx, const struct store_discard *discard) {
   noting->facts->discard_count = count + 1;
 }
 
-/* By the extents of what is held. */
-static void find_missing(const struct broker *broker, const struct gap_sources *sources,
-    const struct store_stream *stream, const struct intervals *held, struct intervals *missing) {
-  struct store *store = broker->daemon.store;
+/* By the extents of what is held. What is missing by rules that may have been others is asked for, and not counted. */
+static void find_missing(struct broker *broker, const struct gap_words *words, const struct store_stream *stream,
+    const struct intervals *held, struct intervals *missing) {
   struct gap_facts facts = {.node = bytes_text(broker->links.name),
       .stream = stream->stream,
       .epoch = stream->epoch,
       .floor = stream->floor,
-      .filtered = INTERVALS_NULL};
+      .filtered = words->filtered};
   struct noting noting = {&facts, NULL};
-  gap_sources_filtered(sources, store, stream->stream, stream->epoch, &facts.filtered);
-  store_discards(store, stream->stream, note, &noting);
+  struct intervals counted = INTERVALS_NULL;
+  store_discards(broker->daemon.store, stream->stream, note, &noting);
   facts.discards = noting.discards;
   gap_wanted(&facts, held, stream->last, missing);
   free(noting.discards);
-  intervals_deinit(&facts.filtered);
+  intervals_add_all(&counted, missing);
+  intervals_remove_all(&counted, &words->covered);
+  broker->missing += intervals_size(&counted);
+  intervals_deinit(&counted);
 }
 
-static void ask(struct broker *broker, const struct gap_sources *sources, const struct store_stream *stream,
-    const struct intervals *ranges, int64_t now) {
+/* Who has said all of it is not asked again. */
+static bool ask_one(struct broker *broker, const struct link *link, const struct intervals *said,
+    const struct store_stream *stream, const struct intervals *ranges) {
+  struct intervals rest = INTERVALS_NULL;
+  intervals_add_all(&rest, ranges);
+  intervals_remove_all(&rest, said);
+  bool asked = rest.count > 0 && node_want(broker->node, link->peer, stream->stream, stream->epoch, &rest);
+  intervals_deinit(&rest);
+  return asked;
+}
+
+static void ask(struct broker *broker, const struct gap_sources *sources, const struct gap_words *words,
+    const struct store_stream *stream, const struct intervals *ranges, int64_t now) {
   bool any = false;
-  for (size_t i = 0; i < sources->count; i++)
-    any = node_want(broker->node, sources->links[i]->peer, stream->stream, stream->epoch, ranges) || any;
+  for (size_t i = 0; i < words->count; i++)
+    any = ask_one(broker, sources->links[i], &words->said[i].ranges, stream, ranges) || any;
   if (!any) gap_ask_failed(&broker->asks, stream->stream, stream->epoch, now);
 }
 
@@ -55,16 +68,18 @@ static void look(void *ctx, const struct store_stream *stream) {
   struct broker *broker = looking->broker;
   struct intervals held = INTERVALS_NULL, missing = INTERVALS_NULL, wanted = INTERVALS_NULL;
   struct gap_sources sources;
+  struct gap_words words = {.count = 0};
   if (address_below(stream_owner(stream->stream), bytes_text(broker->links.name))) return;
   store_held(broker->daemon.store, stream->stream, stream->epoch, &held);
   bool whole = stream->last == 0 || intervals_covers(&held, 1, stream->last);
   if (!whole) {
     gap_sources_of(&broker->links, broker->links.name, stream->stream, &sources);
-    find_missing(broker, &sources, stream, &held, &missing);
+    gap_sources_said(&sources, broker->daemon.store, stream->stream, stream->epoch, &words);
+    find_missing(broker, &words, stream, &held, &missing);
   }
   if (gap_ask_look(&broker->asks, stream->stream, stream->epoch, &missing, looking->now, &wanted))
-    ask(broker, &sources, stream, &wanted, looking->now);
-  broker->missing += intervals_size(&missing);
+    ask(broker, &sources, &words, stream, &wanted, looking->now);
+  gap_words_deinit(&words);
   intervals_deinit(&held);
   intervals_deinit(&missing);
   intervals_deinit(&wanted);

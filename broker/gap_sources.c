@@ -1,6 +1,9 @@
 #include "broker/gap_sources.h"
 #include "broker/effective.h"
+#include "common/base/mem.h"
 #include "common/door/selection.h"
+#include "common/link/message.h"
+#include <stdlib.h>
 
 static bool reaches(const struct pattern *match, struct bytes stream) {
   return pattern_extent(pattern_text(match), stream_owner(stream)) != SELECTION_NONE;
@@ -37,7 +40,7 @@ static bool line_covers(const struct effective_line *line, const struct effectiv
                       pattern_extent(pattern_text(line->match), stream_owner(stream)) == SELECTION_ALL);
 }
 
-/* By their patterns and conditions; from which place on a rule is in force is not looked at. */
+/* By their patterns and conditions; from when on, see holds_since. */
 static bool covers(const struct effective *all, const struct effective *other, struct bytes stream) {
   bool each = true;
   for (size_t i = 0; i < other->count && each; i++) {
@@ -48,14 +51,30 @@ static bool covers(const struct effective *all, const struct effective *other, s
   return each;
 }
 
-static void find_covers(const struct gap_sources *sources, struct bytes stream, struct gap_source *said) {
+/* All that the source's rules let come here now it has let come since then, wall: later than the last change of its
+ * half and of ours, as it has taken it. INT64_MAX: it is not known to have. */
+static int64_t holds_since(const struct agreement *agreement) {
+  int64_t since = agreement->their_time;
+  if (agreement->taken_version != agreement->our_version) return INT64_MAX;
+  if (agreement->taken_time > since) since = agreement->taken_time;
+  for (size_t i = 0; i < agreement->theirs->share_count; i++)
+    if (agreement->theirs->share[i].since > since) since = agreement->theirs->share[i].since;
+  return since + GAP_CLOCKS_US;
+}
+
+static void find_covers(
+    const struct gap_sources *sources, struct bytes stream, struct gap_source *said, int64_t *holds) {
   struct effective lines[GAP_SOURCES_MAX];
   if (sources->count < 2) return;
   for (size_t i = 0; i < sources->count; i++)
     effective_init(&lines[i], sources->links[i]->agreement->theirs, sources->links[i]->agreement->ours);
   for (size_t i = 0; i < sources->count; i++)
-    for (size_t k = 0; k < sources->count; k++)
-      if (i != k && covers(&lines[k], &lines[i], stream)) said[i].covered_by |= (uint64_t)1 << k;
+    for (size_t k = 0; k < sources->count; k++) {
+      int64_t since = holds_since(sources->links[k]->agreement);
+      if (i == k || since == INT64_MAX || !covers(&lines[k], &lines[i], stream)) continue;
+      said[i].covered_by |= (uint64_t)1 << k;
+      if (since > *holds) *holds = since;
+    }
   for (size_t i = 0; i < sources->count; i++) effective_deinit(&lines[i]);
 }
 
@@ -65,22 +84,42 @@ struct taking {
   struct bytes source;
   const uint64_t *scopes; /* by which it sends now */
   size_t scope_count;
-  size_t which; /* of them the one that is wanted; scope_count: all others */
+  size_t which; /* of them the one that is wanted; scope_count: all others, */
+  bool anew;    /* but none of rules that hold no more */
   struct intervals *claimed;
 };
+
+/* Whether it is the word of a relay that sends by these scopes. */
+static bool is_settled(const struct taking *taking, uint64_t scope) {
+  bool is = false;
+  for (size_t i = 0; i < taking->scope_count; i++) is = is || link_settled_scope(taking->scopes[i]) == scope;
+  return is;
+}
+
+/* A rule with `since` brings what was stored before it began, and may have been left out then. */
+static bool is_history(const struct link *link, struct bytes stream) {
+  const struct half *theirs = link->agreement->theirs;
+  bool own = address_below(stream_owner(stream), bytes_text(link->node)), any = false;
+  for (size_t i = 0; own && theirs && i < theirs->share_count && !any; i++)
+    any = theirs->share[i].since && reaches(theirs->share[i].match, stream);
+  return any;
+}
 
 static void take(void *ctx, struct bytes source, uint64_t scope, const struct intervals *ranges) {
   struct taking *taking = ctx;
   size_t at = 0;
   while (at < taking->scope_count && taking->scopes[at] != scope) at++;
-  if (at == taking->which && bytes_equal(source, taking->source)) intervals_add_all(taking->claimed, ranges);
+  if (at != taking->which || !bytes_equal(source, taking->source)) return;
+  if (at == taking->scope_count && taking->anew && !is_settled(taking, scope)) return;
+  intervals_add_all(taking->claimed, ranges);
 }
 
-/* All of it was said by each of the feeds that there are now, or under rules that were valid once. */
+/* All of it was said by each of the feeds that there are now, or under rules that were valid once, unless those of now
+ * reach back. */
 static void take_source(
     struct store *store, const struct link *link, struct bytes stream, struct epoch epoch, struct intervals *claimed) {
   struct gap_source feeds[NODE_FEEDS_MAX];
-  struct taking taking = {.source = bytes_text(link->principal)};
+  struct taking taking = {.source = bytes_text(link->principal), .anew = is_history(link, stream)};
   taking.scope_count = node_peer_scopes(link->peer, &taking.scopes);
   for (taking.which = 0; taking.which < taking.scope_count; taking.which++) {
     feeds[taking.which] = (struct gap_source){.claimed = INTERVALS_NULL};
@@ -93,23 +132,28 @@ static void take_source(
   for (size_t i = 0; i < taking.scope_count; i++) intervals_deinit(&feeds[i].claimed);
 }
 
-/* A neighbour passes a third province's stream on only where grants let it: one that never said anything of the stream
- * is taken for none from which it may come. */
-void gap_sources_filtered(const struct gap_sources *sources, struct store *store, struct bytes stream,
-    struct epoch epoch, struct intervals *out) {
+void gap_sources_said(const struct gap_sources *sources, struct store *store, struct bytes stream, struct epoch epoch,
+    struct gap_words *out) {
   struct gap_source said[GAP_SOURCES_MAX];
-  struct gap_sources speaking = {.foreign = sources->foreign};
+  *out = (struct gap_words){.covered_since = INT64_MIN};
   if (!sources->foreign) return;
-  for (size_t i = 0; i < sources->count; i++) {
-    struct intervals claimed = INTERVALS_NULL;
-    const struct link *link = sources->links[i];
-    take_source(store, link, stream, epoch, &claimed);
-    if (claimed.count == 0 && !address_below(stream_owner(stream), bytes_text(link->node))) continue;
-    said[speaking.count] = (struct gap_source){.claimed = claimed};
-    speaking.links[speaking.count++] = link;
+  for (; out->count < sources->count; out->count++) {
+    const struct link *link = sources->links[out->count];
+    struct gap_said *one = &out->said[out->count];
+    one->name = bytes_text(mem_text(link->node, strlen(link->node)));
+    take_source(store, link, stream, epoch, &one->ranges);
+    said[out->count] = (struct gap_source){.claimed = one->ranges};
   }
-  if (speaking.count == 0) return;
-  find_covers(&speaking, stream, said);
-  gap_filtered(said, speaking.count, out);
-  for (size_t i = 0; i < speaking.count; i++) intervals_deinit(&said[i].claimed);
+  gap_filtered(said, out->count, &out->filtered);
+  find_covers(sources, stream, said, &out->covered_since);
+  gap_filtered(said, out->count, &out->covered);
+}
+
+void gap_words_deinit(struct gap_words *words) {
+  for (size_t i = 0; i < words->count; i++) {
+    free((void *)(uintptr_t)words->said[i].name.data);
+    intervals_deinit(&words->said[i].ranges);
+  }
+  intervals_deinit(&words->filtered);
+  intervals_deinit(&words->covered);
 }

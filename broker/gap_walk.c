@@ -23,11 +23,12 @@ struct gap_walk {
   struct gap_facts facts; /* of the part at hand; texts of its discards are owned */
   struct gap_discard *discards;
   struct gap_sources sources;
-  bool begun;           /* the part at hand is being read */
-  uint64_t low, high;   /* while they are apart the beginning of the period is searched for between them */
-  uint64_t start, next; /* where reading begins, goes on */
-  struct buffer rows;   /* JSON objects, each ended by a newline, that wait for the window */
-  size_t sent;          /* of them */
+  struct gap_words words; /* of the sources, about the part at hand */
+  bool begun;             /* the part at hand is being read */
+  uint64_t low, high;     /* while they are apart the beginning of the period is searched for between them */
+  uint64_t start, next;   /* where reading begins, goes on */
+  struct buffer rows;     /* JSON objects, each ended by a newline, that wait for the window */
+  size_t sent;            /* of them */
 };
 
 static void step(struct gap_walk *walk);
@@ -176,7 +177,8 @@ static void forget_facts(struct gap_walk *walk) {
   }
   free(walk->discards);
   walk->discards = NULL;
-  intervals_deinit(&walk->facts.filtered);
+  gap_words_deinit(&walk->words);
+  walk->words = (struct gap_words){.count = 0};
   walk->facts = (struct gap_facts){.floor = 1};
 }
 
@@ -185,10 +187,17 @@ static void begin_part(struct gap_walk *walk) {
   struct store *store = walk->broker->daemon.store;
   bool from_here = walk->fold.period.since == INT64_MIN;
   walk->begun = true;
-  walk->facts = (struct gap_facts){
-      .node = bytes_text(walk->broker->links.name), .stream = part->stream, .epoch = part->epoch, .floor = part->floor};
   gap_sources_of(&walk->broker->links, walk->broker->links.name, part->stream, &walk->sources);
-  gap_sources_filtered(&walk->sources, store, part->stream, part->epoch, &walk->facts.filtered);
+  gap_sources_said(&walk->sources, store, part->stream, part->epoch, &walk->words);
+  walk->facts = (struct gap_facts){.node = bytes_text(walk->broker->links.name),
+      .stream = part->stream,
+      .epoch = part->epoch,
+      .floor = part->floor,
+      .filtered = walk->words.filtered,
+      .covered = walk->words.covered,
+      .covered_since = walk->words.covered_since,
+      .said = walk->words.said,
+      .said_count = walk->words.count};
   store_discards(store, part->stream, take_discard, walk);
   walk->start = from_here ? part->floor : 1;
   walk->low = 0;

@@ -90,9 +90,29 @@ static void judge_discard(
   out->state = rank == RANK_LOST ? GAP_LOST : rank == RANK_RELAY && !left_out ? GAP_MISSING : GAP_DISCARDED;
 }
 
-struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, bool damaged_here) {
+static bool is_left_out(const struct gap_facts *facts, uint64_t sequence, int64_t seen, uint64_t *to) {
+  bool covers = seen > 0 && seen >= facts->covered_since;
+  bool covered = covers && inside(&facts->covered, sequence, to);
+  return inside(&facts->filtered, sequence, to) || covered;
+}
+
+/* Missing, though some source has left it out: one that has not said so is named. */
+static void judge_unsaid(const struct gap_facts *facts, uint64_t sequence, struct gap_verdict *out) {
+  struct bytes name = BYTES_NULL;
+  bool any = false;
+  for (size_t i = 0; i < facts->said_count; i++) {
+    bool said = inside(&facts->said[i].ranges, sequence, &out->to);
+    any = any || said;
+    if (!said && name.len == 0) name = facts->said[i].name;
+  }
+  if (!any) return;
+  out->by = name;
+  out->reason = bytes_text(GAP_UNSAID_REASON);
+}
+
+struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, int64_t seen, bool damaged_here) {
   struct gap_verdict out = {.state = GAP_MISSING, .to = UINT64_MAX, .wanting = true};
-  bool left_out = inside(&facts->filtered, sequence, &out.to);
+  bool left_out = is_left_out(facts, sequence, seen, &out.to);
   const struct gap_discard *discard = find_discard(facts, sequence, &out.to);
   if (sequence < facts->floor && out.to >= facts->floor) out.to = facts->floor - 1;
   if (damaged_here) {
@@ -108,6 +128,8 @@ struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, b
   } else if (left_out) {
     out.state = GAP_FILTERED;
     out.wanting = false;
+  } else {
+    judge_unsaid(facts, sequence, &out);
   }
   return out;
 }
@@ -185,7 +207,7 @@ static bool add_hole(struct gap_fold *fold, uint64_t to, int64_t until) {
   while (fold->next <= to) {
     uint64_t end = to;
     bool damaged = inside(&fold->damaged, fold->next, &end);
-    struct gap_verdict verdict = gap_judge(fold->facts, fold->next, damaged);
+    struct gap_verdict verdict = gap_judge(fold->facts, fold->next, fold->seen, damaged);
     if (verdict.to < end) end = verdict.to;
     named = named || verdict.state != GAP_FILTERED;
     add(fold, &(struct gap_row){.state = verdict.state,

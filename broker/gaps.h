@@ -14,12 +14,16 @@
  *     themselves (gap_read.h); damage is found by that reading too. What only the extents say is used for asking alone
  *     (gap_ask.h), where a wrong word costs one more look.
  *   - Filtered means: every source from which the stream may come said of the sequence that this is all that its rules
- *     select. That a rule was right cannot be seen here; both halves of an agreement are shown by `riverbus peers`.
+ *     select; one that has said nothing of it yet is waited for, and asked (gap_ask.h). Or the rules of one that did
+ *     include the other's: but only rules that held already when the sequence was issued. That is so behind a record
+ *     whose `received` is later than the change of either half; what lies before it is not proven in this way.
+ *     That a rule was right cannot be seen here; both halves of an agreement are shown by `riverbus peers`.
  *   - A station sends everything, so nothing of its own stream is ever filtered at its broker.
  *   - A sequence of which nobody has heard is unknown: that is what the heads are for. Where no record is held for
  *     GAP_SILENT_US, the origin was off, or all that it issued meanwhile did not arrive: the time is named silent.
  * Where sequences are missing or gone between, their row names the time.
- *   - A discard is named with whoever said it. A relay is believed about the origin as it is about the records.
+ *   - A discard is named with whoever said it. The origin's word counts where it, or its province, tells it; what a
+ *     relay tells of the origin is the relay's word (common/node/receiver.c): "q/a via sichuan".
  *   - Below this node's own retention floor it is not known any more what was here: all of it is named as kept away.
  *   - An epoch ends where its origin says so: what it promised beyond and what never came is lost
  * (common/node/epochs.h).
@@ -44,6 +48,8 @@ const char *gap_state_name(enum gap_state state); /* as in JSON */
 /* What the province of a station says of its lost store; it speaks for it. */
 #define GAP_LOST_REASON "origin-lost"
 #define GAP_DAMAGED_REASON "damaged"
+/* Others have left it out, and this source has not said whether it does. */
+#define GAP_UNSAID_REASON "not-said"
 
 struct gap_discard {
   uint64_t from, to;
@@ -61,13 +67,24 @@ struct gap_source {
  * *out. */
 void gap_filtered(const struct gap_source *sources, size_t count, struct intervals *out);
 
+/* What one source has said all of, under whatever rules; by its name. Views. */
+struct gap_said {
+  struct bytes name;
+  struct intervals ranges;
+};
+
 /* What is known of one epoch, beside what is held. Views; intervals are owned by the caller. */
 struct gap_facts {
   struct bytes node; /* this node's name */
   struct bytes stream;
   struct epoch epoch;
-  uint64_t floor; /* of our own retention; 1: none */
-  struct intervals filtered;
+  uint64_t floor;            /* of our own retention; 1: none */
+  struct intervals filtered; /* left out by each source */
+  /* likewise, or by one whose rules include the other's: behind a record that was received at or after that time */
+  struct intervals covered;
+  int64_t covered_since;
+  const struct gap_said *said; /* the sources */
+  size_t said_count;
   const struct gap_discard *discards; /* in the order in which they became known */
   size_t discard_count;
 };
@@ -80,10 +97,11 @@ struct gap_verdict {
   int64_t time;            /* when it was named, 0: it was not */
   bool wanting;
 };
-struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, bool damaged_here);
+/* seen: `received` of the last record held before it; 0: none. */
+struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, int64_t seen, bool damaged_here);
 
-/* What of [1, last] is promised, not held and not settled: it may be asked for. Adds to *out. held: the extents, with
- * all below the floor. */
+/* What of [1, last] is promised, not held and not settled: it may be asked for, of each source that has not said all of
+ * it. Adds to *out. held: the extents, with all below the floor. */
 void gap_wanted(const struct gap_facts *facts, const struct intervals *held, uint64_t last, struct intervals *out);
 
 struct gap_row {

@@ -25,6 +25,7 @@ static const struct {
     {"damaged", "damaged on its disk"},
     {"not-held", "it does not have it"},
     {"origin-lost", "lost with the old store of its origin"},
+    {"not-said", "others leave it out by their rules, this one has not said that it brings nothing more"},
 };
 
 static const char *in_words(const char *reason) {

@@ -121,9 +121,16 @@ static void add_known(void *ctx, const struct store_discard *discard) {
     intervals_add(&known->ranges, discard->from, discard->to);
 }
 
+/* What this node said, come back: in its own name, or as what it had said of the origin. */
+static bool is_own_word(const struct node *node, struct bytes by) {
+  size_t name = strlen(node->name), via = sizeof NODE_VIA - 1;
+  if (by.len < name || memcmp(by.data + by.len - name, node->name, name) != 0) return false;
+  return by.len == name || (by.len > name + via && memcmp(by.data + by.len - name - via, NODE_VIA, via) == 0);
+}
+
 bool missed_is_news(const struct node *node, const struct store_discard *discard) {
   struct known known = {discard, INTERVALS_NULL};
-  if (bytes_equal(discard->by, bytes_text(node->name))) return false;
+  if (is_own_word(node, discard->by)) return false;
   store_discards(node->options.store, discard->stream, add_known, &known);
   bool news = !intervals_covers(&known.ranges, discard->from, discard->to);
   intervals_deinit(&known.ranges);

@@ -29,6 +29,9 @@ struct node_peer; /* somebody this node has, or expects, a link with; lives unti
  * the epochs of a stream too): 10,000 stations with two streams and three epochs each. */
 enum { NODE_NAMES_MAX = STORE_PAIRS_MAX / 2 };
 
+/* Between the two names of a discard that a relay tells of the origin (struct store_discard, by). */
+#define NODE_VIA " via "
+
 enum channel { CHANNEL_URGENT = 0, CHANNEL_TELEMETRY = 1, CHANNELS = 2 };
 
 enum node_peer_role {

@@ -237,6 +237,17 @@ static uint64_t scope_of_range(const struct node_peer *peer, const struct link_m
   return m->type == LINK_CLAIM || origins ? m->scope : link_settled_scope(m->scope);
 }
 
+/* By whose word it is gone: the origin's, and its province's, count as theirs only where they tell it. What a relay
+ * says of them is the relay's word and noted so, once: "chongqing/cuntan via sichuan". Nobody named: the peer. */
+static struct bytes word_of(const struct node_peer *peer, const struct link_message *m, struct buffer *text) {
+  struct bytes origin = stream_node(m->stream), name = bytes_text(peer->name);
+  if (m->by.len == 0) return name;
+  if (address_below(origin, name) || !address_below(origin, m->by)) return m->by;
+  buffer_append(text, m->by);
+  buffer_printf(text, NODE_VIA "%s", peer->name);
+  return text->len <= ADDRESS_MAX ? buffer_bytes(text) : name;
+}
+
 static void note_discard(struct work *work, const struct store_discard *discard) {
   work->discards = mem_resize(work->discards, work->discard_count + 1, sizeof *work->discards);
   struct store_discard *kept = &work->discards[work->discard_count++];
@@ -268,17 +279,19 @@ static void on_range(struct node_peer *peer, enum channel channel, const struct 
     store_batch_claim(
         inbox->batch, bytes_text(peer->principal), scope_of_range(peer, m), m->stream, m->epoch, m->from, m->to);
   if (claims) note_claim(inbox->work, peer, m->stream, m->epoch);
+  struct buffer word = BUFFER_NULL;
   if (m->type == LINK_DISCARD) {
     struct store_discard discard = {.stream = m->stream,
         .epoch = m->epoch,
         .from = m->from,
         .to = m->to,
-        .by = m->by,
+        .by = word_of(peer, m, &word),
         .reason = m->reason,
         .time = m->time};
     store_batch_discard(inbox->batch, &discard);
     if (missed_is_news(peer->node, &discard)) note_discard(inbox->work, &discard);
   }
+  buffer_deinit(&word);
   note_receipt(inbox, peer, channel, m->number);
   charge(peer, channel, RECEIVER_MESSAGE_BYTES + m->by.len + m->reason.len);
 }

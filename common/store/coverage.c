@@ -169,9 +169,13 @@ static void cover_claim_add(struct cover *cover, const struct effect *effect) {
 }
 
 /* Joins the older into the younger; the reason and the source of the younger stay, since it is the one still looked at.
- */
+ * But of what lies between the two, or was said by another, nobody else said that it is gone: then it is the word of
+ * this node, which closes nothing for good. */
 static void cover_discard_join(struct cover *cover, size_t older, size_t younger) {
   struct cover_discard *gone = &cover->discards[older], *kept = &cover->discards[younger];
+  bool apart =
+      (gone->from > kept->to && gone->from - kept->to > 1) || (kept->from > gone->to && kept->from - gone->to > 1);
+  if (apart || !bytes_equal(gone->by, kept->by)) bytes_disown(&kept->by);
   if (gone->from < kept->from) kept->from = gone->from;
   if (gone->to > kept->to) kept->to = gone->to;
   bytes_disown(&gone->by);

@@ -16,7 +16,7 @@ enum { NUMBERS = 60, SOURCES = 3, DISCARDS = 6, TRIALS = 4000, ROWS = 512, S = 1
 /* What is true of an epoch, sequence by sequence. */
 struct truth {
   bool held[NUMBERS + 2], damaged[NUMBERS + 2], claimed[SOURCES][NUMBERS + 2], covers[SOURCES][SOURCES];
-  int64_t received[NUMBERS + 2];
+  int64_t received[NUMBERS + 2], covered_since;
   uint64_t last, floor, from;
   size_t source_count, discard_count;
   struct gap_discard discards[DISCARDS];
@@ -35,7 +35,8 @@ static void keep_row(void *ctx, const struct gap_row *row) {
 
 /* ---- random truth ---- */
 
-static const char *const names[] = {"", "q", "q/a", "hubei", "sichuan"};
+static const char *const names[] = {"", "q", "q/a", "hubei", "sichuan", "q/a via sichuan", "q via sichuan"};
+static const char *const source_names[SOURCES] = {"anhui", "sichuan", "q"};
 static const char *const reasons[] = {"keep", "full", "not-held", GAP_LOST_REASON};
 
 static void draw_truth(struct truth *t, uint64_t *seed) {
@@ -56,10 +57,11 @@ static void draw_truth(struct truth *t, uint64_t *seed) {
       for (uint64_t to = from + draw_below(seed, 15); from <= to && from <= NUMBERS; from++) t->claimed[s][from] = true;
     for (size_t other = 0; other < SOURCES; other++) t->covers[other][s] = draw_below(seed, 4) == 0;
   }
+  t->covered_since = draw_below(seed, 2) ? INT64_MIN : 900 + (int64_t)draw_below(seed, 1200);
   t->discard_count = draw_below(seed, DISCARDS + 1);
   for (size_t d = 0; d < t->discard_count; d++) {
     uint64_t from = 1 + draw_below(seed, NUMBERS);
-    t->discards[d] = (struct gap_discard){from, from + draw_below(seed, 12), bytes_text(names[draw_below(seed, 5)]),
+    t->discards[d] = (struct gap_discard){from, from + draw_below(seed, 12), bytes_text(names[draw_below(seed, 7)]),
         bytes_text(reasons[draw_below(seed, 4)]), 7};
   }
   t->period = (struct gap_period){INT64_MIN, INT64_MAX};
@@ -69,15 +71,25 @@ static void draw_truth(struct truth *t, uint64_t *seed) {
 
 /* ---- the reference ---- */
 
+/* Rules that include another's count behind a record that came when they held. */
 static bool left_out(const struct truth *t, uint64_t n) {
   bool all = t->source_count > 0;
+  uint64_t before = n;
+  while (before >= 1 && !t->held[before]) before--;
+  bool covers = before >= 1 && t->received[before] >= t->covered_since;
   for (size_t s = 0; s < t->source_count; s++) {
     bool one = t->claimed[s][n];
     for (size_t other = 0; other < t->source_count; other++)
-      one = one || (other != s && t->covers[other][s] && t->claimed[other][n]);
+      one = one || (covers && other != s && t->covers[other][s] && t->claimed[other][n]);
     all = all && one;
   }
   return all;
+}
+
+static bool any_left_out(const struct truth *t, uint64_t n) {
+  bool any = false;
+  for (size_t s = 0; s < t->source_count; s++) any = any || t->claimed[s][n];
+  return any;
 }
 
 static int weight(const struct gap_discard *d) {
@@ -120,17 +132,23 @@ static void tell(const struct truth *t, struct gap_fold *fold, struct told *told
       .stream = bytes_text("q/a"),
       .epoch = {1, 1},
       .floor = t->floor,
-      .filtered = INTERVALS_NULL,
+      .covered_since = t->covered_since,
       .discards = t->discards,
       .discard_count = t->discard_count};
   struct gap_source sources[SOURCES] = {0};
+  struct gap_said said[SOURCES];
   for (size_t s = 0; s < t->source_count; s++) {
     for (uint64_t n = 1; n <= NUMBERS; n++)
       if (t->claimed[s][n]) intervals_add(&sources[s].claimed, n, n);
+    said[s] = (struct gap_said){bytes_text(source_names[s]), sources[s].claimed};
+  }
+  facts.said = said;
+  facts.said_count = t->source_count;
+  gap_filtered(sources, t->source_count, &facts.filtered);
+  for (size_t s = 0; s < t->source_count; s++)
     for (size_t other = 0; other < t->source_count; other++)
       if (t->covers[other][s]) sources[s].covered_by |= (uint64_t)1 << other;
-  }
-  gap_filtered(sources, t->source_count, &facts.filtered);
+  gap_filtered(sources, t->source_count, &facts.covered);
   gap_fold_init(fold, &t->period, S, keep_row, told);
   gap_fold_epoch(fold, &facts, t->from);
   for (uint64_t n = t->from; n <= t->last; n++) {
@@ -139,6 +157,7 @@ static void tell(const struct truth *t, struct gap_fold *fold, struct told *told
   }
   gap_fold_epoch_end(fold, t->last);
   intervals_deinit(&facts.filtered);
+  intervals_deinit(&facts.covered);
   for (size_t s = 0; s < t->source_count; s++) intervals_deinit(&sources[s].claimed);
 }
 
@@ -160,6 +179,11 @@ static void assert_sequence(const struct truth *t, const struct told *told, uint
   enum gap_state state = state_of(t, n, &wanting);
   if (state != GAP_FILTERED || row->state != GAP_HELD) assert_int_equal(row->state, state);
   assert_int_equal(row->wanting, wanting);
+  if (state != GAP_MISSING || !bytes_equal(row->reason, bytes_text(GAP_UNSAID_REASON))) return;
+  /* some left it out; the one that is named has not said so */
+  assert_true(any_left_out(t, n));
+  for (size_t s = 0; s < t->source_count; s++)
+    if (bytes_equal(row->by, bytes_text(source_names[s]))) assert_false(t->claimed[s][n]);
 }
 
 static void assert_rows(const struct truth *t, const struct told *told, const struct gap_fold *fold) {
@@ -344,6 +368,57 @@ static void what_is_filtered_between_is_no_row_of_its_own(void **state) {
   gap_fold_deinit(&scene.fold);
 }
 
+/* One source says that nothing of it is for us, the other says nothing at all: that is no proof, though the rules of
+ * the first include the other's, unless they held already. */
+static void who_says_nothing_is_waited_for(void **state) {
+  (void)state;
+  struct scene scene;
+  scene_begin(&scene, INT64_MIN, INT64_MAX);
+  struct gap_said said[] = {{bytes_text("q"), INTERVALS_NULL}, {bytes_text("sichuan"), INTERVALS_NULL}};
+  intervals_add(&said[0].ranges, 1, 90);
+  scene.facts.said = said;
+  scene.facts.said_count = 2;
+  intervals_add(&scene.facts.covered, 1, 90);
+  scene.facts.covered_since = 1050;
+  gap_fold_held(&scene.fold, 10, 10, 1000, 1000); /* 1 to 9 before anything, 11 to 19 behind what came too early */
+  gap_fold_held(&scene.fold, 20, 20, 1060, 1060);
+  gap_fold_held(&scene.fold, 30, 30, 1070, 1070);
+  gap_fold_epoch_end(&scene.fold, 30);
+  assert_int_equal(scene.told.count, 4);
+  assert_row(&scene, 0, GAP_MISSING, 0, 1000);
+  assert_row(&scene, 2, GAP_MISSING, 1000, 1060);
+  assert_true(bytes_equal(scene.told.rows[2].by, bytes_text("sichuan")));
+  assert_true(bytes_equal(scene.told.rows[2].reason, bytes_text(GAP_UNSAID_REASON)));
+  assert_row(&scene, 3, GAP_HELD, 1060, 1070);
+  assert_int_equal(scene.fold.totals.missing, 18);
+  assert_int_equal(scene.fold.totals.filtered, 9);
+  assert_true(scene.fold.totals.wanting);
+  intervals_deinit(&scene.facts.covered);
+  intervals_deinit(&said[0].ranges);
+  gap_fold_deinit(&scene.fold);
+}
+
+/* What a relay says of the origin is not the origin's word. */
+static void a_discard_that_a_relay_tells_proves_nothing(void **state) {
+  (void)state;
+  struct scene scene;
+  struct gap_discard gone = {2, 4, bytes_text("q/a via sichuan"), bytes_text("full"), 7};
+  for (int all = 0; all < 2; all++) {
+    scene_begin(&scene, INT64_MIN, INT64_MAX);
+    scene.facts.discards = &gone;
+    scene.facts.discard_count = 1;
+    if (all) intervals_add(&scene.facts.filtered, 2, 4); /* each source has said that nothing of it comes */
+    gap_fold_held(&scene.fold, 1, 1, 1000, 1000);
+    gap_fold_held(&scene.fold, 5, 5, 1010, 1010);
+    gap_fold_epoch_end(&scene.fold, 5);
+    assert_row(&scene, 1, all ? GAP_DISCARDED : GAP_MISSING, 1000, 1010);
+    assert_true(bytes_equal(scene.told.rows[1].by, gone.by));
+    assert_true(scene.fold.totals.wanting);
+    intervals_deinit(&scene.facts.filtered);
+    gap_fold_deinit(&scene.fold);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_sequence_is_what_the_reference_says),
@@ -353,6 +428,8 @@ int main(void) {
       cmocka_unit_test(a_station_that_was_off_is_silent_for_that_time),
       cmocka_unit_test(a_new_epoch_goes_on_in_time),
       cmocka_unit_test(what_is_filtered_between_is_no_row_of_its_own),
+      cmocka_unit_test(who_says_nothing_is_waited_for),
+      cmocka_unit_test(a_discard_that_a_relay_tells_proves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,6 +208,30 @@ static void what_it_heard_is_gone_does_not_go_around(void **state) {
   word_of_what_is_gone_does_not_go_around("a", *state);
 }
 
+struct told {
+  struct bytes by;
+  uint8_t text[64];
+};
+static void note_by(void *ctx, const struct store_discard *discard) {
+  struct told *told = ctx;
+  if (discard->from != 1000) return;
+  memcpy(told->text, discard->by.data, discard->by.len);
+  told->by = bytes_of(told->text, discard->by.len);
+}
+
+/* The origin's word is its own only where the origin tells it; by a relay it is the relay's. */
+static void what_a_relay_says_of_the_origin_is_noted_as_its_own(void **state) {
+  struct chain *chain = *state;
+  struct told told = {.by = BYTES_NULL};
+  start(chain);
+  measure_threes(chain, 1, 2);
+  chain_pass(chain, 3 * SECOND_US);
+  name_at_b(chain, "a", 1000, 1009);
+  chain_pass(chain, 3 * SECOND_US);
+  store_discards(chain->provinces[C].store, bytes_text("a"), note_by, &told);
+  assert_true(bytes_equal(told.by, bytes_text("a via b")));
+}
+
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
 #define TEST(t) cmocka_unit_test_setup_teardown(t, chain_setup, chain_teardown)
@@ -221,6 +245,7 @@ int main(void) {
       TEST(what_was_never_at_a_relay_is_not_named_as_gone),
       TEST(what_a_relay_says_is_gone_does_not_come_back),
       TEST(what_it_heard_is_gone_does_not_go_around),
+      TEST(what_a_relay_says_of_the_origin_is_noted_as_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

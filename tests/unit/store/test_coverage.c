@@ -73,6 +73,9 @@ static void discards_are_bounded(void **state) {
   assert_int_equal(cover->discard_count, COVER_DISCARDS_MAX);
   assert_int_equal(cover->discards[0].from, 10); /* the oldest are one range now */
   assert_int_equal(cover->discards[COVER_DISCARDS_MAX - 1].to, 30005);
+  /* nobody but this node says so of what lies between */
+  assert_int_equal(cover->discards[0].by.len, 0);
+  assert_true(bytes_equal(cover->discards[1].by, TEXT("peer")));
   coverage_deinit(&coverage);
 }
 
