@@ -12,7 +12,8 @@
 void claims_name(struct node_peer *peer, struct out_stream *stream) {
   struct intervals withheld = stream->withheld;
   if (stream->named) return;
-  stream->named = stream->settles = true;
+  stream->named = true;
+  out_stream_settles(peer, stream);
   stream->withheld = INTERVALS_NULL;
   intervals_remove_all(&withheld, &stream->covered);
   for (size_t i = 0; i < withheld.count; i++)
@@ -89,6 +90,7 @@ static void claims_add(struct node_peer *peer, struct out_stream *stream, uint64
   stream->claim_from = from;
   stream->claim_to = to;
   stream->claim_since = node_now(peer->node).mono;
+  out_stream_tick(peer, stream);
 }
 
 void claims_add_block(struct node_peer *peer, struct out_stream *stream, const struct block *block) {

@@ -79,7 +79,7 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   struct out_stream *stream = out_stream_of(peer, starter->feed, held->stream, held->epoch);
   if (!stream->shared) return;
   uint64_t newest = stream->top;
-  stream->settles = true;
+  out_stream_settles(peer, stream);
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
   missed_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
   intervals_remove_all(&stream->missed, &stream->covered);
@@ -294,6 +294,6 @@ void missed_read_done(struct node_peer *peer, const struct work *work, const str
     paced_read_done(peer, work, done);
   else
     read_done(peer, work, done);
-  stream->settles = true;
+  out_stream_settles(peer, stream);
   miss_again(peer, stream);
 }

@@ -283,7 +283,7 @@ void node_closed(struct node *node, uint64_t conn) {
 
 static void tick_peer(struct node_peer *peer) {
   session_tick(peer);
-  sender_tick(peer);
+  if (peer->config.role != NODE_PEER_STATION) sender_tick(peer);
 }
 
 /* For feeds that are delayed, if there are any. */

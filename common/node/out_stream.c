@@ -74,8 +74,39 @@ void out_stream_claimed(struct out_stream *stream, uint64_t from, uint64_t to) {
   if (stream->claimed.count > LINK_RANGES_MAX) intervals_join(&stream->claimed, LINK_RANGES_MAX / 2);
 }
 
+void out_stream_tick(struct node_peer *peer, struct out_stream *stream) {
+  if (stream->ticked || stream->retired) return;
+  stream->ticked = true;
+  stream->before = peer->ticked.last;
+  stream->after = NULL;
+  if (stream->before)
+    stream->before->after = stream;
+  else
+    peer->ticked.first = stream;
+  peer->ticked.last = stream;
+}
+
+void out_stream_no_tick(struct node_peer *peer, struct out_stream *stream) {
+  if (!stream->ticked) return;
+  stream->ticked = false;
+  if (stream->before)
+    stream->before->after = stream->after;
+  else
+    peer->ticked.first = stream->after;
+  if (stream->after)
+    stream->after->before = stream->before;
+  else
+    peer->ticked.last = stream->before;
+}
+
+void out_stream_settles(struct node_peer *peer, struct out_stream *stream) {
+  stream->unsettled = true;
+  out_stream_tick(peer, stream);
+}
+
 void out_stream_retire(struct node_peer *peer, struct out_stream *stream) {
   struct out_channel *channel = out_stream_channel(peer, stream);
+  out_stream_no_tick(peer, stream);
   for (size_t i = 0; i < channel->missing_count && stream->listed; i++) {
     if (channel->missing[i] != stream) continue;
     channel->missing[i] = channel->missing[--channel->missing_count];

@@ -25,13 +25,15 @@ struct later {
 struct out_stream {
   struct bytes stream; /* owned */
   struct epoch epoch;
-  struct out_stream *next; /* among the retired */
-  uint32_t feed;           /* of the peer's */
+  struct out_stream *next;           /* among the retired */
+  struct out_stream *before, *after; /* among those that the tick looks at */
+  uint32_t feed;                     /* of the peer's */
   uint64_t scope;
   bool urgent, shared, retired;
   size_t flights; /* messages that are not answered yet */
   bool as_live;   /* what is missed is made good in the live lane: new blocks wait behind it */
   bool listed;    /* stands in peer->missing */
+  bool ticked;    /* stands in peer->ticked */
   bool reading, reading_live;
   uint64_t top;                 /* the peer has, or was sent live, nothing above this */
   size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
@@ -42,7 +44,7 @@ struct out_stream {
   struct intervals asked;      /* the same, whether or not it is here */
   bool named;                  /* the peer may know that there is the stream; else */
   struct intervals withheld;   /* nothing of this goes to it, and it is not told so */
-  bool settles;                /* something may be settled that it was not told of, */
+  bool unsettled;              /* something may be settled that it was not told of, */
   int64_t settled_at;          /* looked at last, mono */
   struct intervals settled;    /* told as settled in this session */
   uint64_t read_from, read_to; /* while reading */
@@ -77,6 +79,11 @@ void out_stream_miss(struct node_peer *peer, struct out_stream *stream, uint64_t
 void out_stream_claimed(struct out_stream *stream, uint64_t from, uint64_t to);
 /* After `missed` was changed directly. */
 void out_stream_list(struct node_peer *peer, struct out_stream *stream);
+/* Something of it is to be told a while from now, or may be over by then: the tick looks at it, and at no other. */
+void out_stream_tick(struct node_peer *peer, struct out_stream *stream);
+void out_stream_no_tick(struct node_peer *peer, struct out_stream *stream);
+/* Something may be settled that the peer was not told of. */
+void out_stream_settles(struct node_peer *peer, struct out_stream *stream);
 /* Of those that miss something, in turn; NULL: none does. */
 struct out_stream *out_stream_next(struct out_channel *channel);
 #endif

@@ -24,7 +24,7 @@ void paced_deinit(struct out_stream *stream) {
 /* ---- what is not due yet ---- */
 
 /* Kept in a few steps; each a little later than it could be. */
-static void add_later(struct out_stream *stream, int64_t due, uint64_t from, uint64_t to) {
+static void add_later(struct node_peer *peer, struct out_stream *stream, int64_t due, uint64_t from, uint64_t to) {
   int64_t step = stream->delay_us / LATER_STEPS > SECOND_US ? stream->delay_us / LATER_STEPS : SECOND_US;
   size_t at = 0;
   due = (due + step - 1) / step * step;
@@ -36,6 +36,7 @@ static void add_later(struct out_stream *stream, int64_t due, uint64_t from, uin
   }
   struct intervals *ranges = &stream->laters[at].ranges;
   intervals_add(ranges, from, to);
+  out_stream_tick(peer, stream);
   if (ranges->count > LINK_RANGES_MAX) intervals_join(ranges, LINK_RANGES_MAX);
 }
 
@@ -71,7 +72,7 @@ void paced_offer(
   size_t count = stream->undecided.count;
   if (count > 0 && block->first < stream->undecided.items[count - 1].to) paced_reopen(peer, stream);
   if (stream->delay_us > 0)
-    add_later(stream, due_of(peer, stream, item->lane, item->position), block->first, block->last);
+    add_later(peer, stream, due_of(peer, stream, item->lane, item->position), block->first, block->last);
   else
     out_stream_miss(peer, stream, block->first, block->last);
 }
@@ -191,7 +192,7 @@ static void put_off_undue(struct paced_read *read) {
     outgoing_runs(&block, &here);
     intervals_keep(&here, &read->open);
     for (size_t k = 0; k < here.count && due > now; k++) {
-      add_later(stream, due, here.items[k].from, here.items[k].to);
+      add_later(read->peer, stream, due, here.items[k].from, here.items[k].to);
       intervals_remove(&read->open, here.items[k].from, here.items[k].to);
       intervals_remove(&stream->missed, here.items[k].from, here.items[k].to);
     }

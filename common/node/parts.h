@@ -94,6 +94,21 @@ struct node_peer {
   uint64_t id;
   char *principal, *name;
   struct node_peer_config config;
+  /* what each scan looks at stands together: there may be thousands of peers */
+  enum session_state state;
+  uint64_t session, run;
+  uint64_t told;            /* HELD messages of this session so far */
+  uint64_t conns[CHANNELS]; /* 0: none */
+  bool attached;            /* the telemetry connection belongs to the session */
+  int64_t greeted, heard, pinged, went_down, since;
+  int64_t filled; /* wall, when it brought something by backfill last */
+  uint64_t ping_token;
+  struct {
+    bool waits;
+    uint64_t conn;
+    int64_t until;
+    struct buffer frame;
+  } candidate;
   struct node_feed feeds[NODE_FEEDS_MAX]; /* by which it is sent to; to a station: none */
   size_t feed_count;
   uint32_t known; /* feeds (a bit each) whose rules the peer was told of and answered to, ever */
@@ -106,25 +121,14 @@ struct node_peer {
   size_t scope_count;
   struct log_limit rules_limit; /* of changes by the other side */
   struct table wanted;          /* (stream, epoch) -> what we asked for in this session */
-  enum session_state state;
-  uint64_t session, run;
-  uint64_t told;            /* HELD messages of this session so far */
-  uint64_t conns[CHANNELS]; /* 0: none */
-  bool attached;            /* the telemetry connection belongs to the session */
-  int64_t greeted, heard, pinged, went_down, since;
-  int64_t filled; /* wall, when it brought something by backfill last */
-  uint64_t ping_token;
-  char refused[160]; /* why the other side refuses us; empty: it does not */
-  struct {
-    bool waits;
-    uint64_t conn;
-    int64_t until;
-    struct buffer frame;
-  } candidate;
+  char refused[160];            /* why the other side refuses us; empty: it does not */
   bool clone_refused;
   /* sending */
   struct out_stream **streams;
   size_t stream_count, stream_cap;
+  struct {
+    struct out_stream *first, *last;
+  } ticked; /* of all streams a few: what the tick looks at */
   struct table by_stream;
   struct out_channel channels[CHANNELS];
   struct window window;

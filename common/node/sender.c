@@ -29,6 +29,7 @@ void sender_reset(struct node_peer *peer) {
     out_stream_free(stream);
   }
   peer->retired = NULL;
+  peer->ticked.first = peer->ticked.last = NULL;
   peer->stream_count = 0;
   peer->rules = RULES_KNOWN; /* the next greeting tells them */
   peer->rules_at = 0;
@@ -195,7 +196,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
     window_sent(&peer->window, out->block->len, node_now(peer->node).mono);
   struct block source;
   if (whole) return true;
-  stream->settles = true;
+  out_stream_settles(peer, stream);
   if (block_open(&source, blob_bytes(out->source)) == 0) claims_add_block(peer, stream, &source);
   return true;
 }
@@ -259,9 +260,26 @@ static bool may_settle(struct node_peer *peer, const struct out_stream *stream) 
   return stream->shared && open && !out_stream_channel(peer, stream)->held_back;
 }
 
+static void tick_stream(struct node_peer *peer, struct out_stream *stream, int64_t now) {
+  if (stream->claim_from <= stream->claim_to && now - stream->claim_since >= SENDER_CLAIM_US) claims_send(peer, stream);
+  if (stream->unsettled && now - stream->settled_at >= SENDER_CLAIM_US && may_settle(peer, stream)) {
+    stream->unsettled = false;
+    stream->settled_at = now;
+    settled_tell(peer, stream);
+  }
+  if (stream->later_count > 0) paced_tick(peer, stream);
+  if (stream->as_live && !missed_is_catching_up(peer, stream)) stream->as_live = false;
+}
+
+/* What is no longer shared never is again. */
+static bool has_more(const struct out_stream *stream) {
+  return stream->claim_from <= stream->claim_to || (stream->unsettled && stream->shared) || stream->later_count > 0 ||
+         stream->as_live;
+}
+
 void sender_tick(struct node_peer *peer) {
   if (peer->state == SESSION_UP) rules_tick(peer);
-  if (peer->state != SESSION_UP || peer->config.role == NODE_PEER_STATION) return;
+  if (peer->state != SESSION_UP) return;
   int64_t now = node_now(peer->node).mono;
   for (int c = 0; c < CHANNELS; c++) {
     const struct flights *flights = &peer->channels[c].flights;
@@ -270,17 +288,10 @@ void sender_tick(struct node_peer *peer) {
       return;
     }
   }
-  for (size_t i = 0; i < peer->stream_count; i++) {
-    struct out_stream *stream = peer->streams[i];
-    if (stream->claim_from <= stream->claim_to && now - stream->claim_since >= SENDER_CLAIM_US)
-      claims_send(peer, stream);
-    if (stream->settles && now - stream->settled_at >= SENDER_CLAIM_US && may_settle(peer, stream)) {
-      stream->settles = false;
-      stream->settled_at = now;
-      settled_tell(peer, stream);
-    }
-    if (stream->later_count > 0) paced_tick(peer, stream);
-    if (stream->as_live && !missed_is_catching_up(peer, stream)) stream->as_live = false;
+  for (struct out_stream *next, *stream = peer->ticked.first; stream; stream = next) {
+    next = stream->after;
+    tick_stream(peer, stream, now);
+    if (!has_more(stream)) out_stream_no_tick(peer, stream);
   }
   peer_mark(peer);
 }
@@ -335,7 +346,7 @@ static void hold_back(struct node_peer *peer, enum channel c) {
 static void put_off(struct node_peer *peer, struct flight *flight) {
   struct out_stream *stream = flight->stream;
   intervals_remove(flight->settled ? &stream->settled : &stream->claimed, flight->from, flight->to);
-  stream->settles = true;
+  out_stream_settles(peer, stream);
   if (!flight->settled && !NODE_HAS_DEFECT(NODE_DEFECT_FORGET_MISSED))
     out_stream_miss(peer, stream, flight->from, flight->to);
 }

@@ -117,14 +117,14 @@ void settled_tell(struct node_peer *peer, struct out_stream *stream) {
   if (set.count > 0) remove_named(peer, stream, &set);
   uint64_t all = intervals_size(&set);
   if (set.count > 0) remove_pending(peer, stream, &set);
-  if (intervals_size(&set) < all) stream->settles = true; /* the rest a little later */
+  if (intervals_size(&set) < all) out_stream_settles(peer, stream); /* the rest a little later */
   for (size_t i = 0; i < set.count; i++) {
     struct interval range = set.items[i];
     if (is_known(stream, range)) continue;
     if (claims_send_settled(peer, stream, range))
       intervals_add(&stream->settled, range.from, range.to);
     else
-      stream->settles = true;
+      out_stream_settles(peer, stream);
   }
   if (stream->settled.count > TOLD_MOST) intervals_join(&stream->settled, TOLD_MOST / 2);
   intervals_deinit(&set);
@@ -138,7 +138,7 @@ void settled_changed(const struct node_peer *source, struct bytes stream, struct
     for (size_t feed = 0; feed < to->feed_count; feed++) {
       if (to->asks >> feed & 1) continue;
       struct out_stream *out = out_stream_of(to, feed, stream, epoch);
-      out->settles = true;
+      out_stream_settles(to, out);
       if (out->undecided.count > 0) paced_reopen(to, out);
     }
   }

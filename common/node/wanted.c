@@ -56,7 +56,7 @@ static void add_wanted(
   for (uint32_t i = 0; i < m->range_count; i++) intervals_add(&asked, m->ranges[i].from, m->ranges[i].to);
   intervals_add_all(&stream->asked, &asked);
   if (stream->asked.count > LINK_RANGES_MAX) intervals_join(&stream->asked, LINK_RANGES_MAX);
-  stream->settles = true;
+  out_stream_settles(peer, stream);
   intervals_keep(&asked, here);
   intervals_add_all(&stream->wanted, &asked);
   if (stream->wanted.count > LINK_RANGES_MAX) intervals_join(&stream->wanted, LINK_RANGES_MAX);
