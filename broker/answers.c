@@ -44,19 +44,6 @@ static void put_peer(const struct listing *listing, const struct request *reques
 static const struct listing_kind links_kind = {"links", count_links, put_link};
 static const struct listing_kind peers_kind = {"peers", count_links, put_peer};
 
-static void start_status(void *ctx, struct request *request, const json_t *body) {
-  (void)body;
-  request_reply(request, json_pack("{s:o}", "status", broker_status(ctx)), false);
-  listing_new(request, &links_kind, ctx, NULL);
-  listing_more(ctx, request);
-}
-
-static void start_peers(void *ctx, struct request *request, const json_t *body) {
-  (void)body;
-  listing_new(request, &peers_kind, ctx, NULL);
-  listing_more(ctx, request);
-}
-
 static json_t *orders_status(struct broker *broker) {
   struct orders_stats s;
   orders_stats(broker->orders, &s);
@@ -75,7 +62,7 @@ static json_t *time_zone(const struct broker *broker) {
   return json_sprintf("%c%02d:%02d", minutes < 0 ? '-' : '+', (int)(size / 60), (int)(size % 60));
 }
 
-json_t *broker_status(struct broker *broker) {
+static json_t *broker_status(struct broker *broker) {
   struct instant now = world_now(broker->daemon.world);
   return json_pack("{s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "node", broker->config->node, "version",
       RIVERBUS_VERSION, "endpoint", broker->endpoints[CHANNEL_URGENT], "clock", listing_time(now.wall), "time_zone",
@@ -86,6 +73,19 @@ json_t *broker_status(struct broker *broker) {
       "gaps",
       json_pack("{s:I,s:I,s:I}", "missing", (json_int_t)broker->missing, "asked", (json_int_t)broker->asks.asked,
           "answered", (json_int_t)broker->asks.answered));
+}
+
+static void start_status(void *ctx, struct request *request, const json_t *body) {
+  (void)body;
+  request_reply(request, json_pack("{s:o}", "status", broker_status(ctx)), false);
+  listing_new(request, &links_kind, ctx, NULL);
+  listing_more(ctx, request);
+}
+
+static void start_peers(void *ctx, struct request *request, const json_t *body) {
+  (void)body;
+  listing_new(request, &peers_kind, ctx, NULL);
+  listing_more(ctx, request);
 }
 
 /* ---- tail, commands ---- */

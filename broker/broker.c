@@ -107,48 +107,6 @@ void broker_deinit(struct broker *broker) {
   daemon_deinit(daemon);
 }
 
-/* ---- reload ---- */
-
-static void keep_what_needs_a_restart(const struct broker_config *old, const struct broker_config *fresh) {
-  if (broker_config_changed(old, fresh) & CONFIG_REDO_RESTART)
-    log_warning("broker", NULL, "what changed in node, identity, listen, http or store takes effect at the next start");
-}
-
-/* A log line for each. */
-static void log_problems(struct buffer *problems) {
-  char *rest = (char *)(uintptr_t)buffer_text(problems), *line;
-  while ((line = strsep(&rest, "\n")))
-    if (*line) log_error("config", NULL, "%s", line);
-}
-
-void broker_reload(struct broker *broker) {
-  struct broker_config *fresh = NULL;
-  struct buffer problems = BUFFER_NULL;
-  if (broker_config_load(&fresh, broker->config_path, &problems)) {
-    log_error("broker", NULL, "the configuration is wrong and the old one stays:");
-    log_problems(&problems);
-    buffer_deinit(&problems);
-    return;
-  }
-  buffer_deinit(&problems);
-  keep_what_needs_a_restart(broker->config, fresh);
-  if (strcmp(fresh->node, broker->config->node) != 0) {
-    log_error("broker", NULL, "the node's name cannot change in a reload: the old configuration stays");
-    broker_config_free(fresh);
-    return;
-  }
-  struct broker_config *old = broker->config;
-  broker->config = fresh;
-  orders_set_deadline(broker->orders, fresh->max_deadline_us);
-  broker_principals_renew(broker); /* before the connections are cut: they are told why */
-  broker->rosters.untold = true;   /* an authority may be new */
-  broker_agreements_configure(broker);
-  broker_config_free(old);
-  broker_audit_reload(broker);
-  log_notice("broker", NULL, "configuration reloaded: %zu stations, %zu operators, %zu peers", fresh->station_count,
-      fresh->operator_count, fresh->peer_count);
-}
-
 /* ---- the loop ---- */
 
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -63,7 +63,7 @@ int broker_init(
 void broker_deinit(struct broker *broker);
 /* Until SIGTERM or SIGINT: 0. <0: fatal. */
 int broker_run(struct broker *broker);
-/* Reads the configuration again; a bad file keeps the old one and says so. */
+/* reload.c: reads the configuration again; a bad file keeps the old one and says so. */
 void broker_reload(struct broker *broker);
 
 /* broker_snapshots.c: what neighbours tell each other at first. Returns when to call again, mono. */
@@ -124,7 +124,6 @@ extern const struct request_verb broker_verbs[];
 extern const struct request_verb broker_command_verb;
 /* answers_peers.c: what a row of `peers` says beside the link itself */
 void broker_put_agreement(const struct broker *broker, const struct link *link, json_t *row);
-json_t *broker_status(struct broker *broker);
 /* metrics.c */
 void broker_metrics(struct broker *broker, struct buffer *out);
 /* NULL: healthy; else why not. */

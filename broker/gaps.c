@@ -79,6 +79,15 @@ static const struct gap_discard *find_discard(const struct gap_facts *facts, uin
   return best;
 }
 
+/* What became of one sequence that is not held, and up to which the same is true. */
+struct gap_verdict {
+  enum gap_state state;
+  uint64_t to;
+  struct bytes by, reason; /* views into the facts; empty: nobody, none */
+  int64_t time;            /* when it was named, 0: it was not */
+  bool wanting;
+};
+
 static void judge_discard(
     const struct gap_facts *facts, const struct gap_discard *discard, bool left_out, struct gap_verdict *out) {
   enum rank rank = rank_of(facts, discard);
@@ -110,7 +119,8 @@ static void judge_unsaid(const struct gap_facts *facts, uint64_t sequence, struc
   out->reason = bytes_text(GAP_UNSAID_REASON);
 }
 
-struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, int64_t seen, bool damaged_here) {
+/* seen: `received` of the last record held before it; 0: none. */
+static struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, int64_t seen, bool damaged_here) {
   struct gap_verdict out = {.state = GAP_MISSING, .to = UINT64_MAX, .wanting = true};
   bool left_out = is_left_out(facts, sequence, seen, &out.to);
   const struct gap_discard *discard = find_discard(facts, sequence, &out.to);

@@ -89,17 +89,6 @@ struct gap_facts {
   size_t discard_count;
 };
 
-/* What became of one sequence that is not held, and up to which the same is true. */
-struct gap_verdict {
-  enum gap_state state;
-  uint64_t to;
-  struct bytes by, reason; /* views into the facts; empty: nobody, none */
-  int64_t time;            /* when it was named, 0: it was not */
-  bool wanting;
-};
-/* seen: `received` of the last record held before it; 0: none. */
-struct gap_verdict gap_judge(const struct gap_facts *facts, uint64_t sequence, int64_t seen, bool damaged_here);
-
 /* What of [1, last] is promised, not held and not settled: it may be asked for, of each source that has not said all of
  * it. Adds to *out. held: the extents, with all below the floor. */
 void gap_wanted(const struct gap_facts *facts, const struct intervals *held, uint64_t last, struct intervals *out);

@@ -36,7 +36,6 @@ struct inquiry {
   int64_t since;
 };
 struct inquiry *inquiry_new(struct orders *orders, struct request *request);
-void inquiry_end(struct inquiry *inquiry);
 /* Asks the store for the command of that id, which memory does not hold; id stays valid with the caller. */
 void inquiry_look_up(struct inquiry *inquiry, struct bytes id, errand_fn *done);
 /* The entry that was found, views into done; false: there is none, or it cannot be read. */
@@ -110,11 +109,10 @@ void order_count(struct order *order);
 /* The entry changed: encode it, hold back the saying, commit. */
 void order_say(struct order *order); /* own transition */
 void order_say_by_report(struct order *order, struct epoch epoch, uint64_t sequence);
-void order_put(struct order *order, struct store_batch *batch); /* what the store shall hold of it now */
 void order_commit(struct order *order);
 /* The same in the batch of the station's record, whether that came before or not. */
 void order_put_report(struct order *order, struct store_batch *batch, const struct report *report);
-/* The station's record of the report is durable, and with it what order_put put with it. */
+/* The station's record of the report is durable, and with it what order_put_report put with it. */
 void order_noted(struct order *order, const struct report *report);
 void order_tell_anew(struct order *order); /* another decision, or another session */
 /* A decision was taken: its entry of the audit log goes with the next commit of the order. */
@@ -180,9 +178,6 @@ enum order_memory {
 enum order_memory order_memory(const struct order *order);
 /* It was handed over to a store that is gone: unknown, and said so. False: it has ended already. */
 bool order_lose(struct order *order);
-/* The line of the agreement that covers the command; NULL: refused. */
-const struct broker_request *orders_agreed(
-    const struct orders *orders, struct bytes peer, const struct command *command, struct refusal *refusal);
 /* Whether what that neighbour asked for is still agreed. */
 bool order_is_agreed(const struct order *order, const struct command *command, struct refusal *refusal);
 /* Tells the neighbour that asked; entry: what is durable. */
@@ -200,9 +195,7 @@ const char *orders_signer(const struct orders *orders, const struct public_key *
 int64_t orders_confirm_us(const struct orders *orders, struct bytes address);
 /* Whether one more entry that this operator or node could cause without end may fill the ledger. */
 bool orders_may_record(struct orders *orders, const char *by);
-/* Entries of the audit log that belong to no commit of an order. note_refused: a decision that was not taken; about
- * NULL: no such command is in memory. */
-void orders_note(struct orders *orders, struct bytes entry);
+/* Into the audit log: a decision that was not taken. about NULL: no such command is in memory. */
 void orders_note_refused(struct orders *orders, const struct decision *decision, const struct ledger_entry *about,
     const char *by, const struct refusal *refusal);
 /* Whether a person's cancel or resolve is still to be heard by the station. */

@@ -31,7 +31,8 @@ static void put_final(const struct order *order, struct store_batch *batch, stru
   buffer_deinit(&key);
 }
 
-void order_put(struct order *order, struct store_batch *batch) {
+/* what the store shall hold of it now */
+static void order_put(struct order *order, struct store_batch *batch) {
   char text[COMMAND_ID_MAX + 2];
   struct bytes key = open_key(order, text), value = buffer_bytes(&order->ledger.storage);
   bool final = state_is_final(order->ledger.entry.state) && !order->provisional;

@@ -8,7 +8,7 @@ enum { LIST_BYTES = 32 * 1024 }; /* of one reply; a row adds at most a command a
 
 /* ---- taking ---- */
 
-void inquiry_end(struct inquiry *inquiry) {
+static void inquiry_end(struct inquiry *inquiry) {
   order_leave(inquiry);
   errand_forget(inquiry->reading);
   for (size_t i = 0; i < inquiry->id_count; i++) free((void *)(uintptr_t)inquiry->ids[i].data);

@@ -12,7 +12,8 @@ static void noted(void *ctx, void *cookie, const struct store_done *done) {
     log_warning("commands", NULL, "the store is full: a refused decision, or a contradiction, was not recorded");
 }
 
-void orders_note(struct orders *orders, struct bytes entry) {
+/* An entry of the audit log that belongs to no commit of an order. */
+static void orders_note(struct orders *orders, struct bytes entry) {
   struct store_batch *batch = store_batch_new();
   note_put(batch, entry);
   orders->hooks.commit(orders->hooks.ctx, batch, noted, NULL, NULL);

@@ -125,7 +125,8 @@ static void refuse_for_good(struct asked *asked, const struct refusal *refusal) 
   buffer_deinit(&from);
 }
 
-const struct broker_request *orders_agreed(
+/* The line of the agreement that covers the command; NULL: refused. */
+static const struct broker_request *orders_agreed(
     const struct orders *orders, struct bytes peer, const struct command *command, struct refusal *refusal) {
   const struct broker_peer *agreement = orders->hooks.agreement(orders->hooks.ctx, peer);
   if (agreement) return agreement_find(agreement, command, refusal);

@@ -9,7 +9,7 @@
 
 #define GATEWAY_READY_US (3 * SECOND_US)
 #define GATEWAY_READY_LOOK_US (10 * MILLISECOND_US)
-enum { GATEWAY_PART_BYTES = 512 * 1024, GATEWAY_EVENTS_A_TURN = 256, GATEWAY_DESCRIPTORS_A_BATCH = 256 };
+enum { GATEWAY_PART_BYTES = 512 * 1024, GATEWAY_EVENTS_A_TURN = 256 };
 
 static struct instant now_of(const struct gateway *gateway) { return world_now(gateway->daemon.world); }
 
@@ -70,7 +70,8 @@ static void node_read_done(void *ctx, void *cookie, const struct store_done *don
   tasks_answered(&gateway->tasks, task);
 }
 
-void gateway_event(struct gateway *gateway, const char *name, struct bytes text) {
+/* an event of the node itself */
+static void gateway_event(struct gateway *gateway, const char *name, struct bytes text) {
   char address[ADDRESS_MAX + 1];
   snprintf(address, sizeof address, "%s/riverbus/%s", gateway->config->station, name);
   struct record record = {
@@ -110,7 +111,7 @@ static void dispatch_operators_hook(void *ctx, const struct roster *obeyed) {
 }
 static int64_t dispatch_received_hook(void *ctx) { return node_received(((struct gateway *)ctx)->node); }
 
-struct clock_reading gateway_clock_reading(struct gateway *gateway) {
+static struct clock_reading gateway_clock_reading(struct gateway *gateway) {
   struct node_peer_status status;
   node_peer_status(gateway->node, gateway->uplink.peer, &status);
   return (struct clock_reading){.wall = now_of(gateway).wall,
@@ -345,50 +346,6 @@ void gateway_deinit(struct gateway *gateway) {
   free(gateway->config_path);
   gateway->config_path = NULL;
   daemon_deinit(daemon);
-}
-
-/* ---- descriptors ---- */
-
-static const char descriptor_prefix[] = "descriptor/";
-enum { DESCRIPTOR_PREFIX = sizeof descriptor_prefix - 1 };
-
-void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value) {
-  uint64_t hash;
-  if (key.len <= DESCRIPTOR_PREFIX || memcmp(key.data, descriptor_prefix, DESCRIPTOR_PREFIX) != 0 ||
-      value.len != sizeof hash)
-    return;
-  free(table_put(&gateway->descriptors, bytes_of(key.data + DESCRIPTOR_PREFIX, key.len - DESCRIPTOR_PREFIX),
-      mem_copy(value.data, value.len)));
-}
-
-/* Into the pack, where it is not what was issued last. */
-static void issue_descriptor(struct gateway *gateway, const struct point *point) {
-  struct buffer text = BUFFER_NULL, key = BUFFER_NULL;
-  struct bytes address = bytes_text(point->config->address);
-  descriptor_put(&text, point);
-  uint64_t hash = descriptor_hash(buffer_bytes(&text));
-  door_describe(&gateway->door, address, buffer_bytes(&text), now_of(gateway).wall);
-  const uint64_t *issued = table_get(&gateway->descriptors, address);
-  if (!issued || *issued != hash) {
-    struct record record = {
-        .kind = RECORD_DESCRIPTOR, .address = address, .value = {.type = VALUE_TEXT, .bytes = buffer_bytes(&text)}};
-    record.time = record.received = node_received(gateway->node);
-    pack_add(&gateway->pack, &record);
-    buffer_printf(&key, "%s%s", descriptor_prefix, point->config->address);
-    store_batch_put(pack_batch(&gateway->pack), STORE_META, buffer_bytes(&key), bytes_of(&hash, sizeof hash));
-    free(table_put(&gateway->descriptors, address, mem_copy(&hash, sizeof hash)));
-  }
-  buffer_deinit(&text);
-  buffer_deinit(&key);
-}
-
-void gateway_issue_descriptors(struct gateway *gateway) {
-  for (size_t i = 0; i < gateway->points.count; i++) {
-    issue_descriptor(gateway, &gateway->points.items[i]);
-    if (gateway->pack.count < GATEWAY_DESCRIPTORS_A_BATCH && i + 1 < gateway->points.count) continue;
-    struct store_batch *batch = pack_take(&gateway->pack);
-    if (batch) tasks_submit(&gateway->tasks, TASK_OTHER, NULL, batch);
-  }
 }
 
 /* ---- the loop ---- */

@@ -69,10 +69,9 @@ int gateway_init(
 void gateway_deinit(struct gateway *gateway);
 /* Until SIGTERM or SIGINT: 0. <0: fatal. */
 int gateway_run(struct gateway *gateway);
-/* from STORE_META; other keys are passed over */
+/* descriptors.c: load takes one of STORE_META, other keys are passed over; issue: of points whose descriptor changed */
 void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value);
-void gateway_issue_descriptors(struct gateway *gateway); /* of points whose descriptor changed */
-void gateway_event(struct gateway *gateway, const char *name, struct bytes text); /* an event of the node itself */
+void gateway_issue_descriptors(struct gateway *gateway);
 /* audit.c */
 void gateway_audit_start(struct gateway *gateway);  /* before anything else is committed */
 void gateway_audit_reload(struct gateway *gateway); /* another configuration is in force */
@@ -86,8 +85,7 @@ void intake_take(struct gateway *gateway, struct mqtt_batch *batch);
 void intake_done(struct gateway *gateway, const struct store_done *done); /* of a part */
 int64_t intake_silence(struct gateway *gateway, struct instant now); /* says who is silent; mono: when to ask again */
 void gateway_take_events(struct gateway *gateway);                   /* of the MQTT clients, a share of them */
-/* What is known of the clock now, and what that means for commands. */
-struct clock_reading gateway_clock_reading(struct gateway *gateway);
+/* What the state of the clock means for commands now. */
 enum clock_verdict gateway_clock(struct gateway *gateway, struct refusal *refusal);
 /* metrics.c */
 void gateway_metrics(struct gateway *gateway, struct buffer *out);

@@ -1,18 +1,12 @@
 /* SIGHUP. What needs a restart is said by name and keeps its old effect; the rest is redone. */
 #include "gateway/gateway.h"
 
-static void reload_log_problems(char *problems) {
-  char *rest = problems;
-  for (const char *line; (line = strsep(&rest, "\n"));)
-    if (*line) log_error("gateway", NULL, "%s", line);
-}
-
 static struct gateway_config *reload_load(struct gateway *gateway) {
   struct gateway_config *fresh = NULL;
   struct buffer problems = BUFFER_NULL;
   if (gateway_config_load(&fresh, gateway->config_path, &problems) != 0) {
-    log_error("gateway", NULL, "the configuration is wrong and the old one stays");
-    reload_log_problems((char *)(uintptr_t)buffer_text(&problems));
+    log_error("gateway", NULL, "the configuration is wrong and the old one stays:");
+    daemon_log_problems(&problems);
     fresh = NULL;
   } else if (strcmp(fresh->station, gateway->config->station) != 0) {
     log_error("gateway", NULL, "the station's name cannot change in a reload: the old configuration stays");

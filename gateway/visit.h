@@ -26,8 +26,6 @@ struct visit {
 struct visit *visit_new(struct visits *visits, struct request *request);
 /* Waits for the states of the command of visit->id; an entry that is durable already is told at once. */
 void visit_join(struct visit *visit, enum visit_kind kind);
-/* Says what the entry says, as the visit's kind wants it. After a last reply the visit is gone. */
-void visit_tell(struct visit *visit, const struct ledger_entry *entry);
 void visit_refuse(struct visit *visit, const struct refusal *refusal);
 void visit_no_such(struct request *request);
 /* Asks the store for the entry of visit->id, which is not in memory. */
@@ -35,7 +33,6 @@ void visit_look_up(struct visit *visit, errand_fn *done);
 /* The entry that was found; false: there is none, or it cannot be read (then *unreadable). */
 bool visit_found(
     const struct visit *visit, const struct store_done *done, struct ledger_entry *entry, bool *unreadable);
-bool visit_may_read(const struct visit *visit, const struct ledger_entry *entry);
 /* Who signed it and may act at the door; NULL: nobody, *refusal says so. */
 const struct check_operator *visit_signer(
     const struct visit *visit, const struct public_key *key, struct refusal *refusal);

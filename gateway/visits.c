@@ -59,7 +59,7 @@ void visit_refuse(struct visit *visit, const struct refusal *refusal) {
   request_refuse(visit->request, code_name(refusal->code), refusal->message, refusal->hint);
 }
 
-bool visit_may_read(const struct visit *visit, const struct ledger_entry *entry) {
+static bool visit_may_read(const struct visit *visit, const struct ledger_entry *entry) {
   struct command command;
   return command_read(&command, entry->command) == 0 &&
          patterns_match(request_requester(visit->request)->read, command.address);
@@ -77,7 +77,8 @@ static void visit_show(struct visit *visit, const struct ledger_entry *entry) {
   buffer_deinit(&text);
 }
 
-void visit_tell(struct visit *visit, const struct ledger_entry *entry) {
+/* Says what the entry says, as the visit's kind wants it. After a last reply the visit is gone. */
+static void visit_tell(struct visit *visit, const struct ledger_entry *entry) {
   struct buffer text = BUFFER_NULL;
   if (visit->kind == VISIT_SHOW) {
     visit_show(visit, entry);

@@ -117,7 +117,8 @@ int arguments_parse(struct arguments *arguments, int argc, char **argv, const st
   return 0;
 }
 
-const struct argument *arguments_find(const struct arguments *arguments, const char *name) {
+/* the last of that name, or NULL */
+static const struct argument *arguments_find(const struct arguments *arguments, const char *name) {
   for (size_t i = arguments->option_count; i-- > 0;)
     if (strcmp(arguments->options[i].spec->name, name) == 0) return &arguments->options[i];
   return NULL;

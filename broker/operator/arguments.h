@@ -37,8 +37,6 @@ const char *arguments_verb(int argc, char **argv, const struct option_spec *comm
  * HH:MM[:SS]] local, or an age such as 2h) in µs wall. now and offset are set by the caller. */
 int arguments_parse(struct arguments *arguments, int argc, char **argv, const struct option_spec *common,
     const struct option_spec *specs);
-/* the last of that name, or NULL */
-const struct argument *arguments_find(const struct arguments *arguments, const char *name);
 bool arguments_has(const struct arguments *arguments, const char *name);
 const char *arguments_text(const struct arguments *arguments, const char *name); /* NULL: not given */
 int64_t arguments_number(const struct arguments *arguments, const char *name, int64_t otherwise);

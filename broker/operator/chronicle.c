@@ -153,7 +153,8 @@ bool chronicle_tell(struct chronicle *chronicle, size_t room, struct buffer *out
   return chronicle->told < chronicle->line_count;
 }
 
-void chronicle_again(struct chronicle *chronicle) {
+/* The same span once more, from its beginning: it did not come whole. */
+static void chronicle_again(struct chronicle *chronicle) {
   chronicle->line_count = chronicle->told = 0;
   chronicle->cut = false;
   buffer_clear(&chronicle->text);

@@ -58,6 +58,4 @@ bool chronicle_tell(struct chronicle *chronicle, size_t room, struct buffer *out
 /* After the last line: moves the span behind what was written; as long as it fitted well, with a longer one. What was
  * taken of a span is forgotten. False: the end is reached. */
 bool chronicle_next(struct chronicle *chronicle);
-/* The same span once more, from its beginning: it did not come whole. */
-void chronicle_again(struct chronicle *chronicle);
 #endif

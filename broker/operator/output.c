@@ -21,7 +21,7 @@ void output_deinit(struct output *output) {
   output->at = 0;
 }
 
-size_t output_pending(const struct output *output) { return output->pending.len - output->at; }
+static size_t output_pending(const struct output *output) { return output->pending.len - output->at; }
 
 static bool write_once(struct output *output) {
   ssize_t n = write(output->fd, output->pending.data + output->at, output_pending(output));

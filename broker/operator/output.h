@@ -21,7 +21,6 @@ void output_deinit(struct output *output);
 bool output_flush(struct output *output);
 /* Waits until all is written or it fails. */
 bool output_drain(struct output *output);
-size_t output_pending(const struct output *output);
 /* Appends text as people may see it: control characters, which a device's words could steer a terminal with, as '?'.
  * What is not UTF-8 likewise. */
 void output_put_clean(struct buffer *out, struct bytes text);

@@ -6,6 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
+enum receipt_state {
+  RECEIPT_STATE_CONFIRMED,
+  RECEIPT_STATE_WAITING,
+  RECEIPT_STATE_UNCONFIRMED,
+  RECEIPT_STATE_DISPUTED
+};
+struct receipt_judged {
+  struct buffer bytes, answer_bytes;
+  struct receipt receipt;       /* views of bytes; without parts where it cannot be read */
+  struct receipt_answer answer; /* views of answer_bytes; time 0: none */
+  enum receipt_state state;
+  char why[RECEIPT_WHY_MAX + 128]; /* empty: confirmed by both, or waiting */
+};
+
 /* ---- judging ---- */
 
 __attribute__((format(printf, 3, 4))) static void say(
@@ -50,7 +64,8 @@ static void judge_answer(
     say(judged, RECEIPT_STATE_CONFIRMED, "%s", "");
 }
 
-void receipts_judge(
+/* What a row of `node` comes to. pinned: the keys that count; empty: those that the row names. Pure. */
+static void receipts_judge(
     struct receipt_judged *judged, const char *node, const json_t *row, const struct config_keys *pinned) {
   bool given = strcmp(view_text(row, "direction"), "given") == 0;
   *judged = (struct receipt_judged){.bytes = BUFFER_NULL};
@@ -67,7 +82,7 @@ void receipts_judge(
     judge_answer(judged, node, row, pinned, given);
 }
 
-void receipt_judged_deinit(struct receipt_judged *judged) {
+static void receipt_judged_deinit(struct receipt_judged *judged) {
   receipt_deinit(&judged->receipt);
   buffer_deinit(&judged->bytes);
   buffer_deinit(&judged->answer_bytes);

@@ -41,7 +41,8 @@ enum item {
 static const char *const kind_names[AUDIT_KINDS] = {NULL, "command", "decision", "roster", "start", "config",
     "movement", NULL, "checkpoint", "agreement", "contradiction", "receipt"};
 
-const char *audit_kind_name(enum audit_kind kind) {
+/* "command", ...; "kind-?" */
+static const char *audit_kind_name(enum audit_kind kind) {
   return (unsigned)kind < AUDIT_KINDS && kind_names[kind] ? kind_names[kind] : "kind-?";
 }
 

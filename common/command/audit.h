@@ -54,7 +54,6 @@ struct audit_entry {
 enum { AUDIT_MALFORMED = 1, AUDIT_NEWER = 2 };
 void audit_write(struct buffer *out, const struct audit_entry *entry); /* appends */
 int audit_read(struct audit_entry *entry, struct bytes bytes);         /* views into bytes */
-const char *audit_kind_name(enum audit_kind kind);                     /* "command", ...; "kind-?" */
 /* What a ledger entry that has just changed says, for the log of `node`. proof: the verbatim command in the first entry
  * of a command, the report in later ones of a broker. */
 void audit_of_ledger(struct audit_entry *out, const struct ledger_entry *ledger, struct bytes node, struct bytes proof);

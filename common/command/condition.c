@@ -30,7 +30,8 @@ const char *condition_op_symbol(enum condition_op op) {
   return row ? row->symbol : NULL;
 }
 
-enum condition_op condition_op_parse(struct bytes text) {
+/* A name or a symbol; "=" is taken for "==". 0: neither. */
+static enum condition_op condition_op_parse(struct bytes text) {
   for (size_t i = 0; i < ROWS; i++)
     if (bytes_equal(text, bytes_text(rows[i].name)) || bytes_equal(text, bytes_text(rows[i].symbol))) return rows[i].op;
   return bytes_equal(text, bytes_text("=")) ? CONDITION_EQUALS : (enum condition_op)0;

@@ -22,8 +22,6 @@ struct command_condition {
 const char *condition_op_name(enum condition_op op); /* "below", "at-most", ...; NULL for an unknown number */
 const char *condition_op_symbol(
     enum condition_op op); /* "<", "<=", ">", ">=", "==", "!="; NULL for an unknown number */
-/* A name or a symbol; "=" is taken for "==". 0: neither. */
-enum condition_op condition_op_parse(struct bytes text);
 
 /* Splits "ADDRESS OP VALUE" at spaces around the operator. The value is a JSON number, true, false, or a text with or
  * without quotes; a text is a view into `text`. The address is not checked. *why (a static sentence) where it returns

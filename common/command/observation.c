@@ -36,7 +36,8 @@ void observation_put(struct buffer *list, const struct observation *o) {
   buffer_deinit(&item);
 }
 
-bool observation_take(struct bytes *list, struct observation *o) {
+/* The first one of *list (views), which then begins behind it. False: it is empty, or what follows is none. */
+static bool observation_take(struct bytes *list, struct observation *o) {
   struct reader all, r;
   *o = (struct observation){.value = VALUE_EMPTY};
   if (list->len == 0) return false;

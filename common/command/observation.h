@@ -18,8 +18,6 @@ struct observation {
 enum { OBSERVATION_POINTS_MAX = 8, OBSERVATION_UNIT_MAX = 16, OBSERVATION_LIST_MAX = 2048 };
 
 void observation_put(struct buffer *list, const struct observation *observation); /* appends; other values: none */
-/* The first one of *list (views), which then begins behind it. False: it is empty, or what follows is none. */
-bool observation_take(struct bytes *list, struct observation *observation);
 /* Whether all of it can be read, and no more than POINTS_MAX are in it. An empty list is good. */
 bool observations_are_good(struct bytes list);
 /* A JSON array of {point, value, unit, time, quality}; null for an empty list. */

@@ -273,7 +273,8 @@ static void read_range(struct document *d, const struct field *f, yaml_node_t *n
     *place = (struct config_range){true, low.number, high.number};
 }
 
-bool scalar_needs_text(enum field_type type) {
+/* Whether the type is written as one scalar. */
+static bool scalar_needs_text(enum field_type type) {
   return type != FIELD_KEYS && type != FIELD_PATTERNS && type != FIELD_RANGE && type != FIELD_SECTION &&
          type != FIELD_SECTIONS && type != FIELD_CUSTOM;
 }

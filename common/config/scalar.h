@@ -7,6 +7,4 @@ void scalar_read(struct document *document, const struct field *field, yaml_node
 /* An endpoint and its telemetry companion (NULL: the next port). key: for the message. */
 bool scalar_endpoint(struct document *document, const char *key, yaml_node_t *node, yaml_node_t *second, bool listens,
     struct config_endpoint *place);
-/* Whether the type is written as one scalar. */
-bool scalar_needs_text(enum field_type type);
 #endif

@@ -81,6 +81,8 @@ static void check_keys(struct document *document, yaml_node_t *mapping, const st
   }
 }
 
+static void schema_read(struct document *document, yaml_node_t *node, const struct section *section, void *object);
+
 static void read_sections(struct document *document, const struct field *field, yaml_node_t *node, void *object) {
   if (node->type != YAML_SEQUENCE_NODE) {
     document_problem(document, node, "%s: needs a list", field->key);
@@ -138,7 +140,7 @@ static void read_absent(struct document *document, const struct field *field, ya
       if (inner->fallback) read_fallback(document, inner, place_of(object, field));
 }
 
-void schema_read(struct document *document, yaml_node_t *node, const struct section *section, void *object) {
+static void schema_read(struct document *document, yaml_node_t *node, const struct section *section, void *object) {
   if (node->type != YAML_MAPPING_NODE) {
     document_problem(document, node, "%s needs keys and values", section->name);
     return;

@@ -66,8 +66,6 @@ struct section {
   void (*deinit)(void *object); /* frees what finish derived; NULL: nothing */
 };
 
-/* Reads the mapping `node` into *object (zeroed by the caller). */
-void schema_read(struct document *document, yaml_node_t *node, const struct section *section, void *object);
 void schema_deinit(const struct section *section, void *object);
 /* The value node of a key in a mapping; NULL: not there. */
 yaml_node_t *schema_find(struct document *document, const yaml_node_t *mapping, const char *key);

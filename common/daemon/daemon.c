@@ -150,6 +150,12 @@ int daemon_turn(struct daemon *daemon, int own, int64_t until) {
   return 0;
 }
 
+void daemon_log_problems(struct buffer *problems) {
+  char *rest = (char *)(uintptr_t)buffer_text(problems);
+  for (const char *line; (line = strsep(&rest, "\n"));)
+    if (*line) log_error("config", NULL, "%s", line);
+}
+
 /* ---- the end ---- */
 
 void daemon_stopping(void) { sd_notify(0, "STOPPING=1"); }

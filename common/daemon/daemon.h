@@ -51,6 +51,8 @@ void daemon_ready(struct daemon *daemon);
 /* One turn: feeds the watchdog and waits until `until` (mono) at most, for network, store, a signal, HTTP or `own`
  * (a descriptor of the owner's; -1: none). All are served but the store's completions and `own`. <0: fatal. */
 int daemon_turn(struct daemon *daemon, int own, int64_t until);
+/* What a configuration is refused for: a line of the log each. */
+void daemon_log_problems(struct buffer *problems);
 /* Says that the end has begun: before deinit, which may take its time. */
 void daemon_stopping(void);
 /* Closes what is open. The owner closes earlier what it must (and sets it to NULL). */

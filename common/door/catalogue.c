@@ -4,12 +4,12 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-struct rank rank_of(const struct record *record, struct epoch epoch) {
+static struct rank rank_of(const struct record *record, struct epoch epoch) {
   int64_t time = record->time < record->received ? record->time : record->received;
   return (struct rank){record->reason != REASON_CLOCK, time, epoch, record->sequence};
 }
 
-int rank_compare(const struct rank *a, const struct rank *b) {
+static int rank_compare(const struct rank *a, const struct rank *b) {
   if (a->trusted != b->trusted) return a->trusted ? 1 : -1;
   if (a->time != b->time) return a->time < b->time ? -1 : 1;
   int order = epoch_compare(a->epoch, b->epoch);

@@ -25,8 +25,6 @@ struct rank {
   struct epoch epoch;
   uint64_t sequence;
 };
-struct rank rank_of(const struct record *record, struct epoch epoch);
-int rank_compare(const struct rank *a, const struct rank *b);
 
 struct catalogue_point {
   struct bytes address;  /* owned */

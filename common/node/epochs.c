@@ -55,7 +55,8 @@ int epochs_get(struct bytes body, struct epochs *epochs) {
   return r.failed ? EPOCHS_MALFORMED : 0;
 }
 
-struct epoch epochs_newest(const struct epochs *epochs, enum channel own) {
+/* The newest told of a stream; {0, 0}: none. */
+static struct epoch epochs_newest(const struct epochs *epochs, enum channel own) {
   struct epoch newest = {0, 0};
   for (size_t i = 0; i < epochs->count; i++)
     if (epochs->items[i].own == own && epoch_compare(epochs->items[i].epoch, newest) > 0)

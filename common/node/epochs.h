@@ -28,8 +28,6 @@ struct epochs {
 void epochs_of(struct epochs *epochs, struct store *store, const char *node);
 void epochs_put(struct buffer *out, const struct epochs *epochs);
 int epochs_get(struct bytes body, struct epochs *epochs); /* EPOCHS_MALFORMED */
-/* The newest told of a stream; {0, 0}: none. */
-struct epoch epochs_newest(const struct epochs *epochs, enum channel own);
 /* What of [1, promised] of an epoch is neither held nor to be had from the origin. Adds to *out. */
 void epochs_lost(const struct epochs *epochs, enum channel own, struct epoch epoch, uint64_t promised,
     const struct intervals *held, struct intervals *out);

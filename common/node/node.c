@@ -338,7 +338,8 @@ static void item_committed(struct node *node, const struct store_item *item) {
     if (node->takers[i] != from && node->takers[i]->state == SESSION_UP) sender_offer(node->takers[i], item, &block);
 }
 
-void node_items(struct node *node, const struct store_done *done) {
+/* ring, committed hook, offers */
+static void node_items(struct node *node, const struct store_done *done) {
   for (size_t i = 0; i < done->item_count; i++) item_committed(node, &done->items[i]);
 }
 

@@ -218,9 +218,6 @@ struct node {
 };
 
 static inline struct instant node_now(const struct node *node) { return world_now(node->options.world); }
-static inline enum channel lane_channel(enum lane lane) {
-  return lane == LANE_URGENT ? CHANNEL_URGENT : CHANNEL_TELEMETRY;
-}
 bool stream_is_urgent(struct bytes stream);
 struct bytes stream_node(struct bytes stream);
 void peer_mark(struct node_peer *peer);                            /* has something to do in this tick */
@@ -356,7 +353,6 @@ void origin_epoch_done(struct node *node, struct work *work, const struct store_
 /* node.c */
 struct work *work_new(struct node *node, enum work_kind kind);
 void work_free(struct node *node, struct work *work);
-void node_items(struct node *node, const struct store_done *done); /* ring, committed hook, offers */
 /* What is gone of others' streams, durably named here: tells the owner, and the peers that get these streams. */
 void node_discards(struct node *node, const struct store_discard *discards, size_t count);
 #endif

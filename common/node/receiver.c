@@ -72,6 +72,8 @@ static const char *malformed(const struct link_message *m, struct block *block) 
   return block_check(block) == 0 ? NULL : "the block's records are malformed";
 }
 
+static enum channel lane_channel(enum lane lane) { return lane == LANE_URGENT ? CHANNEL_URGENT : CHANNEL_TELEMETRY; }
+
 static const char *forbidden(struct node_peer *peer, enum channel channel, const struct link_message *m,
     const struct block *block, enum link_refused *code) {
   *code = LINK_REFUSED_FORBIDDEN;

@@ -12,7 +12,7 @@ struct bytes format_node(struct bytes stream) {
   return mark ? bytes_of(stream.data, (size_t)(mark - stream.data)) : stream;
 }
 
-uint64_t format_checksum(struct bytes block) {
+static uint64_t format_checksum(struct bytes block) {
   struct reader r;
   reader_init(&r, block);
   uint64_t seed = reader_u64(&r);

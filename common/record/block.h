@@ -37,7 +37,6 @@ struct block_builder *block_builder_free(struct block_builder *builder);
  * address always fits an empty builder. */
 int block_builder_add(struct block_builder *builder, const struct record *record, size_t max);
 size_t block_builder_count(const struct block_builder *builder);
-size_t block_builder_size(const struct block_builder *builder);
 /* The draft; the builder is empty again. NULL when empty. stream: e.g. chongqing/cuntan or chongqing/cuntan!urgent.
  * run: the number drawn when this process opened its store; it tells a restored copy from the original (see
  * common/node). */

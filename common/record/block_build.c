@@ -46,7 +46,7 @@ struct block_builder *block_builder_free(struct block_builder *builder) {
 size_t block_builder_count(const struct block_builder *builder) { return builder->count; }
 
 /* An upper bound: the dictionary without front coding. 96: fixed items besides the stream. */
-size_t block_builder_size(const struct block_builder *builder) {
+static size_t block_builder_size(const struct block_builder *builder) {
   return FORMAT_FIXED + 96 + STREAM_MAX + builder->names.len + 4 * builder->address_count + builder->records.len;
 }
 

@@ -85,7 +85,6 @@ struct format_last {
 
 /* The stream's node name: without "!urgent". */
 struct bytes format_node(struct bytes stream);
-uint64_t format_checksum(struct bytes block);
 /* Puts a block together: items are the encoded header items. Lengths and checksum are set; epoch and first as given. */
 struct blob *format_assemble(uint8_t flags, struct epoch epoch, uint64_t first, struct bytes items, struct bytes body);
 void format_put_item(struct writer *w, uint64_t id, struct bytes value);

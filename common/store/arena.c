@@ -28,7 +28,8 @@ static struct arena_chunk *arena_grow(struct arena *arena, size_t size) {
   return chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t size) {
+/* zeroed, aligned for any type */
+static void *arena_alloc(struct arena *arena, size_t size) {
   const size_t align = alignof(max_align_t);
   struct arena_chunk *chunk = arena->newest;
   if (!chunk || chunk->size - chunk->used < size) chunk = arena_grow(arena, size);

@@ -11,6 +11,5 @@ struct arena {
 #define ARENA_NULL ((struct arena){NULL})
 
 void arena_deinit(struct arena *arena);
-void *arena_alloc(struct arena *arena, size_t size);             /* zeroed, aligned for any type */
 struct bytes arena_copy(struct arena *arena, struct bytes from); /* an empty view for an empty one */
 #endif

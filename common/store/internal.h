@@ -29,7 +29,6 @@ struct read { /* a request with its names copied */
   struct intervals stands; /* STREAM: what of the range must stand in the log, as the core's view says */
   struct read *next;
 };
-struct read *read_new(const struct store_read *request, void *cookie);
 struct read *read_free(struct read *read);
 
 struct store {

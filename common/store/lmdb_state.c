@@ -25,7 +25,7 @@ void state_deinit(struct state *state) {
   *state = (struct state){.base = NULL};
 }
 
-void state_dirty(struct state *state, struct cover *cover) {
+static void state_dirty(struct state *state, struct cover *cover) {
   if (cover->dirty) return;
   cover->dirty = true;
   covers_add(&state->dirty, cover);

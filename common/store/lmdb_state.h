@@ -49,7 +49,6 @@ struct state {
 int state_load(struct state *state, struct base *base);
 void state_deinit(struct state *state);
 void state_set_id(struct state *state, struct cover *cover); /* makes cover->id known */
-void state_dirty(struct state *state, struct cover *cover);
 void state_remember_trimmed(struct state *state, enum lane lane, uint64_t segment);
 
 /* What a plan asks for (plan.h); ctx: struct state_view. */

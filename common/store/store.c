@@ -160,7 +160,7 @@ int store_submit(struct store *store, struct store_batch *batch, void *cookie) {
   return 0;
 }
 
-struct read *read_new(const struct store_read *request, void *cookie) {
+static struct read *read_new(const struct store_read *request, void *cookie) {
   struct read *read = mem_alloc(sizeof *read);
   read->request = *request;
   read->request.stream = arena_copy(&read->arena, request->stream);
