@@ -1,6 +1,7 @@
 /* Missing ranges of other provinces' streams: looked for every now and then, and asked of the neighbours that may have
  * them. */
 #include "broker/broker.h"
+#include "broker/gap_claims.h"
 #include "broker/gap_sources.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static void note(void *ctx, const struct store_discard *discard) {
   noting->facts->discard_count = count + 1;
 }
 
-/* By the extents of what is held. What is missing by rules that may have been others is asked for, and not counted. */
+/* What is missing by rules that may have been others is asked for, and not counted. */
 static void find_missing(struct broker *broker, const struct gap_words *words, const struct store_stream *stream,
     const struct intervals *held, struct intervals *missing) {
   struct gap_facts facts = {.node = bytes_text(broker->links.name),
@@ -70,7 +71,7 @@ static void look(void *ctx, const struct store_stream *stream) {
   struct gap_sources sources;
   struct gap_words words = {.count = 0};
   if (address_below(stream_owner(stream->stream), bytes_text(broker->links.name))) return;
-  store_held(broker->daemon.store, stream->stream, stream->epoch, &held);
+  gap_held(broker->daemon.store, stream, &held);
   bool whole = stream->last == 0 || intervals_covers(&held, 1, stream->last);
   if (!whole) {
     gap_sources_of(&broker->links, broker->links.name, stream->stream, &sources);

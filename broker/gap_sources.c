@@ -1,8 +1,8 @@
 #include "broker/gap_sources.h"
 #include "broker/effective.h"
+#include "broker/gap_claims.h"
 #include "common/base/mem.h"
 #include "common/door/selection.h"
-#include "common/link/message.h"
 #include <stdlib.h>
 
 static bool reaches(const struct pattern *match, struct bytes stream) {
@@ -80,22 +80,6 @@ static void find_covers(
 
 /* ---- what they said ---- */
 
-struct taking {
-  struct bytes source;
-  const uint64_t *scopes; /* by which it sends now */
-  size_t scope_count;
-  size_t which; /* of them the one that is wanted; scope_count: all others, */
-  bool anew;    /* but none of rules that hold no more */
-  struct intervals *claimed;
-};
-
-/* Whether it is the word of a relay that sends by these scopes. */
-static bool is_settled(const struct taking *taking, uint64_t scope) {
-  bool is = false;
-  for (size_t i = 0; i < taking->scope_count; i++) is = is || link_settled_scope(taking->scopes[i]) == scope;
-  return is;
-}
-
 /* A rule with `since` brings what was stored before it began, and may have been left out then. */
 static bool is_history(const struct link *link, struct bytes stream) {
   const struct half *theirs = link->agreement->theirs;
@@ -103,33 +87,6 @@ static bool is_history(const struct link *link, struct bytes stream) {
   for (size_t i = 0; own && theirs && i < theirs->share_count && !any; i++)
     any = theirs->share[i].since && reaches(theirs->share[i].match, stream);
   return any;
-}
-
-static void take(void *ctx, struct bytes source, uint64_t scope, const struct intervals *ranges) {
-  struct taking *taking = ctx;
-  size_t at = 0;
-  while (at < taking->scope_count && taking->scopes[at] != scope) at++;
-  if (at != taking->which || !bytes_equal(source, taking->source)) return;
-  if (at == taking->scope_count && taking->anew && !is_settled(taking, scope)) return;
-  intervals_add_all(taking->claimed, ranges);
-}
-
-/* All of it was said by each of the feeds that there are now, or under rules that were valid once, unless those of now
- * reach back. */
-static void take_source(
-    struct store *store, const struct link *link, struct bytes stream, struct epoch epoch, struct intervals *claimed) {
-  struct gap_source feeds[NODE_FEEDS_MAX];
-  struct taking taking = {.source = bytes_text(link->principal), .anew = is_history(link, stream)};
-  taking.scope_count = node_peer_scopes(link->peer, &taking.scopes);
-  for (taking.which = 0; taking.which < taking.scope_count; taking.which++) {
-    feeds[taking.which] = (struct gap_source){.claimed = INTERVALS_NULL};
-    taking.claimed = &feeds[taking.which].claimed;
-    store_claims(store, stream, epoch, take, &taking);
-  }
-  gap_filtered(feeds, taking.scope_count, claimed);
-  taking.claimed = claimed;
-  store_claims(store, stream, epoch, take, &taking);
-  for (size_t i = 0; i < taking.scope_count; i++) intervals_deinit(&feeds[i].claimed);
 }
 
 void gap_sources_said(const struct gap_sources *sources, struct store *store, struct bytes stream, struct epoch epoch,
@@ -141,7 +98,8 @@ void gap_sources_said(const struct gap_sources *sources, struct store *store, st
     const struct link *link = sources->links[out->count];
     struct gap_said *one = &out->said[out->count];
     one->name = bytes_text(mem_text(link->node, strlen(link->node)));
-    take_source(store, link, stream, epoch, &one->ranges);
+    gap_claims_of(&(struct gap_speaker){store, link->peer, bytes_text(link->principal), is_history(link, stream)},
+        stream, epoch, &one->ranges);
     said[out->count] = (struct gap_source){.claimed = one->ranges};
   }
   gap_filtered(said, out->count, &out->filtered);

@@ -39,7 +39,12 @@ static bool withhold(struct node_peer *peer, struct out_stream *stream, uint64_t
 
 /* ---- telling ---- */
 
-enum told { TOLD_CLAIM, TOLD_SETTLED, TOLD_DISCARD };
+enum told { TOLD_CLAIM, TOLD_ECHO, TOLD_SETTLED, TOLD_DISCARD };
+
+static uint64_t scope_of(const struct out_stream *stream, enum told what) {
+  if (what == TOLD_SETTLED) return link_settled_scope(stream->scope);
+  return what == TOLD_ECHO ? link_echo_scope(stream->scope) : stream->scope;
+}
 
 static bool send_range(struct node_peer *peer, struct out_stream *stream, enum told what,
     const struct store_discard *discard, uint64_t from, uint64_t to) {
@@ -48,7 +53,7 @@ static bool send_range(struct node_peer *peer, struct out_stream *stream, enum t
   struct link_message m = {.type = LINK_CLAIM,
       .session = peer->session,
       .number = out->next_number,
-      .scope = what == TOLD_SETTLED ? link_settled_scope(stream->scope) : stream->scope,
+      .scope = scope_of(stream, what),
       .stream = stream->stream,
       .epoch = stream->epoch,
       .from = from,
@@ -73,16 +78,17 @@ bool claims_send_settled(struct node_peer *peer, struct out_stream *stream, stru
 
 bool claims_send(struct node_peer *peer, struct out_stream *stream) {
   if (stream->claim_from > stream->claim_to) return true;
-  if (!send_range(peer, stream, TOLD_CLAIM, NULL, stream->claim_from, stream->claim_to)) return false;
+  enum told what = stream->claim_echo ? TOLD_ECHO : TOLD_CLAIM;
+  if (!send_range(peer, stream, what, NULL, stream->claim_from, stream->claim_to)) return false;
   stream->claim_from = 1;
   stream->claim_to = 0;
   return true;
 }
 
-static void claims_add(struct node_peer *peer, struct out_stream *stream, uint64_t from, uint64_t to) {
+static void claims_add(struct node_peer *peer, struct out_stream *stream, bool echo, uint64_t from, uint64_t to) {
   if (withhold(peer, stream, from, to)) return;
   bool none = stream->claim_from > stream->claim_to;
-  if (!none && stream->claim_to + 1 == from) {
+  if (!none && stream->claim_echo == echo && stream->claim_to + 1 == from) {
     stream->claim_to = to;
     return;
   }
@@ -90,13 +96,15 @@ static void claims_add(struct node_peer *peer, struct out_stream *stream, uint64
   stream->claim_from = from;
   stream->claim_to = to;
   stream->claim_since = node_now(peer->node).mono;
+  stream->claim_echo = echo;
   out_stream_tick(peer, stream);
 }
 
 void claims_add_block(struct node_peer *peer, struct out_stream *stream, const struct block *block) {
   struct intervals runs = INTERVALS_NULL;
+  bool echo = outgoing_is_echo(peer, stream, block);
   outgoing_runs(block, &runs);
-  for (size_t i = 0; i < runs.count; i++) claims_add(peer, stream, runs.items[i].from, runs.items[i].to);
+  for (size_t i = 0; i < runs.count; i++) claims_add(peer, stream, echo, runs.items[i].from, runs.items[i].to);
   intervals_deinit(&runs);
 }
 

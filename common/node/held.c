@@ -59,18 +59,31 @@ static void submit_claims(struct teller *teller) {
   free(teller->batches);
 }
 
-/* What was claimed under the rules before, where the other side says that it holds under the new ones too. */
-static void add_inherited(
-    struct teller *teller, const struct store_stream *stream, size_t feed, struct intervals *covered) {
-  struct node_peer *peer = teller->peer;
+static void add_claimed(
+    const struct teller *teller, const struct store_stream *stream, uint64_t scope, struct intervals *claimed) {
+  const struct node_peer *peer = teller->peer;
+  store_claimed(peer->node->options.store, stream->stream, stream->epoch, bytes_text(peer->principal), scope, claimed);
+}
+
+/* What was claimed under the scope before, where the other side says that it holds under the new one too. */
+static void add_inherited(struct teller *teller, const struct store_stream *stream, uint64_t old_scope, uint64_t scope,
+    struct intervals *covered) {
   struct intervals old = INTERVALS_NULL;
-  if (peer->old_scopes[feed] == 0) return;
-  store_claimed(peer->node->options.store, stream->stream, stream->epoch, bytes_text(peer->principal),
-      peer->old_scopes[feed], &old);
+  add_claimed(teller, stream, old_scope, &old);
   intervals_remove_all(&old, covered);
-  for (size_t i = 0; i < old.count; i++) note_claim(teller, stream, peer->scopes[feed], old.items[i]);
+  for (size_t i = 0; i < old.count; i++) note_claim(teller, stream, scope, old.items[i]);
   intervals_add_all(covered, &old);
   intervals_deinit(&old);
+}
+
+static void add_covered(
+    struct teller *teller, const struct store_stream *stream, size_t feed, struct intervals *covered) {
+  uint64_t scope = teller->peer->scopes[feed], old = teller->peer->old_scopes[feed];
+  add_claimed(teller, stream, scope, covered);
+  add_claimed(teller, stream, link_echo_scope(scope), covered);
+  if (old == 0) return;
+  add_inherited(teller, stream, old, scope, covered);
+  add_inherited(teller, stream, link_echo_scope(old), link_echo_scope(scope), covered);
 }
 
 /* One feed of theirs. */
@@ -79,8 +92,7 @@ static bool tell_feed(struct teller *teller, const struct store_stream *stream, 
   uint64_t scope = peer->scopes[feed];
   bool theirs = bytes_equal(stream_node(stream->stream), bytes_text(peer->name));
   struct intervals covered = INTERVALS_NULL;
-  store_claimed(peer->node->options.store, stream->stream, stream->epoch, bytes_text(peer->principal), scope, &covered);
-  add_inherited(teller, stream, feed, &covered);
+  add_covered(teller, stream, feed, &covered);
   bool known = theirs || covered.count > 0;
   if (known) {
     struct link_message m = {.type = LINK_HELD,

@@ -164,7 +164,8 @@ enum node_defect {
   NODE_DEFECT_LATER_IS_ACK,  /* what was not stored counts as stored */
   NODE_DEFECT_AFTER_REFUSED, /* what follows a refused block is taken */
   NODE_DEFECT_NO_WINDOW,     /* what is on the way is not counted */
-  NODE_DEFECT_TAKE_CLONE     /* the newcomer is taken while the old one answers */
+  NODE_DEFECT_TAKE_CLONE,    /* the newcomer is taken while the old one answers */
+  NODE_DEFECT_NO_WANT        /* what it is asked for by name it does not send */
 };
 extern enum node_defect node_defect;
 #define NODE_HAS_DEFECT(d) (node_defect == (d))

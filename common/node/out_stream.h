@@ -59,6 +59,7 @@ struct out_stream {
   struct intervals again;        /* missed anew while a read was under way, which may not have seen it */
   uint64_t claim_from, claim_to; /* nothing of this was for the peer, not told yet; from > to: none */
   int64_t claim_since;
+  bool claim_echo;            /* it came by way of the peer */
   uint64_t peer_last;         /* HELD about our own streams */
   struct link_run *peer_runs; /* owned */
   uint32_t peer_run_count;

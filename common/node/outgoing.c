@@ -60,10 +60,14 @@ void outgoing_runs(const struct block *block, struct intervals *runs) {
   block_reader_free(reader);
 }
 
+bool outgoing_is_echo(const struct node_peer *peer, const struct out_stream *stream, const struct block *block) {
+  return block_visited(block, bytes_text(peer->name)) &&
+         !intervals_overlaps(&stream->wanted, block->first, block->last);
+}
+
 struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, const struct stored *from,
     const struct block *block, enum lane lane) {
-  if (block_visited(block, bytes_text(peer->name)) && !intervals_overlaps(&stream->wanted, block->first, block->last))
-    return NULL;
+  if (outgoing_is_echo(peer, stream, block)) return NULL;
   struct blob *whole = prepare(peer, stream->feed, from, block);
   struct block opened;
   if (!whole) return NULL;

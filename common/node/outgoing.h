@@ -47,6 +47,9 @@ struct stored {
   const struct intervals *pass; /* of what is shared only this goes; NULL: all */
 };
 
+/* It comes from the peer, by whatever way, and that did not ask for it. */
+bool outgoing_is_echo(const struct node_peer *peer, const struct out_stream *stream, const struct block *block);
+
 /* What of the stored block `from` (opened as `block`) goes to the peer; NULL: nothing. */
 struct outgoing *outgoing_new(struct node_peer *peer, struct out_stream *stream, const struct stored *from,
     const struct block *block, enum lane lane);

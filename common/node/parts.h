@@ -120,7 +120,7 @@ struct node_peer {
   uint64_t old_scopes[LINK_FEEDS_MAX];
   size_t scope_count;
   struct log_limit rules_limit; /* of changes by the other side */
-  struct table wanted;          /* (stream, epoch) -> what we asked for in this session */
+  struct table wanted;          /* (stream, epoch) -> itself: of these we asked it for something in this session */
   char refused[160];            /* why the other side refuses us; empty: it does not */
   bool clone_refused;
   /* sending */
@@ -253,7 +253,7 @@ void rules_changed(struct node_peer *peer, const struct link_message *m);  /* th
 /* wanted.c */
 void wanted_deinit(struct node_peer *peer);
 void wanted_asked(struct node_peer *peer, const struct link_message *m);
-bool wanted_from(const struct node_peer *peer, const struct block *block); /* something of it was asked for */
+bool wanted_from(const struct node_peer *peer, const struct block *block); /* something of its stream was asked for */
 
 /* sender.c */
 /* The feeds have new places (`places`: of the old ones; NODE_FEEDS_MAX: gone, all of theirs stops). */

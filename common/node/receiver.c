@@ -58,7 +58,9 @@ static const char *forbids_addresses(const struct block *block) {
 
 static const char *forbids_scope(const struct node_peer *peer, uint8_t type, uint64_t scope) {
   for (size_t i = 0; i < peer->scope_count; i++)
-    if (peer->scopes[i] == scope || (type == LINK_CLAIM && link_settled_scope(peer->scopes[i]) == scope)) return NULL;
+    if (peer->scopes[i] == scope || (type == LINK_CLAIM && (link_settled_scope(peer->scopes[i]) == scope ||
+                                                               link_echo_scope(peer->scopes[i]) == scope)))
+      return NULL;
   return "it comes under rules that this session does not know";
 }
 

@@ -160,7 +160,7 @@ static bool send_block(struct node_peer *peer, enum channel c, struct outgoing *
   struct out_channel *channel = &peer->channels[c];
   struct out_stream *stream = out->stream;
   bool whole = out->source == NULL;
-  if (whole && stream->claim_from <= stream->claim_to && stream->claim_to + 1 == out->from) {
+  if (whole && !stream->claim_echo && stream->claim_from <= stream->claim_to && stream->claim_to + 1 == out->from) {
     out->from = stream->claim_from; /* the block brings the claim along */
     stream->claim_from = 1;
     stream->claim_to = 0;

@@ -1,16 +1,10 @@
 /* What one side asks the other for by name (WANT), since it misses it: it is sent whatever its path, and taken so. */
-#include "common/base/mem.h"
 #include "common/node/parts.h"
-#include <stdlib.h>
+#include <string.h>
 
 /* ---- asking ---- */
 
-static void wanted_free(void *value) {
-  intervals_deinit(value);
-  free(value);
-}
-
-void wanted_deinit(struct node_peer *peer) { table_deinit(&peer->wanted, wanted_free); }
+void wanted_deinit(struct node_peer *peer) { table_deinit(&peer->wanted, NULL); }
 
 static bool send_want(
     struct node_peer *peer, struct bytes stream, struct epoch epoch, const struct interval *ranges, size_t count) {
@@ -25,13 +19,7 @@ bool node_want(struct node *node, struct node_peer *peer, struct bytes stream, s
   struct stream_key key;
   (void)node;
   if (peer->state != SESSION_UP || stream.len > STREAM_MAX) return false;
-  struct bytes name = stream_key(&key, 0, stream, epoch);
-  struct intervals *wanted = table_get(&peer->wanted, name);
-  if (!wanted) {
-    wanted = mem_alloc(sizeof *wanted);
-    table_put(&peer->wanted, name, wanted);
-  }
-  intervals_add_all(wanted, ranges);
+  table_put(&peer->wanted, stream_key(&key, 0, stream, epoch), peer);
   for (size_t at = 0; at < ranges->count; at += LINK_RANGES_MAX) {
     size_t count = ranges->count - at < LINK_RANGES_MAX ? ranges->count - at : LINK_RANGES_MAX;
     if (!send_want(peer, stream, epoch, ranges->items + at, count)) return false;
@@ -39,10 +27,10 @@ bool node_want(struct node *node, struct node_peer *peer, struct bytes stream, s
   return true;
 }
 
+/* Not looked at by ranges: what was asked for comes in the blocks in which it stands there, and these in pieces. */
 bool wanted_from(const struct node_peer *peer, const struct block *block) {
   struct stream_key key;
-  const struct intervals *wanted = table_get(&peer->wanted, stream_key(&key, 0, block->stream, block->epoch));
-  return wanted && intervals_overlaps(wanted, block->first, block->last);
+  return table_get(&peer->wanted, stream_key(&key, 0, block->stream, block->epoch)) != NULL;
 }
 
 /* ---- being asked ---- */
@@ -71,7 +59,9 @@ static bool has_room(const struct node_peer *peer, const struct intervals *here)
 
 void wanted_asked(struct node_peer *peer, const struct link_message *m) {
   struct intervals here = INTERVALS_NULL;
-  if (peer->state != SESSION_UP || m->stream.len == 0 || m->stream.len > STREAM_MAX) return;
+  if (peer->state != SESSION_UP || m->stream.len == 0 || m->stream.len > STREAM_MAX ||
+      NODE_HAS_DEFECT(NODE_DEFECT_NO_WANT))
+    return;
   store_held(peer->node->options.store, m->stream, m->epoch, &here);
   for (size_t feed = 0; feed < peer->feed_count && has_room(peer, &here); feed++)
     if (!(peer->asks >> feed & 1) && out_stream_shared(peer, feed, m->stream)) add_wanted(peer, feed, m, &here);

@@ -14,6 +14,7 @@ struct rules {              /* of one direction of a link; bits of kinds */
 struct graph {
   struct sim *s;
   int provinces, broken; /* broken: a link that fails for good, LINKS: none */
+  bool is_broken;        /* it has failed */
   bool joined[PLACES][PLACES];
   struct rules rules[PLACES][PLACES], ever[PLACES][PLACES]; /* giver, taker */
   uint64_t version[PLACES][PLACES];
@@ -76,7 +77,7 @@ struct graph *graph_new(struct sim *s, int provinces) {
     join(graph, (int)sim_below(s, (uint64_t)provinces), (int)sim_below(s, (uint64_t)provinces), &s->link_count);
   for (int origin = 0; origin < provinces; origin++)
     for (int kind = 0; kind < KINDS; kind++) graph->onward[origin][kind] = some_places(s);
-  graph->broken = sim_chance(s, 800) ? LINKS : (int)sim_below(s, (uint64_t)s->link_count);
+  graph->broken = sim_chance(s, 600) ? LINKS : (int)sim_below(s, (uint64_t)s->link_count);
   note_ever(graph);
   return graph;
 }
@@ -121,7 +122,7 @@ enum entitled graph_entitled(const struct graph *graph, int place, const struct 
 
 /* ---- the hooks of a node ---- */
 
-static int place_of(struct bytes name) { return name.data[0] - 'a'; }
+int graph_origin(struct bytes stream) { return stream.data[0] - 'a'; }
 static int peer_of(const struct node_peer *peer) { return node_peer_node(peer)[0] - 'a'; }
 
 /* a/g/flow */
@@ -174,7 +175,7 @@ static struct blob *on_share(void *ctx, struct node_peer *peer, size_t feed, str
     const struct block *block, enum lane lane, uint64_t position) {
   struct owner *owner = ctx;
   const struct graph *graph = owner->s->graph;
-  int origin = place_of(block->stream), taker = peer_of(peer);
+  int origin = graph_origin(block->stream), taker = peer_of(peer);
   const struct rules *rules = &graph->rules[owner->place][taker];
   (void)feed, (void)lane, (void)position;
   if (origin == owner->place) {
@@ -192,7 +193,7 @@ static struct blob *on_share(void *ctx, struct node_peer *peer, size_t feed, str
 
 static bool on_share_stream(void *ctx, struct node_peer *peer, size_t feed, struct bytes stream) {
   struct owner *owner = ctx;
-  int origin = place_of(stream), taker = peer_of(peer);
+  int origin = graph_origin(stream), taker = peer_of(peer);
   const struct rules *rules = &owner->s->graph->rules[owner->place][taker];
   (void)feed;
   return origin != taker && (origin == owner->place ? rules->share : rules->transit[origin]) & rules->accept[origin];
@@ -200,13 +201,14 @@ static bool on_share_stream(void *ctx, struct node_peer *peer, size_t feed, stru
 
 static bool on_accept_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
   struct owner *owner = ctx;
-  return owner->s->graph->rules[peer_of(peer)][owner->place].accept[place_of(stream)];
+  return owner->s->graph->rules[peer_of(peer)][owner->place].accept[graph_origin(stream)];
 }
 
 static enum node_admit on_admit(void *ctx, struct node_peer *peer, enum lane lane, const struct block *block,
     struct store_batch *batch, struct blob **replace, bool *drop, const char **reason) {
   struct owner *owner = ctx;
-  struct filter filter = {owner->s->graph->rules[peer_of(peer)][owner->place].accept[place_of(block->stream)], NULL};
+  struct filter filter = {
+      owner->s->graph->rules[peer_of(peer)][owner->place].accept[graph_origin(block->stream)], NULL};
   (void)lane, (void)batch, (void)reason;
   *replace = filtered(&filter, NULL, block);
   *drop = !*replace;
@@ -245,6 +247,23 @@ void graph_add_peers(struct sim *s, int n) {
   }
 }
 
+struct node_peer *graph_peer(const struct graph *graph, int at, int of) {
+  return graph->peers[at][of];
+}
+
+/* ---- who may send what ---- */
+
+static unsigned may_send(const struct graph *graph, int giver, int taker, int origin) {
+  const struct rules *rules = &graph->rules[giver][taker];
+  return (giver == origin ? rules->share : rules->transit[origin]) & rules->accept[origin];
+}
+
+void graph_sources_of(const struct graph *graph, int place, struct bytes stream, struct graph_sources *out) {
+  *out = (struct graph_sources){.origin = graph_origin(stream)};
+  for (int n = 0; n < graph->provinces; n++)
+    if (graph->joined[n][place] && may_send(graph, n, place, out->origin)) out->places[out->count++] = n;
+}
+
 /* ---- changes ---- */
 
 static void change_direction(struct graph *graph, int giver, int taker) {
@@ -274,6 +293,31 @@ void graph_change(struct sim *s) {
 }
 
 int graph_broken(const struct graph *graph) { return graph->broken; }
+
+static bool ends_at(const struct link_end *link, int place) { return link->from == place || link->to == place; }
+
+void graph_break_beside(struct graph *graph, int place) {
+  int links[LINKS], count = 0;
+  for (int i = 0; i < graph->s->link_count; i++)
+    if (ends_at(&graph->s->links[i], place)) links[count++] = i;
+  if (graph->broken != LINKS) graph->broken = links[sim_below(graph->s, (uint64_t)count)];
+}
+
+void graph_break(struct graph *graph, int place) {
+  if (graph->broken == LINKS || (place != PLACES && !ends_at(&graph->s->links[graph->broken], place))) return;
+  graph->is_broken = true;
+  network_cut(graph->s, &graph->s->links[graph->broken]);
+}
+
+bool graph_is_broken(const struct graph *graph, const struct link_end *link) {
+  return graph->is_broken && &graph->s->links[graph->broken] == link;
+}
+
+int graph_neighbours(const struct graph *graph, int place) {
+  int count = 0;
+  for (int n = 0; n < graph->provinces; n++) count += graph->joined[place][n];
+  return count;
+}
 
 void graph_describe(const struct graph *graph) {
   for (int i = 0; i < graph->s->link_count; i++) {

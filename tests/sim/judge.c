@@ -46,10 +46,16 @@ static uint8_t count_of(const struct ledger *ledger, size_t id) { return id < le
 
 bool ledger_has(const struct ledger *ledger, size_t reading) { return count_of(ledger, reading) > 0; }
 
-/* An origin with several peers that got an old copy back: what one of them has under the old epoch is issued again when
- * another knows more. Of a gateway, which has one broker at a time, this is not so. */
+/* An origin with several neighbours that got an old copy back goes on in the old epoch until it meets one that knows
+ * more than the copy: a known limit, of which a gateway, and a broker with one neighbour, know nothing. */
+static bool goes_on_unaware(const struct sim *s, const struct reading *reading) {
+  return s->graph && s->places[reading->station].restored_at > 0 && graph_neighbours(s->graph, reading->station) > 1;
+}
+
+/* What it gave meanwhile to the first it met is issued again when it meets the other; and what it gave before to the
+ * one, where the other, by whom the old copy is found, knows none of the runs that wrote it. */
 static bool may_be_double(const struct sim *s, const struct reading *reading) {
-  return reading->may_be_double || (s->graph && s->places[reading->station].restored_at > 0);
+  return reading->may_be_double || goes_on_unaware(s, reading);
 }
 
 static void count_reading(struct ledger *ledger, const struct record *record) {
@@ -92,16 +98,19 @@ static struct seen_stream *seen_stream(struct ledger *ledger, enum lane lane, co
   return seen;
 }
 
-/* What comes to a place by several ways keeps the order of each, not of all; and what a new rule brings of the past
- * comes after what the old one brought. */
-static bool ways_cross(const struct sim *s) { return s->graph && (s->changes || s->link_count >= s->places_used); }
+/* What comes to a place by several ways, one of which is asking, keeps the order of each, not of all; and what a new
+ * rule brings of the past comes after what the old one brought. */
+static bool ways_cross(const struct sim *s, const struct seen_stream *seen) {
+  return s->graph &&
+         (s->changes || s->link_count >= s->places_used || s->asked_of[graph_origin(bytes_text(seen->name))]);
+}
 
 static void see_record(struct ledger *ledger, enum lane lane, struct seen_stream *seen, const struct record *record) {
   const char *place = place_names[ledger->place];
   unsigned long long sequence = (unsigned long long)record->sequence;
   if (intervals_contains(&seen->held, record->sequence))
     sim_fail(ledger->s, "%s holds %s %llu twice", place, seen->name, sequence);
-  if (record->sequence <= seen->last && (lane == LANE_LIVE || !ways_cross(ledger->s)))
+  if (record->sequence <= seen->last && (lane == LANE_LIVE || !ways_cross(ledger->s, seen)))
     sim_fail(ledger->s, "%s: sequence %llu of %s comes after %llu in lane %s", place, sequence, seen->name,
         (unsigned long long)seen->last, lane_name(lane));
   intervals_add(&seen->held, record->sequence, record->sequence);
@@ -189,19 +198,47 @@ static bool is_named(struct sim *s, int n, const struct reading *reading) {
   return looking.found;
 }
 
-/* Known limits of nodes in a graph. An origin that got an old copy back goes on in the old epoch until a neighbour that
- * knows better is met; who met it before keeps other readings under the same numbers. And what a place lost with its
- * store, and whose other way broke for good, is with neighbours that have it by way of this place: a broker asks them
- * for it (gap_ask), which is above the node. */
-static bool is_beyond_the_node(const struct sim *s, int n, const struct reading *reading) {
-  if (!s->graph) return false;
-  return s->places[reading->station].restored_at > 0 ||
-         (s->places[n].restored_at > 0 && graph_broken(s->graph) != LINKS);
+/* It is not issued again where that other is never met, or only once a new epoch has begun: who knew more before takes
+ * it for what it has. */
+static bool is_hidden_for_good(const struct sim *s, const struct reading *reading) {
+  return goes_on_unaware(s, reading) && reading->durable_at >= s->places[reading->station].restored_at;
+}
+
+struct explaining {
+  int place;
+  uint64_t sequence;
+};
+
+static void print_claim(void *ctx, struct bytes source, uint64_t scope, const struct intervals *ranges) {
+  const struct explaining *e = ctx;
+  if (intervals_contains(ranges, e->sequence))
+    printf("  at %s it is claimed by " BYTES_FMT " under %llx\n", place_names[e->place], BYTES_ARG(source),
+        (unsigned long long)scope);
+}
+
+/* What each place knows of a reading that is missing somewhere. */
+static void explain(const struct sim *s, const struct reading *r) {
+  char stream[32];
+  snprintf(stream, sizeof stream, "%s%s", place_names[r->station], r->urgent ? "!urgent" : "");
+  for (size_t i = 0; i < r->identity_count; i++) {
+    const struct identity *id = &r->identities[i];
+    printf("  %s, kind %u: %llu of epoch %llu\n", stream, r->kind, (unsigned long long)id->sequence,
+        (unsigned long long)id->epoch.created);
+    for (int n = 0; n < s->places_used; n++) {
+      struct intervals held = INTERVALS_NULL;
+      struct explaining e = {n, id->sequence};
+      store_held(s->places[n].store, bytes_text(stream), id->epoch, &held);
+      printf(
+          "  %s holds a block around it: %s\n", place_names[n], intervals_contains(&held, id->sequence) ? "yes" : "no");
+      store_claims(s->places[n].store, bytes_text(stream), id->epoch, print_claim, &e);
+      intervals_deinit(&held);
+    }
+  }
 }
 
 static void judge_reading(struct sim *s, int n, const struct ledger *held, size_t id) {
   const struct reading *r = &s->readings[id];
-  if (r->station == n || is_beyond_the_node(s, n, r) || entitled_of(s, n, r) != ENTITLED || !r->durable ||
+  if (r->station == n || is_hidden_for_good(s, r) || entitled_of(s, n, r) != ENTITLED || !r->durable ||
       r->may_be_lost || count_of(held, id) > 0)
     return;
   if (s->trims != PLACES && is_named(s, n, r)) {
@@ -216,6 +253,7 @@ static void judge_reading(struct sim *s, int n, const struct ledger *held, size_
   sim_fail(s, "reading %zu (%s of %s, durable at %lld, last known as %llu of epoch %llu) is not at %s", id,
       r->urgent ? "urgent" : "telemetry", place_names[r->station], (long long)r->durable_at,
       (unsigned long long)known.sequence, (unsigned long long)known.epoch.created, place_names[n]);
+  explain(s, r);
 }
 
 void judge_place(struct sim *s, int n) {

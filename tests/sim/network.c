@@ -72,7 +72,8 @@ void network_cut(struct sim *s, struct link_end *link) {
     link->conns[c] = 0;
     if (s->places[link->from].up) node_closed(s->places[link->from].node, number);
   }
-  link->open_at = s->now + 100000 + (int64_t)sim_below(s, s->faults && sim_chance(s, 300) ? 6000000 : 500000);
+  link->open_at =
+      s->now + 100000 + (int64_t)sim_below(s, s->faults && sim_chance(s, s->outages ? 900 : 300) ? 6000000 : 500000);
 }
 
 static void add_pair(struct sim *s, struct conn a, struct conn b) {
@@ -85,7 +86,7 @@ static void add_pair(struct sim *s, struct conn a, struct conn b) {
 }
 
 void network_open(struct sim *s, struct link_end *link) {
-  bool broken = s->graph && !s->faults && graph_broken(s->graph) == (int)(link - s->links);
+  bool broken = s->graph && graph_is_broken(s->graph, link);
   if (broken || link->open_at == 0 || link->open_at > s->now || !s->places[link->from].up || !s->places[link->to].up)
     return;
   for (int c = 0; c < CHANNELS; c++) {

@@ -68,6 +68,26 @@ void place_note_renumbered(struct sim *s, int n) {
   }
 }
 
+static bool holds_after(const struct sim *s, int n, bool urgent, const struct renumbered *from, int64_t at) {
+  for (size_t i = 0; i < s->reading_count; i++) {
+    const struct reading *r = &s->readings[i];
+    if (r->station != n || r->urgent != urgent || !r->durable || r->durable_at >= at) continue;
+    for (size_t k = 0; k < r->identity_count; k++)
+      if (epoch_compare(r->identities[k].epoch, from->old) == 0 && r->identities[k].sequence > from->common)
+        return true;
+  }
+  return false;
+}
+
+/* Nor is an older copy put back that has any of what is issued again now. */
+static void forget_reissued(struct sim *s, int n, bool urgent) {
+  struct place *place = &s->places[n];
+  const struct renumbered *from = &place->renumbered[urgent ? CHANNEL_URGENT : CHANNEL_TELEMETRY];
+  for (int i = 0; i < COPIES; i++)
+    if (place->copies[i] && holds_after(s, n, urgent, from, place->copied_at[i]))
+      place->copies[i] = memory_disk_free(place->copies[i]);
+}
+
 /* {"stream":...,"peer":...,"common":N,"reissued":N} */
 static void begin_renumbering(struct sim *s, int n, struct bytes event) {
   struct buffer name = BUFFER_NULL, text = BUFFER_NULL;
@@ -78,6 +98,7 @@ static void begin_renumbering(struct sim *s, int n, struct bytes event) {
   if (common && store_stream_get(s->places[n].store, own_stream(n, c, &name), &held))
     s->places[n].renumbered[c] =
         (struct renumbered){.waits = true, .old = held.epoch, .common = strtoull(common + 9, NULL, 10)};
+  forget_reissued(s, n, c == CHANNEL_URGENT);
   buffer_deinit(&name);
   buffer_deinit(&text);
 }
@@ -181,6 +202,7 @@ void place_start(struct sim *s, int n) {
   place->node = node_new(&options);
   if (!place->ledger) place->ledger = ledger_new(s, n);
   add_peers(s, n);
+  if (s->graph) asking_begin(s, n);
   place->up = true;
   place_note_renumbered(s, n);
 }
@@ -217,11 +239,13 @@ static void restore_copy(struct sim *s, int n) {
   log_notice("sim", place_names[n], "an old copy of %lld s is put back at %lld",
       (long long)(place->copied_at[which] / SECOND), (long long)s->now);
   forget_future(s, n, place->copied_at[which]);
+  if (s->graph && sim_chance(s, 700)) graph_break(s->graph, n);
 }
 
 static void stop(struct sim *s, int n) {
   struct place *place = &s->places[n];
   place->up = false;
+  if (s->graph) asking_end(s, n);
   node_free(place->node);
   place->node = NULL;
   place->store = store_memory_crash(place->store);
@@ -232,7 +256,7 @@ static void stop(struct sim *s, int n) {
 void place_crash(struct sim *s, int n) {
   s->crashes++;
   stop(s, n);
-  if (s->faults && n == s->restored && sim_chance(s, 300)) restore_copy(s, n);
+  if (s->faults && n == s->restored && sim_chance(s, s->graph ? 500 : 300)) restore_copy(s, n);
   s->places[n].up_at = s->now + 20000 + (int64_t)sim_below(s, sim_chance(s, 300) ? 5000000 : 200000);
 }
 

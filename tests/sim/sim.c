@@ -23,7 +23,7 @@ static const struct {
     {"reissue-held", NODE_DEFECT_REISSUE_HELD}, {"no-discard", NODE_DEFECT_NO_DISCARD},
     {"overtake", NODE_DEFECT_OVERTAKE}, {"later-is-ack", NODE_DEFECT_LATER_IS_ACK},
     {"after-refused", NODE_DEFECT_AFTER_REFUSED}, {"no-window", NODE_DEFECT_NO_WINDOW},
-    {"take-clone", NODE_DEFECT_TAKE_CLONE}};
+    {"take-clone", NODE_DEFECT_TAKE_CLONE}, {"no-want", NODE_DEFECT_NO_WANT}};
 
 /* ---- chance ---- */
 
@@ -57,6 +57,7 @@ void sim_fail(struct sim *s, const char *format, ...) {
 /* Clones and old copies exclude each other: two pasts that both come back hide each other. */
 static void draw_scenario(struct sim *s) {
   s->breaks_often = sim_chance(s, 300);
+  s->outages = s->graph && sim_chance(s, 500); /* long ones, so that much comes by other ways */
   s->fills_stores = sim_chance(s, 400);
   s->large = sim_chance(s, 250);
   s->us_per_byte = sim_chance(s, 400) ? 1 + (int64_t)sim_below(s, s->large ? 2 : 20) : 0;
@@ -64,6 +65,7 @@ static void draw_scenario(struct sim *s) {
   s->restored = s->clones || sim_chance(s, 250) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   s->trims = sim_chance(s, 600) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   if (s->graph) s->clones = false;
+  if (s->graph && s->restored != PLACES && sim_chance(s, 800)) graph_break_beside(s->graph, s->restored);
   if (s->graph)
     s->trims = PLACES; /* what a relay does not hold any more it names, and another way may have it: not judged */
   s->changes = s->graph && sim_chance(s, 400);
@@ -117,7 +119,7 @@ static void faults(struct sim *s) {
   }
   if (sim_chance(s, 2)) some_link(s)->partition_until[sim_below(s, 2)] = s->now + (int64_t)sim_below(s, 4000000);
   crash_some(s);
-  if (sim_chance(s, 3)) place_copy(s, some_place(s));
+  if (sim_chance(s, 3)) place_copy(s, s->graph && s->restored != PLACES ? s->restored : some_place(s));
   if (s->changes && sim_chance(s, 3)) graph_change(s);
   if (s->clones && !s->places[CLONE].up && sim_chance(s, 2)) clone_start(s);
   /* Once taken in it does not come back: two that take turns hide each other's past, a known limit. */
@@ -139,6 +141,7 @@ static void step(struct sim *s) {
     if (!s->places[n].up) continue;
     commit(s, n);
     node_tick(s->places[n].node);
+    if (s->graph) asking_tick(s, n);
     bounds_check(s, n);
   }
 }
@@ -151,7 +154,7 @@ static void end_faults(struct sim *s) {
   struct memory_faults none = {.full = false};
   s->faults = false;
   clone_end(s);
-  if (s->graph && graph_broken(s->graph) != LINKS) network_cut(s, &s->links[graph_broken(s->graph)]);
+  if (s->graph) graph_break(s->graph, PLACES);
   for (int i = 0; i < LINKS; i++) memset(s->links[i].partition_until, 0, sizeof s->links[i].partition_until);
   for (int n = 0; n < PLACES; n++) {
     if (s->places[n].up) store_memory_faults(s->places[n].store, &none);
@@ -228,6 +231,7 @@ static void run_init(struct sim *s, uint64_t seed, int places, bool graph) {
 static void run_deinit(struct sim *s) {
   for (int n = 0; n < PLACES; n++) {
     struct place *place = &s->places[n];
+    if (s->graph && place->up) asking_end(s, n);
     if (place->node) node_free(place->node);
     if (place->store) store_close(place->store);
     memory_disk_free(place->disk);
@@ -242,10 +246,10 @@ static void run_deinit(struct sim *s) {
 
 static void describe(const struct sim *s, int places) {
   if (s->graph) graph_describe(s->graph);
-  printf("seed %llu: %s\n  it has:%s%s%s%s; restored %s, trims %s (keep %lld s, size %llu)\n"
+  printf("seed %llu: %s\n  it has:%s%s%s%s%s; restored %s, trims %s (keep %lld s, size %llu)\n"
          "  again with: sim --%s %d --first %llu --seeds 1 -v\n",
-      (unsigned long long)s->seed, s->failure, s->breaks_often ? " often broken," : "", s->fills_stores ? " full," : "",
-      s->large ? " large," : "",
+      (unsigned long long)s->seed, s->failure, s->breaks_often ? " often broken," : "", s->outages ? " outages," : "",
+      s->fills_stores ? " full," : "", s->large ? " large," : "",
       s->clones    ? " clones"
       : s->changes ? " changed rules"
                    : "",
@@ -313,7 +317,7 @@ static bool take_arguments(struct arguments *to, int argc, char **argv) {
 
 struct totals {
   size_t seeds, failed, readings, crashes, restores, cuts, epochs, backfilled, discarded, clones, lost_to_clones,
-      memory;
+      memory, asked, asked_came;
 };
 
 static void add_up(struct totals *totals, const struct sim *s, bool good) {
@@ -328,6 +332,8 @@ static void add_up(struct totals *totals, const struct sim *s, bool good) {
   totals->discarded += s->discarded;
   totals->clones += s->clone_starts;
   totals->lost_to_clones += s->lost_to_clones;
+  totals->asked += s->asked;
+  totals->asked_came += s->asked_came;
   if (s->memory_most > totals->memory) totals->memory = s->memory_most;
 }
 
@@ -351,9 +357,9 @@ int main(int argc, char **argv) {
   printf(
       "%zu seeds from %llu with %d places, %zu failed: %zu readings, %zu crashes, %zu old copies put back, %zu cuts, "
       "%zu new epochs, %zu clones (%zu readings lost to them), %zu records by backfill, %zu readings named as "
-      "discarded, at most %zu bytes in "
-      "a node's memory\n",
+      "discarded, %zu "
+      "ranges asked for (%zu records came or were settled), at most %zu bytes in a node's memory\n",
       t.seeds, (unsigned long long)arguments.first, arguments.places, t.failed, t.readings, t.crashes, t.restores,
-      t.cuts, t.epochs, t.clones, t.lost_to_clones, t.backfilled, t.discarded, t.memory);
+      t.cuts, t.epochs, t.clones, t.lost_to_clones, t.backfilled, t.discarded, t.asked, t.asked_came, t.memory);
   return t.failed ? 1 : 0;
 }

@@ -9,10 +9,12 @@
  *   sim.c      what a seed does: the scenario, the steps, the command line
  *   network.c  connections and messages between the places
  *   graph.c    provinces: a random graph, random agreements, who is entitled to what
+ *   asking.c   what a broker asks its neighbours for, since it misses it
  *   place.c    processes: start, crash, old copies, the copied key; what their nodes ask of them
  *   judge.c    what must hold: exactly once or named as gone, order in each lane
  *   bounds.c   what must hold at each step: memory and windows
  */
+#include "broker/gap_ask.h"
 #include "common/base/mem.h"
 #include "common/node/node.h"
 #include "common/store/memory.h"
@@ -55,6 +57,8 @@ struct place {
   bool up;
   int64_t up_at, keep_us, full_until;
   uint64_t max_size;
+  struct gap_ask asks; /* of a graph */
+  int64_t asks_at;
   struct ledger *ledger; /* of what its node was told to be committed, since its store was last put back */
   struct renumbered {    /* of its two streams: what follows `common` is being issued again */
     bool waits;
@@ -85,10 +89,11 @@ struct sim {
   int places_used;
   struct graph *graph; /* NULL: stations, their broker and a neighbour */
   /* what this seed brings */
-  bool fills_stores, clones, large, breaks_often;
-  int64_t us_per_byte; /* of a slow link */
-  bool changes;        /* agreements, while all runs */
-  int restored, trims; /* a place; PLACES: none */
+  bool fills_stores, clones, large, breaks_often, outages;
+  int64_t us_per_byte;   /* of a slow link */
+  bool changes;          /* agreements, while all runs */
+  int restored, trims;   /* a place; PLACES: none */
+  bool asked_of[PLACES]; /* some place asked others for this origin's */
   struct place places[PLACES];
   struct link_end links[LINKS];
   int link_count; /* of a graph */
@@ -101,7 +106,7 @@ struct sim {
   size_t reading_count;
   /* what happened */
   size_t epochs, restores, crashes, cuts, backfilled, discarded, clone_starts, clones_up, clones_refused, station_downs;
-  size_t lost_to_clones, memory_most;
+  size_t lost_to_clones, memory_most, asked, asked_came;
   char failure[512];
 };
 
@@ -154,9 +159,27 @@ enum entitled graph_entitled(const struct graph *graph, int place, const struct 
 /* Hooks of a province's node, and its peers. */
 void graph_hooks(struct node_hooks *hooks);
 void graph_add_peers(struct sim *s, int n);
-void graph_change(struct sim *s);            /* some rule of some agreement, while all runs */
-int graph_broken(const struct graph *graph); /* the link that fails for good; LINKS: none */
+void graph_change(struct sim *s);                        /* some rule of some agreement, while all runs */
+int graph_broken(const struct graph *graph);             /* the link that fails for good; LINKS: none */
+void graph_break_beside(struct graph *graph, int place); /* if any, one of this place's */
+void graph_break(struct graph *graph, int place);        /* now, if it is one of this place's; PLACES: whose ever */
+bool graph_is_broken(const struct graph *graph, const struct link_end *link);
 void graph_describe(const struct graph *graph);
+int graph_neighbours(const struct graph *graph, int place); /* how many */
+int graph_origin(struct bytes stream);
+struct node_peer *graph_peer(const struct graph *graph, int at, int of);
+struct graph_sources { /* from whom a stream may come to a place */
+  int origin;
+  int places[PLACES];
+  size_t count;
+};
+void graph_sources_of(const struct graph *graph, int place, struct bytes stream, struct graph_sources *out);
+
+/* ---- asking.c ---- */
+enum { ASKING_AGE_US = 2 * SECOND };
+void asking_begin(struct sim *s, int n); /* its process starts */
+void asking_end(struct sim *s, int n);
+void asking_tick(struct sim *s, int n);
 
 /* ---- judge.c ---- */
 struct ledger *ledger_new(struct sim *s, int place);

@@ -232,11 +232,38 @@ static void what_a_relay_says_of_the_origin_is_noted_as_its_own(void **state) {
   assert_true(bytes_equal(told.by, bytes_text("a via b")));
 }
 
+static size_t claims_of_a_new_session(struct chain *chain) {
+  chain_cut(chain, B, C);
+  chain_pass(chain, 3 * SECOND_US);
+  size_t before = chain->count;
+  chain_join(chain, B, C);
+  chain_pass(chain, 3 * SECOND_US);
+  return chain_sent(chain, before, B, LINK_CLAIM);
+}
+
+/* What b had before it passed it on to c counts as nothing that c left out for b; nor is it told in each session. */
+static void what_came_by_way_of_a_peer_is_an_echo(void **state) {
+  struct chain *chain = *state;
+  struct intervals claimed = INTERVALS_NULL, echo = INTERVALS_NULL;
+  start(chain);
+  for (int64_t i = 1; i <= 8; i++) chain_measure(chain, A, "a/s/g/level", i);
+  chain_pass(chain, 3 * SECOND_US);
+  assert_in_range(claims_of_a_new_session(chain), 1, 10);
+  chain_claimed(chain, B, C, 121, A, &claimed);
+  chain_claimed(chain, B, C, link_echo_scope(121), A, &echo);
+  assert_int_equal(claimed.count, 0);
+  assert_true(intervals_size(&echo) >= 8);
+  intervals_deinit(&claimed);
+  intervals_deinit(&echo);
+  assert_int_equal(claims_of_a_new_session(chain), 0);
+}
+
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
 #define TEST(t) cmocka_unit_test_setup_teardown(t, chain_setup, chain_teardown)
   const struct CMUnitTest tests[] = {
       TEST(all_is_held_or_settled_behind_a_relay),
+      TEST(what_came_by_way_of_a_peer_is_an_echo),
       TEST(it_is_told_to_who_comes_later),
       TEST(nothing_is_settled_before_the_source_greets),
       TEST(late_passes_on_in_a_session),

@@ -1,0 +1,21 @@
+#ifndef RIVERBUS_BROKER_GAP_CLAIMS_H
+#define RIVERBUS_BROKER_GAP_CLAIMS_H
+/* What a neighbour has said all of, and what such words say of what is held. Pure over the store's memory. */
+#include "common/base/interval.h"
+#include "common/node/node.h"
+
+struct gap_speaker {
+  struct store *store; /* ours */
+  const struct node_peer *peer;
+  struct bytes principal;
+  bool anew; /* what it said under rules that hold no more does not count */
+};
+/* All of it was sent, or said to be not for us, by each of the feeds by which the peer sends now, or under rules that
+ * were valid once. Not what it only takes for ours, since it had been here before. Adds to *claimed. */
+void gap_claims_of(
+    const struct gap_speaker *speaker, struct bytes stream, struct epoch epoch, struct intervals *claimed);
+/* What is surely held, with all below the floor: the extents of blocks (store_held), but for holes of which nobody has
+ * said that they are all. A block has such holes where the rest of it came, or was here, in another one. Adds to *out.
+ */
+void gap_held(struct store *store, const struct store_stream *stream, struct intervals *out);
+#endif
