@@ -22,6 +22,13 @@ bool orders_check_rights(const struct orders *orders, const struct command *comm
   return passed;
 }
 
+/* Selections are for the station to judge, but no second person is asked to approve what does not even name one. */
+static bool check_select(const struct command *command, const struct control *control, struct refusal *refusal) {
+  bool waits = command->verb == COMMAND_SET && control->approval && control->select_us;
+  if (!waits || command_item(command, COMMAND_ITEM_SELECTION)) return true;
+  return check_selection(command, control->select_us, NULL, 0, refusal);
+}
+
 /* A stop is for the station to judge: what this broker knows of the point may be old. */
 static bool check_point(
     const struct orders *orders, const struct command *command, struct target *target, struct refusal *refusal) {
@@ -32,7 +39,8 @@ static bool check_point(
   bool writable = known && control_from_descriptor(&control, bytes_text(point->descriptor)) == 0;
   target->approval = command->verb == COMMAND_SET && control.approval;
   target->confirm_us = control.confirm_timeout_us;
-  return command->verb == COMMAND_STOP || check_value(command, known, writable ? &control : NULL, refusal);
+  if (command->verb == COMMAND_STOP) return true;
+  return check_value(command, known, writable ? &control : NULL, refusal) && check_select(command, &control, refusal);
 }
 
 /* A stop is not refused because a clock is slow. How long it was signed to live is by one clock alone. */
