@@ -98,6 +98,8 @@ void peer_rules_init(struct peer_rules *rules, struct bytes salt, const struct p
   rules->feed_of = mem_alloc(rules->ours->share_count + 1);
   for (size_t i = 0; i < rules->ours->share_count; i++)
     rules->feed_of[i] = (uint8_t)feed_of(rules, &rules->ours->share[i]);
+  for (size_t i = 0; i < rules->ours->share_count; i++)
+    patterns_add(&rules->shares, pattern_text(rules->ours->share[i].match), NULL);
   find_newest(rules);
   find_meets(rules);
   find_parts(rules, next);
@@ -143,6 +145,7 @@ void peer_rules_deinit(struct peer_rules *rules) {
   granted_deinit(&rules->out);
   granted_deinit(&rules->in);
   granted_deinit(&rules->shown);
+  patterns_deinit(&rules->shares);
   free(rules->feed_of);
   free(rules->parts);
   free(rules->meets);
@@ -172,30 +175,35 @@ static enum selection_extent extent_of(const struct pattern *pattern, struct byt
   return pattern_extent(pattern_text(pattern), owner);
 }
 
-/* Whether some accept has an address below the owner in common with our rule `which`, whose pattern that is. The
- * owner's segments are plain: where both patterns reach below it and meet at all, they meet there. */
-static bool is_accepted_below(
-    const struct peer_rules *rules, const struct pattern *pattern, size_t which, struct bytes owner) {
-  const struct patterns *accept = &rules->theirs->accept;
-  const bool *meets = rules->meets + which * accept->count;
-  bool found = false;
-  if (extent_of(pattern, owner) == SELECTION_NONE) return false;
-  for (size_t i = 0; i < accept->count && !found; i++)
-    found = meets[i] && extent_of(accept->items[i], owner) != SELECTION_NONE;
-  return found;
+struct reaching { /* below an owner, by a feed */
+  const struct peer_rules *rules;
+  struct bytes owner;
+  bool ours;        /* share rules, else transit */
+  size_t feed, row; /* row: of `meets` */
+};
+
+static bool accept_meets(void *ctx, size_t place) {
+  const struct reaching *rule = ctx;
+  return rule->rules->meets[rule->row * rule->rules->theirs->accept.count + place];
+}
+
+/* Whether some accept has an address below the owner in common with our rule. The owner's segments are plain: where
+ * both patterns reach below it and meet at all, they meet there. */
+static bool is_accepted_below(void *ctx, size_t place) {
+  struct reaching rule = *(const struct reaching *)ctx;
+  const struct peer_rules *rules = rule.rules;
+  if (rule.ours && rules->feed_of[place] != rule.feed) return false;
+  rule.row = rule.ours ? place : rules->ours->share_count + place;
+  return patterns_find_below(&rules->theirs->accept, rule.owner, accept_meets, &rule);
 }
 
 bool peer_shares_stream(const struct peer_rules *rules, size_t feed, struct bytes stream) {
   struct bytes owner = stream_owner(stream);
   bool ours = stream_is_ours(rules, stream);
   if (!rules->theirs || stream_is_theirs(rules, stream) || (!ours && feed)) return false;
-  size_t count = ours ? rules->ours->share_count : rules->ours->transit.count;
-  for (size_t i = 0; i < count; i++) {
-    if (ours && rules->feed_of[i] != feed) continue;
-    const struct pattern *pattern = ours ? rules->ours->share[i].match : rules->ours->transit.items[i];
-    if (is_accepted_below(rules, pattern, ours ? i : rules->ours->share_count + i, owner)) return true;
-  }
-  return false;
+  struct reaching reaching = {rules, owner, ours, feed, 0};
+  const struct patterns *set = ours ? &rules->shares : &rules->ours->transit;
+  return patterns_find_below(set, owner, is_accepted_below, &reaching);
 }
 
 /* A head names the station: of a third province it passes where anything of the stream is granted. */
@@ -209,61 +217,56 @@ bool peer_knows_stream(struct peer_rules *rules, struct bytes stream, struct byt
 
 /* ---- what goes of a block ---- */
 
-/* A rule that can let something of the block pass. */
-struct active {
-  const struct pattern *match;
-  int64_t since, until; /* 0: the block as a whole is within */
-  bool history;         /* the rule has a since: what is accepted now holds for it, whenever that began */
-};
 struct sharing {
   struct peer_rules *rules;
   const struct block *block;
   size_t feed;
   const struct patterns *granted; /* third provinces: what may go to the peer; NULL: ours */
-  struct patterns accepted;       /* of what the neighbour accepts that which holds at the position; views */
-  bool owns_accepted;
-  struct active active[BROKER_RULES_MAX];
-  size_t count;
+  enum lane lane;
+  uint64_t position;
+};
+struct passing { /* a record, or all of a block */
+  const struct sharing *s;
+  struct bytes address; /* or the stream's owner */
+  int64_t from, to;     /* received */
+  bool whole;
 };
 
-/* Mostly all: only a change that is younger than the block makes a difference. */
-static void find_accepted(struct sharing *s, enum lane lane, uint64_t position) {
-  const struct patterns *all = &s->rules->theirs->accept;
-  s->accepted = *all;
-  if (position >= s->rules->accept_newest.at[lane]) return;
-  s->accepted = (struct patterns){mem_alloc(all->count * sizeof *all->items), 0};
-  s->owns_accepted = true;
-  for (size_t i = 0; i < all->count; i++)
-    if (position >= s->rules->accept_from[i].at[lane]) s->accepted.items[s->accepted.count++] = all->items[i];
+static bool is_accepted_by_now(void *ctx, size_t place) {
+  const struct sharing *s = ctx;
+  return s->position >= s->rules->accept_from[place].at[s->lane];
 }
 
-static void add_active(struct sharing *s, const struct pattern *match, int64_t since, int64_t until) {
-  const struct block *block = s->block;
-  bool history = since != 0;
-  if (s->count == BROKER_RULES_MAX || extent_of(match, stream_owner(block->stream)) == SELECTION_NONE) return;
-  if ((since && block->received_to < since) || (until && block->received_from >= until)) return;
-  if (since && block->received_from >= since) since = 0;
-  if (until && block->received_to < until) until = 0;
-  s->active[s->count++] = (struct active){match, since, until, history};
+/* history: our rule has a since, so that what is accepted now holds for it, whenever that began. Mostly all that is
+ * accepted is older than the block. */
+static bool is_accepted(const struct passing *passing, bool history) {
+  const struct sharing *s = passing->s;
+  const struct patterns *accept = &s->rules->theirs->accept;
+  bool all = history || s->position >= s->rules->accept_newest.at[s->lane];
+  return (passing->whole ? patterns_find_whole : patterns_find)(
+      accept, passing->address, all ? NULL : is_accepted_by_now, (struct sharing *)(uintptr_t)s);
 }
 
-static void find_active(struct sharing *s, enum lane lane, uint64_t position) {
-  const struct half *ours = s->rules->ours;
-  for (size_t i = 0; !s->granted && i < ours->share_count; i++)
-    if (s->rules->feed_of[i] == s->feed && (ours->share[i].since || position >= s->rules->share_from[i].at[lane]))
-      add_active(s, ours->share[i].match, ours->share[i].since, ours->share[i].until);
-  for (size_t i = 0; s->granted && i < ours->transit.count; i++)
-    if (position >= s->rules->transit_from[i].at[lane]) add_active(s, ours->transit.items[i], 0, 0);
+static bool share_lets_pass(void *ctx, size_t place) {
+  const struct passing *passing = ctx;
+  const struct sharing *s = passing->s;
+  const struct half_share *rule = &s->rules->ours->share[place];
+  return s->rules->feed_of[place] == s->feed &&
+         (rule->since ? passing->from >= rule->since : s->position >= s->rules->share_from[place].at[s->lane]) &&
+         (!rule->until || passing->to < rule->until) && is_accepted(passing, rule->since != 0);
 }
 
-static const struct patterns *accepted_of(const struct sharing *s, const struct active *active) {
-  return active->history ? &s->rules->theirs->accept : &s->accepted;
+static bool transit_lets_pass(void *ctx, size_t place) {
+  const struct passing *passing = ctx;
+  const struct sharing *s = passing->s;
+  return s->position >= s->rules->transit_from[place].at[s->lane] && is_accepted(passing, false);
 }
 
-static bool lets_pass(const struct sharing *s, const struct active *active, const struct record *record) {
-  return (!active->since || record->received >= active->since) &&
-         (!active->until || record->received < active->until) && pattern_matches(active->match, record->address) &&
-         patterns_match(accepted_of(s, active), record->address);
+static bool passes(struct passing *passing) {
+  const struct sharing *s = passing->s;
+  bool ours = !s->granted;
+  return (passing->whole ? patterns_find_whole : patterns_find)(ours ? &s->rules->shares : &s->rules->ours->transit,
+      passing->address, ours ? share_lets_pass : transit_lets_pass, passing);
 }
 
 static bool share_keeps(void *ctx, const struct record *record) {
@@ -271,26 +274,16 @@ static bool share_keeps(void *ctx, const struct record *record) {
   if (record->kind == RECORD_HEAD)
     return peer_shares_stream(s->rules, s->feed, s->block->stream) && grants_below(s->granted, s->block->stream);
   if (record->kind == RECORD_REPORT || record->kind == RECORD_COMMAND) return false;
-  bool passes = false;
-  for (size_t i = 0; i < s->count && !passes; i++) passes = lets_pass(s, &s->active[i], record);
-  return passes && (!s->granted || patterns_match(s->granted, record->address));
-}
-
-/* The records decide; a stream's blocks carry its head under the node's own address. */
-static bool any_address(void *ctx, struct bytes address) {
-  (void)ctx, (void)address;
-  return true;
+  struct passing passing = {s, record->address, record->received, record->received, false};
+  return passes(&passing) && (!s->granted || patterns_match(s->granted, record->address));
 }
 
 /* Decided without opening it. Only the urgent stream carries reports. */
 static bool goes_whole(const struct sharing *s) {
   struct bytes owner = stream_owner(s->block->stream);
-  bool whole = false;
-  if (owner.len != s->block->stream.len) return false;
-  for (size_t i = 0; i < s->count && !whole; i++)
-    whole = !s->active[i].since && !s->active[i].until && extent_of(s->active[i].match, owner) == SELECTION_ALL &&
-            patterns_extent(accepted_of(s, &s->active[i]), owner) == SELECTION_ALL;
-  return whole && (!s->granted || patterns_extent(s->granted, owner) == SELECTION_ALL);
+  struct passing passing = {s, owner, s->block->received_from, s->block->received_to, true};
+  return owner.len == s->block->stream.len && passes(&passing) &&
+         (!s->granted || patterns_extent(s->granted, owner) == SELECTION_ALL);
 }
 
 /* ---- the grants that it carries: see onward.h ---- */
@@ -329,13 +322,10 @@ struct blob *peer_share(struct peer_rules *rules, size_t feed, struct blob *from
   if (!rules->theirs || feed >= rules->feed_count || stream_is_theirs(rules, block->stream) || (!ours && feed))
     return NULL;
   if (ours && block->onward.len) return NULL; /* only we may grant: a station that did is refused (broker_hooks) */
-  struct sharing s = {.rules = rules, .block = block, .feed = feed};
+  struct sharing s = {.rules = rules, .block = block, .feed = feed, .lane = lane, .position = position};
   if (!ours) s.granted = granted_to(&rules->out, block->onward, rules->peer);
-  find_accepted(&s, lane, position);
-  find_active(&s, lane, position);
-  struct selection selection = {any_address, share_keeps, &s};
+  struct selection selection = {NULL, share_keeps, &s}; /* heads stand under the node's own address */
   struct blob *sent = goes_whole(&s) ? blob_ref(from) : selection_apply(&selection, from, block);
-  if (s.owns_accepted) free(s.accepted.items);
   return sent && ours ? with_grants(&s, sent) : sent;
 }
 

@@ -58,7 +58,8 @@ struct peer_rules {
   const struct peer_grants *grants; /* view */
   struct peer_feed feeds[PEER_FEEDS_MAX];
   size_t feed_count;
-  uint8_t *feed_of; /* of each share rule; owned */
+  uint8_t *feed_of;       /* of each share rule; owned */
+  struct patterns shares; /* what these match, in their order; owned */
   struct peer_from accept_newest;
   struct peer_part *parts; /* owned */
   size_t part_count;

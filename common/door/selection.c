@@ -28,18 +28,15 @@ enum selection_extent pattern_extent(struct bytes pattern, struct bytes node) {
 }
 
 enum selection_extent patterns_extent(const struct patterns *patterns, struct bytes node) {
-  enum selection_extent most = SELECTION_NONE;
-  for (size_t i = 0; i < patterns->count && most != SELECTION_ALL; i++) {
-    enum selection_extent extent = pattern_extent(pattern_text(patterns->items[i]), node);
-    if (extent > most) most = extent;
-  }
-  return most;
+  if (patterns_find_whole(patterns, node, NULL, NULL)) return SELECTION_ALL;
+  return patterns_find_below(patterns, node, NULL, NULL) ? SELECTION_SOME : SELECTION_NONE;
 }
 
 static bool dictionary_wanted(const struct selection *selection, const struct block *block) {
   struct block_reader *reader = NULL;
   const struct bytes *addresses = NULL;
   bool wanted = false;
+  if (!selection->address) return true;
   if (block_reader_new(&reader, block)) return false;
   size_t count = block_reader_addresses(reader, &addresses);
   for (size_t i = 0; i < count && !wanted; i++) wanted = selection->address(selection->ctx, addresses[i]);

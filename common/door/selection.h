@@ -18,7 +18,8 @@ enum selection_extent patterns_extent(const struct patterns *patterns, struct by
  * records. Gives a new reference to `from` (all of it), a new block (some), or NULL (nothing, or the block is
  * malformed: fail closed). */
 struct selection {
-  bool (*address)(void *ctx, struct bytes address); /* what may be in the dictionary; heads are always looked at */
+  /* what may be in the dictionary; NULL: anything, the records alone decide. Heads are always looked at */
+  bool (*address)(void *ctx, struct bytes address);
   bool (*record)(void *ctx, const struct record *record); /* the decision for one record */
   void *ctx;
 };

@@ -29,13 +29,24 @@ struct pattern *pattern_free(struct pattern *pattern);
 bool pattern_matches(const struct pattern *pattern, struct bytes address); /* no allocation */
 struct bytes pattern_text(const struct pattern *pattern);
 
-/* Several patterns as one: matches where any does. */
+/* Several patterns as one: matches where any does. Made by patterns_add alone. */
+struct pattern_level;
 struct patterns {
   struct pattern **items;
   size_t count;
+  struct pattern_level *index; /* the same, by their segments; NULL: none */
 };
-#define PATTERNS_NULL ((struct patterns){NULL, 0})
+#define PATTERNS_NULL ((struct patterns){NULL, 0, NULL})
 int patterns_add(struct patterns *set, struct bytes text, const char **why); /* PATTERN_BAD */
 bool patterns_match(const struct patterns *set, struct bytes address);
+/* Whether one of the patterns that match the address fits: asked with its place in `items`, in no certain order; NULL:
+ * any does. Costs what matches, and a little for each segment, not what is in the set. */
+bool patterns_find(const struct patterns *set, struct bytes address, bool (*fits)(void *ctx, size_t place), void *ctx);
+/* The same of those that match the node's own name and all below it, */
+bool patterns_find_whole(
+    const struct patterns *set, struct bytes node, bool (*fits)(void *ctx, size_t place), void *ctx);
+/* and of those that can match it, or any address below it. */
+bool patterns_find_below(
+    const struct patterns *set, struct bytes node, bool (*fits)(void *ctx, size_t place), void *ctx);
 void patterns_deinit(struct patterns *set);
 #endif

@@ -80,24 +80,3 @@ bool pattern_matches(const struct pattern *pattern, struct bytes address) {
   }
   return !more;
 }
-
-int patterns_add(struct patterns *set, struct bytes text, const char **why) {
-  struct pattern *pattern;
-  int result = pattern_new(&pattern, text, why);
-  if (result != 0) return result;
-  set->items = mem_resize(set->items, set->count + 1, sizeof *set->items);
-  set->items[set->count++] = pattern;
-  return 0;
-}
-
-bool patterns_match(const struct patterns *set, struct bytes address) {
-  for (size_t i = 0; i < set->count; i++)
-    if (pattern_matches(set->items[i], address)) return true;
-  return false;
-}
-
-void patterns_deinit(struct patterns *set) {
-  for (size_t i = 0; i < set->count; i++) pattern_free(set->items[i]);
-  free(set->items);
-  *set = PATTERNS_NULL;
-}

@@ -108,9 +108,74 @@ static void patterns_agree_with_the_reference(void **state) {
   }
 }
 
+/* The first segments of a pattern, as many as the node has; false: it has fewer. */
+static bool cut_to(char *pattern, const char *node) {
+  char *at = pattern;
+  for (const char *more = node; (more = strchr(more, '/')); more++) {
+    if (!(at = strchr(at, '/'))) return false;
+    at++;
+  }
+  at[strcspn(at, "/")] = '\0';
+  return true;
+}
+static bool reaches_below(const char *pattern, const char *node) {
+  char part[64];
+  strcpy(part, pattern);
+  return reference(pattern, node) || (cut_to(part, node) && reference(part, node));
+}
+static bool takes_whole(const char *pattern, const char *node) {
+  return pattern[strlen(pattern) - 1] == '#' && reference(pattern, node);
+}
+
+enum { SET_LARGEST = 12 };
+struct seen {
+  unsigned times[SET_LARGEST], few; /* few: the one that fits, from 1; 0: none does */
+};
+static bool see(void *ctx, size_t place) {
+  struct seen *seen = ctx;
+  seen->times[place]++;
+  return place + 1 == seen->few;
+}
+
+static void check_search(bool (*find)(const struct patterns *, struct bytes, bool (*)(void *, size_t), void *),
+    bool (*expected)(const char *, const char *), const struct patterns *set, char (*texts)[64], const char *a) {
+  bool any = false;
+  struct seen all = {0};
+  for (size_t i = 0; i < set->count; i++) any = any || expected(texts[i], a);
+  assert_int_equal(find(set, bytes_text(a), NULL, NULL), any);
+  assert_false(find(set, bytes_text(a), see, &all));
+  for (size_t i = 0; i < set->count; i++) {
+    struct seen one = {.few = (unsigned)i + 1};
+    assert_int_equal(all.times[i], expected(texts[i], a));
+    assert_int_equal(find(set, bytes_text(a), see, &one), expected(texts[i], a));
+  }
+}
+
+static void sets_agree_with_the_reference(void **state) {
+  (void)state;
+  unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : 20261124;
+  printf("seed %u\n", seed);
+  for (int i = 0; i < 5000; i++) {
+    char texts[SET_LARGEST][64], a[64];
+    struct patterns set = PATTERNS_NULL;
+    int count = rand_r(&seed) % (SET_LARGEST + 1);
+    for (int k = 0; k < count; k++) {
+      random_path(texts[k], &seed, true);
+      assert_int_equal(patterns_add(&set, bytes_text(texts[k]), NULL), 0);
+    }
+    for (int k = 0; k < 4; k++) {
+      random_path(a, &seed, false);
+      check_search(patterns_find, reference, &set, texts, a);
+      check_search(patterns_find_whole, takes_whole, &set, texts, a);
+      check_search(patterns_find_below, reaches_below, &set, texts, a);
+    }
+    patterns_deinit(&set);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(addresses_are_checked), cmocka_unit_test(below_is_by_segments),
       cmocka_unit_test(segments_are_counted), cmocka_unit_test(patterns_match_as_in_mqtt),
-      cmocka_unit_test(patterns_agree_with_the_reference)};
+      cmocka_unit_test(patterns_agree_with_the_reference), cmocka_unit_test(sets_agree_with_the_reference)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
