@@ -123,6 +123,9 @@ void order_enter(struct order *order);
 /* Sent, with no sign that it arrived, and a set or stop for its point was given later: it is not sent again, where it
  * could come behind that one and undo it, but asked for. */
 bool order_is_overtaken(const struct order *order);
+/* For whom a newer command took the place of theirs; of its id. */
+#define ORDERS_NEWER_HINT                                                                                              \
+  "see what becomes of that: riverbus follow " BYTES_FMT "; give this one again only if it is still wanted then"
 /* At the start: numbers what was read back in the order in which it was given, and finds what is overtaken. */
 void orders_put_in_order(struct orders *orders);
 /* Memory need not keep it for its station's answer any more. */

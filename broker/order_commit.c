@@ -200,9 +200,7 @@ static void supersede(struct order *older, const struct order *newer) {
   entry->code = CODE_SUPERSEDED;
   snprintf(message, sizeof message, "the %s " BYTES_FMT " for the same point took its place",
       newer->verb == COMMAND_STOP ? "stop" : "command", BYTES_ARG(newer->ledger.entry.id));
-  snprintf(hint, sizeof hint,
-      "see what becomes of that: riverbus follow " BYTES_FMT "; give this one again only if it is still wanted then",
-      BYTES_ARG(newer->ledger.entry.id));
+  snprintf(hint, sizeof hint, ORDERS_NEWER_HINT, BYTES_ARG(newer->ledger.entry.id));
   entry->message = bytes_text(message);
   entry->hint = bytes_text(hint);
   order_say(older);

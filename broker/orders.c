@@ -240,20 +240,37 @@ void orders_committed(struct orders *orders, const struct block *block) {
 
 /* ---- "never received" ---- */
 
-static void settle_never(struct order *order, bool believed) {
+static void say_never(struct order *order) {
   struct ledger_entry *entry = &order->ledger.entry;
-  bool moved = believed && ledger_move(entry, ACTOR_NEVER, STATE_EXPIRED, wall(order->owner)) == 0;
+  entry->code = CODE_NOT_RECEIVED;
+  entry->message = bytes_text("the command was never received there, and will not be taken any more");
+  order_say(order);
+}
+
+/* It was held back, or lost, behind a later one for its point: that one took its place, and whoever gave both has no
+ * reason to give this one again. */
+static void say_overtaken(struct order *order) {
+  struct ledger_entry *entry = &order->ledger.entry;
+  char message[COMMAND_ID_MAX + 128], hint[COMMAND_ID_MAX + 128];
+  snprintf(message, sizeof message,
+      "the later " BYTES_FMT " for the same point took its place before it had reached the station",
+      BYTES_ARG(entry->overtaken_by));
+  snprintf(hint, sizeof hint, ORDERS_NEWER_HINT, BYTES_ARG(entry->overtaken_by));
+  entry->code = CODE_SUPERSEDED;
+  entry->message = bytes_text(message);
+  entry->hint = bytes_text(hint);
+  order_say(order);
+}
+
+static void settle_never(struct order *order, bool believed) {
+  bool overtaken = order->ledger.entry.overtaken_by.len > 0;
+  enum state to = overtaken ? STATE_SUPERSEDED : STATE_EXPIRED;
+  bool moved = believed && ledger_move(&order->ledger.entry, ACTOR_NEVER, to, wall(order->owner)) == 0;
   bool pending = order_decision_pending(order);
-  char message[COMMAND_ID_MAX + 128] = "the command was never received there, and will not be taken any more";
-  if (moved) {
-    entry->code = CODE_NOT_RECEIVED;
-    if (entry->overtaken_by.len)
-      snprintf(message, sizeof message,
-          "the command was lost on the way, and not sent again behind the later " BYTES_FMT " for the same point",
-          BYTES_ARG(entry->overtaken_by));
-    entry->message = bytes_text(message);
-    order_say(order);
-  }
+  if (moved && overtaken)
+    say_overtaken(order);
+  else if (moved)
+    say_never(order);
   order_hear(order, STATE_EXPIRED);
   ledger_keep(&order->ledger);
   if (moved || order_decision_pending(order) != pending) order_commit(order);

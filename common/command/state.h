@@ -40,7 +40,7 @@ enum actor {
   ACTOR_GATEWAY, /* the gateway, in its own ledger */
   ACTOR_REPORT,  /* the gateway's signed report, in the ledger of a broker that handed over */
   ACTOR_TIMER,   /* a broker's timer after it handed over: only `unknown` */
-  ACTOR_NEVER,   /* the gateway's "never received" from the same epoch: only `expired` */
+  ACTOR_NEVER,   /* the gateway's "never received" from the same epoch: `expired`, or `superseded` behind a later one */
   ACTOR_RESOLVE, /* an operator's resolve of `unknown`: executed (moved) or failed (not moved) */
   ACTOR_PEER,    /* the owning province's broker, in the ledger of the broker that asked it */
   ACTOR_ACTORS

@@ -80,7 +80,7 @@ def test_a_later_command_of_the_broker(t):
     dam.restore()
     assert dam.wait_state("later", "executed", "rejected", "failed")["state"] == "executed"
     last = dam.wait_state("early", "expired", "superseded", "executed", "rejected")
-    assert (last["state"], last["code"]) == ("expired", "not-received") and "later" in last["message"], last
+    assert (last["state"], last["code"]) == ("superseded", "superseded") and "later" in last["message"] and "riverbus follow later" in last["hint"], last
     dam.judge("early", "later")
 
 
