@@ -98,7 +98,8 @@ static struct saying *say(struct order *order) {
   if (order_is_of_peer(order)) buffer_append(&saying->entry, buffer_bytes(&order->ledger.storage));
   *order->last_saying = saying;
   order->last_saying = &saying->next;
-  if (saying->final) order->owner->stats.ended[order->ledger.entry.state]++;
+  if (saying->final && saying->state != order->ended) order->owner->stats.ended[saying->state]++;
+  if (saying->final) order->ended = saying->state;
   return saying;
 }
 

@@ -62,11 +62,12 @@ struct order {
   bool accepted;          /* the first commit is durable */
   bool again;             /* a commit was refused: try it again at the next tick */
   bool counted;           /* as open */
+  enum state ended;       /* counted as an end of that state */
   uint32_t noted;         /* the states that the audit log tells of, see note.h */
   uint32_t noting;        /* those that our commits under way will tell of */
   uint32_t reporting;     /* those that stations' records under way will tell of */
   struct buffer decided;  /* an entry of the audit log about a decision, for the next commit; empty: none */
-  bool decided_goes;      /* that commit is under way */
+  uint64_t decided_in;    /* the commit under way that holds it; 0: none */
   int64_t recalled_until; /* wall: read back as unknown, and kept so long for the station's answer; 0: it is not */
   int64_t told;     /* wall: when the station was last sent the command or asked for it; 0: never in this session */
   bool provisional; /* from a station's door: the store is still to be asked whether its id was used before */
@@ -117,6 +118,8 @@ void order_noted(struct order *order, const struct report *report);
 void order_tell_anew(struct order *order); /* another decision, or another session */
 /* A decision was taken: its entry of the audit log goes with the next commit of the order. */
 void order_decided(struct order *order, const struct decision *decision, const char *by);
+/* It enters its present state once more, by another word: the audit log shall tell of that too. */
+void order_note_again(struct order *order);
 /* Taken, or approved: sent at once where the station is there, else accepted until it is; in one commit with what gives
  * way to it at the same point. */
 void order_enter(struct order *order);
@@ -192,17 +195,36 @@ void orders_asked_end(struct orders *orders);
  * named. */
 bool order_cancel(struct order *order, const struct decision *decision, const char *by);
 
+/* A person's word about what nobody knows (orders_resolve.c): takes it, tells it to the station, or refuses it. by: who
+ * says it; they may. */
+void order_resolve(struct inquiry *inquiry, struct order *order, const char *by);
+/* Why no further word is taken about what was resolved, once the station has said its own. */
+const char *order_final_word(const struct ledger_entry *entry);
+
+/* Refusals of a decision: noted, logged, and told; they end the inquiry. by_entry: as the command stands it is too late
+ * for that, or too early. theirs: persons of that province do what. */
+void inquiry_refuse(struct inquiry *inquiry, const struct refusal *refusal);
+void inquiry_refuse_by_entry(struct inquiry *inquiry, const struct ledger_entry *entry);
+void inquiry_refuse_theirs(struct inquiry *inquiry, enum code code, const char *what, struct bytes province);
+/* "what by who: basis" */
+void orders_put_reason(struct buffer *message, const char *what, const char *by, struct bytes basis);
+
 /* The name of the operator whose key it is, whatever they may command; NULL: nobody's here. */
 const char *orders_signer(const struct orders *orders, const struct public_key *key);
 /* How long the device may take, as the point's descriptor says; 0: not known. */
 int64_t orders_confirm_us(const struct orders *orders, struct bytes address);
 /* Whether one more entry that this operator or node could cause without end may fill the ledger. */
 bool orders_may_record(struct orders *orders, const char *by);
+/* An entry of the audit log that belongs to no commit of an order. */
+void orders_note(struct orders *orders, struct bytes entry);
 /* Into the audit log: a decision that was not taken. about NULL: no such command is in memory. */
 void orders_note_refused(struct orders *orders, const struct decision *decision, const struct ledger_entry *about,
     const char *by, const struct refusal *refusal);
 /* Whether a person's cancel or resolve is still to be heard by the station. */
 bool order_decision_pending(const struct order *order);
+/* Whether it was resolved in the province that owns the point, whose station has not confirmed that yet: told there,
+ * and asked for here. */
+bool order_awaits_word(const struct order *order);
 /* Tells the station of it, where that is due; returns when to look again, wall. */
 int64_t order_tell_decision(struct order *order, int64_t now);
 /* The station said that the command is in that state there: whether it has heard of the decision. A word that

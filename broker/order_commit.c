@@ -67,15 +67,16 @@ static void note_done(struct order *order, bool refused) {
   else if (order->committed == order->commits)
     order->noted |= order->noting;
   if (order->committed == order->commits) order->noting = 0;
-  if (order->decided_goes && !refused) buffer_clear(&order->decided);
-  order->decided_goes = false;
+  if (order->decided_in != order->committed) return;
+  if (!refused) buffer_clear(&order->decided);
+  order->decided_in = 0;
 }
 
 static void note_goes(struct order *order, struct store_batch *batch) {
   order->noting |= note_states(&order->ledger.entry) & ~order->reporting;
   if (!order->decided.len) return;
   note_put(batch, buffer_bytes(&order->decided));
-  order->decided_goes = true;
+  order->decided_in = order->commits + 1;
 }
 
 /* A record that comes again may be there because the batch that noted it was refused: it is noted again, unless that is
@@ -93,8 +94,18 @@ void order_noted(struct order *order, const struct report *report) {
   order->reporting &= ~(1u << report->state);
 }
 
+void order_note_again(struct order *order) {
+  uint32_t state = 1u << order->ledger.entry.state;
+  order->noted &= ~state;
+  order->noting &= ~state;
+  order->reporting &= ~state;
+}
+
+/* An earlier one that is not durable yet, and maybe never by its own commit, is noted by itself. */
 void order_decided(struct order *order, const struct decision *decision, const char *by) {
+  if (order->decided.len) orders_note(order->owner, buffer_bytes(&order->decided));
   buffer_clear(&order->decided);
+  order->decided_in = 0;
   note_decision(&order->decided, bytes_text(order->owner->node),
       &(struct note_decision){
           .decision = decision, .about = &order->ledger.entry, .by = by, .time = world_now(order->owner->world).wall});

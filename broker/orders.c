@@ -157,7 +157,7 @@ void orders_session(struct orders *orders, const struct order_station *station) 
       begin_hand_over(order, station);
     else if (is_carried_out_by_station(order, now))
       order_hand_over(order); /* not asked for: an id that is unknown there is then refused for good */
-    else if (is_unsettled_there(order))
+    else if (is_unsettled_there(order) || order_awaits_word(order))
       asking_add(&asking, order);
   }
   asking_flush(&asking);
@@ -204,8 +204,13 @@ static void admit_report(struct orders *orders, const struct order_station *stat
   }
   orders->stats.reports++;
   hostile_hear(&report);
-  if (ledger_report(&order->ledger.entry, &report) == 0) order_say_by_report(order, block->epoch, record->sequence);
+  bool resolved = ledger_is_unconfirmed(&order->ledger.entry);
+  bool moved = ledger_report(&order->ledger.entry, &report) == 0;
+  if (moved && resolved) order_note_again(order);
   order_hear(order, report.state);
+  bool heard = resolved && !order_decision_pending(order);
+  /* who asked from another province waits for that */
+  if (moved || (heard && order_is_of_peer(order))) order_say_by_report(order, block->epoch, record->sequence);
   ledger_keep(&order->ledger);
   /* A commit of ours that still waits for the store would undo this one: one more follows it. */
   if (order->committed < order->commits) order->again = true;
@@ -272,6 +277,7 @@ static void settle_never(struct order *order, bool believed) {
   else if (moved)
     say_never(order);
   order_hear(order, STATE_EXPIRED);
+  if (!moved && pending && !order_decision_pending(order) && order_is_of_peer(order)) order_say(order);
   ledger_keep(&order->ledger);
   if (moved || order_decision_pending(order) != pending) order_commit(order);
 }

@@ -13,7 +13,7 @@ static void noted(void *ctx, void *cookie, const struct store_done *done) {
 }
 
 /* An entry of the audit log that belongs to no commit of an order. */
-static void orders_note(struct orders *orders, struct bytes entry) {
+void orders_note(struct orders *orders, struct bytes entry) {
   struct store_batch *batch = store_batch_new();
   note_put(batch, entry);
   orders->hooks.commit(orders->hooks.ctx, batch, noted, NULL, NULL);
@@ -37,6 +37,10 @@ void orders_note_refused(struct orders *orders, const struct decision *decision,
 
 bool order_decision_pending(const struct order *order) { return order->ledger.entry.decision.len > 0; }
 
+bool order_awaits_word(const struct order *order) {
+  return ledger_is_unconfirmed(&order->ledger.entry) && !orders_is_ours(order->owner, bytes_text(order->point));
+}
+
 void order_tell_anew(struct order *order) { order->decision_told = order->decision_pause = 0; }
 
 /* One that the station does not obey is answered by how the command stands, which a late report looks like too: so it
@@ -53,7 +57,7 @@ int64_t order_tell_decision(struct order *order, int64_t now) {
   struct order_station station;
   struct decision decision;
   bool durable = order->committed == order->commits && !order->again;
-  if (!order_decision_pending(order)) return now + 60 * SECOND_US;
+  if (!order_decision_pending(order) || order_awaits_word(order)) return now + 60 * SECOND_US;
   /* past its deadline the station refuses it: a person may resolve once more */
   if (decision_read(&decision, entry->decision) || decision.deadline < now) return now + 60 * SECOND_US;
   if (!durable) return now + SECOND_US;
@@ -70,12 +74,12 @@ static struct bytes report_of(const struct ledger_entry *entry, enum state said)
   return says ? entry->report : BYTES_NULL;
 }
 
-static void tell_contradiction(struct order *order, enum state said) {
+static void tell_contradiction(struct order *order, enum state resolved, enum state said) {
   struct buffer text = BUFFER_NULL, note = BUFFER_NULL;
   const struct ledger_entry *entry = &order->ledger.entry;
   struct orders *orders = order->owner;
   buffer_printf(&text, "command " BYTES_FMT " was resolved as %s, and its station says that it is %s",
-      BYTES_ARG(entry->id), state_name(entry->state), state_name(said));
+      BYTES_ARG(entry->id), state_name(resolved), state_name(said));
   log_warning("commands", NULL, "%s", buffer_text(&text));
   orders->hooks.event(orders->hooks.ctx, "contradiction", buffer_bytes(&text));
   note_contradiction(&note, bytes_text(orders->node), entry, said, report_of(entry, said), buffer_text(&text),
@@ -98,8 +102,9 @@ void order_hear(struct order *order, enum state said) {
   if (!order_decision_pending(order)) return;
   bool resolved = decision_read(&decision, entry->decision) == 0 && decision_is_resolve(decision.verb);
   if (!settled && (resolved || !state_may_have_moved(said))) return;
+  enum state word = decision.verb == DECISION_RESOLVE_MOVED ? STATE_EXECUTED : STATE_FAILED;
   entry->decision = BYTES_NULL;
-  if (resolved && contradicts(entry->state, said)) tell_contradiction(order, said);
+  if (resolved && contradicts(word, said)) tell_contradiction(order, word, said);
 }
 
 /* ---- deciding ---- */
@@ -113,7 +118,7 @@ static void note_refused(struct inquiry *inquiry, const struct refusal *refusal)
     orders_note_refused(orders, &inquiry->decision, order ? &order->ledger.entry : NULL, by, refusal);
 }
 
-static void refuse(struct inquiry *inquiry, const struct refusal *refusal) {
+void inquiry_refuse(struct inquiry *inquiry, const struct refusal *refusal) {
   note_refused(inquiry, refusal);
   log_info("commands", request_requester(inquiry->request)->name, "a decision was refused: %s", refusal->message);
   request_refuse(inquiry->request, code_name(refusal->code), refusal->message, refusal->hint);
@@ -125,24 +130,27 @@ static const char *wrong_state_of(uint8_t verb) {
                                    : "only an unknown outcome can be resolved";
 }
 
-static void refuse_by_state(struct inquiry *inquiry, enum state state) {
+void inquiry_refuse_by_entry(struct inquiry *inquiry, const struct ledger_entry *entry) {
+  uint8_t verb = inquiry->decision.verb;
+  bool again = decision_is_resolve(verb) && entry->code == CODE_RESOLVED;
   struct bytes id = inquiry->decision.id;
   struct refusal refusal;
-  refusal_set(&refusal, state_is_final(state) ? CODE_TOO_LATE : CODE_BUSY, NULL, "the command " BYTES_FMT " is %s: %s",
-      BYTES_ARG(id), state_name(state), wrong_state_of(inquiry->decision.verb));
-  if (inquiry->decision.verb == DECISION_CANCEL && state == STATE_UNKNOWN)
+  refusal_set(&refusal, state_is_final(entry->state) ? CODE_TOO_LATE : CODE_BUSY, NULL,
+      "the command " BYTES_FMT " is %s: %s", BYTES_ARG(id), state_name(entry->state),
+      again ? order_final_word(entry) : wrong_state_of(verb));
+  if (verb == DECISION_CANCEL && entry->state == STATE_UNKNOWN)
     refusal_hint_resolve(&refusal, id);
   else
     snprintf(refusal.hint, sizeof refusal.hint, "look at it: riverbus follow " BYTES_FMT, BYTES_ARG(id));
-  refuse(inquiry, &refusal);
+  inquiry_refuse(inquiry, &refusal);
 }
 
 /* What persons of the province that owns the device decide. */
-static void refuse_theirs(struct inquiry *inquiry, enum code code, const char *what, struct bytes province) {
+void inquiry_refuse_theirs(struct inquiry *inquiry, enum code code, const char *what, struct bytes province) {
   struct refusal refusal;
   refusal_set(&refusal, code, "ask the owning province", "a person of " BYTES_FMT ", where the device is, %s it there",
       BYTES_ARG(province), what);
-  refuse(inquiry, &refusal);
+  inquiry_refuse(inquiry, &refusal);
 }
 
 static void approve(struct inquiry *inquiry, struct order *order, const struct command *command) {
@@ -156,18 +164,18 @@ static void approve(struct inquiry *inquiry, struct order *order, const struct c
     return;
   }
   if (entry->state == STATE_APPROVAL && entry->custody == LEDGER_NEXT) {
-    refuse_theirs(inquiry, CODE_APPROVAL, "approves", entry->station);
+    inquiry_refuse_theirs(inquiry, CODE_APPROVAL, "approves", entry->station);
     return;
   }
   if (entry->state != STATE_APPROVAL) {
-    refuse_by_state(inquiry, entry->state);
+    inquiry_refuse_by_entry(inquiry, entry);
     return;
   }
   snprintf(name, sizeof name, BYTES_FMT, BYTES_ARG(entry->by));
   struct check_operator giver = {.name = name, .key = command->key};
   if (!check_approval(command, inquiry->decision.bytes, orders->hooks.operators(orders->hooks.ctx), &giver,
           world_now(orders->world).wall, &row, &refusal)) {
-    refuse(inquiry, &refusal);
+    inquiry_refuse(inquiry, &refusal);
     return;
   }
   entry->approval = inquiry->decision.bytes;
@@ -178,7 +186,7 @@ static void approve(struct inquiry *inquiry, struct order *order, const struct c
   order_enter(order);
 }
 
-static void put_reason(struct buffer *message, const char *what, const char *by, struct bytes basis) {
+void orders_put_reason(struct buffer *message, const char *what, const char *by, struct bytes basis) {
   buffer_printf(message, "%s by %s", what, by);
   if (basis.len) buffer_printf(message, ": " BYTES_FMT, BYTES_ARG(basis));
 }
@@ -187,7 +195,7 @@ static void cancel_here(struct order *order, const struct decision *decision, co
   struct ledger_entry *entry = &order->ledger.entry;
   struct buffer message = BUFFER_NULL;
   if (ledger_move(entry, ACTOR_BROKER, STATE_CANCELLED, world_now(order->owner->world).wall)) return;
-  put_reason(&message, "cancelled", by, decision->basis);
+  orders_put_reason(&message, "cancelled", by, decision->basis);
   entry->code = CODE_CANCELLED;
   entry->message = buffer_bytes(&message);
   order_say(order);
@@ -215,7 +223,7 @@ static void cancel_too_late(struct inquiry *inquiry, enum state state) {
   struct refusal refusal;
   refusal_set(&refusal, CODE_TOO_LATE, NULL,
       "the command is %s: the device was told already, and only before that it can be cancelled", state_name(state));
-  refuse(inquiry, &refusal);
+  inquiry_refuse(inquiry, &refusal);
 }
 
 static void cancel(struct inquiry *inquiry, struct order *order, const char *by) {
@@ -225,73 +233,9 @@ static void cancel(struct inquiry *inquiry, struct order *order, const char *by)
     inquiry->cancels = there;
     order_join(order, inquiry);
   } else if (state_is_final(state))
-    refuse_by_state(inquiry, state);
+    inquiry_refuse_by_entry(inquiry, &order->ledger.entry);
   else
     cancel_too_late(inquiry, state);
-}
-
-/* The same once more: the station has not heard of it, maybe since it was away until the deadline of the first. */
-static void tell_again(struct inquiry *inquiry, struct order *order, const char *by) {
-  order->ledger.entry.decision = inquiry->decision.bytes;
-  order_tell_anew(order);
-  ledger_keep(&order->ledger);
-  order_decided(order, &inquiry->decision, by);
-  order_commit(order);
-  order_join(order, inquiry);
-}
-
-/* The first word stands here, though the station has not confirmed it: it may be cut off, or not obey who said it. */
-static void refuse_other_word(struct inquiry *inquiry, const struct ledger_entry *entry) {
-  bool moved = entry->state == STATE_EXECUTED;
-  struct refusal refusal;
-  refusal_set(&refusal, CODE_TOO_LATE, NULL,
-      "the command " BYTES_FMT " was " BYTES_FMT
-      "; the station has not confirmed that, and the point stays locked until "
-      "it does",
-      BYTES_ARG(entry->id), BYTES_ARG(entry->message));
-  snprintf(refusal.hint, sizeof refusal.hint,
-      "see that the station is connected; where it does not obey who said so, say the same as one whom it obeys "
-      "(riverbus "
-      "resolve " BYTES_FMT " --%s), or resolve it at the station's own door",
-      BYTES_ARG(entry->id), moved ? "moved" : "not-moved");
-  refuse(inquiry, &refusal);
-}
-
-static void resolve(struct inquiry *inquiry, struct order *order, const char *by) {
-  struct ledger_entry *entry = &order->ledger.entry;
-  struct buffer message = BUFFER_NULL;
-  bool moved = inquiry->decision.verb == DECISION_RESOLVE_MOVED;
-  enum state to = moved ? STATE_EXECUTED : STATE_FAILED;
-  if (entry->code == CODE_RESOLVED && entry->state == to && order_decision_pending(order)) {
-    tell_again(inquiry, order, by);
-    return;
-  }
-  if (entry->code == CODE_RESOLVED && order_decision_pending(order)) {
-    refuse_other_word(inquiry, entry);
-    return;
-  }
-  if (!orders_is_ours(inquiry->owner, bytes_text(order->point))) {
-    refuse_theirs(inquiry, CODE_AUTHORITY, "resolves", entry->station);
-    return;
-  }
-  if (ledger_move(entry, ACTOR_RESOLVE, to, world_now(inquiry->owner->world).wall)) {
-    refuse_by_state(inquiry, entry->state);
-    return;
-  }
-  put_reason(&message, moved ? "resolved as moved" : "resolved as not moved", by, inquiry->decision.basis);
-  entry->code = CODE_RESOLVED;
-  entry->message = buffer_bytes(&message);
-  entry->hint = bytes_text("the point is unlocked once its station has confirmed this");
-  entry->decision = inquiry->decision.bytes;
-  order_tell_anew(order);
-  order_not_recalled(order);
-  order_say(order);
-  free(order->said); /* it was final and is not any more: what is said next is */
-  order->said = NULL;
-  order_decided(order, &inquiry->decision, by);
-  order_join(order, inquiry);
-  order_commit(order);
-  buffer_deinit(&message);
 }
 
 static bool may_decide(struct inquiry *inquiry, const struct command *command, const struct check_operator **by) {
@@ -301,7 +245,7 @@ static bool may_decide(struct inquiry *inquiry, const struct command *command, c
   buffer_printf(&where, "the broker %s", orders->node);
   bool may = check_decision(&inquiry->decision, command, orders->hooks.operators(orders->hooks.ctx),
       world_now(orders->world).wall, buffer_text(&where), by, &refusal);
-  if (!may) refuse(inquiry, &refusal);
+  if (!may) inquiry_refuse(inquiry, &refusal);
   buffer_deinit(&where);
   return may;
 }
@@ -321,7 +265,7 @@ static void decide_on(struct inquiry *inquiry, struct order *order) {
   if (inquiry->decision.verb == DECISION_CANCEL)
     cancel(inquiry, order, row->name);
   else
-    resolve(inquiry, order, row->name);
+    order_resolve(inquiry, order, row->name);
 }
 
 /* Who may not decide is told so, whatever became of the command, as at a station's door. */
@@ -331,7 +275,7 @@ static void decide_on_ended(struct inquiry *inquiry, const struct ledger_entry *
   if (command_read(&command, entry->command))
     inquiry_no_such(inquiry->request);
   else if (inquiry->decision.verb == DECISION_APPROVE || may_decide(inquiry, &command, &row))
-    refuse_by_state(inquiry, entry->state);
+    inquiry_refuse_by_entry(inquiry, entry);
 }
 
 static void decide_looked_up(void *ctx, void *cookie, const struct store_done *done) {

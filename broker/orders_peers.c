@@ -387,7 +387,7 @@ static void take_state(struct orders *orders, const struct order_station *peer, 
   if (moved) order_say(order);
   if (lost)
     moved = order_lose(order);
-  else
+  else if (!order_awaits_word(order))
     order_hear(order, said.state);
   ledger_keep(&order->ledger);
   if (moved || order_decision_pending(order) != pending) order_commit(order);

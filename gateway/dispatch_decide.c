@@ -70,10 +70,40 @@ static void dispatch_note_taken(
   note_decision(&entry, bytes_text(d->station),
       &(struct note_decision){.decision = decision, .about = &order->ledger.entry, .by = by, .time = now.wall});
   if (order->decided.len)
-    dispatch_note(d, buffer_bytes(&entry)); /* another one waits already, and only the first counts */
+    dispatch_note(d, buffer_bytes(&entry)); /* another one waits already, and only that counts */
   else
     buffer_append(&order->decided, buffer_bytes(&entry));
   buffer_deinit(&entry);
+}
+
+/* A person's word that waits for the commit under way, and what became of it in the audit log. */
+static void dispatch_put_aside(struct dispatch *d, struct order *order) {
+  struct buffer entry = BUFFER_NULL;
+  order->wish.state = STATE_NONE;
+  if (order->decided.len == 0 || order->decided_goes) return; /* it is noted as taken already */
+  note_refused_after_all(&entry, buffer_bytes(&order->decided), CODE_SUPERSEDED,
+      "a resolve that was signed later came before it was obeyed");
+  dispatch_note(d, buffer_bytes(&entry));
+  buffer_clear(&order->decided);
+  buffer_deinit(&entry);
+}
+
+/* Whether the decision counts beside a resolve that waits: of two the one that was signed later does, whichever came
+ * first. */
+static bool dispatch_outranks(
+    struct dispatch *d, struct order *order, const struct decision *decision, struct instant now) {
+  struct decision waits;
+  struct refusal refusal;
+  if (order->wish.state == STATE_NONE || order->wish.code != CODE_RESOLVED || !decision_is_resolve(decision->verb))
+    return true;
+  if (decision_read(&waits, buffer_bytes(&order->wish.decision)) != 0) return true;
+  if (decision_is_later(decision, &waits)) {
+    dispatch_put_aside(d, order);
+    return true;
+  }
+  refusal_set(&refusal, CODE_SUPERSEDED, NULL, "a resolve that was signed later is being obeyed");
+  if (!bytes_equal(decision->bytes, waits.bytes)) dispatch_note_refused_once(d, decision, order, &refusal, now);
+  return false;
 }
 
 /* Resolve needs no authority but that to command the address: it moves nothing. */
@@ -85,12 +115,15 @@ static void dispatch_want(struct order *order, const struct decision *decision, 
       : moved ? "has looked: the device did it"
               : "has looked: the device did not do it",
       decision->basis.len ? "; " : "", BYTES_ARG(decision->basis));
+  bool waits = order->wish.state != STATE_NONE;
   order_want(order,
       cancel  ? STATE_CANCELLED
       : moved ? STATE_EXECUTED
               : STATE_FAILED,
       cancel ? CODE_CANCELLED : CODE_RESOLVED, buffer_text(&message));
   buffer_deinit(&message);
+  if (waits) return;
+  buffer_append(&order->wish.decision, decision->bytes);
 }
 
 static bool dispatch_fits(const struct order *order) {
@@ -134,6 +167,7 @@ static void dispatch_decide(
   const struct check_operator *by = NULL;
   if (order->never) return; /* that is said once it is durable */
   if (dispatch_may_decide(d, decision, order, &by, now)) {
+    if (!dispatch_outranks(d, order, decision, now)) return;
     dispatch_note_taken(d, order, decision, by->name, now);
     dispatch_want(order, decision, by->name);
     dispatch_step(d, order, now);

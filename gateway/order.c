@@ -17,6 +17,7 @@ struct order *order_free(struct order *order) {
   buffer_deinit(&order->refused);
   buffer_deinit(&order->actual_text);
   buffer_deinit(&order->wish.message);
+  buffer_deinit(&order->wish.decision);
   free(order);
   return NULL;
 }
@@ -165,6 +166,7 @@ void order_want(struct order *order, enum state state, enum code code, const cha
   if (order->wish.state != STATE_NONE) return;
   order->wish.state = state;
   order->wish.code = code;
+  buffer_clear(&order->wish.decision);
   buffer_clear(&order->wish.message);
   buffer_append(&order->wish.message, bytes_text(message));
 }

@@ -19,11 +19,13 @@ enum order_publish {
   ORDER_PUBLISH_REFUSED
 };
 
-/* What is to become of an order once nothing of it is pending: cancelled, superseded, resolved. */
+/* What is to become of an order once nothing of it is pending: cancelled, superseded, resolved. Of two resolves the one
+ * that was signed later counts. */
 struct order_wish {
   enum state state; /* STATE_NONE: nothing */
   enum code code;
   struct buffer message;
+  struct buffer decision; /* a person's word that it comes from, verbatim; empty: another command's */
 };
 
 /* What the words of the device, of the MQTT broker and of the measurements prove. */

@@ -10,12 +10,15 @@ static bool visit_read_decision(struct visit *visit, const json_t *text, struct 
   return visit->decides;
 }
 
-static void visit_refuse_state(struct visit *visit, enum state state) {
+static void visit_refuse_state(struct visit *visit, const struct ledger_entry *entry) {
+  enum state state = entry->state;
   struct refusal refusal;
   bool cancel = visit->decision.verb == DECISION_CANCEL;
   refusal_set(&refusal, state_is_final(state) || cancel ? CODE_TOO_LATE : CODE_BUSY, NULL,
       "the command " BYTES_FMT " is %s: %s", BYTES_ARG(visit->decision.id), state_name(state),
-      cancel ? "there is nothing left to cancel" : "only an unknown outcome can be resolved");
+      cancel                         ? "there is nothing left to cancel"
+      : entry->code == CODE_RESOLVED ? "it was resolved already, and what the station has taken is final"
+                                     : "only an unknown outcome can be resolved");
   if (state == STATE_UNKNOWN)
     refusal_hint_resolve(&refusal, visit->decision.id);
   else
@@ -66,7 +69,7 @@ static void visit_decide_on(struct visit *visit, const struct ledger_entry *entr
   else if (visit_fits(visit, entry->state))
     visit_pass_on(visit);
   else
-    visit_refuse_state(visit, entry->state);
+    visit_refuse_state(visit, entry);
 }
 
 static void visit_decide_found(void *ctx, void *cookie, const struct store_done *done) {

@@ -56,12 +56,18 @@ static enum state state_in(const json_t *object) { return state_parse(bytes_text
 
 static bool is_settled(enum state state) { return state_is_final(state) && state != STATE_UNKNOWN; }
 
+/* What one person resolved and another one otherwise, before the station had confirmed it. */
+static bool is_another_word(const json_t *row, const json_t *entry) {
+  const char *resolved = code_name(CODE_RESOLVED);
+  return strcmp(text_of(row, "code"), resolved) == 0 && strcmp(text_of(entry, "code"), resolved) == 0;
+}
+
 /* A late report tells of a state that was passed long ago, or of what a person resolved meanwhile: it stands behind the
  * end in the log, and undoes nothing. */
 static void take_state(json_t *row, const json_t *entry) {
   enum state state = state_in(entry);
   if (state == STATE_DISPATCHED) json_object_set(row, "start", json_object_get(entry, "time"));
-  if (is_settled(state_in(row))) return;
+  if (is_settled(state_in(row)) && !is_another_word(row, entry)) return;
   if (state_in(row) == STATE_UNKNOWN && !is_settled(state)) return;
   copy(row, entry, "state");
   copy(row, entry, "code");

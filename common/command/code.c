@@ -59,7 +59,7 @@ static const struct code_row rows[] = {
     {CODE_RESTARTED, "restarted", "The gateway ended between dispatch and outcome.",
         "look at the device before any new command"},
     {CODE_CANCELLED, "cancelled", "The command was cancelled.", "nothing was moved"},
-    {CODE_SUPERSEDED, "superseded", "A newer command for the point took its place.",
+    {CODE_SUPERSEDED, "superseded", "A newer command for the point, or a later word about it, took its place.",
         "the newer command counts: see it with `riverbus follow`; give this one again only if it is still wanted"},
     {CODE_SELECT, "select", "The control is select before operate, and no such selection is armed.",
         "use `riverbus set --select`, and operate before the selection ends"},

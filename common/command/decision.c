@@ -20,6 +20,11 @@ bool decision_is_about(const struct decision *decision, struct bytes command) {
   return memcmp(digest, decision->digest, COMMAND_DIGEST) == 0;
 }
 
+bool decision_is_later(const struct decision *decision, const struct decision *than) {
+  if (decision->issued != than->issued) return decision->issued > than->issued;
+  return bytes_compare(decision->bytes, than->bytes) > 0;
+}
+
 static bool time_is_good(int64_t time) { return time >= 0 && time <= COMMAND_TIME_MAX; }
 
 static const char *broken_rule(const struct decision *d) {

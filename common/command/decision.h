@@ -41,6 +41,9 @@ int decision_open(struct decision *decision, struct bytes bytes);
 int decision_read(struct decision *decision, struct bytes bytes);
 const char *decision_verb_name(uint8_t verb); /* "approve", "cancel", "resolve --moved", "resolve --not-moved" */
 bool decision_is_resolve(uint8_t verb);
+/* Which of two persons' words about one command counts: the one that was signed later; of two that were signed at once
+ * always the same one, whichever comes first. A word is not later than itself. */
+bool decision_is_later(const struct decision *decision, const struct decision *than);
 /* Whether the decision is about this very command. */
 bool decision_is_about(const struct decision *decision, struct bytes command);
 #endif

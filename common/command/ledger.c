@@ -10,6 +10,7 @@
  *   23 value before      24, 25 what was observed before and after (observation.c)   26 overtaken by
  */
 #include "common/command/ledger.h"
+#include "common/command/decision.h"
 #include "common/base/units.h"
 
 enum item {
@@ -257,8 +258,20 @@ static void keep_word_of_resolved(struct ledger_entry *entry, const struct repor
   entry->observed_after = report->observed_after;
 }
 
+bool ledger_is_unconfirmed(const struct ledger_entry *entry) {
+  struct decision decision;
+  return entry->code == CODE_RESOLVED && entry->decision.len > 0 && decision_read(&decision, entry->decision) == 0 &&
+         decision_is_resolve(decision.verb);
+}
+
+/* The station has taken another person's word than the one that stands here: that one is confirmed. */
+static enum actor actor_of_report(const struct ledger_entry *entry, const struct report *report) {
+  bool corrects = ledger_is_unconfirmed(entry) && report->code == CODE_RESOLVED && report->state != entry->state;
+  return corrects ? ACTOR_CORRECT : ACTOR_REPORT;
+}
+
 int ledger_report(struct ledger_entry *entry, const struct report *report) {
-  if (ledger_move(entry, ACTOR_REPORT, report->state, report->time) != 0) {
+  if (ledger_move(entry, actor_of_report(entry, report), report->state, report->time) != 0) {
     if (entry->times[report->state] == 0) entry->times[report->state] = report->time;
     keep_word_of_resolved(entry, report);
     return LEDGER_NOT_ALLOWED;
@@ -276,8 +289,15 @@ int ledger_report(struct ledger_entry *entry, const struct report *report) {
   return 0;
 }
 
+/* Of what a person resolved there: another word, or the station's beside it. */
+static enum actor actor_of_peer(const struct ledger_entry *entry, const struct ledger_entry *said) {
+  bool news = said->state != entry->state || !bytes_equal(said->decision, entry->decision) ||
+              !bytes_equal(said->report, entry->report);
+  return ledger_is_unconfirmed(entry) && said->code == CODE_RESOLVED && news ? ACTOR_CORRECT : ACTOR_PEER;
+}
+
 int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said) {
-  if (ledger_move(entry, ACTOR_PEER, said->state, said->time) != 0) return LEDGER_NOT_ALLOWED;
+  if (ledger_move(entry, actor_of_peer(entry, said), said->state, said->time) != 0) return LEDGER_NOT_ALLOWED;
   entry->code = said->code;
   entry->message = said->message;
   entry->hint = said->hint;
@@ -289,6 +309,7 @@ int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said) {
   if (said->observed_after.len) entry->observed_after = said->observed_after;
   if (said->approved_by.len) entry->approved_by = said->approved_by;
   if (said->report.len) entry->report = said->report;
+  if (said->code == CODE_RESOLVED) entry->decision = said->decision;
   return 0;
 }
 

@@ -43,7 +43,8 @@ struct ledger_entry {
   int64_t settle_by;     /* deadline + confirm timeout + grace: then the timer says unknown; 0: not set */
   struct bytes report;   /* the last signed report, verbatim; may be empty */
   struct bytes approval; /* the second person's signed decision, verbatim; may be empty */
-  /* A signed cancel or resolve, verbatim, that is still to be told to the node that decides; empty: none, or told. */
+  /* A signed cancel or resolve, verbatim, that is still to be told to the node that decides; empty: none, or told. At
+   * the broker that asked another province: the resolve that this one has still to tell its station. */
   struct bytes decision;
   /* Lists of levels and flows (observation.h) as the device was about to be told, and at the end; may be empty. */
   struct bytes observed_before, observed_after;
@@ -71,14 +72,18 @@ void ledger_deinit(struct ledger *ledger);
  * after it. */
 int ledger_move(struct ledger_entry *entry, enum actor actor, enum state to, int64_t time);
 /* Takes over a gateway's report (already verified, by the station's key): state, code, texts, actual, fence, report
- * bytes. LEDGER_NOT_ALLOWED: a late or repeated report; only its time is noted where that state has none yet, and where
- * a person resolved the command, the report itself. */
+ * bytes. Where a person's resolve is not confirmed, another person's that the station has taken counts.
+ * LEDGER_NOT_ALLOWED: a late or repeated report; only its time is noted where that state has none yet, and where a
+ * person resolved the command, the report itself. */
 int ledger_report(struct ledger_entry *entry, const struct report *report);
+/* What a person resolved, and the station has not said its own word about: a later word may take its place. */
+bool ledger_is_unconfirmed(const struct ledger_entry *entry);
 /* The report that says what the entry says (for report_sign); views into the entry. */
 void ledger_to_report(const struct ledger_entry *entry, struct report *report);
 
 /* Takes over what the owning province's broker says of a command that was asked of it: state, code, texts, actual,
- * fence, approver, report. LEDGER_NOT_ALLOWED: late or repeated, nothing changed. */
+ * fence, approver, report; and of a person's resolve, whether the station has confirmed it. LEDGER_NOT_ALLOWED: late or
+ * repeated, nothing changed. */
 int ledger_peer(struct ledger_entry *entry, const struct ledger_entry *said);
 /* JSON of a command state (interfaces section 5), no newline: id, verb, address, value, state, code, message, hint,
  * basis, by, approved_by, station, batch, issued, deadline, time, actual, device_message, report (base64: the station's

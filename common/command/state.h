@@ -9,7 +9,8 @@
  * Custody: a broker decides until it has committed `sent`; after that only the next node does: the station's gateway,
  * or the broker of the province that owns the point. A broker that handed over follows the gateway's signed reports,
  * and its timer may only say `unknown` (code no-answer). Of the final states only `unknown` may change, once: by the
- * gateway's report, by its "never received" (settle.h), or by an operator's resolve.
+ * gateway's report, by its "never received" (settle.h), or by an operator's resolve. What an operator resolved is final
+ * once the gateway's signed word is there; until then a resolve that was signed later takes its place (ACTOR_CORRECT).
  */
 #include "common/base/bytes.h"
 #include "common/command/code.h"
@@ -42,6 +43,8 @@ enum actor {
   ACTOR_TIMER,   /* a broker's timer after it handed over: only `unknown` */
   ACTOR_NEVER,   /* the gateway's "never received" from the same epoch: `expired`, or `superseded` behind a later one */
   ACTOR_RESOLVE, /* an operator's resolve of `unknown`: executed (moved) or failed (not moved) */
+  ACTOR_CORRECT, /* a later word about what a person resolved, as long as the station has not said its own: see
+                    ledger_is_unconfirmed */
   ACTOR_PEER,    /* the owning province's broker, in the ledger of the broker that asked it */
   ACTOR_ACTORS
 };

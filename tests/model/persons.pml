@@ -36,7 +36,7 @@
  *
  * Abstracted: deadlines pass in the order in which commands are given, and mean the same to all; nothing that is late
  * reaches the device (command.pml looks at that). Guards, approval, select, `acting`, measurements: the device's word
- * alone tells. A person who resolves has looked well. The times that operators signed are looked at only where a set was
+ * alone tells. One person resolves, and has looked well: what two say is in words.pml. The times that operators signed are looked at only where a set was
  * given at the door (those of two operators that passed the broker may be too near; those of one key are looked at there too), and then they are right. A crash of the broker, a store that is put back
  * and neighbours: not modelled, so nothing is claimed of them here.
  */

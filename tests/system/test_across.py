@@ -199,14 +199,21 @@ def test_persons_of_the_asking_province_approve_and_resolve_nothing(t, two):
     wait_state(hubei.duty, "next", "approval")
     assert second.run("approve", "next").exit in (0, 5)     # taken, or refused already
     assert wait_state(chongqing.duty, "next", "rejected")["code"] == "locked"
-    resolved = second.run("resolve", "guarded", "--moved", "--basis", "Li has looked")
-    assert resolved.exit == 0, str(resolved)
-    wait_state(hubei.duty, "guarded", "executed")
-    assert row(hubei.duty, "guarded")["proven"] is True, "the station has confirmed it there"
-    here = wait_state(t.operator(chongqing, "duty", verifies=False), "guarded", "executed")
+    mark = hubei.broker.mark()
+    station.gateway.stop()
+    hubei.broker.wait_line(r"session down", since=mark)
+    trusting = t.operator(chongqing, "duty", verifies=False)
+    assert second.run("resolve", "guarded", "--not-moved", "--basis", "from afar").exit == 0
+    wait_state(trusting, "guarded", "failed")
+    assert second.run("resolve", "guarded", "--moved", "--basis", "Li has looked").exit == 0, "the better word of two"
+    here = wait_state(trusting, "guarded", "executed")
+    assert here["code"] == "resolved" and "Li has looked" in here["message"] and "from afar" in here["message"], here
     wary = row(chongqing.duty, "guarded")
     assert (wary["state"], wary["said"]) == ("unknown", "executed") and "a person's word" in wary["message"], wary
-    assert here["code"] == "resolved" and "Li has looked" in here["message"], here
+    station.gateway.start_ready()
+    for operator in (hubei.duty, chongqing.duty):
+        wait_state(operator, "guarded", "executed")
+        assert row(operator, "guarded")["proven"] is True, "the station has confirmed it there, and that is known here too"
     assert moved(simulator) == ["guarded"]
 
 

@@ -293,6 +293,34 @@ def test_unknown_locks_the_point_until_somebody_has_looked(t):
     assert dam.run("set", GATE, "50").exit == 0
 
 
+def test_a_wrong_resolve_is_corrected_until_the_station_has_confirmed_it(t):
+    """The station is away: one person's word, then a better one. What the station has taken in the end is final, and what was said before is not lost."""
+    short = {"reply": {"topic": "gates/1/reply", "id": "/id", "ok": "/ok", "timeout": "2s"}, "confirm": {"within": 0.5, "timeout": "2s"}}
+    dam = Dam(t, **short)
+    dam.begin("dark", GATE, "90", "--deadline", "3s")
+    dam.devices.kill()
+    dam.wait_state("dark", "unknown", timeout=40)
+    mark = dam.province.broker.mark()
+    dam.station.gateway.kill()
+    dam.province.broker.wait_line("session down", since=mark)
+    assert dam.run("resolve", "dark", "--moved", "--basis", "seen from afar").exit == 0
+    last = dam.second.run("resolve", "--json", "dark", "--not-moved", "--basis", "keeper Li stands there").rows[-1]
+    assert (last["state"], last["code"]) == ("failed", "resolved"), last
+    assert last["message"] == "resolved as not moved by second: keeper Li stands there; before: resolved as moved by duty: seen from afar", last
+    dam.back()
+    wait_until(lambda: dam.state("dark")["state"] == "failed", "the station's own word for it", every=0.1)
+    last = dam.state("dark")
+    assert (last["code"], last["proven"]) == ("resolved", True) and "keeper Li" in last["message"] and "from afar" in last["message"], last
+    late = dam.run("resolve", "dark", "--moved", "--basis", "once more")
+    assert late.exit == 5 and "too-late" in late.err and "confirmed" in late.err, str(late)
+    rows = dam.run("audit", "show", "--id", "dark", "--json").rows
+    said = [(r["message"], r["by"], r["code"]) for r in rows if r["kind"] == "decision" and r["node"] == "chongqing"]
+    assert [by for _, by, code in said if not code] == ["duty", "second"], said
+    order = [r for r in dam.run("audit", "show", "--orders", "--json").rows if r["id"] == "dark"][0]
+    assert (order["state"], order["code"]) == ("failed", "resolved") and "keeper Li" in order["message"], order
+    wait_until(lambda: dam.run("set", GATE, "50", "--dry-run").exit in (0, 11), "the point without its lock", every=0.2)
+
+
 class Terminal:
     """`riverbus` on a terminal, as a person has it."""
 

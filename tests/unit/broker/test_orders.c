@@ -50,6 +50,7 @@ struct scene {
   struct broker_request lines[2];
   struct catalogue_point point, guarded;
   struct buffer said, sent; /* since the last line of the story */
+  struct buffer reason;     /* of the last state or refusal that was said */
   struct buffer command_bytes;
   char id[16]; /* of the next command */
   uint64_t request_id, report_sequence;
@@ -103,7 +104,8 @@ static void note_state(struct bytes body) {
   assert_int_equal(ledger_read(&entry, body), 0);
   assert_true(entry.command.len > 0);
   const char *code = code_name(entry.code);
-  buffer_printf(&scene.sent, "hubei:%s%s%s ", state_name(entry.state), code ? ":" : "", code ? code : "");
+  buffer_printf(&scene.sent, "hubei:%s%s%s%s ", state_name(entry.state), code ? ":" : "", code ? code : "",
+      ledger_is_unconfirmed(&entry) ? "?" : "");
 }
 static bool hook_station(void *ctx, struct bytes address, struct order_station *out) {
   (void)ctx;
@@ -176,6 +178,9 @@ static enum requests_send hook_operator_send(void *ctx, uint64_t conn, struct by
   if (!rows && json_object_get(body, "end")) state = "end";
   const json_t *error = json_object_get(body, "error");
   if (error) code = json_string_value(json_object_get(error, "code"));
+  const char *reason = json_string_value(json_object_get(error ? error : row, "message"));
+  buffer_clear(&scene.reason);
+  buffer_append(&scene.reason, bytes_text(reason));
   buffer_printf(
       &scene.said, "%s%s%s%s ", state ? state : "error", code ? ":" : "", code ? code : "", m.last ? "." : "");
   json_decref(body);
@@ -296,6 +301,7 @@ static void end_scene(void) {
   patterns_deinit(&scene.command);
   patterns_deinit(&scene.read);
   buffer_deinit(&scene.said);
+  buffer_deinit(&scene.reason);
   buffer_deinit(&scene.sent);
   buffer_deinit(&scene.command_bytes);
 }
@@ -315,6 +321,16 @@ static void ask(enum request_type type, struct bytes body) {
   assert_int_equal(request_write(&frame, &m), 0);
   requests_receive(scene.requests, "operator duty", 1, buffer_bytes(&frame));
   buffer_deinit(&frame);
+}
+
+static void sign_decision(struct buffer *out, uint8_t verb, int64_t ago_us, const struct identity *by) {
+  struct decision decision = {.verb = verb,
+      .id = bytes_text(scene.id),
+      .issued = scene.now.wall - ago_us,
+      .deadline = scene.now.wall + 60 * SECOND_US,
+      .basis = bytes_text("seen")};
+  command_digest(buffer_bytes(&scene.command_bytes), decision.digest);
+  assert_int_equal(decision_sign(out, &decision, by, NULL), 0);
 }
 
 /* What the neighbour sends. */
@@ -368,7 +384,12 @@ static void do_state(const char *arguments) {
   entry.time = scene.now.wall;
   entry.settle_by = scene.now.wall + 200 * SECOND_US;
   if (strcmp(how, "signed") == 0) entry.report = bytes_text("by the station");
+  if (strncmp(how, "resolved", 8) == 0) entry.code = CODE_RESOLVED;
+  struct buffer word = BUFFER_NULL;
+  if (strcmp(how, "resolved?") == 0) sign_decision(&word, DECISION_RESOLVE_MOVED, 0, scene.foreign);
+  entry.decision = buffer_bytes(&word);
   ledger_write(&body, &entry);
+  buffer_deinit(&word);
   from_peer(SETTLE_STATE, buffer_bytes(&body));
   commit();
   buffer_deinit(&body);
@@ -439,25 +460,21 @@ static void do_take(const char *arguments) {
 /* "other ID ...": the next orders have that id. */
 static void do_id(const char *arguments) { snprintf(scene.id, sizeof scene.id, "%s", arguments); }
 
-/* "approve", "cancel", "moved", "not-moved", then who: duty, second, stranger; about the last command. */
+/* "approve", "cancel", "moved", "not-moved", then who: duty, second, stranger; about the last command. "early": signed
+ * two seconds ago. */
 static void do_decide(const char *arguments) {
   char what[16] = "", who[16] = "duty", text[2 * DECISION_MAX] = "";
   sscanf(arguments, "%15s %15s", what, who);
-  struct decision decision = {.verb = strcmp(what, "approve") == 0  ? DECISION_APPROVE
-                                      : strcmp(what, "cancel") == 0 ? DECISION_CANCEL
-                                      : strcmp(what, "moved") == 0  ? DECISION_RESOLVE_MOVED
-                                                                    : DECISION_RESOLVE_NOT_MOVED,
-      .id = bytes_text(scene.id),
-      .issued = scene.now.wall,
-      .deadline = scene.now.wall + 60 * SECOND_US,
-      .basis = bytes_text("seen")};
+  uint8_t verb = strcmp(what, "approve") == 0  ? DECISION_APPROVE
+                 : strcmp(what, "cancel") == 0 ? DECISION_CANCEL
+                 : strcmp(what, "moved") == 0  ? DECISION_RESOLVE_MOVED
+                                               : DECISION_RESOLVE_NOT_MOVED;
   struct buffer bytes = BUFFER_NULL, body = BUFFER_NULL;
-  command_digest(buffer_bytes(&scene.command_bytes), decision.digest);
   const struct identity *key = strcmp(who, "second") == 0        ? scene.second
                                : strcmp(who, "stranger") == 0    ? scene.stranger
                                : strncmp(who, "foreign", 7) == 0 ? scene.foreign
                                                                  : scene.operator_key;
-  assert_int_equal(decision_sign(&bytes, &decision, key, NULL), 0);
+  sign_decision(&bytes, verb, strstr(arguments, "early") ? 2 * SECOND_US : 0, key);
   sodium_bin2base64(text, sizeof text, bytes.data, bytes.len, sodium_base64_VARIANT_ORIGINAL);
   if (strstr(arguments, "asked")) {
     from_peer(SETTLE_DECISION, buffer_bytes(&bytes));
@@ -542,6 +559,7 @@ static void do_report(const char *arguments) {
       .state = state_parse(bytes_text(name)),
       .time = scene.now.wall};
   command_digest(buffer_bytes(&scene.command_bytes), report.digest);
+  if (strcmp(how, "resolved") == 0) report.code = CODE_RESOLVED;
   if (strcmp(how, "door") == 0) report.command = buffer_bytes(&scene.command_bytes);
   if (strcmp(how, "door") == 0) report.by = bytes_text("keeper");
   struct buffer bytes = BUFFER_NULL;
@@ -656,6 +674,33 @@ static void do_change(const char *arguments) {
   scene.agreement.request_count = strcmp(arguments, "hubei") == 0 ? 0 : 2;
 }
 
+/* What was said last gives exactly that reason; "why": one with these words in it. */
+static void do_says(const char *arguments) { assert_string_equal(buffer_text(&scene.reason), arguments); }
+static void do_why(const char *arguments) {
+  if (!strstr(buffer_text(&scene.reason), arguments)) fail_msg("%s", buffer_text(&scene.reason));
+}
+
+static bool see_decision(void *ctx, struct bytes key, struct bytes value) {
+  struct store_audit row;
+  struct bytes bytes;
+  struct audit_entry entry;
+  struct decision decision;
+  assert_true(store_audit_row(key, value, &row, &bytes));
+  assert_int_equal(audit_read(&entry, bytes), 0);
+  if (entry.kind != AUDIT_DECISION || entry.code != CODE_NONE) return true;
+  assert_int_equal(decision_open(&decision, entry.proof), 0);
+  buffer_printf(ctx, "%s%s", ((struct buffer *)ctx)->len ? " " : "", decision_verb_name(decision.verb));
+  return true;
+}
+
+/* Those in the audit log that were taken. */
+static void do_decisions(const char *arguments) {
+  struct buffer seen = BUFFER_NULL;
+  assert_int_equal(store_scan(scene.store, STORE_AUDIT, see_decision, &seen), 0);
+  assert_string_equal(buffer_text(&seen), arguments);
+  buffer_deinit(&seen);
+}
+
 static const struct {
   const char *word;
   void (*act)(const char *arguments);
@@ -664,7 +709,8 @@ static const struct {
     {"count", do_count}, {"list", do_list}, {"list-one", do_list_one}, {"credit", do_credit}, {"flood", do_flood},
     {"id", do_id}, {"decide", do_decide}, {"show", do_show}, {"door", do_door}, {"asked-again", do_asked_again},
     {"word", do_word}, {"word-flood", do_word_flood}, {"state", do_state}, {"peer-never", do_peer_never},
-    {"peer-up", do_peer_up}, {"peer-down", do_peer_down}, {"change", do_change}};
+    {"peer-up", do_peer_up}, {"peer-down", do_peer_down}, {"change", do_change}, {"says", do_says}, {"why", do_why},
+    {"decisions", do_decisions}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -683,7 +729,7 @@ struct line {
 };
 struct story {
   const char *name;
-  struct line lines[24];
+  struct line lines[32];
 };
 
 static const struct story stories[] = {
@@ -891,16 +937,45 @@ static const struct story stories[] = {
     {"resolve: the station was away until the deadline of the person's word, who says it once more",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
             {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"decide moved", "", ""},
-            {"commit", "executed:resolved. ", ""}, {"wait 61", "", ""}, {"up", "", ""},
-            {"decide not-moved", "error:too-late. ", ""}, {"decide moved", "executed:resolved. ", ""},
-            {"commit", "", "decision "}, {"report executed", "", ""}, {"count 0 0", "", ""}}},
-    {"resolve: by one whom the station does not obey: it is told ever more rarely, and another word is refused",
+            {"commit", "executed:resolved. ", ""}, {"wait 61", "", ""}, {"up", "", ""}, {"decide moved second", "", ""},
+            {"commit", "executed:resolved. ", "decision "}, {"report executed", "", ""}, {"count 0 0", "", ""}}},
+    {"resolve: what the station has not confirmed is corrected by a word that was signed later, in either direction",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"decide moved", "", ""},
+            {"commit", "executed:resolved. ", ""}, {"wait 1", "", ""},
+            {"decide not-moved stranger", "error:authority. ", ""},
+            {"decide not-moved early", "error:superseded. ", ""}, {"decide not-moved second", "", ""},
+            {"commit", "failed:resolved. ", ""},
+            {"says resolved as not moved by second: seen; before: resolved as moved by duty: seen", "", ""},
+            {"crash", "", ""}, {"wait 1", "", ""}, {"decide not-moved early", "error:superseded. ", ""},
+            {"decide moved", "", ""}, {"commit", "executed:resolved. ", ""},
+            {"says resolved as moved by duty: seen; before: resolved as not moved by second: seen; before: resolved as "
+             "moved by duty: seen",
+                "", ""},
+            {"up", "", "decision "}, {"report executed resolved", "", ""}, {"count 0 0", "", ""}, {"wait 1", "", ""},
+            {"decide not-moved", "error:too-late. ", ""}, {"why confirmed that: it is final", "", ""},
+            {"follow", "executed:resolved. ", ""},
+            {"decisions resolve --moved resolve --not-moved resolve --moved", "", ""}}},
+    {"resolve: the station took the first word before the second came to it, and that one is final",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"decide moved", "", ""},
+            {"commit", "executed:resolved. ", ""}, {"wait 1", "", ""}, {"decide not-moved second", "", ""},
+            {"commit", "failed:resolved. ", ""}, {"up", "", "decision "},
+            {"report executed resolved", "", "!contradiction "}, {"count 0 0", "", ""},
+            {"follow", "executed:resolved. ", ""}, {"crash", "", ""}, {"follow", "executed:resolved. ", ""},
+            {"wait 1", "", ""}, {"decide not-moved", "error:too-late. ", ""}}},
+    {"resolve: the station knew it by itself, and no further word is taken",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"decide not-moved", "", ""},
+            {"commit", "failed:resolved. ", ""}, {"up", "", "decision "}, {"report executed", "", "!contradiction "},
+            {"wait 1", "", ""}, {"decide moved", "error:too-late. ", ""}, {"why its station says otherwise", "", ""}}},
+    {"resolve: by one whom the station does not obey: it is told ever more rarely, and another's word takes its place",
         {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
             {"wait 61", "", ""}, {"wait 30", "unknown:no-answer. ", ""}, {"up", "", "ask "}, {"decide moved", "", ""},
             {"commit", "executed:resolved. ", "decision "}, {"report unknown", "", ""}, {"wait 6", "", "decision "},
             {"wait 6", "", ""}, {"wait 5", "", "decision "}, {"wait 18", "", ""}, {"wait 3", "", "decision "},
-            {"decide not-moved", "error:too-late. ", ""}, {"decide moved", "executed:resolved. ", ""},
-            {"commit", "", "decision "}, {"report executed", "", ""}, {"count 0 0", "", ""}}},
+            {"decide moved second", "", ""}, {"commit", "executed:resolved. ", "decision "},
+            {"report executed", "", ""}, {"count 0 0", "", ""}}},
     {"at the station's door: the first report makes the entry, followed like any other",
         {{"up", "", ""}, {"door", "", ""}, {"report received door", "", ""}, {"follow", "received ", ""},
             {"report dispatched", "dispatched ", ""}, {"show c1", "verbatim dispatched. ", ""}, {"crash", "", ""},
@@ -939,6 +1014,17 @@ static const struct story stories[] = {
             {"wait 130", "unknown:no-answer. ", ""}, {"decide moved", "error:authority. ", ""}, {"crash", "", ""},
             {"peer-up", "", "hubei:ask "}, {"state executed", "", ""}, {"follow", "executed. ", ""},
             {"state failed", "", ""}, {"follow", "executed. ", ""}}},
+    {"across: what was resolved there is not confirmed yet: another word is taken, asked for after a cut, then "
+     "confirmed",
+        {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
+            {"state unknown", "unknown. ", ""}, {"state executed resolved?", "", "hubei:ask "},
+            {"state executed resolved?", "", ""}, {"follow", "executed:resolved. ", ""}, {"wait 1", "", ""},
+            {"decide not-moved", "error:authority. ", ""}, {"state failed resolved?", "", ""},
+            {"follow", "failed:resolved. ", ""}, {"crash", "", ""}, {"follow", "failed:resolved. ", ""},
+            {"wait 90", "", ""}, {"peer-up", "", "hubei:ask "}, {"wait 6", "", ""},
+            {"state executed resolved?", "", ""}, {"follow", "executed:resolved. ", ""}, {"count 0 1", "", ""},
+            {"state executed resolved", "", ""}, {"count 0 0", "", ""}, {"state failed resolved?", "", ""},
+            {"follow", "executed:resolved. ", ""}, {"crash", "", ""}, {"peer-up", "", ""}, {"count 0 0", "", ""}}},
     {"across: never received there",
         {{"peer-up", "", ""}, {"take 40 60 " THEIRS, "", ""}, {"commit", "accepted sent ", "hubei:command "},
             {"peer-down", "", ""}, {"wait 61", "", ""}, {"peer-up", "", "hubei:ask "},
@@ -1007,6 +1093,15 @@ static const struct story stories[] = {
             {"wait 30", "", "hubei:unknown:no-answer "}, {"word c1", "", "hubei:unknown:no-answer "}, {"crash", "", ""},
             {"peer-up", "", ""}, {"up", "", "ask "}, {"report executed", "", "hubei:executed "},
             {"word c1", "", "hubei:executed "}}},
+    {"across: asked of us, and resolved here: each word is told, and that the station has confirmed it",
+        {{"up", "", ""}, {"peer-up", "", ""}, {"take 40 60 " POINT " foreign asked", "", ""},
+            {"commit", "", "command hubei:accepted hubei:sent "}, {"down", "", ""}, {"wait 61", "", ""},
+            {"wait 30", "", "hubei:unknown:no-answer "}, {"decide moved", "", ""},
+            {"commit", "executed:resolved. ", "hubei:executed:resolved? "}, {"wait 1", "", ""},
+            {"decide not-moved second", "", ""}, {"commit", "failed:resolved. ", "hubei:failed:resolved? "},
+            {"crash", "", ""}, {"peer-up", "", ""}, {"word c1", "", "hubei:failed:resolved? "}, {"up", "", "decision "},
+            {"report failed resolved", "", "hubei:failed:resolved "}, {"count 0 0", "", ""},
+            {"word c1", "", "hubei:failed:resolved "}}},
     {"across: asked for what never came: committed, then said; a late copy is refused",
         {{"up", "", ""}, {"peer-up", "", ""}, {"word c1", "", ""}, {"commit", "", "hubei:never "},
             {"count 0 0", "", ""}, {"take 40 60 " POINT " foreign asked", "", "hubei:rejected:replay "},

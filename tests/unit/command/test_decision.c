@@ -168,6 +168,15 @@ static void an_ended_roster_gives_no_right(void **state) {
   assert_non_null(strstr(refusal.message, "roster"));
 }
 
+static void the_later_word_is_the_same_one_from_either_side(void **state) {
+  (void)state;
+  const struct decision early = {.issued = 1, .bytes = bytes_text("z")}, late = {.issued = 2, .bytes = bytes_text("a")},
+                        at_once = {.issued = 2, .bytes = bytes_text("b")};
+  assert_true(decision_is_later(&late, &early) && !decision_is_later(&early, &late));
+  assert_true(decision_is_later(&at_once, &late) && !decision_is_later(&late, &at_once));
+  assert_false(decision_is_later(&late, &late));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(every_altered_byte_is_refused, before, after),
@@ -176,6 +185,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(two_keys_of_one_person_are_one_person, before, after),
       cmocka_unit_test_setup_teardown(a_cancel_is_by_one_who_may_command, before, after),
       cmocka_unit_test_setup_teardown(an_ended_roster_gives_no_right, before, after),
+      cmocka_unit_test(the_later_word_is_the_same_one_from_either_side),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

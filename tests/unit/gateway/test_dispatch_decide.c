@@ -79,6 +79,39 @@ static void test_resolve(void **state) {
   buffer_deinit(&kept);
 }
 
+/* Two persons' words while the store is busy: the one that was signed later counts, whichever comes first; and an older
+ * one that is brought again changes nothing. */
+static void two_words(bool later_first) {
+  struct buffer kept = BUFFER_NULL, first = BUFFER_NULL, second = BUFFER_NULL;
+  order_kept((struct ask){.id = "u1", .address = GATE, .value = NUMBER(40)}, &kept);
+  settle();
+  pass(120 * SECOND_US);
+  (void)dispatch_tick(scene.dispatch, now); /* `unknown` is being committed */
+  decide(&first, DECISION_RESOLVE_MOVED, buffer_bytes(&kept), scene.duty);
+  pass(1);
+  decide(&second, DECISION_RESOLVE_NOT_MOVED, buffer_bytes(&kept), scene.chief);
+  const struct buffer *in_order[] = {later_first ? &second : &first, later_first ? &first : &second, &first, &second};
+  for (size_t i = 0; i < 4; i++) dispatch_message(scene.dispatch, SETTLE_DECISION, buffer_bytes(in_order[i]), now);
+  settle();
+  expect("received dispatched unknown/no-answer failed/resolved");
+  assert_string_equal(buffer_text(&scene.message), "chief has looked: the device did not do it; seen by Li");
+  dispatch_message(scene.dispatch, SETTLE_DECISION, buffer_bytes(&first), now);
+  settle();
+  expect("failed/resolved");
+  buffer_clear(&scene.published);
+  buffer_deinit(&first);
+  buffer_deinit(&second);
+  buffer_deinit(&kept);
+}
+static void test_the_later_word_last(void **state) {
+  (void)state;
+  two_words(false);
+}
+static void test_the_later_word_first(void **state) {
+  (void)state;
+  two_words(true);
+}
+
 static bool count_decision(void *ctx, struct bytes key, struct bytes value) {
   struct store_audit row;
   struct bytes bytes;
@@ -288,9 +321,10 @@ static void test_fence_of_a_restored_store(void **state) {
 int main(void) {
   log_set_level(LOG_LEVEL_ERROR);
   const struct CMUnitTest tests[] = {STORY(test_cancel), STORY(test_cancel_while_it_waits), STORY(test_resolve),
-      STORY(test_a_refused_decision_is_noted_once), STORY(test_resolve_not_moved), STORY(test_own_truth_stands),
-      STORY(test_resolve_of_one_under_way), STORY(test_decision_about_nothing), STORY(test_supersede),
-      STORY(test_refused_supersedes_nothing), STORY(test_supersede_over_a_crash), STORY(test_late_measurement),
-      STORY(test_late_answer_over_a_crash), STORY(test_fence_of_a_restored_store)};
+      STORY(test_the_later_word_last), STORY(test_the_later_word_first), STORY(test_a_refused_decision_is_noted_once),
+      STORY(test_resolve_not_moved), STORY(test_own_truth_stands), STORY(test_resolve_of_one_under_way),
+      STORY(test_decision_about_nothing), STORY(test_supersede), STORY(test_refused_supersedes_nothing),
+      STORY(test_supersede_over_a_crash), STORY(test_late_measurement), STORY(test_late_answer_over_a_crash),
+      STORY(test_fence_of_a_restored_store)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
