@@ -6,50 +6,54 @@ struct taking {
   struct bytes source;
   const uint64_t *scopes; /* by which it sends now */
   size_t scope_count;
-  size_t which; /* of them the one that is wanted; scope_count: all others, */
-  bool anew;    /* but none of rules that hold no more */
-  struct intervals *claimed, *echo;
+  size_t which; /* of them the one that is wanted; scope_count: all that are none of them */
+  /* its own word; what it said as a relay, or under rules that hold no more; what it takes for ours */
+  struct intervals claimed, less, echo;
 };
 
-/* Whether it is the word of a relay that sends by these scopes. */
-static bool is_settled(const struct taking *taking, uint64_t scope) {
-  bool is = false;
-  for (size_t i = 0; i < taking->scope_count; i++) is = is || link_settled_scope(taking->scopes[i]) == scope;
-  return is;
-}
+/* The feed's own word, or that of a relay that sends by it. */
+static bool is_of(uint64_t feed, uint64_t scope) { return feed == scope || link_settled_scope(feed) == scope; }
 
 static void take(void *ctx, struct bytes source, uint64_t scope, const struct intervals *ranges) {
   struct taking *taking = ctx;
   size_t at = 0;
   if (!bytes_equal(source, taking->source)) return;
-  while (at < taking->scope_count && taking->scopes[at] != scope) at++;
-  if (link_is_echo_scope(scope)) {
-    intervals_add_all(taking->echo, ranges);
-    return;
-  }
-  if (at != taking->which || (at == taking->scope_count && taking->anew && !is_settled(taking, scope))) return;
-  intervals_add_all(taking->claimed, ranges);
+  while (at < taking->scope_count && !is_of(taking->scopes[at], scope)) at++;
+  if (link_is_echo_scope(scope))
+    intervals_add_all(&taking->echo, ranges);
+  else if (at == taking->which)
+    intervals_add_all(
+        at < taking->scope_count && taking->scopes[at] == scope ? &taking->claimed : &taking->less, ranges);
+}
+
+/* Of the feed `which`. The echo had not been sent when it was said that this was all. */
+static void take_feed(const struct gap_speaker *speaker, struct bytes stream, struct epoch epoch, struct taking *taking,
+    struct intervals *out) {
+  store_claims(speaker->store, stream, epoch, take, taking);
+  intervals_remove_all(&taking->less, &taking->echo);
+  intervals_add_all(out, &taking->claimed);
+  intervals_add_all(out, &taking->less);
+  intervals_clear(&taking->claimed);
+  intervals_clear(&taking->less);
 }
 
 void gap_claims_of(
     const struct gap_speaker *speaker, struct bytes stream, struct epoch epoch, struct intervals *claimed) {
   struct gap_source feeds[NODE_FEEDS_MAX];
-  struct intervals others = INTERVALS_NULL, echo = INTERVALS_NULL;
-  struct taking taking = {.source = speaker->principal, .anew = speaker->anew, .echo = &echo};
+  struct taking taking = {.source = speaker->principal};
+  size_t count = 0;
   taking.scope_count = node_peer_scopes(speaker->peer, &taking.scopes);
   for (taking.which = 0; taking.which < taking.scope_count; taking.which++) {
-    feeds[taking.which] = (struct gap_source){.claimed = INTERVALS_NULL};
-    taking.claimed = &feeds[taking.which].claimed;
-    store_claims(speaker->store, stream, epoch, take, &taking);
+    if (!(speaker->feeds >> taking.which & 1)) continue;
+    feeds[count] = (struct gap_source){.claimed = INTERVALS_NULL};
+    take_feed(speaker, stream, epoch, &taking, &feeds[count++].claimed);
   }
-  gap_filtered(feeds, taking.scope_count, claimed);
-  taking.claimed = &others;
-  store_claims(speaker->store, stream, epoch, take, &taking);
-  intervals_remove_all(&others, &echo); /* it had not sent that, when it said that this was all */
-  intervals_add_all(claimed, &others);
-  intervals_deinit(&others);
-  intervals_deinit(&echo);
-  for (size_t i = 0; i < taking.scope_count; i++) intervals_deinit(&feeds[i].claimed);
+  gap_filtered(feeds, count, claimed);
+  if (!speaker->anew) take_feed(speaker, stream, epoch, &taking, claimed);
+  for (size_t i = 0; i < count; i++) intervals_deinit(&feeds[i].claimed);
+  intervals_deinit(&taking.claimed);
+  intervals_deinit(&taking.less);
+  intervals_deinit(&taking.echo);
 }
 
 static void take_told(void *ctx, struct bytes source, uint64_t scope, const struct intervals *ranges) {

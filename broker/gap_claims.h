@@ -8,10 +8,13 @@ struct gap_speaker {
   struct store *store; /* ours */
   const struct node_peer *peer;
   struct bytes principal;
-  bool anew; /* what it said under rules that hold no more does not count */
+  uint32_t feeds; /* of those by which it sends now, a bit each: something of the stream goes by it */
+  /* what it said under rules that hold no more does not count: they reach back now, or by which feeds it went then is
+   * not known */
+  bool anew;
 };
-/* All of it was sent, or said to be not for us, by each of the feeds by which the peer sends now, or under rules that
- * were valid once. Not what it only takes for ours, since it had been here before. Adds to *claimed. */
+/* All of it was sent, or said to be not for us, by each of these feeds, or under rules that were valid once. Not what
+ * it only takes for ours, since it had been here before. Adds to *claimed. */
 void gap_claims_of(
     const struct gap_speaker *speaker, struct bytes stream, struct epoch epoch, struct intervals *claimed);
 /* What is surely held, with all below the floor: the extents of blocks (store_held), but for holes of which nobody has

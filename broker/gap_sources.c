@@ -80,6 +80,48 @@ static void find_covers(
 
 /* ---- what they said ---- */
 
+/* Its half, as the sender makes feeds of it (broker/peers.h): one for each pair of every and delay, the whole and
+ * immediate one first, in the order of its rules. */
+struct kinds {
+  int64_t every_us[NODE_FEEDS_MAX], delay_us[NODE_FEEDS_MAX];
+  size_t count;
+  uint32_t bring; /* something of the stream: a bit each */
+};
+
+static size_t kind_of(struct kinds *kinds, const struct half_share *rule) {
+  size_t at = 0;
+  while (at < kinds->count && (kinds->every_us[at] != rule->every_us || kinds->delay_us[at] != rule->delay_us)) at++;
+  if (at < kinds->count || at == NODE_FEEDS_MAX) return at;
+  kinds->every_us[at] = rule->every_us;
+  kinds->delay_us[at] = rule->delay_us;
+  return kinds->count++;
+}
+
+static bool brings(const struct link *link, const struct pattern *match, struct bytes stream) {
+  const struct patterns *accept = &link->rules.ours->accept;
+  struct buffer ignored = BUFFER_NULL;
+  bool any = false;
+  for (size_t i = 0; i < accept->count && reaches(match, stream) && !any; i++) {
+    buffer_clear(&ignored);
+    any = reaches(accept->items[i], stream) &&
+          pattern_meet(&ignored, pattern_text(match), pattern_text(accept->items[i]));
+  }
+  buffer_deinit(&ignored);
+  return any;
+}
+
+static void find_kinds(const struct link *link, struct bytes stream, struct kinds *kinds) {
+  const struct half *theirs = link->agreement->theirs;
+  *kinds = (struct kinds){.count = 1};
+  for (size_t i = 0; i < theirs->share_count; i++) {
+    size_t kind = kind_of(kinds, &theirs->share[i]);
+    if (kind == NODE_FEEDS_MAX || (kinds->bring >> kind & 1)) continue;
+    if (brings(link, theirs->share[i].match, stream)) kinds->bring |= 1u << kind;
+  }
+  /* what passes through goes by the first */
+  if (!address_below(stream_owner(stream), bytes_text(link->node))) kinds->bring = 1;
+}
+
 /* A rule with `since` brings what was stored before it began, and may have been left out then. */
 static bool is_history(const struct link *link, struct bytes stream) {
   const struct half *theirs = link->agreement->theirs;
@@ -87,6 +129,17 @@ static bool is_history(const struct link *link, struct bytes stream) {
   for (size_t i = 0; own && theirs && i < theirs->share_count && !any; i++)
     any = theirs->share[i].since && reaches(theirs->share[i].match, stream);
   return any;
+}
+
+static struct gap_speaker speaker_of(const struct link *link, struct store *store, struct bytes stream) {
+  struct gap_speaker speaker = {.store = store, .peer = link->peer, .principal = bytes_text(link->principal)};
+  const uint64_t *scopes;
+  struct kinds kinds;
+  find_kinds(link, stream, &kinds);
+  speaker.anew = kinds.count > 1 || is_history(link, stream);
+  /* else it was told under another half */
+  speaker.feeds = kinds.count == node_peer_scopes(link->peer, &scopes) ? kinds.bring : UINT32_MAX;
+  return speaker;
 }
 
 void gap_sources_said(const struct gap_sources *sources, struct store *store, struct bytes stream, struct epoch epoch,
@@ -98,8 +151,8 @@ void gap_sources_said(const struct gap_sources *sources, struct store *store, st
     const struct link *link = sources->links[out->count];
     struct gap_said *one = &out->said[out->count];
     one->name = bytes_text(mem_text(link->node, strlen(link->node)));
-    gap_claims_of(&(struct gap_speaker){store, link->peer, bytes_text(link->principal), is_history(link, stream)},
-        stream, epoch, &one->ranges);
+    const struct gap_speaker speaker = speaker_of(link, store, stream);
+    gap_claims_of(&speaker, stream, epoch, &one->ranges);
     said[out->count] = (struct gap_source){.claimed = one->ranges};
   }
   gap_filtered(said, out->count, &out->filtered);

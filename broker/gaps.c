@@ -271,7 +271,7 @@ void gap_fold_held(struct gap_fold *fold, uint64_t from, uint64_t to, int64_t si
                   .until = until});
   fold->next = to + 1;
   fold->seen = until;
-  intervals_clear(&fold->damaged);
+  intervals_remove(&fold->damaged, 0, to);
 }
 
 void gap_fold_damaged(struct gap_fold *fold, uint64_t from, uint64_t to) { intervals_add(&fold->damaged, from, to); }

@@ -38,7 +38,7 @@ static void hear(
   for (size_t i = 0; i < sources->count; i++) {
     int of = sources->places[i];
     struct gap_speaker speaker = {
-        s->places[n].store, graph_peer(s->graph, n, of), bytes_text(place_principal(s, n, of)), false};
+        s->places[n].store, graph_peer(s->graph, n, of), bytes_text(place_principal(s, n, of)), 1, false};
     gap_claims_of(&speaker, stream->stream, stream->epoch, &words->said[i].claimed);
   }
   gap_filtered(words->said, sources->count, &words->filtered);

@@ -224,3 +224,69 @@ def test_what_a_relay_let_go_is_wanting_and_names_it(t):
     # the province itself says that its own retention took it, where the period is asked for from before
     own = [row for row in gaps(here, "chongqing/cuntan", "--since", "2020-01-01")[1] if row["state"] == "discarded"]
     assert own and {row["by"] for row in own} == {"chongqing"} and own[0]["from"] == 1, own
+
+
+def test_a_neighbour_that_gives_in_several_ways_is_waited_for_in_those_of_the_stream(t):
+    """The levels of one station at once, its flow once a second, of the other station the flow alone: by each way of a stream all was said, by the others there is nothing to say."""
+    share = [{"match": "chongqing/cuntan/+/level"}, {"match": "chongqing/+/+/flow", "every": "1s"}]
+    here, there, station = two_provinces(t, share=share)
+    other = t.station("chongqing/wanzhou", [sensor("gauge-1", number("flow", "hydro/flow"))])
+    other.env.update(HEAD)
+    t.start()
+    publishers = [t.publisher(station), t.publisher(other)]
+    for n in range(1, 61):
+        publishers[0].publish("hydro/level", {"v": n, "t": now_ms()})
+        for publisher in publishers:
+            publisher.publish("hydro/flow", {"v": n, "t": now_ms()})
+    wait_value(there, "chongqing/cuntan/gauge-1/level", 60)
+    for address in (station.address, other.address):
+        wait_proven(there, address, stamp())
+        ends = gaps(there, address)[2]
+        assert ends[0]["filtered"] >= 50, ends
+    # what was said before a restart counts only once it is known again by which ways it was said
+    here.broker.kill()
+    there.broker.kill()
+    there.broker.start().ready()
+    code, rows, ends = gaps(there, "chongqing/cuntan", "--until", stamp())
+    assert code == 12 and ends[0]["missing"] > 0, ends
+    here.broker.start().ready()
+    for address in (station.address, other.address):
+        wait_proven(there, address, stamp())
+
+
+def joined(t, *more):
+    """chongqing gives to hubei, and to sichuan, which passes all of it on to hubei; hubei has a station of its own as well."""
+    here = t.province("chongqing", shares={"hubei": list(more), "sichuan": [{"match": "chongqing/#", "onward": ["hubei"]}]})
+    relay = t.province("sichuan", shares={"hubei": []}, accepts={"chongqing": ["chongqing/#"]})
+    there = t.province("hubei", accepts={"chongqing": ["chongqing/#"], "sichuan": ["chongqing/#"]})
+    relay.peers["hubei"]["more"] = {"transit": ["chongqing/#"]}
+    station = t.station("chongqing/cuntan", [sensor("gauge-1", number("level", "hydro/level"), number("flow", "hydro/flow"))])
+    for thing in (here, relay, there, station):
+        thing.env.update(HEAD)
+    return here, relay, there, station
+
+
+def not_said(rows):
+    return {row["by"] for row in rows if row["state"] == "missing" and row["reason"] == "not-said"}
+
+
+def test_a_neighbour_that_has_not_spoken_is_waited_for(t):
+    """chongqing gives hubei the levels, sichuan would bring the flow, but its broker is down: that the levels are whole proves nothing about the flow. Then it speaks."""
+    here, relay, there, station = joined(t, "chongqing/+/+/level")
+    t.start()
+    relay.broker.kill()
+    mark = there.broker.mark()
+    publisher = publish(t, station, 1, 20)
+    for n in range(1, 21):
+        publisher.publish("hydro/flow", {"v": n, "t": now_ms()})
+    publish(t, station, 21, 1)
+    wait_value(there, "chongqing/cuntan/gauge-1/level", 21)
+    until = stamp()
+    found = wait_until(lambda: (lambda got: got if not_said(got[1]) else None)(gaps(there, "chongqing/cuntan", "--until", until)), "the flow is not proven")
+    assert found[0] == 12 and not_said(found[1]) == {"sichuan"}, found
+    shown = there.duty.run("gaps", "chongqing/cuntan", "--until", until)
+    assert shown.exit == 12 and "sichuan: others leave it out" in shown.out and "peer sichuan is" in shown.out, shown
+    relay.broker.start().ready()
+    there.broker.wait_line(r"\[peer sichuan\]: session up", since=mark)
+    wait_value(there, "chongqing/cuntan/gauge-1/flow", 20)
+    wait_proven(there, "chongqing/cuntan", until)

@@ -151,8 +151,10 @@ static void tell(const struct truth *t, struct gap_fold *fold, struct told *told
   gap_filtered(sources, t->source_count, &facts.covered);
   gap_fold_init(fold, &t->period, S, keep_row, told);
   gap_fold_epoch(fold, &facts, t->from);
+  /* told of a page at a time, before what is held of it */
   for (uint64_t n = t->from; n <= t->last; n++) {
-    if (t->damaged[n]) gap_fold_damaged(fold, n, n);
+    for (uint64_t of = n; n % 16 == t->from % 16 && of < n + 16 && of <= t->last; of++)
+      if (t->damaged[of]) gap_fold_damaged(fold, of, of);
     if (t->held[n]) gap_fold_held(fold, n, n, t->received[n], t->received[n]);
   }
   gap_fold_epoch_end(fold, t->last);
