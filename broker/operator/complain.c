@@ -1,4 +1,5 @@
 /* Errors on standard error. */
+#include "broker/operator/output.h"
 #include "broker/operator/client.h"
 #include "broker/operator/view.h"
 #include <stdarg.h>
@@ -10,7 +11,7 @@ __attribute__((format(printf, 3, 0))) static void complain_list(
     const char *code, const char *hint, const char *format, va_list list) {
   const char *no = getenv("NO_COLOR");
   bool colour = isatty(STDERR_FILENO) && !(no && *no);
-  fflush(stdout); /* so that what came before stands before */
+  output_said(); /* so that what came before stands before */
   fputs(colour ? "\033[31mriverbus:\033[0m " : "riverbus: ", stderr);
   vfprintf(stderr, format, list);
   if (code) fprintf(stderr, "\n  code: %s", code);

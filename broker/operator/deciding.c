@@ -67,7 +67,7 @@ static void show(const struct command *command, const json_t *state) {
   buffer_printf(&by, "%s%s%s", view_text(state, "state"), *code ? ": " : "", code);
   put_line(&text, "state:", buffer_bytes(&by));
   fputs(buffer_text(&text), stdout);
-  fflush(stdout);
+  output_said();
   buffer_deinit(&text);
   buffer_deinit(&by);
 }

@@ -1,5 +1,7 @@
+#include "broker/operator/output.h"
 #include "broker/operator/giving.h"
 #include "common/command/ledger.h"
+#include <errno.h>
 #include <stdio.h>
 
 #define CLOCK_LIMIT_US (2 * SECOND_US)
@@ -102,7 +104,14 @@ enum exit_code giving_send(const struct call *call, struct client *client, const
     print_json(client, wish, buffer_bytes(&bytes), now);
   else
     print_line(wish);
-  fflush(stdout);
+  int error = output_said();
+  if (error && error != EPIPE && wish->verb != COMMAND_STOP) {
+    complain("output", "Nothing was sent: whoever gives a command must know its id.",
+        "standard output cannot be written: %s", strerror(error));
+    buffer_deinit(&bytes);
+    *problem = '\0';
+    return EXIT_CODE_ERROR;
+  }
   proof->address = wish->address;
   proof->has_digest =
       !wish->named; /* under a name of one's own it may have been given before, signed at another time */

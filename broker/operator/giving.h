@@ -16,7 +16,8 @@ enum exit_code giving_describe(
 enum exit_code giving_max_deadline(struct client *client, int64_t *us);
 /* Signs (and notes in *proof what was signed), prints the id (a line, or JSON with the state "none": whoever reads it
  * can ask later whatever happens now), and sends. *request: the request's id. EXIT_CODE_USAGE: *problem says what the
- * value must be, nothing was sent. */
+ * value must be, nothing was sent. EXIT_CODE_ERROR: the id cannot be printed, which was said, and nothing was sent; a
+ * stop is sent all the same, and so is what a reader that closed does not want to see. */
 enum exit_code giving_send(const struct call *call, struct client *client, const struct wish *wish,
     enum value_type type, struct proof *proof, uint64_t *request, char problem[WISH_PROBLEM]);
 #endif

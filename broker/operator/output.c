@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,16 @@ void output_deinit(struct output *output) {
   output->fd = STDOUT_FILENO;
   buffer_deinit(&output->pending);
   output->at = 0;
+}
+
+/* A failure between two calls left its errno behind, unless something else has failed since. */
+int output_said(void) {
+  static int first;
+  int before = ferror(stdout) ? errno : 0;
+  errno = 0;
+  bool good = fflush(stdout) == 0 && !ferror(stdout);
+  if (!good && !first) first = errno ? errno : before ? before : EIO;
+  return first;
 }
 
 static size_t output_pending(const struct output *output) { return output->pending.len - output->at; }

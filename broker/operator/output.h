@@ -24,6 +24,8 @@ bool output_drain(struct output *output);
 /* Appends text as people may see it: control characters, which a device's words could steer a terminal with, as '?'.
  * What is not UTF-8 likewise. */
 void output_put_clean(struct buffer *out, struct bytes text);
+/* Flushes stdout. The errno of the first failure since the start, 0: none. */
+int output_said(void);
 bool output_is_terminal(void);
 bool output_has_colour(void); /* a terminal, and NO_COLOR is not set */
 #endif

@@ -29,7 +29,7 @@ void readback_print(const struct readback *readback, bool json) {
     units_put_local(&text, readback->until, view_zone());
   }
   puts(buffer_text(&text));
-  fflush(stdout);
+  output_said();
   buffer_deinit(&text);
 }
 
@@ -68,7 +68,7 @@ static enum exit_code leave(enum exit_code code, const char *why) {
 enum exit_code readback_ask(const struct readback *readback, struct client *client) {
   char answer[64];
   fputs("operate? [y/N] ", stdout);
-  fflush(stdout);
+  output_said();
   for (;;) {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     int64_t left = readback->until ? readback->until - world_now(&world_system).wall : SECOND_US;

@@ -62,7 +62,7 @@ void state_print(const struct call *call, const json_t *state) {
   print_detail("device:", view_text(state, "device_message"));
   print_detail("hint:", view_hint(view_text(state, "hint"), view_text(state, "address")));
   if (!json_is_false(json_object_get(state, "proven"))) print_next(state_of(state), view_text(state, "id"));
-  fflush(stdout);
+  output_said();
 }
 
 /* ---- is it the station's word? ---- */

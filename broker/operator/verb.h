@@ -33,6 +33,9 @@ enum exit_code verb_misused(const struct call *call, const char *format, ...) __
 /* The exit code when standard output has been written: DONE, or ERROR with the reason said. A reader that closed is no
  * error. */
 enum exit_code verb_written(enum exit_code code);
+/* The same after a command or decision was given: the exit code says what became of it, whether that could be written
+ * or not. */
+enum exit_code verb_given(enum exit_code code);
 /* What can be checked before connecting: DONE, or USAGE with what is allowed said. */
 enum exit_code verb_check_patterns(const struct call *call); /* of the operands */
 int64_t verb_until(int64_t wait_us);                         /* the moment (mono) when a wait that begins now is over */

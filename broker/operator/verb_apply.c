@@ -1,4 +1,5 @@
 /* riverbus apply FILE */
+#include "broker/operator/output.h"
 #include "broker/operator/giving.h"
 #include "broker/operator/script.h"
 #include "common/base/mem.h"
@@ -73,7 +74,7 @@ static bool send_next(struct applying *applying) {
   sending->proof = (struct proof){.config = client_config(applying->client), .id = line->wish.id};
   if (giving_send(applying->call, applying->client, &line->wish, applying->described[i].type, &sending->proof,
           &sending->request, problem)) {
-    complain("malformed", NULL, "line %u cannot be signed: %s", line->number, problem);
+    if (*problem) complain("malformed", NULL, "line %u cannot be signed: %s", line->number, problem);
     applying->worst = EXIT_CODE_ERROR;
     applying->stopped = true;
     return false;
@@ -135,7 +136,7 @@ static enum exit_code send_all(struct applying *applying) {
   if (!applying->call->json)
     printf("batch %s: %zu of %zu %s\n", applying->batch, applying->done, applying->script.count,
         applying->dry ? "would pass" : "executed");
-  fflush(stdout);
+  output_said();
   say_not_sent(applying);
   return applying->worst;
 }
@@ -145,7 +146,7 @@ static enum exit_code send_all(struct applying *applying) {
 static enum exit_code say_problems(struct script *script, bool points_checked) {
   struct buffer problems = BUFFER_NULL;
   script_put_problems(script, &problems);
-  fflush(stdout);
+  output_said();
   fputs(buffer_text(&problems), stderr);
   notice(points_checked ? "nothing was sent" : "nothing was sent, and the points of the lines were not looked at");
   buffer_deinit(&problems);
@@ -267,7 +268,7 @@ static enum exit_code run(const struct call *call) {
   for (size_t i = 0; i < applying.next; i++) json_decref(applying.sendings[i].last);
   free(applying.sendings);
   buffer_deinit(&text);
-  return verb_written(code);
+  return verb_given(code);
 }
 
 static const struct option_spec options[] = {

@@ -14,13 +14,13 @@ static enum exit_code run(const struct call *call) {
   json_t *last;
   if (code != EXIT_CODE_DONE) return code;
   if (for_us <= 0 || for_us > 24 * 3600 * SECOND_US)
-    return verb_misused(call, "--for %s is not within 0s and 24h", arguments_text(call->arguments, "for"));
+    return verb_misused(call, "--for %s is not above 0s and at most 24h", arguments_text(call->arguments, "for"));
   struct deciding deciding = {call, DECISION_APPROVE, call->arguments->operands[0],
       arguments_text(call->arguments, "basis"), for_us, WAIT_US, is_taken, NULL};
   code = deciding_run(&deciding, &last);
   if (last && json_is_string(json_object_get(last, "approved_by"))) code = EXIT_CODE_DONE;
   json_decref(last);
-  return verb_written(code);
+  return verb_given(code);
 }
 
 static const struct option_spec options[] = {

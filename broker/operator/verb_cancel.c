@@ -28,7 +28,7 @@ static enum exit_code run(const struct call *call) {
   code = deciding_run(&deciding, &last);
   code = exit_of(last, code);
   json_decref(last);
-  return verb_written(code);
+  return verb_given(code);
 }
 
 static const struct option_spec options[] = {{"basis", OPTION_TEXT, "TEXT", "why, kept in every log"},

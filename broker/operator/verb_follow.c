@@ -17,7 +17,7 @@ static enum exit_code run(const struct call *call) {
     json_decref(follow.last);
   }
   client_close(client);
-  return verb_written(code);
+  return verb_given(code);
 }
 
 static const struct option_spec options[] = {

@@ -21,7 +21,7 @@ static enum exit_code run(const struct call *call) {
   code = deciding_run(&deciding, &last);
   if (last && state_code_of(last) == CODE_RESOLVED) code = EXIT_CODE_DONE;
   json_decref(last);
-  return verb_written(code);
+  return verb_given(code);
 }
 
 static const struct option_spec options[] = {

@@ -23,7 +23,7 @@ static enum exit_code give_and_wait(struct setting *setting, const struct wish *
       .enough = no_wait ? state_any : NULL};
   enum exit_code code =
       giving_send(call, setting->client, wish, setting->described.type, &wait.proof, &wait.id, problem);
-  if (code != EXIT_CODE_DONE) return verb_misused(call, "%s", problem);
+  if (code != EXIT_CODE_DONE) return *problem ? verb_misused(call, "%s", problem) : code;
   code = state_wait(&wait);
   *last = wait.last;
   return code;
@@ -107,7 +107,7 @@ static enum exit_code run(const struct call *call) {
   code = client_open(&setting.client, call->config);
   if (code == EXIT_CODE_DONE) code = set(&setting);
   client_close(setting.client);
-  return verb_written(code);
+  return verb_given(code);
 }
 
 static const struct option_spec options[] = {

@@ -30,7 +30,7 @@ static enum exit_code run(const struct call *call) {
   enum exit_code code = client_open(&client, call->config);
   if (code == EXIT_CODE_DONE) code = stop(call, client, &wish);
   client_close(client);
-  return verb_written(code);
+  return verb_given(code);
 }
 
 static const struct option_spec options[] = {

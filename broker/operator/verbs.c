@@ -1,3 +1,4 @@
+#include "broker/operator/output.h"
 #include "broker/operator/verb.h"
 #include "common/command/command.h"
 #include "common/base/world.h"
@@ -29,11 +30,18 @@ enum exit_code verb_misused(const struct call *call, const char *format, ...) {
   return EXIT_CODE_USAGE;
 }
 
-enum exit_code verb_written(enum exit_code code) {
-  if (fflush(stdout) == 0 && !ferror(stdout)) return code;
-  if (errno == EPIPE) return code;
-  complain("output", NULL, "standard output cannot be written: %s", strerror(errno));
-  return EXIT_CODE_ERROR;
+static bool is_written(void) {
+  int error = output_said();
+  if (!error || error == EPIPE) return true;
+  complain("output", NULL, "standard output cannot be written: %s", strerror(error));
+  return false;
+}
+
+enum exit_code verb_written(enum exit_code code) { return is_written() ? code : EXIT_CODE_ERROR; }
+
+enum exit_code verb_given(enum exit_code code) {
+  (void)is_written();
+  return code;
 }
 
 enum exit_code verb_check_patterns(const struct call *call) {

@@ -54,7 +54,8 @@ bool view_print_json(const json_t *value) {
   struct buffer text = BUFFER_NULL;
   view_put_json(&text, value);
   buffer_append(&text, bytes_text("\n"));
-  bool good = fwrite(text.data, 1, text.len, stdout) == text.len && fflush(stdout) == 0;
+  bool good = fwrite(text.data, 1, text.len, stdout) == text.len;
+  if (output_said()) good = false;
   buffer_deinit(&text);
   return good;
 }

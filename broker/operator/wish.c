@@ -50,7 +50,7 @@ static int read_options(struct wish *wish, const struct arguments *a, char probl
   wish->basis = arguments_text(a, "basis");
   wish->deadline_us = arguments_number(a, "deadline", WISH_DEADLINE_US);
   if (wish->deadline_us <= 0 || wish->deadline_us > DEADLINE_MAX_US)
-    return wrong(problem, "--deadline %s is not within 0s and 365d", arguments_text(a, "deadline"));
+    return wrong(problem, "--deadline %s is not above 0s and at most 365d", arguments_text(a, "deadline"));
   if (wish->basis && (strlen(wish->basis) > COMMAND_BASIS_MAX || !bytes_is_utf8(bytes_text(wish->basis))))
     return wrong(problem, "--basis is longer than %d bytes, or not UTF-8", COMMAND_BASIS_MAX);
   return read_id(wish, arguments_text(a, "id"), problem);

@@ -143,3 +143,31 @@ def test_apply_interrupted_says_what_goes_on(t):
     assert run.wait() == 9
     assert any("riverbus follow one" in line for line in run.err) and any("riverbus cancel one" in line for line in run.err)
     assert any("line 2 of" in line and "was not sent" in line for line in run.err)
+
+
+# -- where nothing can be written --------------------------------------------------------------------------------------
+
+def into(operator, target, *words):
+    with open(target, "wb") as out:
+        return subprocess.run(operator.argv(*words), stdout=out, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60)
+
+
+def test_what_cannot_be_told_is_not_sent_and_what_was_sent_keeps_its_exit_code(t):
+    """A full disk must not make a script believe that a gate did not move: the id could not be printed, so nothing is sent; afterwards the outcome is the exit code."""
+    province, station = reservoir(t, stop={"topic": "gates/1/stop", "payload": '{"id":"${id}"}'})
+    moved = devices(t, province, station)
+    path = t.write("orders", f"{GATE} 30\n")
+    for words in (("set", GATE, "30"), ("--json", "set", GATE, "30"), ("apply", path)):
+        done = into(province.duty, "/dev/full", *words)
+        assert done.returncode == 1 and b"No space left" in done.stderr and b"Nothing was sent" in done.stderr, done
+    assert province.duty.run("--json", "commands").rows == [] and moved.ledger("received") == []
+    assert province.duty.run("set", GATE, "40", "--id", "good").exit == 0
+    for words, code in ((("follow", "good"), 0), (("stop", GATE), 0), (("cancel", "good"), 5)):
+        done = into(province.duty, "/dev/full", *words)
+        assert done.returncode == code and b"standard output cannot be written: No space left" in done.stderr, done
+    assert into(province.duty, "/dev/full", "points").returncode == 1
+    reader = subprocess.Popen(province.duty.argv("--json", "set", GATE, "60", "--id", "piped"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert b'"id":"piped"' in reader.stdout.readline()
+    reader.stdout.close()
+    assert reader.wait(60) == 0 and reader.stderr.read() == b"", "a reader that closed is no error, and the gate moved"
+    assert [entry["id"] for entry in moved.ledger("received")] == ["good", "piped"]
