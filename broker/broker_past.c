@@ -93,12 +93,21 @@ static void named(void *ctx, void *cookie, const struct store_done *done) {
   naming_free(naming);
 }
 
+static void tell_orders(struct broker *broker, const struct link *link, const struct epochs *epochs) {
+  struct epoch known[EPOCHS_MAX];
+  size_t count = 0;
+  for (size_t i = 0; i < epochs->count; i++)
+    if (epochs->items[i].own == CHANNEL_URGENT) known[count++] = epochs->items[i].epoch;
+  orders_epochs(broker->orders, bytes_text(link->node), known, count);
+}
+
 void broker_past_message(struct broker *broker, const struct link *link, struct bytes body) {
   struct epochs epochs;
   if (epochs_get(body, &epochs) != 0) {
     log_warning("gaps", link->principal, "what it tells of its epochs cannot be read");
     return;
   }
+  if (!link->is_peer) tell_orders(broker, link, &epochs);
   struct naming *naming = mem_alloc(sizeof *naming);
   *naming = (struct naming){.broker = broker,
       .link = link,

@@ -58,6 +58,7 @@ struct order {
   uint64_t commits;         /* submitted by us */
   uint64_t committed;
   uint64_t number;        /* rises with each order that is taken: which was given later */
+  bool of_session;        /* `sent` was committed in the present session with its station */
   bool handed_over;       /* it may have gone out to the station, in this session or before */
   bool accepted;          /* the first commit is durable */
   bool again;             /* a commit was refused: try it again at the next tick */
@@ -164,6 +165,12 @@ void order_begin(struct order *order, bool approval);
  * when it is about to go on. False: it is rejected, and said so; the caller commits. */
 bool order_judge_again(struct order *order);
 
+/* ---- gateways that were replaced (orders_replaced.c) ---- */
+
+/* The report says that the command ended before the device, and comes from another store than the one that it was
+ * handed over to: that proves nothing. */
+bool order_is_word_of_new_store(const struct order *order, const struct block *block, const struct report *report);
+
 /* ---- neighbours (orders_peers.c) ---- */
 
 bool order_is_of_peer(const struct order *order);
@@ -220,6 +227,9 @@ void orders_note(struct orders *orders, struct bytes entry);
 /* Into the audit log: a decision that was not taken. about NULL: no such command is in memory. */
 void orders_note_refused(struct orders *orders, const struct decision *decision, const struct ledger_entry *about,
     const char *by, const struct refusal *refusal);
+/* Whoever decides there knows nothing of the command: what a person decided is told no more, and a resolve
+ * stands. */
+void order_hear_nothing(struct order *order);
 /* Whether a person's cancel or resolve is still to be heard by the station. */
 bool order_decision_pending(const struct order *order);
 /* Whether it was resolved in the province that owns the point, whose station has not confirmed that yet: told there,

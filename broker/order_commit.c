@@ -273,6 +273,7 @@ void order_enter(struct order *order) {
     order_say(order);
   if (up && ledger_move(entry, ACTOR_BROKER, STATE_SENT, now) == 0) {
     entry->epoch = station.epoch;
+    order->of_session = true;
     order->told = 0;
     order_say(order);
   }

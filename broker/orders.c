@@ -89,6 +89,7 @@ static void begin_hand_over(struct order *order, const struct order_station *sta
   }
   if (ledger_move(&order->ledger.entry, ACTOR_BROKER, STATE_SENT, wall(orders))) return;
   order->ledger.entry.epoch = station->epoch;
+  order->of_session = true;
   order->told = 0;
   order_say(order);
   order_commit(order);
@@ -151,6 +152,7 @@ void orders_session(struct orders *orders, const struct order_station *station) 
     struct order *order = value;
     if (!order->accepted || !bytes_equal(order->ledger.entry.station, station->node)) continue;
     order->told = 0;
+    order->of_session = false;
     order_tell_anew(order);
     order_tell_decision(order, now);
     if (order->ledger.entry.state == STATE_ACCEPTED && now < order->deadline && !station->peer)
@@ -186,6 +188,14 @@ static void note_forged(struct orders *orders, struct bytes station, struct byte
       BYTES_ARG(address), BYTES_ARG(station));
 }
 
+/* From a store that knows nothing of it. */
+static void forget_word(struct order *order) {
+  bool pending = order_decision_pending(order);
+  order_hear_nothing(order);
+  ledger_keep(&order->ledger);
+  if (pending != order_decision_pending(order)) order_commit(order);
+}
+
 static void admit_report(struct orders *orders, const struct order_station *station, const struct block *block,
     const struct record *record, struct store_batch *batch) {
   struct report report;
@@ -203,6 +213,10 @@ static void admit_report(struct orders *orders, const struct order_station *stat
     return;
   }
   orders->stats.reports++;
+  if (order_is_word_of_new_store(order, block, &report)) {
+    forget_word(order);
+    return;
+  }
   hostile_hear(&report);
   bool resolved = ledger_is_unconfirmed(&order->ledger.entry);
   bool moved = ledger_report(&order->ledger.entry, &report) == 0;
@@ -276,7 +290,10 @@ static void settle_never(struct order *order, bool believed) {
     say_overtaken(order);
   else if (moved)
     say_never(order);
-  order_hear(order, STATE_EXPIRED);
+  if (believed)
+    order_hear(order, STATE_EXPIRED);
+  else
+    order_hear_nothing(order);
   if (!moved && pending && !order_decision_pending(order) && order_is_of_peer(order)) order_say(order);
   ledger_keep(&order->ledger);
   if (moved || order_decision_pending(order) != pending) order_commit(order);

@@ -93,6 +93,9 @@ void orders_admit(
     struct orders *orders, const struct order_station *station, const struct block *block, struct store_batch *batch);
 void orders_committed(struct orders *orders, const struct block *block);
 void orders_session(struct orders *orders, const struct order_station *station); /* came up */
+/* The epochs of its urgent stream that the station's store knows, as it tells them: what was handed over under another
+ * one is lost, since its gateway was replaced. */
+void orders_epochs(struct orders *orders, struct bytes station, const struct epoch *known, size_t count);
 void orders_message(struct orders *orders, const struct order_station *station, uint8_t type, struct bytes body);
 /* Returns when to call again at the latest, µs wall. */
 int64_t orders_tick(struct orders *orders);

@@ -107,6 +107,8 @@ void order_hear(struct order *order, enum state said) {
   if (resolved && contradicts(word, said)) tell_contradiction(order, word, said);
 }
 
+void order_hear_nothing(struct order *order) { order->ledger.entry.decision = BYTES_NULL; }
+
 /* ---- deciding ---- */
 
 /* A person's word is evidence whether it was obeyed or not. */

@@ -3,7 +3,7 @@ import datetime
 import shutil
 
 import pytest
-from harness.river import sluice
+from harness.river import replace_gateway, sluice
 from onebox.process import Process, wait_until
 
 STATION = "hubei/danjiang"
@@ -215,6 +215,34 @@ def test_persons_of_the_asking_province_approve_and_resolve_nothing(t, two):
         wait_state(operator, "guarded", "executed")
         assert row(operator, "guarded")["proven"] is True, "the station has confirmed it there, and that is known here too"
     assert moved(simulator) == ["guarded"]
+
+
+def test_a_gateway_is_replaced(t, two):
+    """What the old one had is unknown at once, in both provinces; commands, requests of the neighbour and agreements go on with the new one."""
+    chongqing, hubei, station = two
+    simulator = start(t, two)
+    t.publisher(station).publish("simulator/control", {"device": "gate-2", "fault": "mute"})
+    wait_until(lambda: simulator.ledger("fault"), "the gate that does not answer")
+    second = t.operator(hubei, "second", verifies=False)
+    here, there = t.operator(hubei, "duty", verifies=False), t.operator(chongqing, "duty", verifies=False)
+    there.run("--json", "set", GUARDED, "30", "--id", "before", "--no-wait", "--deadline", "4m")
+    wait_state(there, "before", "approval")
+    assert second.run("approve", "before").exit == 0
+    wait_until(lambda: "before" in moved(simulator), "the device has it")
+    station.gateway.kill()
+    replace_gateway(t, hubei, station)
+    hubei.broker.wait_line("event gateway-replaced")
+    for operator in (here, there):
+        row_then = wait_state(operator, "before", "unknown")
+        assert "gateway was replaced" in row_then["message"] and "riverbus resolve before" in row_then["hint"], row_then
+    assert second.run("resolve", "before", "--moved", "--basis", "Li has looked").exit == 0
+    wait_state(there, "before", "executed")
+    done = there.run("--json", "set", GATE, "30", "--id", "after", "--wait", "30s")
+    assert done.exit == 0 and states(done)[-1] == "executed", str(done)
+    value = there.run("--json", "set", GATE, "50", "--id", "value", "--wait", "30s")
+    assert value.exit == 5 and value.rows[-1]["code"] == "agreement", str(value)
+    assert [i for i in moved(simulator) if i in ("before", "after")] == ["before", "after"]
+    wait_until(lambda: [r["value"] for r in there.run("--json", "last", GATE).rows] == [30], "the gate's opening, shared as before", every=0.1)
 
 
 def test_cancelled_where_the_neighbour_has_handed_it_over(t, two):

@@ -1,13 +1,11 @@
 """What is missing, and why: `riverbus gaps` at the broker and at its neighbour, with heads every 200 ms."""
 
-import os
 import random
-import shutil
 import time
 
 import pytest
 
-from harness.river import now_ms, number, sensor
+from harness.river import now_ms, number, replace_gateway, sensor
 from onebox.process import wait_until
 
 HEAD = {"RIVERBUS_TEST_HEAD": "200ms"}
@@ -130,18 +128,6 @@ def backlog_without_broker(t, here, station, count):
     while n < count or time.monotonic() - began < 2.5:
         publisher.publish("hydro/note", f"{chance.getrandbits(8192):x}")
         n += 1
-
-
-def replace_gateway(t, here, station):
-    """A new machine: another key, an empty store; the broker's configuration is changed by a reload."""
-    shutil.rmtree(t.path(station.plain + "-store"))
-    for kind in (".key", ".pub"):
-        os.remove(t.path(station.plain + kind))
-    station.key = t.build.new_key(t.folder, station.plain)
-    t.write(here.plain + ".yaml", t.broker_config(here))
-    here.broker.signal(1)
-    here.broker.wait_line("configuration reloaded")
-    station.gateway.start().ready()
 
 
 def lost_of(rows):

@@ -10,6 +10,7 @@ Names may be Chinese: files and processes get plain names by number.
 import json
 import os
 import re
+import shutil
 import time
 import urllib.request
 
@@ -309,3 +310,15 @@ class River:
 
 def sanitizers():
     return {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+
+
+def replace_gateway(t, here, station):
+    """A new machine: another key, an empty store; the broker's configuration is changed by a reload."""
+    shutil.rmtree(t.path(station.plain + "-store"))
+    for kind in (".key", ".pub"):
+        os.remove(t.path(station.plain + kind))
+    station.key = t.build.new_key(t.folder, station.plain)
+    t.write(here.plain + ".yaml", t.broker_config(here))
+    here.broker.signal(1)
+    here.broker.wait_line("configuration reloaded")
+    station.gateway.start().ready()

@@ -560,6 +560,7 @@ static void do_report(const char *arguments) {
       .time = scene.now.wall};
   command_digest(buffer_bytes(&scene.command_bytes), report.digest);
   if (strcmp(how, "resolved") == 0) report.code = CODE_RESOLVED;
+  if (strstr(arguments, "replay")) report.code = CODE_REPLAY;
   if (strcmp(how, "door") == 0) report.command = buffer_bytes(&scene.command_bytes);
   if (strcmp(how, "door") == 0) report.by = bytes_text("keeper");
   struct buffer bytes = BUFFER_NULL;
@@ -572,7 +573,9 @@ static void do_report(const char *arguments) {
       .value = {.type = VALUE_BYTES, .bytes = buffer_bytes(&bytes)}};
   assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   struct blob *blob = block_builder_finish(builder, bytes_text(STATION "!urgent"), 1);
-  block_number(blob, scene.epoch, ++scene.report_sequence);
+  struct epoch epoch = scene.epoch;
+  if (strcmp(how, "anew") == 0) epoch.created++;
+  block_number(blob, epoch, ++scene.report_sequence);
   struct block block;
   assert_int_equal(block_open(&block, blob_bytes(blob)), 0);
   struct store_batch *batch = store_batch_new();
@@ -589,6 +592,14 @@ static void do_report(const char *arguments) {
   block_builder_free(builder);
   blob_unref(blob);
   buffer_deinit(&bytes);
+}
+
+/* "epochs": the station's store knows the one that is known here; "epochs new": only another. */
+static void do_epochs(const char *arguments) {
+  struct epoch known = scene.epoch;
+  if (*arguments) known.created++;
+  orders_epochs(scene.orders, bytes_text(STATION), &known, 1);
+  commit();
 }
 
 static void do_never(const char *arguments) {
@@ -710,7 +721,7 @@ static const struct {
     {"id", do_id}, {"decide", do_decide}, {"show", do_show}, {"door", do_door}, {"asked-again", do_asked_again},
     {"word", do_word}, {"word-flood", do_word_flood}, {"state", do_state}, {"peer-never", do_peer_never},
     {"peer-up", do_peer_up}, {"peer-down", do_peer_down}, {"change", do_change}, {"says", do_says}, {"why", do_why},
-    {"decisions", do_decisions}};
+    {"decisions", do_decisions}, {"epochs", do_epochs}};
 
 static void act(const char *line) {
   for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -976,6 +987,24 @@ static const struct story stories[] = {
             {"wait 6", "", ""}, {"wait 5", "", "decision "}, {"wait 18", "", ""}, {"wait 3", "", "decision "},
             {"decide moved second", "", ""}, {"commit", "executed:resolved. ", "decision "},
             {"report executed", "", ""}, {"count 0 0", "", ""}}},
+    {"the gateway was replaced: what the old one had is unknown at once, whatever the new one says of it",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "},
+            {"report dispatched", "dispatched ", ""}, {"down", "", ""}, {"up", "", "ask "},
+            {"epochs new", "unknown:no-answer. ", "!gateway-replaced "},
+            {"why the station's gateway was replaced", "", ""}, {"count 0 0", "", ""},
+            {"report rejected anew", "", "ask "}, {"report rejected anew", "", ""}, {"never restored", "", ""},
+            {"follow", "unknown:no-answer. ", ""}, {"decide moved", "", ""},
+            {"commit", "executed:resolved. ", "decision "}, {"never restored", "", ""}, {"count 0 0", "", ""},
+            {"follow", "executed:resolved. ", ""}}},
+    {"the gateway was replaced: it refuses what it cannot know before its past is told",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"down", "", ""},
+            {"up", "", "command "}, {"report rejected anew replay", "", ""}, {"follow", "sent ", ""},
+            {"epochs new", "unknown:no-answer. unknown:no-answer. ", "!gateway-replaced "}}},
+    {"the gateway was replaced: what was handed over to the new one goes on, and so does all after a short cut",
+        {{"up", "", ""}, {"take", "", ""}, {"commit", "accepted sent ", "command "}, {"epochs new", "", ""},
+            {"report rejected anew", "rejected. ", ""}, {"id c2", "", ""}, {"take", "", ""},
+            {"commit", "accepted sent ", "command "}, {"down", "", ""}, {"up", "", "command "}, {"epochs", "", ""},
+            {"report executed", "executed. ", ""}}},
     {"at the station's door: the first report makes the entry, followed like any other",
         {{"up", "", ""}, {"door", "", ""}, {"report received door", "", ""}, {"follow", "received ", ""},
             {"report dispatched", "dispatched ", ""}, {"show c1", "verbatim dispatched. ", ""}, {"crash", "", ""},
