@@ -9,7 +9,10 @@
  * also over restarts, and where only until or onward change. The rules that a store finds at its first start with
  * agreements are in force from the beginning. What a neighbour accepts begins likewise, when it is told here: what it
  * tells first has no beginning of its own. A rule that was taken out and comes back begins anew, so nothing of the time
- * between goes by it.
+ * between goes by it. So a province whose broker starts later gets all that its neighbour's rules offer.
+ *
+ * What this side accepts is checked as it comes as well, but not against what the other told: a block may overtake the
+ * half that allows it, and what is dropped and claimed would be lost.
  */
 #include "broker/peers.h"
 #include "broker/quota.h"

@@ -56,7 +56,6 @@ int broker_init(
     struct broker *broker, const char *config_path, struct broker_config *config, const struct world *world) {
   *broker = (struct broker){.config_path = mem_text(config_path, strlen(config_path)), .config = config};
   broker->audit_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 20};
-  broker->refused_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   catalogue_init(&broker->catalogue);
   principals_init(&broker->principals, config, NULL);
   int outcome = open_node(broker, world);

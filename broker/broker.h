@@ -42,15 +42,13 @@ struct broker {
   struct pace pace; /* of our own checkpoints */
   struct requests *requests;
   char endpoints[CHANNELS][256];
-  int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at, halves_at,
-      quotas_at; /* mono: when to tick them again */
-  struct log_limit refused_limit;
+  /* mono: when to tick them again */
+  int64_t orders_at, checkpoint_at, links_at, requests_at, snapshots_at, halves_at, quotas_at;
   struct log_limit audit_limit; /* contradictions and checkpoints that are not believed */
   int64_t gap_silent_us;        /* GAP_SILENT_US, but for tests */
   struct gap_ask asks;          /* missing ranges that neighbours are asked for */
   int64_t gaps_at;              /* mono: when to look again */
   uint64_t missing;             /* sequences of other provinces' streams, at the last look */
-  uint64_t refused_peers, discarded;
   struct receipt_books receipts;
   struct receipt_making *making; /* our receipts of the period that has ended; NULL: none is being made */
   int64_t receipt_every_us;      /* an hour, but for tests */

@@ -106,11 +106,6 @@ static void node_committed(void *ctx, const struct store_item *item, struct node
   broker_audit_committed(broker, link, &block);
 }
 
-static void node_discarded(void *ctx, const struct store_discard *discards, size_t count) {
-  struct broker *broker = ctx;
-  for (size_t i = 0; i < count; i++) broker->discarded += discards[i].to - discards[i].from + 1;
-}
-
 static void node_session(void *ctx, struct node_peer *peer, bool up) {
   struct broker *broker = ctx;
   struct link *link = node_peer_owner(peer);
@@ -286,12 +281,7 @@ static void net_failed(void *ctx, uint64_t conn, bool unknown) {
 }
 
 static void net_refused(void *ctx, const char *address, const char *reason) {
-  struct broker *broker = ctx;
-  uint64_t suppressed = 0;
-  broker->refused_peers++;
-  if (!log_allow(&broker->refused_limit, world_now(broker->daemon.world).mono, &suppressed)) return;
-  if (suppressed) log_warning("net", NULL, "%llu more connections were refused", (unsigned long long)suppressed);
-  log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
+  daemon_refused(&((struct broker *)ctx)->daemon, address, reason);
 }
 
 /* ---- the parts with their hooks ---- */
@@ -312,7 +302,6 @@ void broker_make_node(struct broker *broker) {
           .may_send = node_may_send,
           .sent = node_sent,
           .committed = node_committed,
-          .discarded = node_discarded,
           .session = node_session,
           .message = node_message_in,
           .submitted = node_batch_done,

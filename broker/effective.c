@@ -105,11 +105,18 @@ static void tell(const struct telling *t, struct buffer *sentence) {
   buffer_deinit(sentence);
 }
 
+/* What that side gives, shares first, transit behind them. False: there is no such one. */
+static bool gift_of(const struct half *half, size_t index, struct bytes *text, bool *shared) {
+  if (index >= half->share_count + half->transit.count) return false;
+  *shared = index < half->share_count;
+  *text = pattern_text(*shared ? half->share[index].match : half->transit.items[index - half->share_count]);
+  return true;
+}
+
 static void tell_unaccepted(const struct telling *t, const struct half *ours, const struct half *theirs) {
-  for (size_t i = 0; i < ours->share_count + ours->transit.count; i++) {
-    bool shared = i < ours->share_count;
-    const struct pattern *pattern = shared ? ours->share[i].match : ours->transit.items[i - ours->share_count];
-    struct bytes text = pattern_text(pattern);
+  struct bytes text;
+  bool shared;
+  for (size_t i = 0; gift_of(ours, i, &text, &shared); i++) {
     struct buffer out = BUFFER_NULL;
     if (patterns_meet(&theirs->accept, text)) continue;
     buffer_printf(&out,
@@ -117,13 +124,7 @@ static void tell_unaccepted(const struct telling *t, const struct half *ours, co
         shared ? "share" : "let through", BYTES_ARG(text), t->peer, t->peer, shared ? "share" : "transit");
     tell(t, &out);
   }
-}
-
-static void tell_unaccepted_here(const struct telling *t, const struct half *ours, const struct half *theirs) {
-  for (size_t i = 0; i < theirs->share_count + theirs->transit.count; i++) {
-    bool shared = i < theirs->share_count;
-    const struct pattern *pattern = shared ? theirs->share[i].match : theirs->transit.items[i - theirs->share_count];
-    struct bytes text = pattern_text(pattern);
+  for (size_t i = 0; gift_of(theirs, i, &text, &shared); i++) {
     struct buffer out = BUFFER_NULL;
     if (patterns_meet(&ours->accept, text)) continue;
     buffer_printf(&out, "%s %s '" BYTES_FMT "', of which we accept nothing: name it under accept: here to have it",
@@ -190,7 +191,6 @@ void effective_disagreements(const struct half *ours, const struct half *theirs,
     return;
   }
   tell_unaccepted(&t, ours, theirs);
-  tell_unaccepted_here(&t, ours, theirs);
   tell_unshared(&t, ours, theirs);
   tell_ended(&t, ours, true, now);
   tell_ended(&t, theirs, false, now);

@@ -50,23 +50,6 @@ static enum rank rank_of(const struct gap_facts *facts, const struct gap_discard
   return bytes_equal(by, facts->node) ? RANK_HERE : RANK_RELAY;
 }
 
-/* Whether the number is in the set; *to goes down to the last for which the same is true. */
-static bool inside(const struct intervals *set, uint64_t number, uint64_t *to) {
-  size_t low = 0, high = set->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (set->items[middle].to < number)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  if (low == set->count) return false;
-  bool is = set->items[low].from <= number;
-  uint64_t end = is ? set->items[low].to : set->items[low].from - 1;
-  if (end < *to) *to = end;
-  return is;
-}
-
 static const struct gap_discard *find_discard(const struct gap_facts *facts, uint64_t number, uint64_t *to) {
   const struct gap_discard *best = NULL;
   for (size_t i = 0; i < facts->discard_count; i++) {
@@ -101,8 +84,8 @@ static void judge_discard(
 
 static bool is_left_out(const struct gap_facts *facts, uint64_t sequence, int64_t seen, uint64_t *to) {
   bool covers = seen > 0 && seen >= facts->covered_since;
-  bool covered = covers && inside(&facts->covered, sequence, to);
-  return inside(&facts->filtered, sequence, to) || covered;
+  bool covered = covers && intervals_reach(&facts->covered, sequence, to);
+  return intervals_reach(&facts->filtered, sequence, to) || covered;
 }
 
 /* Missing, though some source has left it out: one that has not said so is named. */
@@ -110,7 +93,7 @@ static void judge_unsaid(const struct gap_facts *facts, uint64_t sequence, struc
   struct bytes name = BYTES_NULL;
   bool any = false;
   for (size_t i = 0; i < facts->said_count; i++) {
-    bool said = inside(&facts->said[i].ranges, sequence, &out->to);
+    bool said = intervals_reach(&facts->said[i].ranges, sequence, &out->to);
     any = any || said;
     if (!said && name.len == 0) name = facts->said[i].name;
   }
@@ -216,7 +199,7 @@ static bool add_hole(struct gap_fold *fold, uint64_t to, int64_t until) {
   bool named = false;
   while (fold->next <= to) {
     uint64_t end = to;
-    bool damaged = inside(&fold->damaged, fold->next, &end);
+    bool damaged = intervals_reach(&fold->damaged, fold->next, &end);
     struct gap_verdict verdict = gap_judge(fold->facts, fold->next, fold->seen, damaged);
     if (verdict.to < end) end = verdict.to;
     named = named || verdict.state != GAP_FILTERED;

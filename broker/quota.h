@@ -1,11 +1,12 @@
 #ifndef RIVERBUS_BROKER_QUOTA_H
 #define RIVERBUS_BROKER_QUOTA_H
 /*
- * What has gone to a neighbour, against the quota of the agreement: bytes of blocks in a rolling 24 hours, in 288
- * buckets of five minutes, and readings in a second. What is over it waits; nothing is discarded. A block goes while
- * the last second's readings are below the limit, also one with more than a second's worth: it then has to be paid for
- * before the next, so that the rate holds over a longer time. Times are wall, µs; a clock that is set back gives
- * nothing back. Pure.
+ * What has gone to a neighbour, against the quota of the agreement (the smaller one of both halves: it is a limit of
+ * the link, whoever pays for it, and holds in each direction): bytes of blocks in a rolling 24 hours, in 288 buckets of
+ * five minutes, and readings in a second. What is over it waits; nothing is discarded. A block goes while the last
+ * second's readings are below the limit, also one with more than a second's worth: it then has to be paid for before
+ * the next, so that the rate holds over a longer time. Times are wall, µs; a clock that is set back gives nothing back.
+ * Pure.
  */
 #include "broker/config.h"
 #include "common/base/buffer.h"

@@ -167,10 +167,7 @@ static void net_failed(void *ctx, uint64_t conn, bool unknown) {
 }
 
 static void net_refused(void *ctx, const char *address, const char *reason) {
-  struct gateway *gateway = ctx;
-  uint64_t suppressed = 0;
-  if (log_allow(&gateway->strangers_limit, now_of(gateway).mono, &suppressed))
-    log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
+  daemon_refused(&((struct gateway *)ctx)->daemon, address, reason);
 }
 
 /* ---- composition ---- */
@@ -277,7 +274,6 @@ static int open_mqtt(struct gateway *gateway) {
 }
 
 static void init_plain(struct gateway *gateway) {
-  gateway->strangers_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 4};
   gateway->intake.full_limit = (struct log_limit){.interval_us = 10 * SECOND_US, .burst = 1};
   gateway->intake.part_bytes = GATEWAY_PART_BYTES < gateway->config->store.max_size / 64
                                    ? GATEWAY_PART_BYTES

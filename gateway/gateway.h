@@ -44,10 +44,9 @@ struct gateway {
   uint64_t mqtt_made; /* how often the clients were made */
   struct dispatch *dispatch;
   struct clock clock;
-  struct pace pace;                 /* of the checkpoints of the audit log */
-  struct log_limit strangers_limit; /* of lines about connections that were refused */
-  int64_t clock_at;                 /* mono: when to note it again */
-  struct refusal clock_refusal;     /* what gateway_health returned last */
+  struct pace pace;             /* of the checkpoints of the audit log */
+  int64_t clock_at;             /* mono: when to note it again */
+  struct refusal clock_refusal; /* what gateway_health returned last */
   struct points points;
   struct silence silence;
   struct inbox inbox;

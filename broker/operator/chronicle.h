@@ -5,6 +5,9 @@
  * keeps the earliest that fit. Whoever feeds it asks for one span of time after another, each behind what was written
  * (chronicle_next). Order: by the clock that is asked for, then by stream, epoch and sequence, so that it is always the
  * same. Pure: blocks in, bytes out.
+ *
+ * It sorts where the answer is read, since the node tells a range as it stands in its logs, a page at a time, and would
+ * else hold all of it: what came late stands anywhere in it.
  */
 #include "broker/operator/row.h"
 

@@ -91,6 +91,15 @@ bool intervals_contains(const struct intervals *set, uint64_t number) {
   return intervals_overlaps(set, number, number);
 }
 
+bool intervals_reach(const struct intervals *set, uint64_t number, uint64_t *to) {
+  size_t at = intervals_find(set, number);
+  if (at == set->count) return false;
+  bool is = set->items[at].from <= number;
+  uint64_t end = is ? set->items[at].to : set->items[at].from - 1;
+  if (end < *to) *to = end;
+  return is;
+}
+
 bool intervals_covers(const struct intervals *set, uint64_t from, uint64_t to) {
   size_t at = intervals_find(set, from);
   return at < set->count && set->items[at].from <= from && set->items[at].to >= to;

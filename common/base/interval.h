@@ -26,6 +26,8 @@ void intervals_remove_all(struct intervals *set, const struct intervals *other);
 /* Keeps what is in the other as well. */
 void intervals_keep(struct intervals *set, const struct intervals *other);
 bool intervals_contains(const struct intervals *set, uint64_t number);
+/* The same; *to goes down to the last number for which it is still true. */
+bool intervals_reach(const struct intervals *set, uint64_t number, uint64_t *to);
 /* every number of [from, to] is in the set */
 bool intervals_covers(const struct intervals *set, uint64_t from, uint64_t to);
 bool intervals_overlaps(const struct intervals *set, uint64_t from, uint64_t to); /* at least one is */

@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/base/units.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ int daemon_init(struct daemon *daemon, const char *name, const struct world *wor
   sigset_t set;
   *daemon = (struct daemon){.name = name, .world = world, .hooks = *hooks, .signals = -1};
   daemon->started = mono(daemon);
+  daemon->refused_limit = (struct log_limit){.interval_us = SECOND_US, .burst = 10};
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
@@ -148,6 +150,13 @@ int daemon_turn(struct daemon *daemon, int own, int64_t until) {
   if (ready[TURN_SIGNALS].revents) take_signals(daemon);
   serve_http(daemon, ready[TURN_HTTP].revents != 0);
   return 0;
+}
+
+void daemon_refused(struct daemon *daemon, const char *address, const char *reason) {
+  uint64_t suppressed = 0;
+  if (!log_allow(&daemon->refused_limit, mono(daemon), &suppressed)) return;
+  if (suppressed) log_warning("net", NULL, "%" PRIu64 " more connections were refused", suppressed);
+  log_warning("net", *address ? address : NULL, "connection refused: %s", reason);
 }
 
 void daemon_log_problems(struct buffer *problems) {

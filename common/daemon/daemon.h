@@ -5,6 +5,7 @@
  * hearing signals, serving HTTP, and telling systemd (sd_notify(3)). What it opens is its owner's to use. Its owner
  * embeds it, and calls the functions in the order in which they stand here, from one thread.
  */
+#include "common/base/log.h"
 #include "common/config/values.h"
 #include "common/http/http.h"
 #include "common/identity/identity.h"
@@ -30,6 +31,7 @@ struct daemon {
   char http_endpoint[320];
   int64_t started, http_at;         /* mono */
   int64_t watchdog_us, watchdog_at; /* 0: none */
+  struct log_limit refused_limit;   /* of lines about connections that were refused */
   int signals;                      /* signalfd */
   bool ends;                        /* SIGTERM or SIGINT came, or the owner wants it */
 };
@@ -45,6 +47,8 @@ int64_t daemon_test_head(void);
 /* A commit that fails ends the process (EX_TEMPFAIL). pace_us: see store_options. Blocks. */
 int daemon_open_store(struct daemon *daemon, const struct config_store *config, int64_t pace_us);
 int daemon_open_net(struct daemon *daemon, const struct net_events *events);
+/* What net_events.refused says, as a line of the log: ten a second at the most. address: "" where none is known. */
+void daemon_refused(struct daemon *daemon, const char *address, const char *reason);
 int daemon_open_http(struct daemon *daemon, const struct config_http *config);
 /* Says that it is ready; systemd's watchdog is fed from now on. */
 void daemon_ready(struct daemon *daemon);

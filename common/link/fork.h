@@ -4,7 +4,10 @@
  * Whether two holders of one (stream, epoch) hold different pasts. The origin marks each record with the run (a number
  * drawn whenever its store was opened) that wrote it, and both sides know from which sequence on each run wrote. A
  * store that was put back as an old copy is opened again, so its new records carry a new run from the number after the
- * copy's last on, while the peer still has the records that the lost timeline gave the same numbers.
+ * copy's last on, while the peer still has the records that the lost timeline gave the same numbers. Comparing the last
+ * sequence alone would miss a copy that has written as much again. Of a run that runs.h has thinned out only the first
+ * record counts as common: after many starts without the link some records are issued again that the peer had, twice
+ * rather than lost.
  */
 #include "common/link/message.h"
 

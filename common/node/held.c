@@ -1,6 +1,7 @@
 /*
  * What a node tells, in its greeting and when the other side's rules change, of what it holds: for each stream and feed
- * of the other side the ranges of which that said that they are all; and what it is told.
+ * of the other side the ranges of which that said that they are all; and what it is told. A peer is resumed from that
+ * word and not from what was sent to it: ranges are kept only while a session lasts.
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"

@@ -1,7 +1,7 @@
 /*
  * In which lane a block is kept that came in the live one. By one way a stream comes in order; by a second way, or a
  * second feed, it may bring what is older than what the first has brought. That goes behind, into the backfill lane, so
- * that the live lane steps back for nobody.
+ * that the live lane steps back for nobody. Each way keeps its own order; urgent and backfill as a whole cannot.
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"

@@ -1,4 +1,8 @@
-/* What this node originates: heads, and a new epoch where a peer holds another past under the same numbers. */
+/*
+ * What this node originates: heads, and a new epoch where a peer holds another past under the same numbers. What
+ * follows the last common record is issued again under it, with an event; what retention had taken of that keeps its
+ * place among the new numbers, and its name. One peer can cause it once a minute, and names no epoch of the future.
+ */
 #include "common/base/mem.h"
 #include "common/node/parts.h"
 #include <stdlib.h>

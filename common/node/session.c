@@ -9,7 +9,8 @@
  *   streams are not of another past
  *
  * A message of an unknown session is answered with RESET; a gap in the numbers of a channel ends the session as well
- * (messages were lost: what the receiver holds is asked anew).
+ * (messages were lost: what the receiver holds is asked anew), and so does an answer that is missing for ten seconds.
+ * The transport is trusted for order, not for delivery, and nothing is repaired inside a session.
  */
 #include "common/base/mem.h"
 #include "common/node/parts.h"

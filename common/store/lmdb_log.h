@@ -4,6 +4,11 @@
  * The three logs on disk. The young end of each is small chunks that share pages, so that a trickle of single readings
  * costs a page or two a commit; as it fills, its entries are sealed into segments of one fixed size. When a commit
  * brings much, full segments are written at once.
+ *
+ * Measured: values of one large size are the only layout in LMDB that keeps its rate under churn and when a drained
+ * store fills again, and a trickle must not pay 256 KiB a commit. Where a small, full store has no run of pages for a
+ * segment, or no page to delete with, the transaction is taken back and tried again in small steps, then refused as
+ * full; it never ends the process.
  */
 #include "common/store/lmdb_base.h"
 #include "common/store/lmdb_segment.h"

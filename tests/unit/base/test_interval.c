@@ -155,11 +155,29 @@ static void random_changes_agree_with_a_plain_array(void **state) {
   }
 }
 
+static void a_reach_ends_where_the_answer_changes(void **state) {
+  (void)state;
+  struct intervals set = INTERVALS_NULL;
+  uint64_t to = UINT64_MAX;
+  intervals_add(&set, 10, 20);
+  assert_false(intervals_reach(&set, 3, &to));
+  assert_true(to == 9);
+  to = UINT64_MAX;
+  assert_true(intervals_reach(&set, 10, &to) && to == 20);
+  to = 15;
+  assert_true(intervals_reach(&set, 20, &to) && to == 15); /* it only goes down */
+  to = UINT64_MAX;
+  assert_false(intervals_reach(&set, 21, &to));
+  assert_true(to == UINT64_MAX);
+  intervals_deinit(&set);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(touching_ranges_join),
       cmocka_unit_test(the_ends_of_the_numbers_work),
       cmocka_unit_test(removing_splits),
+      cmocka_unit_test(a_reach_ends_where_the_answer_changes),
       cmocka_unit_test(keeping_leaves_what_is_in_both),
       cmocka_unit_test(joining_takes_the_smallest_holes),
       cmocka_unit_test(random_changes_agree_with_a_plain_array),
