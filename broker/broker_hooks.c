@@ -338,7 +338,8 @@ void broker_make_requests(struct broker *broker) {
   broker->answers =
       (struct answers){&broker->catalogue, broker->node, broker->daemon.store, &broker->readers, is_operator, broker};
   broker->subscribers = subscribers_new(&followed);
-  broker->histories = (struct histories){&broker->errands, answers_units, &broker->catalogue, NULL};
+  broker->histories =
+      (struct histories){&broker->errands, broker->daemon.store, answers_units, &broker->catalogue, NULL};
   broker->requests = requests_new(broker->config->node, broker->daemon.world, &hooks);
 }
 

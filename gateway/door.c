@@ -55,7 +55,8 @@ static void make_parts(struct door *door) {
   door->answers =
       (struct answers){&door->catalogue, gateway->node, gateway->daemon.store, &door->readers, is_operator, door};
   door->subscribers = subscribers_new(&followed);
-  door->histories = (struct histories){&door->errands, answers_units, &door->catalogue, NULL};
+  door->histories =
+      (struct histories){&door->errands, door->gateway->daemon.store, answers_units, &door->catalogue, NULL};
   visits_init(&door->visits, gateway->dispatch, &door->errands, gateway->daemon.world, gateway->config->station);
   door->requests = requests_new(gateway->config->station, gateway->daemon.world, &hooks);
   requests_set_sessions(door->requests, DOOR_SESSIONS_MAX);

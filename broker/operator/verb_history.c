@@ -22,7 +22,8 @@ struct history {
   bool first; /* no span was asked for yet */
   bool ended; /* the node has told the whole span, or refused (code) */
   enum exit_code code;
-  uint64_t damaged; /* entries that the node could not read, of the longest look */
+  uint64_t damaged;         /* entries that the node could not read, of the longest look */
+  int64_t since, kept_from; /* asked for; what came before that may have been removed there */
 };
 
 /* ---- what comes ---- */
@@ -38,6 +39,8 @@ static void on_reply(void *ctx, uint64_t id, const json_t *body, struct bytes te
   }
   uint64_t damaged = (uint64_t)json_integer_value(json_object_get(body, "damaged"));
   if (damaged > history->damaged) history->damaged = damaged;
+  const json_t *kept_from = json_object_get(body, "kept_from");
+  if (json_is_integer(kept_from)) history->kept_from = json_integer_value(kept_from);
   history->ended = true;
   history->code = complain_of_reply(body);
   if (history->code != EXIT_CODE_DONE || json_is_true(json_object_get(body, "end"))) return;
@@ -101,6 +104,20 @@ static void say_broken(const struct history *history) {
   buffer_deinit(&from);
 }
 
+/* On standard error in every form: what is told is whole as far as it is kept. */
+static void say_removed(const struct history *history) {
+  int64_t until = arguments_number(history->call->arguments, "until", INT64_MAX), to = history->kept_from;
+  struct buffer from = BUFFER_NULL, end = BUFFER_NULL;
+  if (to <= history->since) return;
+  if (to > until) to = until;
+  units_put_rfc3339(&from, history->since);
+  if (to != INT64_MAX) units_put_rfc3339(&end, to);
+  notice("from %s to %s records were removed by retention (keep, max-size): what is left of that time is told",
+      buffer_text(&from), to == INT64_MAX ? "now" : buffer_text(&end));
+  buffer_deinit(&from);
+  buffer_deinit(&end);
+}
+
 static enum exit_code finish(const struct history *history, enum exit_code code) {
   const struct chronicle *c = &history->chronicle;
   if (history->output.error) {
@@ -110,6 +127,7 @@ static enum exit_code finish(const struct history *history, enum exit_code code)
   if (history->output.gone) return EXIT_CODE_DONE;
   if (code == EXIT_CODE_NOT_REACHABLE) say_broken(history);
   if (code != EXIT_CODE_DONE) return code;
+  say_removed(history);
   if (c->left_out && !history->call->json)
     notice("%llu records of other quality are not shown (--quality any shows all)", (unsigned long long)c->left_out);
   if (!c->count && !c->left_out && c->form == CHRONICLE_LINES) notice("nothing is stored of that time and pattern");
@@ -152,7 +170,9 @@ static void prepare(struct history *history, const struct call *call) {
   const struct arguments *a = call->arguments;
   const char *by = arguments_text(a, "by"), *quality = arguments_text(a, "quality");
   struct chronicle *c = &history->chronicle;
-  chronicle_init(c, arguments_number(a, "since", 0), arguments_number(a, "until", INT64_MAX));
+  history->since = arguments_number(a, "since", 0);
+  history->kept_from = INT64_MIN;
+  chronicle_init(c, history->since, arguments_number(a, "until", INT64_MAX));
   c->form = call->json ? CHRONICLE_JSON : arguments_has(a, "csv") ? CHRONICLE_CSV : CHRONICLE_LINES;
   if (quality) c->quality = *quality == 'a' ? CHRONICLE_ANY : *quality == 'g' ? CHRONICLE_GOOD : CHRONICLE_USABLE;
   c->by_received = by && *by == 'r';

@@ -23,6 +23,10 @@ struct history {
   uint64_t at, last[LANES]; /* positions: where the next page begins; of the beginning */
   bool units_told, reading;
   size_t units_cursor;
+  enum lane front; /* of the logs whose oldest entry is still to be read; LANES: none */
+  uint64_t front_at;
+  bool trimmed;
+  int64_t kept_from; /* where something was taken away; INT64_MAX: nothing is left */
   struct page_entry *page;
   size_t page_count, page_at;
   uint64_t damaged;
@@ -126,6 +130,77 @@ static void start_read(struct history *history) {
   errands_read(history->owner->errands, ERRAND_PATIENT, &read, page_read, history, NULL);
 }
 
+/* ---- since when it is kept ---- */
+
+struct looking {
+  const struct history *history;
+  bool trimmed;
+};
+
+static void look(void *ctx, const struct store_stream *stream) {
+  struct looking *looking = ctx;
+  const struct history *history = looking->history;
+  struct bytes node = stream_owner(stream->stream);
+  looking->trimmed =
+      looking->trimmed || (stream->floor > 1 && wants_stream(&history->patterns, stream->stream) &&
+                              patterns_extent(request_requester(history->request)->read, node) != SELECTION_NONE);
+}
+
+static bool is_trimmed(const struct history *history) {
+  struct looking looking = {history, false};
+  store_streams(history->owner->store, look, &looking);
+  return looking.trimmed;
+}
+
+/* Retention takes the oldest of all logs: what is kept begins with the oldest that is left. */
+static void front_begins(struct history *history, int64_t received) {
+  if (received < history->kept_from) history->kept_from = received;
+  history->front++;
+  history->front_at = 0;
+}
+
+static void front_read(void *ctx, void *cookie, const struct store_done *done) {
+  struct history *history = ctx;
+  struct block block;
+  (void)cookie;
+  history->reading = false;
+  if (!history->request) {
+    history_free(history);
+    return;
+  }
+  if (done->kind != STORE_DONE_READ) return;
+  size_t at = 0;
+  while (at < done->entry_count &&
+         (!done->entries[at].block || block_open(&block, blob_bytes(done->entries[at].block)) != 0))
+    at++;
+  if (at < done->entry_count || !done->next)
+    front_begins(history, at < done->entry_count ? block.received_from : INT64_MAX);
+  else
+    history->front_at = done->next;
+  step(history);
+}
+
+/* False: there is nothing to be read any more. */
+static bool read_front(struct history *history) {
+  struct store_stats stats;
+  store_stats(history->owner->store, &stats);
+  while (history->front < LANES && stats.logs[history->front].first <= 1) history->front++;
+  if (history->front == LANES) return false;
+  uint64_t first = stats.logs[history->front].first, last = stats.logs[history->front].last;
+  if (first > last) {
+    front_begins(history, INT64_MAX);
+    return read_front(history);
+  }
+  const struct store_read read = {.what = STORE_READ_LOG,
+      .lane = history->front,
+      .from = history->front_at > first ? history->front_at : first,
+      .to = last,
+      .max_bytes = 1};
+  history->reading = true;
+  errands_read(history->owner->errands, ERRAND_PATIENT, &read, front_read, history, NULL);
+  return true;
+}
+
 /* ---- telling ---- */
 
 static bool tell_units(struct history *history) {
@@ -160,13 +235,20 @@ static bool tell_page(struct history *history) {
   return true;
 }
 
+static void tell_end(struct history *history) {
+  json_t *end = json_pack("{s:b,s:I}", "end", 1, "damaged", (json_int_t)history->damaged);
+  if (history->trimmed) json_object_set_new(end, "kept_from", json_integer(history->kept_from));
+  request_reply(history->request, end, true);
+}
+
 static void step(struct history *history) {
   if (history->reading || !tell_units(history) || !tell_page(history)) return;
+  if (history->front < LANES && read_front(history)) return;
   while (history->lane < LANES && history->last[history->lane] < history->at) next_lane(history);
   if (history->lane < LANES)
     start_read(history);
   else
-    request_reply(history->request, json_pack("{s:b,s:I}", "end", 1, "damaged", (json_int_t)history->damaged), true);
+    tell_end(history);
 }
 
 /* ---- the verb ---- */
@@ -193,6 +275,9 @@ static bool history_init(struct history *history, const json_t *body) {
   history->to_us = json_integer_value(until) - (json_integer_value(until) > INT64_MIN);
   history->units_told = !json_is_true(json_object_get(body, "units"));
   history->at = 1;
+  history->kept_from = INT64_MAX;
+  history->trimmed = !history->units_told && is_trimmed(history);
+  history->front = history->trimmed ? LANE_URGENT : LANES;
   for (enum lane lane = LANE_URGENT; lane < LANES; lane++)
     history->last[lane] = node_log_last(history->owner->errands->node, lane);
   return true;

@@ -12,7 +12,8 @@
  *          of the clock: since <= clock < until
  * Replies  with "units": {"units":[["address","m"],...]} until all are told; then RECORDS, and at last
  *          {"end":true,"damaged":n}: n entries of the store's logs met on the way could not be read. Without that end
- *          the answer is not whole.
+ *          the answer is not whole. With "units" also "kept_from":µs, where retention took away something of the
+ *          streams that are asked for: what came before that time, by `received`, may be gone; INT64_MAX: all of it.
  */
 #include "common/door/errands.h"
 #include "common/door/requests.h"
@@ -20,6 +21,7 @@
 struct history;
 struct histories {
   struct errands *errands;
+  struct store *store;
   /* as in subscribers_options; ctx is units_ctx */
   bool (*units)(void *ctx, size_t *cursor, size_t room, bool (*wanted)(void *ctx, struct bytes address),
       void *wanted_ctx, struct buffer *out);

@@ -164,3 +164,24 @@ def test_a_day_is_handed_over(t):
     proven = subprocess.run([script, "--prove", "--day", "2023-11-16", "重庆/#"], capture_output=True, timeout=60, env=env)
     assert proven.returncode == 12 and proven.stdout == done.stdout and b"silent" in proven.stderr, "no head came on that day: " + proven.stderr.decode()
     assert subprocess.run([script, "--day", "2020-01-01", "重庆/#"], capture_output=True, timeout=60, env=env).returncode == 12
+
+
+def test_what_retention_removed_is_said(t):
+    """The province keeps three seconds: a history that begins before what is left says so, whatever its form; one that begins after it does not."""
+    province, station = river(t, store={"path": t.path("short-store"), "max-size": "64MiB", "keep": "3s", "when-full": "refuse"})
+    mouth = t.publisher(station)
+    publish(mouth, 20)
+    wait_stored(province.duty, 20, LEVEL)
+    before = province.duty.run("history", "#", "--since", "2000-01-01")
+    assert "removed by retention" not in before.err, before
+    province.broker.kill()      # an empty store looks after a minute what is too old, one that has records when they are
+    province.broker.start().ready()
+    wait_until(lambda: not province.duty.run("--json", "history", LEVEL, "--since", "2000-01-01").rows, "all of it is older than three seconds")
+    for form in ([], ["--json"], ["--csv"]):
+        told = province.duty.run("history", "#", "--since", "2000-01-01T00:00:00Z", "--by", "received", *form)
+        assert told.exit == 0 and "from 2000-01-01T00:00:00.000000Z to now records were removed by retention" in told.err, told
+        assert "removed by retention" not in told.out
+    mouth.publish("水/水位", {"v": 200, "t": BASE_MS + 99_000})
+    row = wait_stored(province.duty, 1, LEVEL)[0]
+    assert "Z to 20" in province.duty.run("history", LEVEL, "--since", "2000-01-01", "--by", "received").err, "up to the oldest that is left"
+    assert "removed by retention" not in province.duty.run("history", LEVEL, "--since", row["received"], "--by", "received").err

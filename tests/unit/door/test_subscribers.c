@@ -137,7 +137,7 @@ static void begin_process(size_t ring_bytes) {
   t.errands.node = t.node;
   struct subscribers_options followed = {t.node, t.store, &t.errands, &t.readers, no_units, NULL};
   t.subscribers = subscribers_new(&followed);
-  t.histories = (struct histories){&t.errands, no_units, NULL, NULL};
+  t.histories = (struct histories){&t.errands, t.store, no_units, NULL, NULL};
   struct requests_hooks hooks = {.send = client, .close = closed, .requester = requester, .verbs = tail_verbs};
   t.requests = requests_new("chongqing", &t.world, &hooks);
   greet(1);
