@@ -221,16 +221,19 @@ static bool read_all(int fd, struct buffer *text) {
   return n >= 0;
 }
 
+static const char *name_of(const char *path) { return strcmp(path, "-") == 0 ? "standard input" : path; }
+
 static enum exit_code read_file(const char *path, struct buffer *text) {
   bool in = strcmp(path, "-") == 0;
   int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
   bool good = fd >= 0 && read_all(fd, text);
   int error = errno;
   if (!in && fd >= 0) close(fd);
-  if (!good) complain("file", NULL, "%s cannot be read: %s", path, strerror(error));
+  if (!good) complain("file", NULL, "%s cannot be read: %s", name_of(path), strerror(error));
   if (!good) return EXIT_CODE_ERROR;
   if (text->len <= SCRIPT_BYTES_MAX) return EXIT_CODE_DONE;
-  complain("too-large", "Apply it in parts.", "%s is larger than %d MiB", path, SCRIPT_BYTES_MAX / 1024 / 1024);
+  complain(
+      "too-large", "Apply it in parts.", "%s is larger than %d MiB", name_of(path), SCRIPT_BYTES_MAX / 1024 / 1024);
   return EXIT_CODE_ERROR;
 }
 
@@ -259,8 +262,7 @@ static enum exit_code run(const struct call *call) {
   applying.ends_at_first = !arguments_has(a, "parallel") && !applying.dry;
   enum exit_code code = read_file(path, &text);
   if (code == EXIT_CODE_DONE)
-    script_read(&applying.script, strcmp(path, "-") == 0 ? "standard input" : path, buffer_bytes(&text),
-        applying.dry ? COMMAND_TRY : COMMAND_SET);
+    script_read(&applying.script, name_of(path), buffer_bytes(&text), applying.dry ? COMMAND_TRY : COMMAND_SET);
   if (code == EXIT_CODE_DONE) code = holds_any(&applying.script, text.len) ? apply(&applying) : EXIT_CODE_USAGE;
   client_close(applying.client);
   script_deinit(&applying.script);

@@ -107,6 +107,8 @@ def test_apply_of_nothing_is_no_success(t):
         answer = province.duty.run("apply", t.write("orders", text))
         assert answer.exit == 2 and answer.out == "" and "orders" in answer.err and "nothing was sent" in answer.err, str(answer)
     assert province.duty.run("apply", "/dev/null").exit == 2
+    huge = subprocess.run(province.duty.argv("apply", "-"), input=f"{GATE} 30\n" * 200000, text=True, capture_output=True, timeout=60)
+    assert huge.returncode == 1 and "standard input is larger than 4 MiB" in huge.stderr, huge.stderr
     assert province.duty.run("--json", "commands").rows == []
 
 
