@@ -9,8 +9,8 @@
 
 enum { HELD_BATCH_CLAIMS = 1024 };
 
-/* A subset where there are too many: the largest ranges, so that the least is sent twice. */
-static void put_ranges(struct link_message *m, const struct intervals *covered) {
+/* A subset: the largest ranges, so that the least is sent twice. */
+static void put_largest(struct link_message *m, const struct intervals *covered) {
   uint64_t least = 0;
   for (;;) { /* raise the least size that is told until few enough are left */
     size_t kept = 0;
@@ -87,6 +87,30 @@ static void add_covered(
   add_inherited(teller, stream, link_echo_scope(old), link_echo_scope(scope), covered);
 }
 
+/* In as many messages as it takes: of a filtered stream each record may be a range. Where very many have been sent
+ * already, in one. */
+static void tell_ranges(struct teller *teller, const struct store_stream *stream, uint64_t scope, bool theirs,
+    const struct intervals *covered) {
+  size_t next = 0;
+  do {
+    struct link_message m = {.type = LINK_HELD,
+        .session = teller->peer->session,
+        .stream = stream->stream,
+        .epoch = stream->epoch,
+        .last = stream->last,
+        .scope = scope,
+        .number = ++teller->count};
+    if (teller->count > SESSION_TOLD_MAX / 2)
+      put_largest(&m, covered);
+    else
+      while (next < covered->count && m.range_count < LINK_RANGES_MAX)
+        m.ranges[m.range_count++] = covered->items[next++];
+    for (uint32_t i = 0; theirs && i < stream->run_count; i++)
+      m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
+    peer_send(teller->peer, CHANNEL_URGENT, &m);
+  } while (next < covered->count && teller->count < SESSION_TOLD_MAX / 2);
+}
+
 /* One feed of theirs. */
 static bool tell_feed(struct teller *teller, const struct store_stream *stream, size_t feed) {
   struct node_peer *peer = teller->peer;
@@ -95,19 +119,7 @@ static bool tell_feed(struct teller *teller, const struct store_stream *stream, 
   struct intervals covered = INTERVALS_NULL;
   add_covered(teller, stream, feed, &covered);
   bool known = theirs || covered.count > 0;
-  if (known) {
-    struct link_message m = {.type = LINK_HELD,
-        .session = peer->session,
-        .stream = stream->stream,
-        .epoch = stream->epoch,
-        .last = stream->last,
-        .scope = scope,
-        .number = ++teller->count};
-    put_ranges(&m, &covered);
-    for (uint32_t i = 0; theirs && i < stream->run_count; i++)
-      m.runs[m.run_count++] = (struct link_run){stream->runs[i].run, stream->runs[i].first};
-    peer_send(peer, CHANNEL_URGENT, &m);
-  }
+  if (known) tell_ranges(teller, stream, scope, theirs, &covered);
   intervals_deinit(&covered);
   return known;
 }

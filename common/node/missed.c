@@ -248,6 +248,17 @@ void missed_take(
   outgoing_push(&peer->channels[work->channel].backfill, out);
 }
 
+/* By its word in the greeting, it has what is in the block: only a hole of it, or what lies beside it, was read. */
+static bool peer_has(const struct out_stream *stream, const struct block *block) {
+  struct intervals runs = INTERVALS_NULL;
+  if (stream->covered.count == 0 || intervals_overlaps(&stream->wanted, block->first, block->last)) return false;
+  outgoing_runs(block, &runs);
+  intervals_remove_all(&runs, &stream->covered);
+  bool has = runs.count == 0;
+  intervals_deinit(&runs);
+  return has;
+}
+
 static void take_read(
     struct node_peer *peer, const struct work *work, const struct store_entry *entry, struct found *found) {
   struct stored stored = {entry->block, entry->lane, entry->position, NULL};
@@ -255,7 +266,7 @@ static void take_read(
   if (!entry->block || block_open(&block, blob_bytes(entry->block)) != 0) return;
   intervals_add(&found->extents, block.first, block.last);
   outgoing_runs(&block, &found->runs);
-  missed_take(peer, work, &stored, &block);
+  if (!peer_has(work->stream, &block)) missed_take(peer, work, &stored, &block);
 }
 
 static void read_done(struct node_peer *peer, const struct work *work, const struct store_done *done) {

@@ -167,6 +167,23 @@ static void what_was_never_at_a_relay_is_not_named_as_gone(void **state) {
   assert_true(is_settled_at_c(chain));
 }
 
+/* More pieces than one message tells, each in a block with a hole. */
+static void a_reconnect_sends_nothing_that_was_there(void **state) {
+  struct chain *chain = *state;
+  start(chain);
+  measure_threes(chain, 1, LINK_RANGES_MAX);
+  chain_pass(chain, 5 * SECOND_US);
+  chain_cut(chain, B, C);
+  measure_threes(chain, LINK_RANGES_MAX + 1, 1);
+  chain_pass(chain, 5 * SECOND_US);
+  size_t before = chain->count;
+  chain_join(chain, B, C);
+  chain_pass(chain, 20 * SECOND_US);
+  assert_int_equal(chain_sent(chain, before, C, LINK_BLOCK), 1);
+  assert_all_at_c(chain, 1, LINK_RANGES_MAX + 1, 0);
+  assert_true(is_settled_at_c(chain));
+}
+
 /* b names a range of the stream of a, that c passes on as well. */
 static void name_at_b(struct chain *chain, const char *by, uint64_t from, uint64_t to) {
   struct province *b = &chain->provinces[B];
@@ -269,6 +286,7 @@ int main(void) {
       TEST(late_passes_on_in_a_session),
       TEST(late_passes_on_in_the_next_session),
       TEST(one_source_of_two_settles_nothing),
+      TEST(a_reconnect_sends_nothing_that_was_there),
       TEST(what_was_never_at_a_relay_is_not_named_as_gone),
       TEST(what_a_relay_says_is_gone_does_not_come_back),
       TEST(what_it_heard_is_gone_does_not_go_around),
