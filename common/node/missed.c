@@ -188,11 +188,13 @@ static bool choose_any(struct node_peer *peer, struct out_stream *stream, struct
   return true;
 }
 
-/* In turn; NULL: nothing can go now. */
+/* In turn; NULL: nothing can go now. Those that cannot are not looked at each time: they may be all there are. */
 static struct out_stream *choose_stream(struct node_peer *peer, struct out_channel *channel, struct work *work) {
   struct out_stream *stream;
-  for (size_t tries = channel->missing_count; tries > 0 && (stream = out_stream_next(channel)); tries--)
+  while ((stream = out_stream_next(channel))) {
     if (choose_any(peer, stream, work)) return stream;
+    out_stream_park(peer, stream);
+  }
   return NULL;
 }
 

@@ -50,7 +50,9 @@ struct out_channel *out_stream_channel(struct node_peer *peer, const struct out_
 void out_stream_list(struct node_peer *peer, struct out_stream *stream) {
   struct out_channel *channel = out_stream_channel(peer, stream);
   peer_mark(peer);
-  if (stream->listed || stream->missed.count == 0) return;
+  if (stream->listed) return;
+  stream->parked = false;
+  if (stream->missed.count == 0) return;
   stream->listed = true;
   if (channel->missing_count == channel->missing_cap) {
     channel->missing_cap = channel->missing_cap ? channel->missing_cap * 2 : 8;
@@ -144,6 +146,15 @@ void out_stream_free(struct out_stream *stream) {
   free((void *)(uintptr_t)stream->stream.data);
   free(stream->peer_runs);
   free(stream);
+}
+
+void out_stream_park(struct node_peer *peer, struct out_stream *stream) {
+  struct out_channel *channel = out_stream_channel(peer, stream);
+  channel->missing[--channel->missing_next] = channel->missing[--channel->missing_count];
+  stream->listed = false;
+  stream->parked = true;
+  stream->look_at = node_now(peer->node).mono + SENDER_PARK_US;
+  out_stream_tick(peer, stream);
 }
 
 struct out_stream *out_stream_next(struct out_channel *channel) {

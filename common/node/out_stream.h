@@ -34,6 +34,8 @@ struct out_stream {
   bool as_live;   /* what is missed is made good in the live lane: new blocks wait behind it */
   bool listed;    /* stands in peer->missing */
   bool ticked;    /* stands in peer->ticked */
+  bool parked; /* misses something that cannot go now: not listed before `look_at` (mono), unless something changes */
+  int64_t look_at;
   bool reading, reading_live;
   uint64_t top;                 /* the peer has, or was sent live, nothing above this */
   size_t waiting, waiting_live; /* read, not yet sent; of these for the live lane */
@@ -85,6 +87,9 @@ void out_stream_tick(struct node_peer *peer, struct out_stream *stream);
 void out_stream_no_tick(struct node_peer *peer, struct out_stream *stream);
 /* Something may be settled that the peer was not told of. */
 void out_stream_settles(struct node_peer *peer, struct out_stream *stream);
+/* Nothing of it can go now: the one that out_stream_next gave last waits until something of it changes, or for a while.
+ */
+void out_stream_park(struct node_peer *peer, struct out_stream *stream);
 /* Of those that miss something, in turn; NULL: none does. */
 struct out_stream *out_stream_next(struct out_channel *channel);
 #endif

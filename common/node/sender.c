@@ -125,6 +125,7 @@ static size_t live_most(const struct node_peer *peer) {
 static void offer(struct node_peer *peer, size_t feed, const struct store_item *item, const struct block *block) {
   struct out_stream *stream = out_stream_of(peer, feed, block->stream, block->epoch);
   if (!stream->shared) return;
+  if (stream->parked) out_stream_list(peer, stream); /* it may fill the hole */
   /* An old copy of our store takes in again what the peer has long had, or was told is gone: that it stays. */
   if (intervals_covers(&stream->covered, block->first, block->last)) return;
   if (paced(stream)) {
@@ -268,13 +269,14 @@ static void tick_stream(struct node_peer *peer, struct out_stream *stream, int64
     settled_tell(peer, stream);
   }
   if (stream->later_count > 0) paced_tick(peer, stream);
+  if (stream->parked && now >= stream->look_at) out_stream_list(peer, stream);
   if (stream->as_live && !missed_is_catching_up(peer, stream)) stream->as_live = false;
 }
 
 /* What is no longer shared never is again. */
 static bool has_more(const struct out_stream *stream) {
   return stream->claim_from <= stream->claim_to || (stream->unsettled && stream->shared) || stream->later_count > 0 ||
-         stream->as_live;
+         stream->as_live || stream->parked;
 }
 
 void sender_tick(struct node_peer *peer) {

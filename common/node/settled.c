@@ -139,6 +139,7 @@ void settled_changed(const struct node_peer *source, struct bytes stream, struct
       if (to->asks >> feed & 1) continue;
       struct out_stream *out = out_stream_of(to, feed, stream, epoch);
       out_stream_settles(to, out);
+      if (out->parked) out_stream_list(to, out);
       if (out->undecided.count > 0) paced_reopen(to, out);
     }
   }

@@ -3,19 +3,21 @@
  * the rules of its agreements over a store in memory, with three neighbours of the same kind. For counts of
  * instructions, which other load on the machine does not change; no socket, no disk.
  *
- *   bench_streams [--streams N] [--records N] [--patterns N] [--sparse N] [--holes]
+ *   bench_streams [--streams N] [--records N] [--patterns N] [--sparse N] [--holes] [--waits]
  *
  *   --streams N   stations, one stream each (default 10,000)
  *   --records N   of one record each, one stream after another, in the phase of that name (default 20,000)
  *   --patterns N  what each neighbour accepts; the last of them matches (default 1, at most 256)
  *   --holes       the broker misses one record of each stream, below newer ones
+ *   --waits       the stations were here a moment ago when the links come again: with --sparse or --holes what the
+ *                 neighbours miss waits for them. Else they have been away for long
  *   --sparse N    each block holds every N-th number alone, as if the rest had been filtered before (default 1: whole)
  *
  * Prints for each phase the seconds of the broker's own turns, what it sent, and how often. Counts of instructions:
  *
  *   valgrind --tool=callgrind --collect-atstart=no --toggle-collect=turn_records bench_streams
  *
- * and likewise turn_greeting, turn_rest, turn_again.
+ * and likewise turn_greeting, turn_rest, turn_again, turn_later.
  */
 #include "broker/peers.h"
 #include "common/base/log.h"
@@ -61,7 +63,7 @@ struct bench {
   struct parcel *first, *last;
   struct agreement agreements[NEIGHBOURS];
   size_t streams, records, patterns, sparse;
-  bool holes;
+  bool holes, waits;
   struct epoch epoch;
   uint64_t *next; /* of each stream: the number given next */
 };
@@ -110,6 +112,7 @@ TURN(turn_greeting)
 TURN(turn_records)
 TURN(turn_rest)
 TURN(turn_again)
+TURN(turn_later)
 
 static void turn(struct bench *bench, int at, turn_fn *as, const struct parcel *parcel) {
   int64_t began = cpu_ns();
@@ -403,16 +406,21 @@ static void run(struct bench *bench) {
   begin(bench);
   cut(bench);
   for (int i = 0; i < 300; i++) pass(bench, turn_again, 10 * MILLISECOND_US);
-  bench->now += AWAY_US; /* no station is waited for any more that could fill a hole */
+  if (!bench->waits) bench->now += AWAY_US;
   join(bench);
   settle(bench, turn_again);
   tell(bench, "again", bench->streams, "stream");
+  begin(bench);
+  put_all(bench, bench->records, 1, turn_later);
+  settle(bench, turn_later);
+  tell(bench, "later", bench->records, "record");
 }
 
 int main(int argc, char **argv) {
   static const struct option options[] = {{"streams", required_argument, NULL, 's'},
       {"records", required_argument, NULL, 'r'}, {"patterns", required_argument, NULL, 'p'},
-      {"sparse", required_argument, NULL, 'e'}, {"holes", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+      {"sparse", required_argument, NULL, 'e'}, {"holes", no_argument, NULL, 'h'}, {"waits", no_argument, NULL, 'w'},
+      {NULL, 0, NULL, 0}};
   struct bench bench = {.streams = 10000, .records = 20000, .patterns = 1, .sparse = 1, .random = 1};
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     size_t number = optarg ? strtoul(optarg, NULL, 10) : 0;
@@ -421,6 +429,7 @@ int main(int argc, char **argv) {
     if (option == 'p') bench.patterns = number;
     if (option == 'e') bench.sparse = number;
     if (option == 'h') bench.holes = true;
+    if (option == 'w') bench.waits = true;
     check(option != '?', "usage: see the head of streams.c");
   }
   check(bench.streams > 0 && bench.records > 0 && bench.patterns > 0 && bench.patterns <= 256 && bench.sparse > 0,
