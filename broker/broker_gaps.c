@@ -1,7 +1,6 @@
 /* Missing ranges of other provinces' streams: looked for every now and then, and asked of the neighbours that may have
  * them. */
 #include "broker/broker.h"
-#include "broker/gap_claims.h"
 #include "broker/gap_sources.h"
 #include "common/base/mem.h"
 #include <stdlib.h>
@@ -74,10 +73,10 @@ static void look(void *ctx, const struct store_stream *stream) {
   struct gap_sources sources;
   struct gap_words words = {.count = 0};
   if (address_below(stream_owner(stream->stream), bytes_text(broker->links.name))) return;
-  gap_held(broker->daemon.store, stream, &held);
+  gap_sources_of(&broker->links, broker->links.name, stream->stream, &sources);
+  gap_sources_held(&sources, broker->daemon.store, stream, &held);
   bool whole = stream->last == 0 || intervals_covers(&held, 1, stream->last);
   if (!whole) {
-    gap_sources_of(&broker->links, broker->links.name, stream->stream, &sources);
     gap_sources_said(&sources, broker->daemon.store, stream->stream, stream->epoch, &words);
     find_missing(broker, &words, stream, &held, &missing);
   }

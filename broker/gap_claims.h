@@ -18,7 +18,8 @@ struct gap_speaker {
 void gap_claims_of(
     const struct gap_speaker *speaker, struct bytes stream, struct epoch epoch, struct intervals *claimed);
 /* What is surely held, with all below the floor: the extents of blocks (store_held), but for holes of which nobody has
- * said that they are all. A block has such holes where the rest of it came, or was here, in another one. Adds to *out.
- */
-void gap_held(struct store *store, const struct store_stream *stream, struct intervals *out);
+ * said that they are all, by each of its feeds. A block has such holes where the rest of it came, or was here, in
+ * another one. speakers: those who send now; of others all that they said counts. Adds to *out. */
+void gap_held(struct store *store, const struct gap_speaker *speakers, size_t count, const struct store_stream *stream,
+    struct intervals *out);
 #endif

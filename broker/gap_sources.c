@@ -160,6 +160,13 @@ void gap_sources_said(const struct gap_sources *sources, struct store *store, st
   gap_filtered(said, out->count, &out->covered);
 }
 
+void gap_sources_held(
+    const struct gap_sources *sources, struct store *store, const struct store_stream *stream, struct intervals *out) {
+  struct gap_speaker speakers[GAP_SOURCES_MAX];
+  for (size_t i = 0; i < sources->count; i++) speakers[i] = speaker_of(sources->links[i], store, stream->stream);
+  gap_held(store, speakers, sources->count, stream, out);
+}
+
 void gap_words_deinit(struct gap_words *words) {
   for (size_t i = 0; i < words->count; i++) {
     free((void *)(uintptr_t)words->said[i].name.data);

@@ -25,5 +25,8 @@ struct gap_words {
 };
 void gap_sources_said(const struct gap_sources *sources, struct store *store, struct bytes stream, struct epoch epoch,
     struct gap_words *out);
+/* What is held, see gap_claims.h. Adds to *out. */
+void gap_sources_held(
+    const struct gap_sources *sources, struct store *store, const struct store_stream *stream, struct intervals *out);
 void gap_words_deinit(struct gap_words *words);
 #endif

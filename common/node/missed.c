@@ -184,7 +184,7 @@ static bool choose_missed(struct node_peer *peer, const struct out_stream *strea
 
 static bool choose_any(struct node_peer *peer, struct out_stream *stream, struct work *work) {
   if (!paced(stream)) return choose_missed(peer, stream, work);
-  paced_choose(stream, work);
+  paced_choose(peer, stream, work);
   return true;
 }
 

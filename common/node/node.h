@@ -165,7 +165,9 @@ enum node_defect {
   NODE_DEFECT_AFTER_REFUSED, /* what follows a refused block is taken */
   NODE_DEFECT_NO_WINDOW,     /* what is on the way is not counted */
   NODE_DEFECT_TAKE_CLONE,    /* the newcomer is taken while the old one answers */
-  NODE_DEFECT_NO_WANT        /* what it is asked for by name it does not send */
+  NODE_DEFECT_NO_WANT,       /* what it is asked for by name it does not send */
+  NODE_DEFECT_THIN_ANEW,     /* each evaluation begins as if nothing had been before */
+  NODE_DEFECT_EARLY          /* what is delayed goes as soon as it is stored */
 };
 extern enum node_defect node_defect;
 #define NODE_HAS_DEFECT(d) (node_defect == (d))

@@ -108,6 +108,24 @@ static bool is_too_soon(const struct node_peer *peer, int own) {
   return peer->reissued[own] > 0 && node_now(peer->node).mono - peer->reissued[own] < ORIGIN_REISSUE_US;
 }
 
+static uint64_t run_first(const struct node *node, const struct store_stream *held) {
+  const struct store_run_start *newest = held->run_count > 0 ? &held->runs[held->run_count - 1] : NULL;
+  return newest && newest->run == store_run(node->options.store) ? newest->first : held->last + 1;
+}
+
+/* Numbers that only this process can have given are told of by a peer that it has not met yet: a past that is lost gave
+ * them. The runs do not show it where nothing of that was for the peer but a claim. */
+static bool tells_of_unmet(const struct node_peer *peer, const struct store_stream *held, uint64_t first) {
+  bool tells = false;
+  for (size_t i = 0; i < peer->stream_count && !peer->met; i++) {
+    const struct out_stream *told = peer->streams[i];
+    const struct intervals *covered = &told->covered;
+    tells = tells || (bytes_equal(told->stream, held->stream) && epoch_compare(told->epoch, held->epoch) == 0 &&
+                         covered->count > 0 && covered->items[covered->count - 1].to >= first);
+  }
+  return tells;
+}
+
 void origin_compare(struct node_peer *peer, int own) {
   struct node *node = peer->node;
   struct store_stream held;
@@ -126,6 +144,11 @@ void origin_compare(struct node_peer *peer, int own) {
                      theirs = {past.same->peer_last, past.same->peer_runs, past.same->peer_run_count};
     common = fork_common(&mine, &theirs, &forked);
     if (!forked) common = held.last;
+  }
+  uint64_t first = run_first(node, &held);
+  if (tells_of_unmet(peer, &held, first)) {
+    forked = true;
+    if (common >= first) common = first - 1;
   }
   if (!forked && epoch_compare(past.newest, held.epoch) <= 0) return;
   if (node->epoch_pending[own]) {

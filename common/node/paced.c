@@ -55,6 +55,7 @@ static int64_t due_of(
     const struct node_peer *peer, const struct out_stream *stream, enum lane lane, uint64_t position) {
   const struct node *node = peer->node;
   int64_t due = marks_due(&node->marks, lane, position, stream->delay_us);
+  if (NODE_HAS_DEFECT(NODE_DEFECT_EARLY)) return node_now(node).mono;
   return due != INT64_MAX ? due : node_now(node).mono + stream->delay_us + node->marks.spacing_us + NODE_SCAN_US;
 }
 
@@ -84,10 +85,33 @@ void paced_pending(const struct out_stream *stream, struct intervals *set) {
 
 /* ---- what to read next ---- */
 
+struct older {
+  struct epoch than;
+  bool any;
+};
+static void look_at_epoch(void *ctx, struct epoch epoch) {
+  struct older *older = ctx;
+  older->any = older->any || epoch_compare(epoch, older->than) < 0;
+}
+
+static bool is_first_epoch(const struct node_peer *peer, const struct out_stream *stream) {
+  struct older older = {stream->epoch, false};
+  store_epochs(peer->node->options.store, stream->stream, look_at_epoch, &older);
+  return !older.any;
+}
+
+static void begin_thinning(const struct node_peer *peer, struct out_stream *stream) {
+  bool first = is_first_epoch(peer, stream);
+  enum thinning_before before = first ? THINNING_NOTHING : THINNING_GONE;
+  bool nothing = stream->began == 1 || NODE_HAS_DEFECT(NODE_DEFECT_THIN_ANEW);
+  thinning_begin(stream->thinning, stream->began, nothing ? before : THINNING_HOLE);
+  if (!first) thinning_issued_again(stream->thinning, (int64_t)stream->epoch.created);
+}
+
 /* Where to begin, so that [first, ...] can be decided. */
-static uint64_t seek(struct out_stream *stream, uint64_t first) {
+static uint64_t seek(const struct node_peer *peer, struct out_stream *stream, uint64_t first) {
   if (stream->every_us == 0) return first;
-  if (stream->look == 0) stream->look = LOOK_LEAST;
+  if (stream->look == 0) stream->look = NODE_HAS_DEFECT(NODE_DEFECT_THIN_ANEW) ? 1 : LOOK_LEAST;
   if (stream->thinning) {
     uint64_t next = thinning_next(stream->thinning);
     if (next <= first && first - next <= stream->look) return next;
@@ -95,15 +119,15 @@ static uint64_t seek(struct out_stream *stream, uint64_t first) {
     stream->thinning = thinning_new(stream->every_us);
   }
   stream->began = first > stream->look ? first - stream->look : 1;
-  thinning_begin(stream->thinning, stream->began, stream->began == 1 ? THINNING_NOTHING : THINNING_HOLE);
+  begin_thinning(peer, stream);
   return stream->began;
 }
 
 /* One feed of a stream at most goes in the live lane, so that this stays in order. */
-void paced_choose(struct out_stream *stream, struct work *work) {
+void paced_choose(const struct node_peer *peer, struct out_stream *stream, struct work *work) {
   const struct interval *next = &stream->missed.items[0];
   bool fresh = stream->leads && next->from > stream->top && intervals_size(&stream->missed) <= BLOCK_RECORDS_MAX;
-  work->from = seek(stream, next->from);
+  work->from = seek(peer, stream, next->from);
   work->to = next->to;
   work->lane = stream->urgent ? LANE_URGENT : fresh ? LANE_LIVE : LANE_BACKFILL;
 }

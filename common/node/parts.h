@@ -102,6 +102,7 @@ struct node_peer {
   uint64_t told;            /* HELD messages of this session so far */
   uint64_t conns[CHANNELS]; /* 0: none */
   bool attached;            /* the telemetry connection belongs to the session */
+  bool met;                 /* a session came up in this process's life */
   int64_t greeted, heard, pinged, went_down, since;
   int64_t filled; /* wall, when it brought something by backfill last */
   uint64_t ping_token;
@@ -299,7 +300,8 @@ void paced_offer(
 void paced_tick(struct node_peer *peer, struct out_stream *stream); /* what has become due */
 /* Something changed before what could not be decided. */
 void paced_reopen(struct node_peer *peer, struct out_stream *stream);
-void paced_choose(struct out_stream *stream, struct work *work); /* what to read next, of one that misses something */
+void paced_choose(const struct node_peer *peer, struct out_stream *stream,
+    struct work *work); /* what to read next, of one that misses something */
 void paced_read_done(struct node_peer *peer, const struct work *work, const struct store_done *done);
 void paced_pending(const struct out_stream *stream, struct intervals *set); /* takes away what is still to be told */
 

@@ -140,6 +140,7 @@ void session_resumed(struct node_peer *peer) {
   if (peer->state != SESSION_RESUMING || peer->epochs_pending > 0) return;
   peer->refused[0] = '\0';
   enter(peer, SESSION_UP);
+  peer->met = true;
   peer->pinged = now - peer->node->options.ping_us; /* at the next tick: commands wait for the clock to be compared */
   peer->known = RULES_ALL;
   missed_start(peer, RULES_ALL, short_outage);

@@ -5,7 +5,8 @@
 
 struct item {
   uint64_t sequence;
-  int64_t bucket;
+  int64_t bucket, received;
+  uint64_t run;
   struct bytes address; /* owned; empty: it is no reading, and passes */
 };
 
@@ -13,6 +14,8 @@ struct thinning {
   int64_t every_us;
   uint64_t next;
   enum thinning_before before; /* what lies between what was decided last and `next` */
+  int64_t again_us;            /* INT64_MIN: nothing was issued again */
+  uint64_t run;                /* of what was decided last, 0: nothing yet */
   bool begun;                  /* `bucket` is known */
   int64_t bucket;              /* the present one */
   bool has_doubt;              /* of the bucket `doubt`, what was not seen yet may have been there before */
@@ -32,6 +35,7 @@ struct thinning *thinning_new(int64_t every_us) {
   struct thinning *thinning = mem_alloc(sizeof *thinning);
   thinning->every_us = every_us;
   thinning->next = 1;
+  thinning->again_us = INT64_MIN;
   return thinning;
 }
 
@@ -56,11 +60,14 @@ void thinning_begin(struct thinning *thinning, uint64_t from, enum thinning_befo
   forget(thinning);
   thinning->next = from;
   thinning->before = before;
+  thinning->run = 0;
 }
+
+void thinning_issued_again(struct thinning *thinning, int64_t until_us) { thinning->again_us = until_us; }
 
 uint64_t thinning_next(const struct thinning *thinning) { return thinning->next; }
 
-static void add(struct thinning *thinning, const struct record *record) {
+static void add(struct thinning *thinning, uint64_t run, const struct record *record) {
   bool reading = record->kind == RECORD_READING;
   if (thinning->count == thinning->cap) {
     thinning->cap = thinning->cap ? thinning->cap * 2 : 256;
@@ -68,6 +75,8 @@ static void add(struct thinning *thinning, const struct record *record) {
   }
   thinning->items[thinning->count++] = (struct item){.sequence = record->sequence,
       .bucket = thinning_bucket(record->received, thinning->every_us),
+      .received = record->received,
+      .run = run,
       .address = reading ? bytes_of(mem_copy(record->address.data, record->address.len), record->address.len)
                          : bytes_of(NULL, 0)};
 }
@@ -78,7 +87,7 @@ int thinning_add(struct thinning *thinning, const struct block *block) {
   int result = block_reader_new(&reader, block);
   if (result != 0) return result;
   while ((result = block_reader_next(reader, &record)) == 0)
-    if (record.sequence >= thinning->next) add(thinning, &record);
+    if (record.sequence >= thinning->next) add(thinning, block->run, &record);
   block_reader_free(reader);
   return result == BLOCK_EMPTY ? 0 : BLOCK_MALFORMED;
 }
@@ -102,9 +111,17 @@ static void doubt(struct thinning *thinning, const struct item *item) {
   thinning->doubt_is = before;
 }
 
+/* The store may be an old copy from here on. */
+static void note_run(struct thinning *thinning, const struct item *item) {
+  bool ends = thinning->run != 0 && thinning->run != item->run && item->received <= thinning->again_us;
+  if (ends && thinning->before == THINNING_NOTHING) thinning->before = THINNING_GONE;
+  thinning->run = item->run;
+}
+
 enum verdict { PASSES, STAYS, UNDECIDED };
 
 static enum verdict decide(struct thinning *thinning, const struct item *item) {
+  note_run(thinning, item);
   doubt(thinning, item);
   if (item->address.len == 0) return PASSES;
   if (thinning->begun && item->bucket < thinning->bucket) return STAYS; /* no node makes such a stream */

@@ -26,11 +26,18 @@ enum thinning_before {
   THINNING_GONE     /* something that never comes: of its bucket nothing more passes, since one may have passed */
 };
 
+/*
+ * An epoch that is not a stream's first begins with what is issued again. What was there before, and what the lost past
+ * of the store had in between (behind each end of a run), may have passed already: of these buckets nothing more
+ * passes.
+ */
 struct thinning;
 struct thinning *thinning_new(int64_t every_us); /* > 0 */
 struct thinning *thinning_free(struct thinning *thinning);
 /* Forgets all; the next sequence to be decided is `from`. */
 void thinning_begin(struct thinning *thinning, uint64_t from, enum thinning_before before);
+/* What was received up to then may have been issued again; for good. */
+void thinning_issued_again(struct thinning *thinning, int64_t until_us);
 /* The next sequence to be decided. */
 uint64_t thinning_next(const struct thinning *thinning);
 /* Takes over what is in the block and not decided yet. Blocks may come in any order and overlap. BLOCK_MALFORMED. */

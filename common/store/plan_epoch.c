@@ -39,7 +39,8 @@ struct issue {
   struct epoch epoch;
   uint64_t common;
   struct block_builder *builder;
-  uint64_t first;          /* of the block being built, in the new epoch */
+  uint64_t first; /* of the block being built, in the new epoch */
+  uint64_t run;   /* that wrote it in the old one: where another goes on, something may have been lost between */
   struct intervals issued; /* of the new epoch */
   struct done *piece;      /* the newest completion of the chain before done */
   enum lane lane;
@@ -65,7 +66,7 @@ static void apply_issue(void *ctx, const struct effect *effect) {
 }
 
 static void issue_flush(struct issue *issue) {
-  struct blob *block = block_builder_finish(issue->builder, issue->stream, issue->plan->run);
+  struct blob *block = block_builder_finish(issue->builder, issue->stream, issue->run);
   if (!block) return;
   block_number(block, issue->epoch, issue->first);
   struct block_summary is;
@@ -99,6 +100,7 @@ static void issue_entry(struct issue *issue, const struct entry *old) {
   struct record record;
   if (block_open(&block, blob_bytes(old->block)) != 0 || block_reader_new(&reader, &block) != 0) return;
   issue->lane = old->lane;
+  issue->run = block.run;
   while (block_reader_next(reader, &record) == 0)
     if (record.sequence > issue->common) issue_record(issue, &record);
   block_reader_free(reader);

@@ -29,6 +29,8 @@ struct asking {
 
 /* What each source has said all of, and what all of them have. */
 struct words {
+  struct gap_speaker speakers[PLACES];
+  size_t count;
   struct gap_source said[PLACES];
   struct intervals filtered;
 };
@@ -37,9 +39,10 @@ static void hear(
     struct sim *s, int n, const struct graph_sources *sources, const struct store_stream *stream, struct words *words) {
   for (size_t i = 0; i < sources->count; i++) {
     int of = sources->places[i];
-    struct gap_speaker speaker = {
-        s->places[n].store, graph_peer(s->graph, n, of), bytes_text(place_principal(s, n, of)), 1, false};
-    gap_claims_of(&speaker, stream->stream, stream->epoch, &words->said[i].claimed);
+    uint32_t feeds = graph_feeds(s->graph, of, n, sources->origin);
+    words->speakers[words->count++] = (struct gap_speaker){
+        s->places[n].store, graph_peer(s->graph, n, of), bytes_text(place_principal(s, n, of)), feeds, feeds == 3};
+    gap_claims_of(&words->speakers[i], stream->stream, stream->epoch, &words->said[i].claimed);
   }
   gap_filtered(words->said, sources->count, &words->filtered);
 }
@@ -53,7 +56,7 @@ static void find_missing(
       .floor = stream->floor,
       .filtered = words->filtered};
   struct intervals held = INTERVALS_NULL;
-  gap_held(s->places[n].store, stream, &held);
+  gap_held(s->places[n].store, words->speakers, words->count, stream, &held);
   store_discards(s->places[n].store, stream->stream, note, &noting);
   facts.discards = noting.discards;
   facts.discard_count = noting.count;

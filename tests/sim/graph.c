@@ -17,6 +17,7 @@ struct graph {
   bool is_broken;        /* it has failed */
   bool joined[PLACES][PLACES];
   struct rules rules[PLACES][PLACES], ever[PLACES][PLACES]; /* giver, taker */
+  struct terms terms[PLACES][PLACES];                       /* of the giver's own; they do not change */
   uint64_t version[PLACES][PLACES];
   unsigned onward[PLACES][KINDS], onward_ever[PLACES][KINDS]; /* origin, kind -> bits of places */
   struct node_peer *peers[PLACES][PLACES];                    /* at, of; NULL: down */
@@ -40,6 +41,7 @@ static unsigned some_places(struct sim *s) {
 static void draw_direction(struct graph *graph, int giver, int taker) {
   struct rules *rules = &graph->rules[giver][taker];
   rules->share = some_kinds(graph->s);
+  terms_draw(graph->s, &graph->terms[giver][taker]);
   for (int origin = 0; origin < graph->provinces; origin++) {
     rules->transit[origin] = some_kinds(graph->s);
     rules->accept[origin] = sim_chance(graph->s, 800) ? ALL_KINDS : some_kinds(graph->s);
@@ -76,7 +78,7 @@ struct graph *graph_new(struct sim *s, int provinces) {
   for (uint64_t more = sim_below(s, (uint64_t)provinces); more > 0; more--)
     join(graph, (int)sim_below(s, (uint64_t)provinces), (int)sim_below(s, (uint64_t)provinces), &s->link_count);
   for (int origin = 0; origin < provinces; origin++)
-    for (int kind = 0; kind < KINDS; kind++) graph->onward[origin][kind] = some_places(s);
+    for (int kind = 0; kind < KINDS; kind++) graph->onward[origin][kind] = sim_chance(s, 900) ? some_places(s) : 0;
   graph->broken = sim_chance(s, 600) ? LINKS : (int)sim_below(s, (uint64_t)s->link_count);
   note_ever(graph);
   return graph;
@@ -95,29 +97,58 @@ static bool is_broken(const struct graph *graph, int a, int b) {
   return (link->from == a && link->to == b) || (link->from == b && link->to == a);
 }
 
-static bool passes(const struct rules *rules, unsigned onward, int giver, int taker, int origin, unsigned kind) {
+static bool passes(const struct graph *graph, bool ever, int giver, int taker, int origin, unsigned kind) {
+  const struct rules *rules = ever ? &graph->ever[giver][taker] : &graph->rules[giver][taker];
+  unsigned onward = ever ? graph->onward_ever[origin][kind] : graph->onward[origin][kind];
   unsigned given = giver == origin ? rules->share : onward >> taker & 1 ? rules->transit[origin] : 0;
   return given & rules->accept[origin] & 1u << kind;
 }
 
-/* Places that a reading reaches. */
-static unsigned reach(const struct graph *graph, bool ever, int origin, unsigned kind) {
-  unsigned have = 1u << origin, before = 0;
-  unsigned onward = ever ? graph->onward_ever[origin][kind] : graph->onward[origin][kind];
+struct walk {
+  bool ever;
+  int origin;
+  unsigned kind;
+  const struct reading *reading; /* NULL: any of the kind, */
+  int past;                      /* but not from the origin to this place; PLACES: to all */
+};
+
+static bool goes(const struct graph *graph, const struct walk *walk, int a, int b) {
+  if (!graph->joined[a][b] || (!walk->ever && is_broken(graph, a, b))) return false;
+  if (a == walk->origin && b == walk->past) return false;
+  if (a == walk->origin && walk->reading && !terms_pass(graph->s, &graph->terms[a][b], walk->reading, walk->ever))
+    return false;
+  return passes(graph, walk->ever, a, b, walk->origin, walk->kind);
+}
+
+/* Places that it reaches. */
+static unsigned reach(const struct graph *graph, const struct walk *walk) {
+  unsigned have = 1u << walk->origin, before = 0;
   while (have != before) {
     before = have;
     for (int a = 0; a < graph->provinces; a++)
       for (int b = 0; b < graph->provinces; b++)
-        if (before >> a & 1 && graph->joined[a][b] && (ever || !is_broken(graph, a, b)) &&
-            passes(ever ? &graph->ever[a][b] : &graph->rules[a][b], onward, a, b, origin, kind))
-          have |= 1u << b;
+        if (before >> a & 1 && goes(graph, walk, a, b)) have |= 1u << b;
   }
   return have;
 }
 
 enum entitled graph_entitled(const struct graph *graph, int place, const struct reading *reading) {
-  if (reach(graph, false, reading->station, reading->kind) >> place & 1) return ENTITLED;
-  return reach(graph, true, reading->station, reading->kind) >> place & 1 ? ENTITLED_MAYBE : ENTITLED_NOT;
+  struct walk walk = {false, reading->station, reading->kind, reading, PLACES};
+  if (reach(graph, &walk) >> place & 1) return ENTITLED;
+  walk.ever = true;
+  return reach(graph, &walk) >> place & 1 ? ENTITLED_MAYBE : ENTITLED_NOT;
+}
+
+bool graph_paces(const struct graph *graph, int origin) {
+  bool paces = false;
+  for (int n = 0; n < graph->provinces; n++)
+    paces = paces || (graph->joined[origin][n] && graph->terms[origin][n].paced);
+  return paces;
+}
+
+const struct terms *graph_only_terms(const struct graph *graph, int place, int origin, unsigned kind) {
+  struct walk others = {true, origin, kind, NULL, place};
+  return graph->joined[origin][place] && !(reach(graph, &others) >> place & 1) ? &graph->terms[origin][place] : NULL;
 }
 
 /* ---- the hooks of a node ---- */
@@ -134,14 +165,16 @@ static unsigned kind_of(struct bytes address) {
 
 struct filter {
   unsigned kinds;
-  const struct patterns *granted; /* NULL: one's own */
+  const struct patterns *granted; /* of third provinces; NULL: one's own, */
+  const struct terms *terms;      /* under these, NULL: none */
 };
 
 static bool keeps(void *ctx, const struct record *record) {
   const struct filter *filter = ctx;
   if (record->kind == RECORD_HEAD) return true;
   bool given = !filter->granted || patterns_match(filter->granted, record->address);
-  return given && filter->kinds >> kind_of(record->address) & 1;
+  unsigned kind = kind_of(record->address);
+  return given && filter->kinds >> kind & 1 && (!filter->terms || terms_let(filter->terms, kind, record->received));
 }
 
 static struct blob *filtered(const struct filter *filter, struct blob *from, const struct block *block) {
@@ -171,21 +204,28 @@ static struct blob *granting(const struct graph *graph, int origin, struct blob 
   return with;
 }
 
+/* What goes of one's own by a feed. */
+static unsigned own_kinds(const struct graph *graph, int origin, int taker, size_t feed) {
+  const struct rules *rules = &graph->rules[origin][taker];
+  unsigned paced = graph->terms[origin][taker].paced;
+  return rules->share & rules->accept[origin] & (feed == 0 ? ~paced : paced);
+}
+
 static struct blob *on_share(void *ctx, struct node_peer *peer, size_t feed, struct blob *from,
     const struct block *block, enum lane lane, uint64_t position) {
   struct owner *owner = ctx;
   const struct graph *graph = owner->s->graph;
   int origin = graph_origin(block->stream), taker = peer_of(peer);
   const struct rules *rules = &graph->rules[owner->place][taker];
-  (void)feed, (void)lane, (void)position;
+  (void)lane, (void)position;
   if (origin == owner->place) {
-    struct filter filter = {rules->share & rules->accept[origin], NULL};
+    struct filter filter = {own_kinds(graph, origin, taker, feed), NULL, &graph->terms[origin][taker]};
     struct blob *plain = filtered(&filter, from, block);
     return plain ? granting(graph, origin, plain) : NULL;
   }
   struct patterns granted = PATTERNS_NULL;
   onward_granted(block->onward, bytes_text(names[taker]), &granted);
-  struct filter filter = {rules->transit[origin] & rules->accept[origin], &granted};
+  struct filter filter = {rules->transit[origin] & rules->accept[origin], &granted, NULL};
   struct blob *out = filtered(&filter, from, block);
   patterns_deinit(&granted);
   return out;
@@ -195,8 +235,8 @@ static bool on_share_stream(void *ctx, struct node_peer *peer, size_t feed, stru
   struct owner *owner = ctx;
   int origin = graph_origin(stream), taker = peer_of(peer);
   const struct rules *rules = &owner->s->graph->rules[owner->place][taker];
-  (void)feed;
-  return origin != taker && (origin == owner->place ? rules->share : rules->transit[origin]) & rules->accept[origin];
+  if (origin == owner->place) return own_kinds(owner->s->graph, origin, taker, feed);
+  return feed == 0 && origin != taker && rules->transit[origin] & rules->accept[origin];
 }
 
 static bool on_accept_stream(void *ctx, struct node_peer *peer, struct bytes stream) {
@@ -208,7 +248,7 @@ static enum node_admit on_admit(void *ctx, struct node_peer *peer, enum lane lan
     struct store_batch *batch, struct blob **replace, bool *drop, const char **reason) {
   struct owner *owner = ctx;
   struct filter filter = {
-      owner->s->graph->rules[peer_of(peer)][owner->place].accept[graph_origin(block->stream)], NULL};
+      owner->s->graph->rules[peer_of(peer)][owner->place].accept[graph_origin(block->stream)], NULL, NULL};
   (void)lane, (void)batch, (void)reason;
   *replace = filtered(&filter, NULL, block);
   *drop = !*replace;
@@ -234,13 +274,14 @@ void graph_add_peers(struct sim *s, int n) {
     struct link_end *link = &s->links[i];
     if (link->from != n && link->to != n) continue;
     int other = link->from == n ? link->to : link->from;
-    struct node_feed feed = {.scope = scope_of(graph, n, other)};
+    struct node_feed feeds[2];
+    size_t count = terms_feeds(&graph->terms[n][other], scope_of(graph, n, other), feeds);
     struct node_peer_config config = {.principal = place_principal(s, n, other),
         .node = names[other],
         .role = NODE_PEER_NEIGHBOUR,
         .connects = link->from == n,
-        .feeds = &feed,
-        .feed_count = 1,
+        .feeds = feeds,
+        .feed_count = count,
         .window_bytes = 1};
     graph->peers[n][other] = node_peer_add(s->places[n].node, &config);
     if (link->from == n) link->peer = graph->peers[n][other];
@@ -256,6 +297,11 @@ struct node_peer *graph_peer(const struct graph *graph, int at, int of) {
 static unsigned may_send(const struct graph *graph, int giver, int taker, int origin) {
   const struct rules *rules = &graph->rules[giver][taker];
   return (giver == origin ? rules->share : rules->transit[origin]) & rules->accept[origin];
+}
+
+uint32_t graph_feeds(const struct graph *graph, int giver, int taker, int origin) {
+  if (giver != origin) return 1;
+  return (own_kinds(graph, giver, taker, 0) != 0) | (uint32_t)(own_kinds(graph, giver, taker, 1) != 0) << 1;
 }
 
 void graph_sources_of(const struct graph *graph, int place, struct bytes stream, struct graph_sources *out) {
@@ -279,8 +325,9 @@ static void change_direction(struct graph *graph, int giver, int taker) {
 static void tell(struct sim *s, int giver, int taker) {
   struct graph *graph = s->graph;
   graph->version[giver][taker]++;
-  struct node_feed feed = {.scope = scope_of(graph, giver, taker)};
-  if (s->places[giver].up) node_peer_rules(s->places[giver].node, graph->peers[giver][taker], &feed, 1);
+  struct node_feed feeds[2];
+  size_t count = terms_feeds(&graph->terms[giver][taker], scope_of(graph, giver, taker), feeds);
+  if (s->places[giver].up) node_peer_rules(s->places[giver].node, graph->peers[giver][taker], feeds, count);
 }
 
 void graph_change(struct sim *s) {
@@ -330,6 +377,11 @@ void graph_describe(const struct graph *graph) {
         if (origin != b)
           printf(", of %s %x/%x", names[origin], origin == a ? rules->share : rules->transit[origin],
               rules->accept[origin]);
+      const struct terms *terms = &graph->terms[a][b];
+      if (terms->paced)
+        printf(", %x every %lld ms after %lld ms", terms->paced, (long long)terms->every_us / 1000,
+            (long long)terms->delay_us / 1000);
+      if (terms->limited) printf(", %x only of a time", terms->limited);
       printf("\n");
     }
   }

@@ -39,7 +39,9 @@ struct ledger *ledger_free(struct ledger *ledger) {
 
 static enum entitled entitled_of(const struct sim *s, int n, const struct reading *reading) {
   if (s->graph) return graph_entitled(s->graph, n, reading);
-  return n == BROKER || reading->kind == 1 ? ENTITLED : ENTITLED_NOT;
+  if (n == BROKER) return ENTITLED;
+  if (reading->kind != 1 || !terms_pass(s, &s->terms, reading, true)) return ENTITLED_NOT;
+  return terms_pass(s, &s->terms, reading, false) ? ENTITLED : ENTITLED_MAYBE;
 }
 
 static uint8_t count_of(const struct ledger *ledger, size_t id) { return id < ledger->cap ? ledger->counts[id] : 0; }
@@ -48,8 +50,11 @@ bool ledger_has(const struct ledger *ledger, size_t reading) { return count_of(l
 
 /* An origin with several neighbours that got an old copy back goes on in the old epoch until it meets one that knows
  * more than the copy: a known limit, of which a gateway, and a broker with one neighbour, know nothing. */
+static bool may_go_on_unaware(const struct sim *s, int origin) {
+  return s->graph && s->places[origin].restored_at > 0 && graph_neighbours(s->graph, origin) > 1;
+}
 static bool goes_on_unaware(const struct sim *s, const struct reading *reading) {
-  return s->graph && s->places[reading->station].restored_at > 0 && graph_neighbours(s->graph, reading->station) > 1;
+  return may_go_on_unaware(s, reading->station);
 }
 
 /* What it gave meanwhile to the first it met is issued again when it meets the other; and what it gave before to the
@@ -98,11 +103,12 @@ static struct seen_stream *seen_stream(struct ledger *ledger, enum lane lane, co
   return seen;
 }
 
-/* What comes to a place by several ways, one of which is asking, keeps the order of each, not of all; and what a new
+/* What comes to a place by several ways or feeds, or is asked for, keeps the order of each, not of all; and what a new
  * rule brings of the past comes after what the old one brought. */
-static bool ways_cross(const struct sim *s, const struct seen_stream *seen) {
-  return s->graph &&
-         (s->changes || s->link_count >= s->places_used || s->asked_of[graph_origin(bytes_text(seen->name))]);
+static bool ways_cross(const struct sim *s, const struct ledger *ledger, const struct seen_stream *seen) {
+  if (!s->graph) return ledger->place == NEIGHBOUR && s->terms.paced;
+  int origin = graph_origin(bytes_text(seen->name));
+  return s->changes || s->link_count >= s->places_used || s->asked_of[origin] || graph_paces(s->graph, origin);
 }
 
 static void see_record(struct ledger *ledger, enum lane lane, struct seen_stream *seen, const struct record *record) {
@@ -110,12 +116,31 @@ static void see_record(struct ledger *ledger, enum lane lane, struct seen_stream
   unsigned long long sequence = (unsigned long long)record->sequence;
   if (intervals_contains(&seen->held, record->sequence))
     sim_fail(ledger->s, "%s holds %s %llu twice", place, seen->name, sequence);
-  if (record->sequence <= seen->last && (lane == LANE_LIVE || !ways_cross(ledger->s, seen)))
+  if (record->sequence <= seen->last && (lane == LANE_LIVE || !ways_cross(ledger->s, ledger, seen)))
     sim_fail(ledger->s, "%s: sequence %llu of %s comes after %llu in lane %s", place, sequence, seen->name,
         (unsigned long long)seen->last, lane_name(lane));
   intervals_add(&seen->held, record->sequence, record->sequence);
   seen->last = record->sequence;
   count_reading(ledger, record);
+}
+
+/* The terms under which alone readings of this kind come to the place; NULL: there may be others. */
+static const struct terms *only_terms(const struct sim *s, int n, int origin, unsigned kind) {
+  if (s->graph) return graph_only_terms(s->graph, n, origin, kind);
+  return n == NEIGHBOUR && kind == 1 ? &s->terms : NULL;
+}
+
+void judge_arrival(struct sim *s, int n, const struct block *block) {
+  struct block_reader *reader;
+  struct record record;
+  if (block_reader_new(&reader, block) != 0) return;
+  while (block_reader_next(reader, &record) == 0) {
+    if (record.kind == RECORD_HEAD || record.value.type != VALUE_INTEGER) continue;
+    const struct reading *r = &s->readings[record.value.integer];
+    const struct terms *terms = only_terms(s, n, r->station, r->kind);
+    if (terms) terms_judge_early(s, n, terms, r);
+  }
+  block_reader_free(reader);
 }
 
 void ledger_block(struct ledger *ledger, enum lane lane, const struct block *block) {
@@ -131,6 +156,24 @@ void ledger_block(struct ledger *ledger, enum lane lane, const struct block *blo
   block_reader_free(reader);
 }
 
+static bool has_identity(const struct reading *r, struct epoch epoch, uint64_t sequence) {
+  for (size_t i = 0; i < r->identity_count; i++)
+    if (r->identities[i].sequence == sequence && epoch_compare(r->identities[i].epoch, epoch) == 0) return true;
+  return false;
+}
+
+/* Of a past that is no more (may_be_lost) nothing counts. */
+static int64_t received_before(const struct sim *s, const struct reading *r, struct epoch epoch, uint64_t sequence) {
+  int64_t before = 0;
+  for (const struct reading *other = s->readings; other < r && !r->urgent; other++) {
+    if (other->station != r->station || other->kind != r->kind || other->urgent || other->may_be_lost) continue;
+    for (size_t i = 0; i < other->identity_count; i++)
+      if (other->identities[i].sequence < sequence && epoch_compare(other->identities[i].epoch, epoch) == 0)
+        before = other->received;
+  }
+  return before;
+}
+
 static void add_identity(struct reading *r, struct identity identity) {
   r->identities = mem_resize(r->identities, r->identity_count + 1, sizeof *r->identities);
   r->identities[r->identity_count++] = identity;
@@ -143,19 +186,41 @@ void judge_note_own(struct sim *s, int station, const struct block *block) {
   if (block_reader_new(&reader, block) != 0) return;
   while (block_reader_next(reader, &record) == 0) {
     if (record.kind == RECORD_HEAD || record.value.type != VALUE_INTEGER) continue;
-    add_identity(&s->readings[record.value.integer], (struct identity){block->epoch, record.sequence});
+    struct reading *r = &s->readings[record.value.integer];
+    if (!has_identity(r, block->epoch, record.sequence))
+      add_identity(
+          r, (struct identity){block->epoch, record.sequence, received_before(s, r, block->epoch, record.sequence)});
   }
   block_reader_free(reader);
+}
+
+struct noting {
+  struct sim *s;
+  int station;
+};
+
+static bool note_entry(void *ctx, const struct store_entry *entry) {
+  const struct noting *noting = ctx;
+  struct block block;
+  if (entry->source.len == 0 && entry->block && block_open(&block, blob_bytes(entry->block)) == 0)
+    judge_note_own(noting->s, noting->station, &block);
+  return true;
+}
+
+void judge_note_stored(struct sim *s, int station) {
+  struct noting noting = {s, station};
+  for (int lane = 0; lane < LANES && place_originates(s, station); lane++)
+    store_replay(s->places[station].store, (enum lane)lane, 1, note_entry, &noting);
 }
 
 /* What retention took of the old epoch is committed under no number of the new one: it is named there as n - common. */
 void judge_note_renumbered(struct sim *s, int station, bool urgent, const struct renumbered *from, struct epoch to) {
   for (size_t i = 0; i < s->reading_count; i++) {
     struct reading *r = &s->readings[i];
-    struct identity last = r->identity_count ? r->identities[r->identity_count - 1] : (struct identity){{0, 0}, 0};
+    struct identity last = r->identity_count ? r->identities[r->identity_count - 1] : (struct identity){{0, 0}, 0, 0};
     if (r->station == station && r->urgent == urgent && epoch_compare(last.epoch, from->old) == 0 &&
         last.sequence > from->common)
-      add_identity(r, (struct identity){to, last.sequence - from->common});
+      add_identity(r, (struct identity){to, last.sequence - from->common, 0});
   }
 }
 
@@ -249,16 +314,25 @@ static void judge_reading(struct sim *s, int n, const struct ledger *held, size_
     s->lost_to_clones++;
     return;
   }
-  struct identity known = r->identity_count ? r->identities[r->identity_count - 1] : (struct identity){{0, 0}, 0};
+  struct identity known = r->identity_count ? r->identities[r->identity_count - 1] : (struct identity){{0, 0}, 0, 0};
   sim_fail(s, "reading %zu (%s of %s, durable at %lld, last known as %llu of epoch %llu) is not at %s", id,
       r->urgent ? "urgent" : "telemetry", place_names[r->station], (long long)r->durable_at,
       (unsigned long long)known.sequence, (unsigned long long)known.epoch.created, place_names[n]);
   explain(s, r);
 }
 
+static void judge_thinned(struct sim *s, int n, const struct ledger *held) {
+  for (int origin = 0; origin < s->places_used; origin++)
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+      const struct terms *terms = origin == n ? NULL : only_terms(s, n, origin, kind);
+      if (terms && !may_go_on_unaware(s, origin)) terms_judge_thinned(s, n, terms, held, origin, kind);
+    }
+}
+
 void judge_place(struct sim *s, int n) {
   struct ledger *held = ledger_new(s, n);
   for (int lane = 0; lane < LANES; lane++) store_replay(s->places[n].store, (enum lane)lane, 1, judge_entry, held);
   for (size_t id = 0; id < s->reading_count; id++) judge_reading(s, n, held, id);
+  judge_thinned(s, n, held);
   ledger_free(held);
 }

@@ -20,18 +20,27 @@ static bool on_send(void *ctx, uint64_t conn, struct bytes bytes) {
 }
 static void on_close(void *ctx, uint64_t conn) { network_close(((struct owner *)ctx)->s, conn); }
 
+/* Of the neighbour's two feeds. */
+struct choice {
+  const struct terms *terms;
+  size_t feed;
+};
+
 static bool is_level(void *ctx, const struct record *record) {
-  (void)ctx;
+  const struct choice *choice = ctx;
   struct bytes a = record->address;
+  if ((choice->terms->paced >> 1 & 1) != choice->feed || !terms_let(choice->terms, 1, record->received))
+    return record->kind == RECORD_HEAD;
   return record->kind == RECORD_HEAD || (a.len > 6 && memcmp(a.data + a.len - 6, "/level", 6) == 0);
 }
 
 static struct blob *on_share(void *ctx, struct node_peer *peer, size_t feed, struct blob *from,
     const struct block *block, enum lane lane, uint64_t position) {
-  (void)ctx, (void)feed, (void)lane, (void)position;
+  struct choice choice = {&((struct owner *)ctx)->s->terms, feed};
+  (void)lane, (void)position;
   if (strcmp(node_peer_node(peer), "q") != 0) return blob_ref(from);
   struct blob *out = NULL;
-  return block_filter(&out, from, block, is_level, NULL) == 0 ? out : NULL;
+  return block_filter(&out, from, block, is_level, &choice) == 0 ? out : NULL;
 }
 
 /* Each province gives what is its own. */
@@ -128,6 +137,7 @@ static void on_committed(void *ctx, const struct store_item *item, struct node_p
   if ((owner->s->clones && owner->place == CLONE) || block_open(&block, blob_bytes(item->block)) != 0) return;
   if (!from && place_originates(owner->s, owner->place)) judge_note_own(owner->s, owner->place, &block);
   if (from) ledger_block(owner->s->places[owner->place].ledger, item->lane, &block);
+  if (from) judge_arrival(owner->s, owner->place, &block);
 }
 
 static void on_submitted(void *ctx, void *cookie, const struct store_done *done) {
@@ -146,13 +156,16 @@ static struct node_peer *add_peer(struct sim *s, struct node *node, int at, int 
   enum node_peer_role role = place_is_station(s, at)   ? NODE_PEER_UPSTREAM
                              : place_is_station(s, of) ? NODE_PEER_STATION
                                                        : NODE_PEER_NEIGHBOUR;
-  struct node_feed feed = {.scope = of == NEIGHBOUR ? 77 : at == NEIGHBOUR ? 78 : 0};
+  static const struct terms none = {.paced = 0};
+  struct node_feed feeds[2];
+  uint64_t scope = of == NEIGHBOUR ? 77 : at == NEIGHBOUR ? 78 : 0;
+  size_t feed_count = terms_feeds(at == BROKER && of == NEIGHBOUR ? &s->terms : &none, scope, feeds);
   struct node_peer_config config = {.principal = place_principal(s, at, of),
       .node = place_names[of],
       .role = role,
       .connects = place_is_station(s, at) || of == NEIGHBOUR,
-      .feeds = &feed,
-      .feed_count = 1,
+      .feeds = feeds,
+      .feed_count = feed_count,
       .window_bytes = 1}; /* the least there is */
   return node_peer_add(node, &config);
 }
@@ -204,6 +217,7 @@ void place_start(struct sim *s, int n) {
   add_peers(s, n);
   if (s->graph) asking_begin(s, n);
   place->up = true;
+  if (!(s->clones && n == CLONE)) judge_note_stored(s, n);
   place_note_renumbered(s, n);
 }
 
@@ -316,7 +330,8 @@ static void add_reading(struct sim *s, struct block_builder *builder, int statio
       .value = {.type = VALUE_INTEGER, .integer = (int64_t)s->reading_count}};
   block_builder_add(builder, &record, BLOCK_MAX);
   s->readings = mem_resize(s->readings, s->reading_count + 1, sizeof *s->readings);
-  s->readings[s->reading_count++] = (struct reading){.station = station, .kind = kind, .urgent = urgent};
+  s->readings[s->reading_count++] =
+      (struct reading){.station = station, .kind = kind, .urgent = urgent, .received = received, .made_at = s->now};
 }
 
 void place_submit(struct sim *s, int n) {

@@ -23,7 +23,8 @@ static const struct {
     {"reissue-held", NODE_DEFECT_REISSUE_HELD}, {"no-discard", NODE_DEFECT_NO_DISCARD},
     {"overtake", NODE_DEFECT_OVERTAKE}, {"later-is-ack", NODE_DEFECT_LATER_IS_ACK},
     {"after-refused", NODE_DEFECT_AFTER_REFUSED}, {"no-window", NODE_DEFECT_NO_WINDOW},
-    {"take-clone", NODE_DEFECT_TAKE_CLONE}, {"no-want", NODE_DEFECT_NO_WANT}};
+    {"take-clone", NODE_DEFECT_TAKE_CLONE}, {"no-want", NODE_DEFECT_NO_WANT}, {"thin-anew", NODE_DEFECT_THIN_ANEW},
+    {"early", NODE_DEFECT_EARLY}};
 
 /* ---- chance ---- */
 
@@ -36,7 +37,7 @@ uint64_t sim_next(struct sim *s) { /* splitmix64 */
 
 static struct instant sim_now(void *ctx) {
   struct sim *s = ctx;
-  return (struct instant){INT64_C(1790000000000000) + s->now, s->now + 1000000};
+  return (struct instant){SIM_START + s->now, s->now + 1000000};
 }
 static void sim_random(void *ctx, void *out, size_t len) {
   uint8_t *bytes = out;
@@ -65,6 +66,7 @@ static void draw_scenario(struct sim *s) {
   s->restored = s->clones || sim_chance(s, 250) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   s->trims = sim_chance(s, 600) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   if (s->graph) s->clones = false;
+  terms_draw(s, &s->terms);
   if (s->graph && s->restored != PLACES && sim_chance(s, 800)) graph_break_beside(s->graph, s->restored);
   if (s->graph)
     s->trims = PLACES; /* what a relay does not hold any more it names, and another way may have it: not judged */

@@ -9,6 +9,7 @@
  *   sim.c      what a seed does: the scenario, the steps, the command line
  *   network.c  connections and messages between the places
  *   graph.c    provinces: a random graph, random agreements, who is entitled to what
+ *   terms.c    what a share may ask besides: thinned, delayed, of a time
  *   asking.c   what a broker asks its neighbours for, since it misses it
  *   place.c    processes: start, crash, old copies, the copied key; what their nodes ask of them
  *   judge.c    what must hold: exactly once or named as gone, order in each lane
@@ -67,13 +68,23 @@ struct place {
   } renumbered[CHANNELS];
 };
 
+#define SIM_START INT64_C(1790000000000000) /* wall */
+enum { KINDS = 3 };                         /* of addresses */
+struct terms {
+  unsigned paced; /* kinds (a bit each) that go by a second feed of */
+  int64_t every_us, delay_us;
+  unsigned limited; /* kinds that go only if received within */
+  int64_t since, until;
+};
+
 struct identity {
   struct epoch epoch;
   uint64_t sequence;
+  int64_t before; /* `received` of the reading before it at its address in this epoch, 0: none */
 };
 struct reading {
   int station;
-  int64_t durable_at;
+  int64_t received, made_at, durable_at; /* wall; the simulation's time */
   bool durable, urgent;
   unsigned kind;                   /* of its address; 1: a level */
   bool may_be_lost, may_be_double; /* where no program could know better, see place.c */
@@ -93,6 +104,7 @@ struct sim {
   int64_t us_per_byte;   /* of a slow link */
   bool changes;          /* agreements, while all runs */
   int restored, trims;   /* a place; PLACES: none */
+  struct terms terms;    /* without a graph: of what the neighbour gets */
   bool asked_of[PLACES]; /* some place asked others for this origin's */
   struct place places[PLACES];
   struct link_end links[LINKS];
@@ -128,6 +140,18 @@ void network_drop(struct sim *s, int place); /* all that leads to it: it died */
 void network_deliver(struct sim *s);
 void network_deinit(struct sim *s);
 
+/* ---- terms.c ---- */
+void terms_draw(struct sim *s, struct terms *terms);
+/* Returns how many. */
+size_t terms_feeds(const struct terms *terms, uint64_t scope, struct node_feed feeds[2]);
+bool terms_let(const struct terms *terms, unsigned kind, int64_t received);
+/* Whether a reading of a kind that is shared goes under these terms; ever: may have gone under some number of its. */
+bool terms_pass(const struct sim *s, const struct terms *terms, const struct reading *reading, bool ever);
+/* What comes to a place by no other way: that it comes not too early, and not more than one in a bucket. */
+void terms_judge_early(struct sim *s, int n, const struct terms *terms, const struct reading *reading);
+void terms_judge_thinned(
+    struct sim *s, int n, const struct terms *terms, const struct ledger *held, int origin, unsigned kind);
+
 /* ---- place.c ---- */
 struct owner {
   struct sim *s;
@@ -149,7 +173,6 @@ void clone_start(struct sim *s);
 void clone_end(struct sim *s);
 
 /* ---- graph.c ---- */
-enum { KINDS = 3 }; /* of addresses of a province */
 enum entitled { ENTITLED_NOT, ENTITLED_MAYBE, ENTITLED };
 /* Draws provinces, links and agreements; the links of s are set. */
 struct graph *graph_new(struct sim *s, int provinces);
@@ -173,6 +196,8 @@ struct graph_sources { /* from whom a stream may come to a place */
   int places[PLACES];
   size_t count;
 };
+/* By which feeds (a bit each) something of the origin's goes. */
+uint32_t graph_feeds(const struct graph *graph, int giver, int taker, int origin);
 void graph_sources_of(const struct graph *graph, int place, struct bytes stream, struct graph_sources *out);
 
 /* ---- asking.c ---- */
@@ -181,13 +206,20 @@ void asking_begin(struct sim *s, int n); /* its process starts */
 void asking_end(struct sim *s, int n);
 void asking_tick(struct sim *s, int n);
 
+/* The terms under which readings of this kind come to the place, where they never could by any other way than from the
+ * origin itself; NULL: they could. */
+bool graph_paces(const struct graph *graph, int origin); /* gives something by a second feed */
+const struct terms *graph_only_terms(const struct graph *graph, int place, int origin, unsigned kind);
+
 /* ---- judge.c ---- */
 struct ledger *ledger_new(struct sim *s, int place);
 struct ledger *ledger_free(struct ledger *ledger);
 bool ledger_has(const struct ledger *ledger, size_t reading);
 void ledger_block(struct ledger *ledger, enum lane lane, const struct block *block);
 void judge_note_own(struct sim *s, int station, const struct block *block);
+void judge_note_stored(struct sim *s, int station); /* what was committed, and not told before the process died */
 void judge_note_renumbered(struct sim *s, int station, bool urgent, const struct renumbered *from, struct epoch to);
+void judge_arrival(struct sim *s, int n, const struct block *block); /* it was committed there just now */
 void judge_place(struct sim *s, int n);
 
 /* ---- bounds.c ---- */

@@ -18,7 +18,7 @@ struct stream {
   int point[LONGEST + 1]; /* POINTS: an event */
 };
 
-static uint64_t rng;
+static uint64_t rng, run = 1; /* run: that writes the blocks */
 static unsigned below(unsigned n) {
   rng = rng * 6364136223846793005u + 1442695040888963407u;
   return (unsigned)(rng >> 33) % n;
@@ -60,7 +60,7 @@ static void add_block(
         .value = {.type = VALUE_INTEGER, .integer = 1}};
     assert_int_equal(block_builder_add(builder, &record, BLOCK_MAX), 0);
   }
-  struct blob *whole = block_builder_finish(builder, bytes_text("a/s"), 1), *part = NULL;
+  struct blob *whole = block_builder_finish(builder, bytes_text("a/s"), run), *part = NULL;
   struct block block;
   block_number(whole, (struct epoch){1, 1}, from);
   assert_int_equal(block_open(&block, blob_bytes(whole)), 0);
@@ -199,6 +199,35 @@ static void of_a_bucket_with_something_gone_nothing_more_passes(void **state) {
   }
 }
 
+/* Of point 0 at these times, by these runs; up to 350 it may have been issued again. */
+static void behind_a_lost_past_a_bucket_is_left_out(void **state) {
+  static const struct {
+    int64_t received;
+    uint64_t run;
+    bool passes;
+  } items[] = {{110, 1, true}, {120, 1, false}, {210, 1, true}, {310, 2, false}, {340, 2, false}, {400, 2, true},
+      {510, 3, true}};
+  (void)state;
+  struct stream stream = {.count = sizeof items / sizeof items[0]};
+  struct intervals held = INTERVALS_NULL, pass = INTERVALS_NULL, undecided = INTERVALS_NULL;
+  struct thinning *thinning = thinning_new(EVERY);
+  intervals_add(&held, 1, stream.count);
+  thinning_begin(thinning, 1, THINNING_NOTHING);
+  thinning_issued_again(thinning, 350);
+  for (size_t i = 1; i <= stream.count; i++) {
+    stream.received[i] = items[i - 1].received;
+    run = items[i - 1].run;
+    add_block(thinning, &stream, i, i, &held);
+  }
+  run = 1;
+  thinning_decide(thinning, stream.count, NULL, &pass, &undecided);
+  assert_int_equal(undecided.count, 0);
+  for (size_t i = 1; i <= stream.count; i++) assert_int_equal(intervals_contains(&pass, i), items[i - 1].passes);
+  thinning_free(thinning);
+  intervals_deinit(&held);
+  intervals_deinit(&pass);
+}
+
 static void buckets_before_1970_are_whole_too(void **state) {
   (void)state;
   assert_int_equal(thinning_bucket(-1, 100), -1);
@@ -216,6 +245,7 @@ int main(void) {
       cmocka_unit_test(holes_leave_doubt_and_no_error),
       cmocka_unit_test(a_look_back_of_one_interval_is_enough),
       cmocka_unit_test(of_a_bucket_with_something_gone_nothing_more_passes),
+      cmocka_unit_test(behind_a_lost_past_a_bucket_is_left_out),
       cmocka_unit_test(buckets_before_1970_are_whole_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
