@@ -134,9 +134,22 @@ static void tell_stream(void *ctx, const struct store_stream *stream) {
   if (known) settled_changed(teller->peer, stream->stream, stream->epoch);
 }
 
+/* A station brings its own two and no others: where thousands greet, none of them has all streams walked through. */
+static void tell_streams(struct teller *teller) {
+  const struct node_peer *peer = teller->peer;
+  struct store *store = peer->node->options.store;
+  struct buffer urgent = BUFFER_NULL;
+  if (peer->config.role == NODE_PEER_NEIGHBOUR) store_streams(store, tell_stream, teller);
+  if (peer->config.role != NODE_PEER_STATION) return;
+  buffer_printf(&urgent, "%s!urgent", peer->name);
+  store_stream_each(store, bytes_text(peer->name), tell_stream, teller);
+  store_stream_each(store, buffer_bytes(&urgent), tell_stream, teller);
+  buffer_deinit(&urgent);
+}
+
 static uint64_t tell(struct node_peer *peer, uint32_t feeds) {
   struct teller teller = {.peer = peer, .feeds = feeds};
-  if (peer->config.role != NODE_PEER_UPSTREAM) store_streams(peer->node->options.store, tell_stream, &teller);
+  tell_streams(&teller);
   submit_claims(&teller);
   peer_send(peer, CHANNEL_URGENT,
       &(struct link_message){.type = LINK_HELD_END, .session = peer->session, .number = teller.count});

@@ -64,6 +64,13 @@ void store_streams(struct store *store, void (*visit)(void *ctx, const struct st
   coverage_each(&store->view, describe, &(struct describing){visit, ctx});
 }
 
+void store_stream_each(
+    struct store *store, struct bytes name, void (*visit)(void *ctx, const struct store_stream *stream), void *ctx) {
+  const struct cover_stream *stream = table_get(&store->view.streams, name);
+  for (size_t i = 0; stream && i < stream->epoch_count; i++)
+    describe(&(struct describing){visit, ctx}, stream->epochs[i]);
+}
+
 void store_epochs(struct store *store, struct bytes name, void (*visit)(void *ctx, struct epoch epoch), void *ctx) {
   const struct cover_stream *stream = table_get(&store->view.streams, name);
   for (size_t i = 0; stream && i < stream->epoch_count; i++) visit(ctx, stream->epochs[i]->epoch);

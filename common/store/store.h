@@ -127,6 +127,9 @@ struct store_stream {
 bool store_stream_get(struct store *store, struct bytes stream, struct store_stream *out);
 /* Calls visit for every (stream, epoch) held or claimed. In memory. */
 void store_streams(struct store *store, void (*visit)(void *ctx, const struct store_stream *stream), void *ctx);
+/* The same for one stream: each of its epochs, rising. In memory; costs nothing for the others. */
+void store_stream_each(
+    struct store *store, struct bytes stream, void (*visit)(void *ctx, const struct store_stream *stream), void *ctx);
 /* Calls visit for every epoch of the stream of which anything is held, claimed or discarded, rising. In memory. */
 void store_epochs(struct store *store, struct bytes stream, void (*visit)(void *ctx, struct epoch epoch), void *ctx);
 /* What is held of (stream, epoch), as ranges of stored blocks (in a filtered block the numbers between count too, so
