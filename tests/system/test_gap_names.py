@@ -221,3 +221,32 @@ def test_what_age_removed_before_it_was_delivered_is_named(t):
     assert gaps(there, STREAM)[0] == 12
     shown = there.duty.run("gaps", STREAM)
     assert shown.exit == 12 and "chongqing: it was older than its keep" in shown.out, shown
+
+
+# ---- whose word it is ----
+
+
+def test_what_a_relay_says_of_the_origin_is_the_relays_word(t):
+    """The station's store was full. Its province says so to hubei: that closes the period. hubei says it to anhui: there it is hubei's word, and the period stays open."""
+    here = t.province("chongqing", shares={"hubei": [{"match": "chongqing/#", "onward": ["anhui"]}]})
+    relay = t.province("hubei", shares={"anhui": []}, accepts={"chongqing": ["chongqing/#"]})
+    there = t.province("anhui", accepts={"hubei": ["chongqing/#"]})
+    relay.peers["anhui"]["more"] = {"transit": ["chongqing/#"]}
+    station = t.station(STREAM, [sensor("gauge-1", number("level", "hydro/level"))])
+    station.more = {"store": {"path": t.path("small-store"), "max-size": "16MiB", "when-full": "discard-oldest"}}
+    with_notes(station)
+    for thing in (here, relay, there, station):
+        thing.env.update(HEAD)
+    t.start()
+    publish(t, station, 1, 5)
+    wait_value(there, LEVEL, 5)
+    here.broker.kill()
+    publish_notes(t, station, 12000)
+    here.broker.start().ready()
+    publish(t, station, 100, 1)
+    for province, by, wanting in ((relay, STREAM, False), (there, STREAM + " via hubei", True)):
+        wait_value(province, LEVEL, 100)
+        rows = wait_until(lambda p=province: not [row for row in gaps(p, STREAM)[1] if row["state"] == "missing"] and discarded(p), f"the range is named in {province.name}", timeout=60)
+        assert {(row["by"], row["reason"], row["wanting"]) for row in rows} == {(by, "full", wanting)}, rows
+    wait_proven(relay, STREAM, stamp())
+    assert gaps(there, STREAM, "--until", stamp())[0] == 12

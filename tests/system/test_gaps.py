@@ -276,3 +276,38 @@ def test_a_neighbour_that_has_not_spoken_is_waited_for(t):
     there.broker.wait_line(r"\[peer sichuan\]: session up", since=mark)
     wait_value(there, "chongqing/cuntan/gauge-1/flow", 20)
     wait_proven(there, "chongqing/cuntan", until)
+
+
+def test_rules_that_include_anothers_prove_what_came_since_they_hold(t):
+    """sichuan would pass on no more than chongqing gives itself, and is down. What was left out before both halves held may have been for sichuan to bring; what came later is proven."""
+    _, relay, there, station = joined(t, "chongqing/+/+/level")
+    relay.peers["hubei"]["more"] = {"transit": ["chongqing/+/+/level"]}
+    t.start()
+    relay.broker.kill()
+    publisher = publish(t, station, 1, 1)
+    value = 1
+
+    def rise():
+        """A level, a flow that is left out, a level; all of that time is here."""
+        nonlocal value
+        since = stamp()
+        for _ in range(2):
+            publish(t, station, value + 1, 1)
+            publisher.publish("hydro/flow", {"v": value, "t": now_ms()})
+            value += 1
+        publish(t, station, value + 1, 1)
+        value += 1
+        wait_value(there, "chongqing/cuntan/gauge-1/level", value)
+        return since, stamp()
+
+    since, until = rise()
+    found = wait_until(lambda: (lambda got: got if not_said(got[1]) else None)(gaps(there, "chongqing/cuntan", "--until", until)), "what came first is not proven")
+    assert not_said(found[1]) == {"sichuan"}, found
+
+    def later():
+        period = rise()
+        wait_until(lambda: gaps(there, "chongqing/cuntan", "--until", period[1])[2][0]["silent_us"] == 0, "a head behind its end")
+        return gaps(there, "chongqing/cuntan", "--since", period[0], "--until", period[1])
+    code, rows, ends = wait_until(lambda: (lambda got: got if got[0] == 0 else None)(later()), "what came later is proven")
+    assert ends[0]["filtered"] >= 2 and not wanting(rows), (rows, ends)
+    assert gaps(there, "chongqing/cuntan", "--until", until)[0] == 12
