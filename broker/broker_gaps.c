@@ -44,7 +44,8 @@ static void find_missing(struct broker *broker, const struct gap_words *words, c
   intervals_deinit(&counted);
 }
 
-/* But for what it has said all of. */
+/* But for what it has said all of: it would look through its whole history for nothing. What had been here before is no
+ * such word (gap_claims.h). */
 static bool ask_one(struct broker *broker, const struct link *link, const struct intervals *said,
     const struct store_stream *stream, const struct intervals *ranges) {
   struct intervals rest = INTERVALS_NULL;
@@ -60,9 +61,6 @@ static void ask(struct broker *broker, const struct gap_sources *sources, const 
   bool any = false;
   for (size_t i = 0; i < words->count; i++)
     any = ask_one(broker, sources->links[i], &words->said[i].ranges, stream, ranges) || any;
-  /* One that said all may have meant that it had been here before: an old copy of our store lacks it. */
-  for (size_t i = 0; i < words->count && !any; i++)
-    any = ask_one(broker, sources->links[i], &INTERVALS_NULL, stream, ranges);
   if (!any) gap_ask_failed(&broker->asks, stream->stream, stream->epoch, now);
 }
 
