@@ -65,7 +65,7 @@ enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_RESUMING, SESSION_U
 #define SENDER_FILL_US (30 * SECOND_US)
 #define SENDER_RETURN_US (600 * SECOND_US)
 /* what cannot go now is looked at again: mostly something changes before */
-#define SENDER_PARK_US SECOND_US
+#define SENDER_PARK_US (200 * MILLISECOND_US)
 #define SENDER_BACKFILL_SHARE 4            /* live bytes for each byte of backfill, when both wait: one in five */
 #define RECEIVER_GROUP_BYTES (1024 * 1024) /* a group goes to the store at the latest at so many bytes, */
 #define RECEIVER_GROUP_SHARE 32            /* or at this part of the store's size, where that is less */
