@@ -81,7 +81,8 @@ static void start_stream(void *ctx, const struct store_stream *held) {
   uint64_t newest = stream->top;
   out_stream_settles(peer, stream);
   store_held(peer->node->options.store, held->stream, held->epoch, &stream->missed);
-  missed_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
+  if (!NODE_HAS_DEFECT(NODE_DEFECT_KEEP_WORD))
+    missed_named(peer->node, stream, &stream->missed); /* a relay passes on what others said is gone */
   intervals_remove_all(&stream->missed, &stream->covered);
   if (stream->missed.count > LINK_RANGES_MAX) intervals_join(&stream->missed, LINK_RANGES_MAX);
   /* Only where all that is missed is newer than all that the peer has: else the live lane would step back. */
@@ -105,6 +106,7 @@ static void miss_gone(struct node_peer *peer, struct out_stream *stream, const s
 }
 
 void missed_gone(struct node_peer *peer, const struct store_discard *discard) {
+  if (NODE_HAS_DEFECT(NODE_DEFECT_KEEP_WORD)) return;
   for (size_t feed = 0; feed < peer->feed_count; feed++)
     if (!(peer->asks >> feed & 1)) miss_gone(peer, out_stream_of(peer, feed, discard->stream, discard->epoch), discard);
 }

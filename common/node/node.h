@@ -167,7 +167,8 @@ enum node_defect {
   NODE_DEFECT_TAKE_CLONE,    /* the newcomer is taken while the old one answers */
   NODE_DEFECT_NO_WANT,       /* what it is asked for by name it does not send */
   NODE_DEFECT_THIN_ANEW,     /* each evaluation begins as if nothing had been before */
-  NODE_DEFECT_EARLY          /* what is delayed goes as soon as it is stored */
+  NODE_DEFECT_EARLY,         /* what is delayed goes as soon as it is stored */
+  NODE_DEFECT_KEEP_WORD      /* a relay does not pass on what others say is gone */
 };
 extern enum node_defect node_defect;
 #define NODE_HAS_DEFECT(d) (node_defect == (d))

@@ -24,7 +24,7 @@ static const struct {
     {"overtake", NODE_DEFECT_OVERTAKE}, {"later-is-ack", NODE_DEFECT_LATER_IS_ACK},
     {"after-refused", NODE_DEFECT_AFTER_REFUSED}, {"no-window", NODE_DEFECT_NO_WINDOW},
     {"take-clone", NODE_DEFECT_TAKE_CLONE}, {"no-want", NODE_DEFECT_NO_WANT}, {"thin-anew", NODE_DEFECT_THIN_ANEW},
-    {"early", NODE_DEFECT_EARLY}};
+    {"early", NODE_DEFECT_EARLY}, {"keep-word", NODE_DEFECT_KEEP_WORD}};
 
 /* ---- chance ---- */
 
@@ -64,17 +64,18 @@ static void draw_scenario(struct sim *s) {
   s->us_per_byte = sim_chance(s, 400) ? 1 + (int64_t)sim_below(s, s->large ? 2 : 20) : 0;
   s->clones = sim_chance(s, 200);
   s->restored = s->clones || sim_chance(s, 250) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
-  s->trims = sim_chance(s, 600) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
+  s->trims = sim_chance(s, s->graph ? 800 : 600) ? PLACES : (int)sim_below(s, (uint64_t)s->places_used);
   if (s->graph) s->clones = false;
   terms_draw(s, &s->terms);
   if (s->graph && s->restored != PLACES && sim_chance(s, 800)) graph_break_beside(s->graph, s->restored);
-  if (s->graph)
-    s->trims = PLACES; /* what a relay does not hold any more it names, and another way may have it: not judged */
-  s->changes = s->graph && sim_chance(s, 400);
+  /* what an old copy takes in again of what it had named as gone those do not get who were told so: a known limit */
+  if (s->graph && s->trims != PLACES) s->restored = PLACES;
+  /* nor is it judged what a relay names while its rules change */
+  s->changes = s->graph && sim_chance(s, 400) && s->trims == PLACES;
   if (s->clones && s->trims == STATION) s->trims = PLACES;
   if (s->trims == PLACES) return;
   struct place *place = &s->places[s->trims];
-  if (place_is_station(s, s->trims) && !s->large && sim_chance(s, 500))
+  if (place_originates(s, s->trims) && !s->large && sim_chance(s, 500))
     place->max_size = 12000 + sim_below(s, 40000);
   else
     place->keep_us = SECOND + (int64_t)sim_below(s, 10 * SECOND);
