@@ -56,9 +56,8 @@ struct gateway {
   struct intake intake;
   struct door door;
   struct table descriptors; /* address -> uint64_t, hash of the descriptor that was issued last */
-  uint64_t discarded;
-  bool is_ready;  /* that was said */
-  bool past_told; /* to the broker, in this session, of the epochs below */
+  bool is_ready;            /* that was said */
+  bool past_told;           /* to the broker, in this session, of the epochs below */
   struct epoch past_epochs[CHANNELS];
 };
 
@@ -68,6 +67,10 @@ int gateway_init(
 void gateway_deinit(struct gateway *gateway);
 /* Until SIGTERM or SIGINT: 0. <0: fatal. */
 int gateway_run(struct gateway *gateway);
+/* gateway_hooks.c: the parts, each with its hooks. open_net: 0, DAEMON_FAILED, or <0. */
+void gateway_make_dispatch(struct gateway *gateway);
+int gateway_open_net(struct gateway *gateway);
+void gateway_make_node(struct gateway *gateway);
 /* descriptors.c: load takes one of STORE_META, other keys are passed over; issue: of points whose descriptor changed */
 void gateway_load_descriptor(struct gateway *gateway, struct bytes key, struct bytes value);
 void gateway_issue_descriptors(struct gateway *gateway);
@@ -84,7 +87,8 @@ void intake_take(struct gateway *gateway, struct mqtt_batch *batch);
 void intake_done(struct gateway *gateway, const struct store_done *done); /* of a part */
 int64_t intake_silence(struct gateway *gateway, struct instant now); /* says who is silent; mono: when to ask again */
 void gateway_take_events(struct gateway *gateway);                   /* of the MQTT clients, a share of them */
-/* What the state of the clock means for commands now. */
+/* gateway_hooks.c: what is known of the clock now, and what that means for commands. */
+struct clock_reading gateway_clock_reading(struct gateway *gateway);
 enum clock_verdict gateway_clock(struct gateway *gateway, struct refusal *refusal);
 /* metrics.c */
 void gateway_metrics(struct gateway *gateway, struct buffer *out);

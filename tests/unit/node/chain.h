@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "tests/unit/node/readings.h"
 
 enum { A = 0, B = 1, C = 2, PROVINCES = 3 };
 
@@ -259,50 +260,16 @@ static inline void chain_restart(struct chain *chain, int n) {
 
 static inline void chain_measure(struct chain *chain, int n, const char *address, int64_t value) {
   struct node *node = chain->provinces[n].node;
-  struct block_builder *builder = block_builder_new();
   struct store_batch *batch = store_batch_new();
-  int64_t received = node_received(node);
-  struct record record = {.kind = RECORD_READING,
-      .address = bytes_text(address),
-      .time = received,
-      .received = received,
-      .value = {.type = VALUE_INTEGER, .integer = value}};
   struct bytes stream = bytes_text(province_name(n));
-  block_builder_add(builder, &record, BLOCK_MAX);
-  store_batch_own(batch, LANE_LIVE, stream, block_builder_finish(builder, stream, node_run(node)));
-  block_builder_free(builder);
+  store_batch_own(batch, LANE_LIVE, stream, reading_draft(stream, address, node_received(node), value, node_run(node)));
   assert_int_equal(node_submit(node, batch, NULL), 0);
   store_memory_run(chain->provinces[n].store, 1000);
   chain_deliver(chain);
 }
 
-struct chain_found {
-  int64_t value;
-  size_t times;
-  enum lane lane;
-};
-static inline bool chain_find(void *ctx, const struct store_entry *entry) {
-  struct chain_found *found = ctx;
-  struct block block;
-  struct block_reader *reader;
-  struct record record;
-  if (!entry->block) return true;
-  assert_int_equal(block_open(&block, blob_bytes(entry->block)), 0);
-  assert_int_equal(block_reader_new(&reader, &block), 0);
-  while (block_reader_next(reader, &record) == 0) {
-    if (record.kind != RECORD_READING || record.value.integer != found->value) continue;
-    found->times++;
-    found->lane = entry->lane;
-  }
-  block_reader_free(reader);
-  return true;
-}
-
 static inline size_t chain_times(struct chain *chain, int n, int64_t value) {
-  struct chain_found found = {.value = value};
-  for (int lane = 0; lane < LANES; lane++)
-    store_replay(chain->provinces[n].store, (enum lane)lane, 1, chain_find, &found);
-  return found.times;
+  return found_in(chain->provinces[n].store, value).times;
 }
 
 static inline struct node_peer_status chain_status(struct chain *chain, int at, int of) {

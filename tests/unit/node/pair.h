@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "tests/unit/node/readings.h"
 
 enum { GATEWAY = 0, BROKER = 1, SIDES = 2 };
 enum { CONN_GATEWAY = 10, CONN_BROKER = 20, CONN_STRANGER = 30 }; /* + channel: an end of a connection */
@@ -236,17 +237,7 @@ static inline struct node_peer_status status_of(struct pipe *p, int n) {
 /* ---- records ---- */
 
 static inline struct blob *draft(struct pipe *p, const char *stream, const char *address, int64_t value, uint64_t run) {
-  struct block_builder *builder = block_builder_new();
-  int64_t received = pipe_now(p).wall;
-  struct record record = {.kind = RECORD_READING,
-      .address = bytes_text(address),
-      .time = received,
-      .received = received,
-      .value = {.type = VALUE_INTEGER, .integer = value}};
-  block_builder_add(builder, &record, BLOCK_MAX);
-  struct blob *blob = block_builder_finish(builder, bytes_text(stream), run);
-  block_builder_free(builder);
-  return blob;
+  return reading_draft(bytes_text(stream), address, pipe_now(p).wall, value, run);
 }
 
 static inline void measure(struct pipe *p, int64_t value) {
@@ -258,33 +249,7 @@ static inline void measure(struct pipe *p, int64_t value) {
   commit(p, GATEWAY);
 }
 
-struct found {
-  int64_t value;
-  size_t times;
-  enum lane lane;
-};
-static inline bool find_value(void *ctx, const struct store_entry *entry) {
-  struct found *found = ctx;
-  struct block block;
-  struct block_reader *reader;
-  struct record record;
-  if (!entry->block) return true;
-  assert_int_equal(block_open(&block, blob_bytes(entry->block)), 0);
-  assert_int_equal(block_reader_new(&reader, &block), 0);
-  while (block_reader_next(reader, &record) == 0) {
-    if (record.kind != RECORD_READING || record.value.integer != found->value) continue;
-    found->times++;
-    found->lane = entry->lane;
-  }
-  block_reader_free(reader);
-  return true;
-}
-
-static inline struct found at_broker(struct pipe *p, int64_t value) {
-  struct found found = {.value = value};
-  for (int lane = 0; lane < LANES; lane++) store_replay(p->sides[BROKER].store, (enum lane)lane, 1, find_value, &found);
-  return found;
-}
+static inline struct found at_broker(struct pipe *p, int64_t value) { return found_in(p->sides[BROKER].store, value); }
 
 /* ---- a station by hand ---- */
 

@@ -248,8 +248,8 @@ static void the_immediate_feed_does_not_wait(void **state) {
   assert_int_equal(chain_times(chain, B, 1), 0);
   assert_int_equal(chain_times(chain, B, 2), 1);
   chain_pass(chain, DELAY + 5 * SECOND_US);
-  struct chain_found found = {.value = 1};
-  store_replay(chain->provinces[B].store, LANE_BACKFILL, 1, chain_find, &found);
+  struct found found = {.value = 1};
+  store_replay(chain->provinces[B].store, LANE_BACKFILL, 1, find_value, &found);
   assert_int_equal(found.times, 1);
   assert_int_equal(chain_times(chain, B, 1), 1);
 }
