@@ -75,7 +75,8 @@ static void draw_scenario(struct sim *s) {
   if (s->clones && s->trims == STATION) s->trims = PLACES;
   if (s->trims == PLACES) return;
   struct place *place = &s->places[s->trims];
-  if (place_originates(s, s->trims) && !s->large && sim_chance(s, 500))
+  /* In a graph by age alone: over what never came a small relay's floor goes unnamed until its next sessions. */
+  if (place_is_station(s, s->trims) && !s->large && sim_chance(s, 500))
     place->max_size = 12000 + sim_below(s, 40000);
   else
     place->keep_us = SECOND + (int64_t)sim_below(s, 10 * SECOND);
