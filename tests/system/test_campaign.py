@@ -82,6 +82,19 @@ def audited(campaign, rows, by, told):
     return shown
 
 
+def believed(campaign):
+    """Who has the stations' keys believes each state of an honest broker: all but what a person said of the unknown and the station otherwise."""
+    doubted = Counter()
+    for province in (campaign.province, campaign.neighbour):
+        shown = campaign.t.operator(province).run("commands", "--json")
+        doubts = [row for row in shown.rows if row.get("proven") is False]
+        assert shown.exit == (8 if doubts else 0), str(shown)[:2000]
+        for row in doubts:
+            assert row["message"].startswith("the broker says") and ", resolved, but" in row["message"], f"an honest broker is not believed: {row}"
+            doubted[row["message"]] += 1
+    return dict(doubted)
+
+
 def judge(campaign):
     """Each ledger by what its operators were told, and by the devices' own ledger, which is the judge of all."""
     movements, log = orders.Movements(campaign.devices.ledger()), []
@@ -99,6 +112,7 @@ def judge(campaign):
     ends = Counter(f"{row['verb']} {row['state']}{' ' + row['code'] if row['code'] else ''}" for row in rows)
     print("ends:", dict(sorted(ends.items())))
     print("unknown for a time:", dict(Counter(f"{verb} {code}" for _, verb, code in unknown)))
+    print("not believed:", believed(campaign))
     print("given by:", dict(Counter(process.by.name for process in campaign.given)), "movements:", len(movements.starts), "in the ledgers:", len(rows),
           "unknown for a link, settled:", dict(campaign.settled), "roster:", held(campaign))
     sets = {row["id"]: row["state"] for row in rows if row["verb"] == "set"}
